@@ -1,0 +1,240 @@
+"""
+One tree of errors for both services, so that users catch and retry by kind.
+
+Every error carries what is known about it: HTTP status, vendor code, parameter, request id, job id and
+endpoint. Errors that no retry can help also derive from ``AirflowFailException``: Airflow then fails the task
+without using up its retries. No message carries an API key or the query string of a signed link.
+
+::
+
+    ProviderError
+    ├── ConfigurationError        stop   the connection is unusable
+    ├── InvalidInputError         stop   an argument or a file is wrong; nothing was sent
+    ├── ApiError                         the service answered, or failed to
+    │   ├── AuthenticationError   stop   401
+    │   ├── PermissionDeniedError stop   403
+    │   ├── PlanError             stop   402
+    │   ├── InvalidRequestError   stop   400, 413, 415, 422 and other 4xx
+    │   ├── NotFoundError         stop   404
+    │   ├── NotReadyError                404 on the issues or topics of an unfinished asset
+    │   ├── ConflictError                409
+    │   ├── RateLimitedError             429
+    │   ├── ServerError                  5xx, and 408 and 425
+    │   ├── TransportError               no answer, or a broken one
+    │   └── MalformedResponseError       an answer that is not what the endpoint documents
+    ├── SubmitOutcomeUnknownError        a paid call was sent and its answer was lost
+    ├── LedgerError                      the record of an earlier attempt cannot be read or settled
+    ├── TransferError                    a file could not be moved whole
+    └── JobError                         what became of a submission or report
+        ├── JobFailedError
+        │   └── JobInputError     stop   failed for its input: the same input fails again
+        ├── JobCancelledError
+        ├── JobTimeoutError              also a TimeoutError
+        ├── WaitError                    waiting was given up; the job goes on
+        └── ResultGoneError       stop   the job succeeded, its result can no longer be fetched
+"""
+
+from __future__ import annotations
+
+from airflow_provider.compat import AirflowFailException
+
+
+class ProviderError(Exception):
+    """
+    Root of the tree.
+
+    :param message: what happened, to which job or endpoint, and what to do next.
+    :param http_status: status of the answer, if there was one.
+    :param code: the vendor's machine-readable code (Silent Witness ``error_code``, MediaMagic 402).
+    :param parameter: the input field or argument at fault.
+    :param request_id: the vendor's id of the request, for support.
+    :param job_id: submission id or report id.
+    :param endpoint: ``METHOD /path`` as sent, without query string.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int | None = None,
+        code: str | None = None,
+        parameter: str | None = None,
+        request_id: str | None = None,
+        job_id: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.http_status = http_status
+        self.code = code
+        self.parameter = parameter
+        self.request_id = request_id
+        self.job_id = job_id
+        self.endpoint = endpoint
+
+
+class ConfigurationError(ProviderError, AirflowFailException):
+    """The connection is unusable: no key, an unknown extra, a key over plain http to a remote host."""
+
+
+class InvalidInputError(ProviderError, AirflowFailException, ValueError):
+    """An argument or a file is wrong. Raised before anything is sent; ``parameter`` names the argument."""
+
+
+class ApiError(ProviderError):
+    """The service refused a request, failed to answer it, or answered with something else."""
+
+
+class AuthenticationError(ApiError, AirflowFailException):
+    """401: the API key is missing, unknown, expired or revoked."""
+
+
+class PermissionDeniedError(ApiError, AirflowFailException):
+    """403: the key is valid and may not do this."""
+
+
+class PlanError(ApiError, AirflowFailException):
+    """402: the plan behind the key does not include this call."""
+
+
+class InvalidRequestError(ApiError, AirflowFailException):
+    """400, 413, 415, 422: the request itself is wrong and stays wrong."""
+
+
+class NotFoundError(ApiError, AirflowFailException):
+    """404: unknown, or owned by another workspace or account."""
+
+
+class NotReadyError(ApiError):
+    """404 on the issues or topics of an asset that has not finished; ask again later."""
+
+
+class ConflictError(ApiError):
+    """409: already submitted, not retryable, or a retry is in flight."""
+
+
+class RateLimitedError(ApiError):
+    """
+    429.
+
+    :param retry_after: seconds that the service asked to wait; ``None`` when it did not say.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        http_status: int | None = 429,
+        code: str | None = None,
+        parameter: str | None = None,
+        request_id: str | None = None,
+        job_id: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        super().__init__(
+            message,
+            http_status=http_status,
+            code=code,
+            parameter=parameter,
+            request_id=request_id,
+            job_id=job_id,
+            endpoint=endpoint,
+        )
+        self.retry_after = retry_after
+
+
+class ServerError(ApiError):
+    """5xx, 408 or 425: the fault is at the service and may pass."""
+
+
+class TransportError(ApiError, ConnectionError):
+    """
+    The request got no usable answer: refused, reset, timed out, cut short.
+
+    :param sent: whether any of the request may have reached the service. ``False`` means that sending it
+        again cannot do anything twice.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        sent: bool = True,
+        job_id: str | None = None,
+        endpoint: str | None = None,
+    ) -> None:
+        super().__init__(message, job_id=job_id, endpoint=endpoint)
+        self.sent = sent
+
+
+class MalformedResponseError(ApiError):
+    """The answer is not what the endpoint documents: no JSON, an empty body, a missing field."""
+
+
+class SubmitOutcomeUnknownError(ProviderError):
+    """A call that starts a paid job was sent and its answer was lost: the job may or may not exist."""
+
+
+class LedgerError(ProviderError):
+    """The record of an earlier attempt cannot be read, or cannot be settled without paying twice."""
+
+
+class TransferError(ProviderError):
+    """A file could not be moved whole; the target holds nothing or what it held before."""
+
+
+class JobError(ProviderError):
+    """A submission or a report did not come to a good end."""
+
+
+class JobFailedError(JobError):
+    """The service reports the job as failed."""
+
+
+class JobInputError(JobFailedError, AirflowFailException):
+    """The job failed for its input, and would again: bad photos, missing occupant data."""
+
+
+class JobCancelledError(JobError):
+    """The job was cancelled, by this task or by somebody else."""
+
+
+class JobTimeoutError(JobError, TimeoutError):
+    """The job did not end within the wait limit."""
+
+
+class WaitError(JobError):
+    """Waiting was given up after too much trouble in a row. The job goes on; a retry finds it again."""
+
+
+class ResultGoneError(JobError, AirflowFailException):
+    """The job succeeded, and its result can no longer be fetched. Nothing was submitted again."""
+
+
+__all__ = [
+    "ApiError",
+    "AuthenticationError",
+    "ConfigurationError",
+    "ConflictError",
+    "InvalidInputError",
+    "InvalidRequestError",
+    "JobCancelledError",
+    "JobError",
+    "JobFailedError",
+    "JobInputError",
+    "JobTimeoutError",
+    "LedgerError",
+    "MalformedResponseError",
+    "NotFoundError",
+    "NotReadyError",
+    "PermissionDeniedError",
+    "PlanError",
+    "ProviderError",
+    "RateLimitedError",
+    "ResultGoneError",
+    "ServerError",
+    "SubmitOutcomeUnknownError",
+    "TransferError",
+    "TransportError",
+    "WaitError",
+]

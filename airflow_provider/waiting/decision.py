@@ -1,0 +1,204 @@
+"""
+What one poll result means: go on, done, or give up.
+
+The synchronous loop, the sensors and the triggers feed the same :class:`Wait`, so they cannot drift apart.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any, Protocol
+
+from airflow_provider.exceptions import (
+    MalformedResponseError,
+    ProviderError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+)
+
+TRANSIENT_ERRORS = (TransportError, RateLimitedError, ServerError, MalformedResponseError)
+"""Errors that say nothing about the job: waiting goes on."""
+
+TROUBLE_TOLERANCE = 900.0
+"""Seconds of transient errors in a row after which waiting is given up."""
+
+
+class JobState(StrEnum):
+    """What a vendor's status word means to us."""
+
+    ACTIVE = "active"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """
+    One look at a job.
+
+    :param job_id: submission id or report id.
+    :param raw_status: the vendor's status word.
+    :param state: what the word means; a word nobody knows is ``active``.
+    :param known: whether the word is in the service's status table.
+    :param progress: what to show a person: ``40%`` or the vendor's progress message.
+    :param fraction: progress from 0 to 1, where the vendor gives a number.
+    :param message: why the job failed, in the vendor's words.
+    """
+
+    job_id: str
+    raw_status: str
+    state: JobState
+    known: bool = True
+    progress: str = ""
+    fraction: float | None = None
+    message: str = ""
+
+    @property
+    def finished(self) -> bool:
+        return self.state is not JobState.ACTIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """
+    How a wait ended; the payload of the trigger's event.
+
+    :param status: ``success``, ``failed``, ``cancelled``, ``timeout`` or ``error``.
+    :param job_id: submission id or report id.
+    :param raw_status: the last status word seen, empty when none was.
+    :param message: for a person; no secret, no signed link.
+    :param polls: status requests made by this wait.
+    """
+
+    status: str
+    job_id: str
+    raw_status: str
+    message: str
+    polls: int
+
+    def as_event(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+_VERDICT_OF_STATE = {
+    JobState.SUCCEEDED: "success",
+    JobState.FAILED: "failed",
+    JobState.CANCELLED: "cancelled",
+}
+
+
+class Pace(Protocol):
+    """Chooses the pause before the next look at a job."""
+
+    def delay(self, elapsed: float, *, rng: Callable[[], float] = ...) -> float:
+        """Return seconds to wait after a look made ``elapsed`` seconds after submission."""
+
+
+class Wait:
+    """
+    One wait for one job. Feed it each look (:meth:`saw`) or failure to look (:meth:`stumbled`).
+
+    :param job_id: submission id or report id.
+    :param noun: what to call the job in messages: ``submission`` or ``report``.
+    :param submitted_at: when the job was submitted, epoch seconds.
+    :param deadline: when to give up, epoch seconds. One look is still made at or after it.
+    :param pace: chooses the pauses.
+    :param tolerance: seconds of transient errors in a row before giving up.
+    :param rng: source of jitter, 0 to 1.
+    """
+
+    def __init__(
+        self,
+        job_id: str,
+        *,
+        noun: str,
+        submitted_at: float,
+        deadline: float,
+        pace: Pace,
+        tolerance: float = TROUBLE_TOLERANCE,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
+        self.job_id = job_id
+        self.noun = noun
+        self.submitted_at = submitted_at
+        self.deadline = deadline
+        self.pace = pace
+        self.tolerance = tolerance
+        self.rng = rng
+        self.polls = 0
+        self.last: Observation | None = None
+        self.trouble_since: float | None = None
+        self._trouble: ProviderError | None = None
+        self._told: tuple[str, str] | None = None
+
+    def saw(self, observation: Observation, now: float) -> Verdict | None:
+        """Take in a look at the job; return the verdict when the wait is over."""
+        self.polls += 1
+        self.last = observation
+        self.trouble_since = None
+        self._trouble = None
+        if observation.finished:
+            return self._verdict(
+                _VERDICT_OF_STATE[observation.state],
+                observation.message
+                or f"{self.noun.capitalize()} {self.job_id} reached status {observation.raw_status!r}.",
+            )
+        return self._timeout() if now >= self.deadline else None
+
+    def stumbled(self, error: ProviderError, now: float) -> Verdict | None:
+        """Take in a failed look; return the verdict when waiting on is useless."""
+        self.polls += 1
+        if not isinstance(error, TRANSIENT_ERRORS):
+            return self._verdict("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
+        self._trouble = error
+        if self.trouble_since is None:
+            self.trouble_since = now
+        if now >= self.deadline:
+            return self._timeout()
+        if now - self.trouble_since >= self.tolerance:
+            return self._verdict(
+                "error",
+                f"Gave up waiting for {self.noun} {self.job_id}: no usable answer for "
+                f"{now - self.trouble_since:.0f} s (last: {error}). The {self.noun} was left as it is.",
+            )
+        return None
+
+    def delay(self, now: float) -> float:
+        """Return the seconds until the next look, at most until the deadline."""
+        pause = self.pace.delay(now - self.submitted_at, rng=self.rng)
+        if isinstance(self._trouble, RateLimitedError) and self._trouble.retry_after:
+            pause = max(pause, self._trouble.retry_after)
+        return max(0.0, min(pause, self.deadline - now))
+
+    def news(self) -> str | None:
+        """Return a line for the task log when status or progress changed since the last call."""
+        if self.last is None:
+            return None
+        current = (self.last.raw_status, self.last.progress)
+        if current == self._told:
+            return None
+        self._told = current
+        unknown = "" if self.last.known else " (a status this version does not know; treated as active)"
+        progress = f", {self.last.progress}" if self.last.progress else ""
+        return f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
+
+    def _timeout(self) -> Verdict:
+        limit = self.deadline - self.submitted_at
+        when = datetime.fromtimestamp(self.deadline, tz=UTC).isoformat(timespec="seconds")
+        status = f"last status {self.last.raw_status!r}" if self.last else "its status was never seen"
+        trouble = f"; the last status request failed: {self._trouble}" if self._trouble else ""
+        return self._verdict(
+            "timeout",
+            f"{self.noun.capitalize()} {self.job_id} did not finish within {limit:.0f} s of its submission "
+            f"(deadline {when}; {status}{trouble}).",
+        )
+
+    def _verdict(self, status: str, message: str) -> Verdict:
+        raw_status = self.last.raw_status if self.last else ""
+        return Verdict(status, self.job_id, raw_status, message, self.polls)

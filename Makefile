@@ -1,0 +1,52 @@
+# Needs Python 3.11 or newer, make, and nothing else. Everything it makes stays inside the repository.
+#
+#   make PYTHON=python3.12 ...     another interpreter (only when the environment is made)
+#   make AIRFLOW=3.1 VENV=.venv-airflow-3.1 test      another Airflow: one of constraints/airflow-*.txt
+
+PYTHON  ?= python3
+AIRFLOW ?= 3.3
+VENV    ?= .venv
+
+# In front of PATH, so that what a target runs finds this environment's `airflow`.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
+INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
+PY          := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint types format constraints clean
+
+help: ## Say what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## Make the virtual environment, when pyproject.toml or the constraints changed
+
+$(INSTALLED): pyproject.toml $(CONSTRAINTS) scripts/install
+	@echo "Installing into $(VENV) for Airflow $(AIRFLOW)"
+	@scripts/install "$(PYTHON)" "$(VENV)" "$(CONSTRAINTS)"
+	@touch $@
+
+demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
+	@$(PY) -m demo
+
+test: $(INSTALLED) ## Run all tests that need nothing but this machine
+	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
+
+lint: $(INSTALLED) ## Check style and formatting
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+types: $(INSTALLED) ## Check the types
+	$(PY) -m mypy
+
+format: $(INSTALLED) ## Rewrite what lint complains about, as far as it can be done safely
+	$(VENV)/bin/ruff check --fix .
+	$(VENV)/bin/ruff format .
+
+constraints: $(INSTALLED) ## Resolve constraints/ anew
+	scripts/constraints $(VENV)/bin/uv
+
+clean: ## Remove what was made, except the virtual environment
+	rm -rf .demo demo-output build dist .pytest_cache .mypy_cache .ruff_cache
+	find airflow_provider dags demo tests -name __pycache__ -type d -prune -exec rm -rf {} +

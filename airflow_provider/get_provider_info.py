@@ -1,0 +1,128 @@
+"""What Airflow discovers about this package: connection types and their forms, modules, integrations.
+
+Airflow imports this module with every command, so it imports nothing but the version.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow_provider import __version__
+
+MEDIAMAGIC = "MediaMagic"
+SILENT_WITNESS = "Silent Witness"
+
+MEDIAMAGIC_URL = "https://mm-midmarket-integrations-api-preview.azurewebsites.net"
+SILENT_WITNESS_URL = "https://api.silentwitness.ai"
+
+MEDIAMAGIC_DOCS = "https://docs.mediamagic.app"
+SILENT_WITNESS_DOCS = "https://docs.silentwitness.ai"
+
+
+def _modules(kind: str) -> list[dict[str, Any]]:
+    return [
+        {"integration-name": MEDIAMAGIC, "python-modules": [f"airflow_provider.{kind}.mediamagic"]},
+        {"integration-name": SILENT_WITNESS, "python-modules": [f"airflow_provider.{kind}.silent_witness"]},
+    ]
+
+
+def _field(label: str, kind: str, description: str, **schema: str | float) -> dict[str, str | dict[str, Any]]:
+    """One form field. Never with a default: the form would write it into every connection it saves."""
+    return {"label": label, "description": description, "schema": {"type": [kind, "null"], **schema}}
+
+
+def _connection_fields(per_minute: str, per_hour: str) -> dict[str, dict[str, Any]]:
+    shared = "Shared by everything that uses this key. Empty:"
+    return {
+        "connect_timeout": _field(
+            "Connect timeout (s)", "number", "How long to wait for the connection to be made.", minimum=0
+        ),
+        "read_timeout": _field(
+            "Read timeout (s)", "number", "How long to wait for the next byte of an answer.", minimum=0
+        ),
+        "verify": _field(
+            "Verify TLS",
+            "string",
+            "true (the default), false, or the path of a CA bundle on the worker and the triggerer.",
+        ),
+        "proxies": _field(
+            "Proxies", "object", 'Proxy by scheme, as JSON: {"https": "http://proxy.example:3128"}.'
+        ),
+        "max_retries": _field(
+            "Retries", "integer", "How often one request that may be sent again is sent again.", minimum=0
+        ),
+        "requests_per_minute": _field("Requests per minute", "integer", f"{shared} {per_minute}.", minimum=1),
+        "requests_per_hour": _field("Requests per hour", "integer", f"{shared} {per_hour}.", minimum=1),
+    }
+
+
+def _form(url: str, key: str) -> dict[str, Any]:
+    return {
+        "hidden-fields": ["schema", "port", "login"],
+        "relabeling": {"host": "Base URL", "password": "API key"},
+        "placeholders": {"host": url, "password": key},
+    }
+
+
+def get_provider_info() -> dict[str, Any]:
+    """Return the provider's description, valid against Airflow's ``provider_info.schema.json``."""
+    return {
+        "package-name": "airflow-provider-mediamagic-silentwitness",
+        "name": "MediaMagic and Silent Witness",
+        "description": (
+            f"`MediaMagic <{MEDIAMAGIC_DOCS}>`__ reviews media for content compliance, "
+            f"`Silent Witness <{SILENT_WITNESS_DOCS}>`__ reconstructs accidents.\n"
+        ),
+        "versions": [__version__],
+        "integrations": [
+            {"integration-name": MEDIAMAGIC, "external-doc-url": MEDIAMAGIC_DOCS, "tags": ["service"]},
+            {
+                "integration-name": SILENT_WITNESS,
+                "external-doc-url": SILENT_WITNESS_DOCS,
+                "tags": ["service"],
+            },
+        ],
+        "hooks": _modules("hooks"),
+        "operators": _modules("operators"),
+        "sensors": _modules("sensors"),
+        "triggers": _modules("triggers"),
+        "connection-types": [
+            {
+                "connection-type": "mediamagic",
+                "hook-class-name": "airflow_provider.hooks.mediamagic.MediaMagicHook",
+                "hook-name": MEDIAMAGIC,
+                "ui-field-behaviour": _form(MEDIAMAGIC_URL, "sk_live_..."),
+                "conn-fields": _connection_fields(
+                    per_minute="no limit until a 429 says otherwise",
+                    per_hour="no limit until a 429 says otherwise",
+                ),
+            },
+            {
+                "connection-type": "silent_witness",
+                "hook-class-name": "airflow_provider.hooks.silent_witness.SilentWitnessHook",
+                "hook-name": SILENT_WITNESS,
+                "ui-field-behaviour": _form(SILENT_WITNESS_URL, "sk-..."),
+                "conn-fields": _connection_fields(per_minute="100", per_hour="1,000"),
+            },
+        ],
+    }
+
+
+def field_behaviour(connection_type: str) -> dict[str, Any]:
+    """Return the form of one connection type as Airflow 3.1 asks a hook for it.
+
+    3.1 asks the hook class itself, through ``get_ui_field_behaviour``; newer ones read
+    :func:`get_provider_info` and never ask.
+
+    :param connection_type: ``mediamagic`` or ``silent_witness``.
+    """
+    (form,) = (
+        declared["ui-field-behaviour"]
+        for declared in get_provider_info()["connection-types"]
+        if declared["connection-type"] == connection_type
+    )
+    return {
+        "hidden_fields": form["hidden-fields"],
+        "relabeling": form["relabeling"],
+        "placeholders": form["placeholders"],
+    }

@@ -1,0 +1,193 @@
+"""Make files, start the simulator, run both Dags at once, say what came out.
+
+Everything it writes is under ``.demo/`` (Airflow's homes) and ``demo-output/`` (inputs, results, logs).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import FrameType
+
+from airflow_provider.simulator import Simulator
+from demo.airflow_runs import AirflowHome, Command, wait_for
+from demo.inputs import make_inputs
+from demo.summary import report_lines, review_lines
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+HOMES = REPOSITORY / ".demo"
+OUTPUT = REPOSITORY / "demo-output"
+
+REVIEW = "mediamagic_review"
+REPORT = "silent_witness_report"
+
+TIME_SCALE = 20.0
+"""A minute at the vendor takes three seconds here."""
+MIGRATION_LIMIT = 180.0
+RUN_LIMIT = 300.0
+
+KEYS = {"mediamagic": "sk_test_" + "0123456789abcdef" * 4, "silent_witness": "sk-" + "a1b2c3d4e5" * 6 + "f"}
+
+
+class DemoFailed(Exception):
+    """Something did not work; the message says what, and where to read on."""
+
+
+class Interrupted(Exception):
+    """Somebody wants the demo to end."""
+
+
+class _Interrupts:
+    """Remembers a signal until it is asked.
+
+    An exception raised by the handler itself could come between the start of a process and the note that it
+    has to be stopped.
+    """
+
+    def __init__(self) -> None:
+        self._received: int | None = None
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, self._remember)
+
+    def _remember(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+
+    def check(self) -> None:
+        """Raise :class:`Interrupted` after a signal."""
+        if self._received is not None:
+            raise Interrupted(signal.Signals(self._received).name)
+
+    @property
+    def exit_code(self) -> int:
+        """What a shell expects of a process that was ended by this signal."""
+        return 128 + (self._received or 0)
+
+
+class _Progress:
+    """Short lines with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._started = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        print(f"{self.elapsed():5.1f} s  {line}", flush=True)
+
+    def elapsed(self) -> float:
+        return time.monotonic() - self._started
+
+
+def main() -> int:
+    """Run the demo and return the exit code."""
+    interrupts = _Interrupts()
+    try:
+        try:
+            _run(interrupts.check)
+        except Exception:
+            # What failed may have failed because a process got the same signal.
+            interrupts.check()
+            raise
+    except Interrupted as error:
+        print(f"\nInterrupted ({error}); everything that was started has been stopped.", file=sys.stderr)
+        return interrupts.exit_code
+    except DemoFailed as error:
+        print(f"\nThe demo failed: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _run(tick: Callable[[], None]) -> None:
+    say = _Progress()
+    for old in (HOMES, OUTPUT):
+        shutil.rmtree(old, ignore_errors=True)
+
+    with contextlib.ExitStack() as stack:
+        migrated = AirflowHome(HOMES / "migrated", REPOSITORY / "dags")
+        migration = Command(migrated, OUTPUT / "logs" / "migrate.log", "db", "migrate")
+        stack.callback(migration.stop)
+
+        inputs = make_inputs(OUTPUT / "inputs")
+        say(f"input files in {_relative(OUTPUT / 'inputs')}")
+        tick()
+        simulator = stack.enter_context(Simulator(time_scale=TIME_SCALE))
+        say(
+            f"both services, simulated, on {simulator.url}; a minute there takes {60 / TIME_SCALE:.0f} s here"
+        )
+
+        _check({"airflow db migrate": migration}, seconds=MIGRATION_LIMIT, tick=tick)
+        say("metadata database migrated (SQLite, thrown away by the next run)")
+
+        connections = {
+            f"{service}_default": {"conn_type": service, "host": simulator.url, "password": key}
+            for service, key in KEYS.items()
+        }
+        params: dict[str, dict[str, tuple[Path, ...]]] = {
+            REVIEW: {"files": inputs.media},
+            REPORT: {"photos": inputs.photos, "edr_reports": inputs.edr_reports},
+        }
+        runs: dict[str, Command] = {}
+        for dag_id, files in params.items():
+            # A home each: two runs at once would wait for each other's locks in one SQLite file.
+            home = AirflowHome(HOMES / dag_id, REPOSITORY / "dags", connections)
+            home.copy_database(migrated)
+            conf = {name: [str(path) for path in paths] for name, paths in files.items()}
+            conf_json = json.dumps({**conf, "output_dir": str(OUTPUT / dag_id)})
+            log = OUTPUT / "logs" / f"{dag_id}.log"
+            runs[dag_id] = Command(home, log, "dags", "test", dag_id, "--conf", conf_json)
+            stack.callback(runs[dag_id].stop)
+            say(f"airflow dags test {dag_id} ...")
+        _check(runs, seconds=RUN_LIMIT, tick=tick, say=say)
+
+    _show("MediaMagic review", review_lines, OUTPUT / REVIEW, runs[REVIEW])
+    _show("Silent Witness report", report_lines, OUTPUT / REPORT, runs[REPORT])
+    print(f"\nDone in {say.elapsed():.0f} s. Airflow's own logs are in {_relative(OUTPUT / 'logs')}.")
+
+
+def _check(
+    commands: dict[str, Command],
+    *,
+    seconds: float,
+    tick: Callable[[], None],
+    say: Callable[[str], None] | None = None,
+) -> None:
+    outcomes = wait_for(commands.values(), seconds=seconds, tick=tick)
+    failures = []
+    for name, command in commands.items():
+        code, took = outcomes[command].exit_code, outcomes[command].seconds
+        if code is None:
+            failures.append(f"{name} did not end within {seconds:.0f} s; see {_relative(command.log)}")
+        elif code != 0:
+            failures.append(
+                f"{name} ended with exit code {code}; see {_relative(command.log)}\n{_tail(command.log)}"
+            )
+        elif say is not None:
+            say(f"{name} succeeded in {took:.0f} s")
+    if failures:
+        raise DemoFailed("\n".join(failures))
+
+
+def _show(title: str, lines: Callable[[Path], Iterator[str]], directory: Path, run: Command) -> None:
+    print(f"\n{title}\n{'=' * len(title)}")
+    try:
+        for line in lines(directory):
+            print(line)
+    except (FileNotFoundError, json.JSONDecodeError) as error:
+        raise DemoFailed(f"the Dag run succeeded, but: {error}; see {_relative(run.log)}") from error
+
+
+def _tail(log: Path, count: int = 15) -> str:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    return "\n".join(f"  | {line[:200]}" for line in lines[-count:])
+
+
+def _relative(path: Path) -> str:
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

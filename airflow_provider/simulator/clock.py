@@ -1,0 +1,45 @@
+"""Time as the vendor sees it: wall clock, plus what a test has skipped."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Wall-clock seconds; durations of the vendors are divided by ``scale``.
+
+    :param scale: how many vendor seconds pass in one real second.
+    """
+
+    def __init__(self, scale: float = 1.0) -> None:
+        if not scale > 0:
+            raise ValueError(f"time scale must be positive, not {scale}")
+        self.scale = scale
+        self._skipped = 0.0
+
+    def now(self) -> float:
+        """Epoch seconds."""
+        return time.time() + self._skipped
+
+    def real(self, vendor_seconds: float) -> float:
+        """How many real seconds a duration of the vendor takes here."""
+        return vendor_seconds / self.scale
+
+    def advance(self, vendor_seconds: float) -> None:
+        """Skip time: links expire, windows empty, jobs finish."""
+        self._skipped += vendor_seconds / self.scale
+
+    def reset(self) -> None:
+        """Back to the wall clock."""
+        self._skipped = 0.0
+
+
+def stamp(at: float) -> str:
+    """Epoch seconds as both vendors write them: ``2026-06-03T12:00:00Z``."""
+    return datetime.fromtimestamp(int(at), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def stamp_or_none(at: float | None) -> str | None:
+    """The same for a moment that may not have come."""
+    return None if at is None else stamp(at)

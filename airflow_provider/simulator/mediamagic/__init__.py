@@ -1,0 +1,1 @@
+"""MediaMagic Lite Integrations API."""

@@ -1,0 +1,99 @@
+"""Everything that can be switched, with the defaults of the vendors' documentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from airflow_provider.simulator.keys import parse_limits
+from airflow_provider.simulator.limits import Limit
+
+#: Silent Witness publishes both figures; the newer one is the default.
+SILENT_WITNESS_HOUR = Limit(1000, 3600)
+SILENT_WITNESS_MINUTE = Limit(100, 60)
+NAMED_LIMITS = {
+    "hour": (SILENT_WITNESS_HOUR,),
+    "minute": (SILENT_WITNESS_MINUTE,),
+    "both": (SILENT_WITNESS_HOUR, SILENT_WITNESS_MINUTE),
+    "off": (),
+}
+MEDIAMAGIC_BUCKETS = (
+    "upload",
+    "submission_write",
+    "submission_read",
+    "webhook_write",
+    "webhook_read",
+    "sandbox",
+)
+
+
+@dataclass(slots=True)
+class Settings:
+    """Switches of the two services; those of the process are in ``server.py``."""
+
+    #: Silent Witness: windows that every key has
+    silent_witness_limits: tuple[Limit, ...] = (SILENT_WITNESS_HOUR,)
+    #: Silent Witness: send the three ``X-RateLimit-*`` headers of the older documentation
+    rate_limit_headers: bool = False
+    #: Silent Witness: send ``Retry-After`` with a 429
+    retry_after: bool = False
+    #: Silent Witness: refuse ``gender`` ``other``, as one of two newer pages does
+    strict_gender: bool = False
+    #: Silent Witness: demo data needs no photos and no EDR report
+    demo_without_evidence: bool = False
+    #: Silent Witness: ``biomechanics_only`` needs photos or an EDR report too
+    biomechanics_only_needs_evidence: bool = True
+    #: MediaMagic: windows by bucket (``*`` is every bucket); the numbers are not published
+    mediamagic_limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
+    #: MediaMagic: container of the issue list, ``array`` or ``object``; it is not documented
+    issues_container: str = "array"
+    #: MediaMagic: ``retry.max_customer_attempts``; the number is not published
+    max_asset_retries: int = 3
+
+    def change(self, changes: dict[str, Any]) -> None:
+        """Apply switches as the control API writes them.
+
+        :raises ValueError: unknown name, or a value of the wrong kind.
+        """
+        kinds = {one.name: one.type for one in fields(self)}
+        for name, value in changes.items():
+            if name not in kinds:
+                raise ValueError(f"unknown setting {name!r}, one of {', '.join(sorted(kinds))}")
+            setattr(self, name, _checked(name, value, getattr(self, name)))
+
+    def for_mediamagic(self, bucket: str, own: dict[str, tuple[Limit, ...]]) -> tuple[Limit, ...]:
+        """Windows of one bucket; those of the key itself win."""
+        for limits in (own, self.mediamagic_limits):
+            if bucket in limits:
+                return limits[bucket]
+            if "*" in limits:
+                return limits["*"]
+        return ()
+
+
+def silent_witness_limits(value: Any) -> tuple[Limit, ...]:
+    """``hour``, ``minute``, ``both``, ``off``, ``"100/60"`` or a list of such pairs."""
+    if isinstance(value, str) and value in NAMED_LIMITS:
+        return NAMED_LIMITS[value]
+    return parse_limits(value).get("*", ())
+
+
+def mediamagic_limits(value: Any) -> dict[str, tuple[Limit, ...]]:
+    """``"100/60"`` for each bucket, or a dict of bucket to that."""
+    limits = {} if value == "off" else parse_limits(value)
+    for bucket in limits:
+        if bucket != "*" and bucket not in MEDIAMAGIC_BUCKETS:
+            raise ValueError(f"unknown bucket {bucket!r}, one of {', '.join(MEDIAMAGIC_BUCKETS)}")
+    return limits
+
+
+def _checked(name: str, value: Any, current: Any) -> Any:
+    if name == "silent_witness_limits":
+        return silent_witness_limits(value)
+    if name == "mediamagic_limits":
+        return mediamagic_limits(value)
+    if name == "issues_container" and value not in ("array", "object"):
+        raise ValueError("issues_container is 'array' or 'object'")
+    if type(value) is not type(current):
+        raise ValueError(f"{name} is a {type(current).__name__}, not {value!r}")
+    return value

@@ -1,0 +1,1 @@
+"""Silent Witness public REST API, newest generation of its documentation."""

@@ -1,0 +1,64 @@
+"""What every endpoint of Silent Witness shares: the envelope, body parsing, pages, ids."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, TypeVar
+
+from airflow_provider.simulator.calls import Call, NotJson
+from airflow_provider.simulator.replies import Reply, json_reply
+from airflow_provider.simulator.silent_witness.errors import Problem
+
+T = TypeVar("T")
+
+
+def success(data: Any, status: int = 200) -> Reply:
+    """``{"success": true, "data": ...}``."""
+    return json_reply(status, {"success": True, "data": data})
+
+
+def new_id(prefix: str) -> str:
+    """An id such as ``case_...``."""
+    return f"{prefix}_{secrets.token_hex(12)}"
+
+
+async def json_object(call: Call, code: str) -> dict[str, Any]:
+    """The body.
+
+    :param code: ``error_code`` when it is no JSON object.
+    """
+    try:
+        data = await call.json()
+    except NotJson:
+        raise Problem(400, code, "Request body is not valid JSON") from None
+    if not isinstance(data, dict):
+        raise Problem(400, code, "Request body is not a JSON object")
+    return data
+
+
+def page(call: Call, rows: list[T], default_limit: int | None) -> list[T]:
+    """One page of a list: ``limit``/``offset`` (new) or ``page``/``limit`` (old, at most 100).
+
+    :param default_limit: of the new form; ``None`` is everything.
+    """
+    if "page" in call.query:
+        limit = min(_number(call, "limit", 20), 100)
+        offset = (max(_number(call, "page", 1), 1) - 1) * limit
+    else:
+        given = call.query.get("limit")
+        limit = (
+            len(rows)
+            if given is None and default_limit is None
+            else _number(call, "limit", default_limit or 0)
+        )
+        offset = _number(call, "offset", 0)
+    return rows[offset : offset + limit]
+
+
+def _number(call: Call, name: str, default: int) -> int:
+    text = call.query.get(name)
+    if text is None:
+        return default
+    if not text.isdecimal():
+        raise Problem(400, "invalid_parameter", f"{name} must be a non-negative integer", name)
+    return int(text)

@@ -1,0 +1,33 @@
+"""What the two services share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from airflow_provider.simulator.clock import Clock
+from airflow_provider.simulator.keys import KeyRing
+from airflow_provider.simulator.ledger import Ledger
+from airflow_provider.simulator.limits import RateLimiter
+from airflow_provider.simulator.scripts import Scripts
+from airflow_provider.simulator.settings import Settings
+from airflow_provider.simulator.signing import Signer
+
+
+@dataclass(slots=True)
+class World:
+    """Clock, keys, switches, disk: everything that is not one vendor's own."""
+
+    clock: Clock
+    settings: Settings
+    keys: KeyRing
+    limiter: RateLimiter
+    scripts: Scripts
+    ledger: Ledger
+    signer: Signer
+    data_dir: Path
+    storage_port: int = 0
+
+    def storage_url(self, hostname: str) -> str:
+        """The storage origin, under the host name that the client used."""
+        return f"http://{hostname}:{self.storage_port}"

@@ -81,7 +81,13 @@ class InvalidInputError(ProviderError, AirflowFailException, ValueError):
 
 
 class ApiError(ProviderError):
-    """The service refused a request, failed to answer it, or answered with something else."""
+    """
+    The service refused a request, failed to answer it, or answered with something else.
+
+    ``retry_after`` is the number of seconds that the service asked to wait, on a 429 or a 503 that says so.
+    """
+
+    retry_after: float | None = None
 
 
 class AuthenticationError(ApiError, AirflowFailException):
@@ -160,10 +166,11 @@ class TransportError(ApiError, ConnectionError):
         message: str,
         *,
         sent: bool = True,
+        request_id: str | None = None,
         job_id: str | None = None,
         endpoint: str | None = None,
     ) -> None:
-        super().__init__(message, job_id=job_id, endpoint=endpoint)
+        super().__init__(message, request_id=request_id, job_id=job_id, endpoint=endpoint)
         self.sent = sent
 
 

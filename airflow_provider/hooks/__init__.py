@@ -1,0 +1,1 @@
+"""Auth and HTTP for both services: one public method per endpoint."""

@@ -1,0 +1,384 @@
+"""
+Reading what a service answered, and naming what went wrong. Pure: shared by the sync and the async half.
+
+Neither vendor promises one error shape. MediaMagic has four (``detail``, a validation envelope whose keys are
+not documented, ``error``, and ``error_code`` with ``message``), Silent Witness two generations (``error``
+with ``details``, and ``error`` with ``error_code``, ``error_param`` and ``request_id``); a proxy in between
+sends HTML. :func:`error_for` reads all of them and decides by the HTTP status alone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from airflow_provider.exceptions import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    NotReadyError,
+    PermissionDeniedError,
+    PlanError,
+    RateLimitedError,
+    ServerError,
+)
+
+MAX_JSON_BYTES: Final = 32 * 1024 * 1024
+"""Longest JSON answer that is read into memory."""
+
+_SNIPPET: Final = 200
+_URL_QUERY: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s\"'<>?]+)\?[^\s\"'<>]*", re.IGNORECASE)
+_URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s\"'<>/@]+@", re.IGNORECASE)
+_SIGNATURE: Final = re.compile(
+    r"\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|token|key-pair-id|policy)=[^&\s\"'<>]+", re.IGNORECASE
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """
+    One whole answer.
+
+    :param endpoint: ``METHOD /path`` as sent, without query string.
+    :param status: HTTP status.
+    :param headers: with lower-case names.
+    :param body: as received, at most :data:`MAX_JSON_BYTES`.
+    :param request_id: the id that we gave the request, where the service takes one.
+    """
+
+    endpoint: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """
+    What a paid call starts.
+
+    :param noun: with its article: ``the submission``.
+    :param find_out: how to learn whether it exists, after an answer was lost.
+    """
+
+    noun: str
+    find_out: str
+
+
+def scrub(text: str, secrets: Iterable[str] = ()) -> str:
+    """Take out secrets, and the query strings and credentials of URLs."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = _URL_PASSWORD.sub(r"\1***@", text)
+    text = _URL_QUERY.sub(r"\1?***", text)
+    return _SIGNATURE.sub(r"\1=***", text)
+
+
+def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
+    """Return at most 200 characters of a body on one line, without secrets."""
+    text = content[:65536].decode("utf-8", "replace") if isinstance(content, bytes) else content[:65536]
+    text = scrub(" ".join(text.split()), secrets)
+    return text if len(text) <= _SNIPPET else text[: _SNIPPET - 3] + "..."
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """
+    Return the seconds that a service asks to wait: ``Retry-After`` as seconds or as a date, else
+    ``X-RateLimit-Reset`` (epoch seconds, named by older Silent Witness pages) when nothing remains.
+
+    :param headers: with lower-case names.
+    :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
+    """
+    served_at = _http_date(headers.get("date", ""))
+    now = served_at if served_at is not None else (time.time() if now is None else now)
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", text):
+        return float(text)
+    moment = _http_date(text)
+    if moment is None and headers.get("x-ratelimit-remaining", "0").strip() == "0":
+        reset = headers.get("x-ratelimit-reset", "").strip()
+        moment = float(reset) if re.fullmatch(r"\d{9,11}(\.\d*)?", reset) else None
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text.strip()).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
+    """
+    Return the parsed body of a 2xx answer.
+
+    :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
+    """
+    raise_for_answer(answer, secrets)
+    if not answer.body.strip():
+        raise malformed(answer.endpoint, "an empty body where JSON is documented", answer=answer)
+    try:
+        data = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "a body that is not JSON"
+        shown = snippet(answer.body, secrets)
+        raise malformed(
+            answer.endpoint, f"{kind} where JSON is documented: {shown!r}", answer=answer
+        ) from None
+    if isinstance(data, dict) and data.get("success") is False:
+        said = _Complaint.of(data)
+        raise malformed(
+            answer.endpoint,
+            f'`"success": false` with a success status: {snippet(said.text, secrets) or "no reason given"}',
+            answer=answer,
+            code=said.code,
+            parameter=said.parameter,
+            request_id=said.request_id,
+        )
+    return data
+
+
+def is_json_object(body: bytes) -> bool:
+    """Whether a body is a JSON object, as every error of both APIs is."""
+    try:
+        return isinstance(json.loads(body), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def raise_for_answer(answer: Answer, secrets: Iterable[str] = ()) -> None:
+    """Raise what :func:`error_for` makes of an answer that is not 2xx."""
+    if not 200 <= answer.status < 300:
+        raise error_for(answer, secrets)
+
+
+def malformed(
+    endpoint: str,
+    what: str,
+    *,
+    answer: Answer | None = None,
+    code: str | None = None,
+    parameter: str | None = None,
+    request_id: str | None = None,
+) -> MalformedResponseError:
+    """Return the error for an answer that is not what the endpoint documents."""
+    return MalformedResponseError(
+        f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
+        "or a proxy; if it is, try again later and report it to the vendor.",
+        http_status=answer.status if answer else None,
+        code=code,
+        parameter=parameter,
+        request_id=request_id or (answer.request_id if answer else None),
+        endpoint=endpoint,
+    )
+
+
+def require(data: Any, field_name: str, kind: type | tuple[type, ...], endpoint: str) -> Any:
+    """
+    Return a field that the caller relies on.
+
+    :raises MalformedResponseError: the data is no object, or the field is missing, null or of another type.
+    """
+    if not isinstance(data, dict):
+        raise malformed(
+            endpoint, f"{_kind_of(data)} where an object with the field `{field_name}` is documented"
+        )
+    value = data.get(field_name)
+    if not isinstance(value, kind) or (kind is str and not value):
+        raise malformed(endpoint, f"{_kind_of(value, data, field_name)} in the field `{field_name}`")
+    return value
+
+
+def require_object(data: Any, endpoint: str) -> dict[str, Any]:
+    """Return the data when it is a JSON object; otherwise raise MalformedResponseError."""
+    if not isinstance(data, dict):
+        raise malformed(endpoint, f"{_kind_of(data)} where an object is documented")
+    return data
+
+
+def _kind_of(value: Any, parent: Mapping[str, Any] | None = None, name: str = "") -> str:
+    if parent is not None and name not in parent:
+        return "nothing"
+    if value is None:
+        return "null"
+    if value == "":
+        return "an empty text"
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
+@dataclass(frozen=True, slots=True)
+class _Complaint:
+    """What an error body says, whatever its shape."""
+
+    text: str = ""
+    code: str | None = None
+    parameter: str | None = None
+    request_id: str | None = None
+    bucket: str | None = None
+
+    @classmethod
+    def read(cls, body: bytes) -> _Complaint:
+        try:
+            data = json.loads(body) if body.strip() else None
+        except (ValueError, RecursionError):
+            return cls()
+        return cls.of(data) if isinstance(data, dict) else cls()
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> _Complaint:
+        details = data.get("details")
+        details = details if isinstance(details, dict) else {}
+        text, parameter = "", None
+        for name in ("error", "message", "detail"):
+            found, at = _message_in(data.get(name))
+            text, parameter = text or found, parameter or at
+        if not text:
+            text, parameter = _message_in(data.get("errors"))
+        extra = _text(details.get("message"))
+        if extra and extra not in text:
+            text = f"{text} ({extra})" if text else extra
+        return cls(
+            text=text,
+            code=_text(data.get("error_code")) or None,
+            parameter=_text(data.get("error_param")) or _text(details.get("field")) or parameter,
+            request_id=_text(data.get("request_id")) or None,
+            bucket=_text(data.get("bucket")) or None,
+        )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _message_in(value: Any) -> tuple[str, str | None]:
+    """Find a message, and the field it is about, in text, in an object or in a list of them."""
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, list):
+        found = [_message_in(item) for item in value[:5]]
+        texts = [f"{text} (at {at})" if at else text for text, at in found if text]
+        return "; ".join(texts), next((at for _, at in found if at), None)
+    if isinstance(value, dict):
+        at = value.get("loc") or value.get("field") or value.get("path")
+        at = ".".join(str(part) for part in at) if isinstance(at, list) else at
+        text = next((value[k] for k in ("msg", "message", "error", "detail") if _text(value.get(k))), "")
+        return text or json.dumps(value, default=str), _text(at) or None
+    return "", None
+
+
+_ADVICE: Final[Mapping[type[ApiError], str]] = {
+    AuthenticationError: (
+        "Check the API key in the connection's password field; keys expire, can be revoked, and belong to "
+        "one environment."
+    ),
+    PermissionDeniedError: (
+        "The key is valid and may not do this; check which workspace or account it belongs to."
+    ),
+    PlanError: "Ask the vendor to enable the API for the plan; a retry does not help.",
+    NotFoundError: "Check the id, and that the key belongs to the workspace or account that owns it.",
+    NotReadyError: (
+        "The service answers so until the asset has finished, so ask again later. It gives the same answer "
+        "for an unknown id: check the ids if it persists."
+    ),
+    ConflictError: "Look at the current state before trying again.",
+    RateLimitedError: (
+        "Slow down: lower requests_per_minute or requests_per_hour in the connection's extra, or ask the "
+        "vendor for a higher limit."
+    ),
+    ServerError: "The fault is at the service and may pass; try again later.",
+    InvalidRequestError: "Correct the request; sending it unchanged fails again.",
+}
+
+
+def error_for(
+    answer: Answer,
+    secrets: Iterable[str] = (),
+    *,
+    pending: bool = False,
+    paid: Paid | None = None,
+    now: float | None = None,
+) -> ApiError:
+    """
+    Turn an answer that is not 2xx into the error that says what to do.
+
+    :param answer: the answer.
+    :param secrets: values that must not be quoted.
+    :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
+    :param paid: set for a call that starts something paid: a 5xx then says that the outcome is not
+        documented.
+    :param now: epoch seconds, for a ``Retry-After`` date.
+    """
+    status = answer.status
+    said = _Complaint.read(answer.body)
+    known: dict[str, Any] = {
+        "http_status": status,
+        "code": said.code,
+        "parameter": said.parameter,
+        "request_id": snippet(said.request_id or answer.headers.get("x-request-id", "")) or answer.request_id,
+        "endpoint": answer.endpoint,
+    }
+    if status < 400:
+        return _redirected(answer, known)
+    kind = _kind_for(status, pending)
+    text = snippet(said.text or answer.body, secrets)
+    parts = [f"{answer.endpoint} answered {status}" + (f": {text.rstrip('.')}." if text else ".")]
+    if said.code:
+        parts.append(f"Code: {snippet(said.code, secrets)}.")
+    if said.parameter:
+        parts.append(f"Field: {snippet(said.parameter, secrets)}.")
+    if kind is PlanError and said.bucket:
+        parts.append(f"Bucket: {snippet(said.bucket, secrets)}.")
+    if known["request_id"]:
+        parts.append(f"Request id: {known['request_id']}.")
+    wait = retry_after(answer.headers, now) if status in (429, 503) else None
+    if wait is not None:
+        parts.append(f"The service asks to wait {wait:.0f} s.")
+    if kind is ServerError and paid:
+        advice = (
+            f"Whether {paid.noun} exists all the same is not documented, so the request was not sent again. "
+            f"{paid.find_out}"
+        )
+    else:
+        advice = _ADVICE[kind]
+    error = kind(" ".join([*parts, advice]), **known)
+    error.retry_after = wait
+    return error
+
+
+def _kind_for(status: int, pending: bool) -> type[ApiError]:
+    if status >= 500 or status in (408, 425):
+        return ServerError
+    if status == 404 and pending:
+        return NotReadyError
+    return {
+        401: AuthenticationError,
+        402: PlanError,
+        403: PermissionDeniedError,
+        404: NotFoundError,
+        409: ConflictError,
+        429: RateLimitedError,
+    }.get(status, InvalidRequestError)
+
+
+def _redirected(answer: Answer, known: dict[str, Any]) -> MalformedResponseError:
+    try:
+        host = urlsplit(answer.headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    to = f" to {host}" if host else ""
+    return MalformedResponseError(
+        f"{answer.endpoint} answered {answer.status}, a redirect{to}. Redirects are not followed, so that "
+        "the API key stays where the connection says. Correct the connection's host.",
+        **known,
+    )

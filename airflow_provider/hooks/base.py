@@ -1,0 +1,524 @@
+"""What both hooks share: the connection, the one place that sends, retries, and the reading of answers."""
+
+from __future__ import annotations
+
+import asyncio
+import json as jsonlib
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from urllib.parse import quote
+
+from airflow.sdk import BaseHook
+
+from airflow_provider import __version__
+from airflow_provider.compat import AirflowNotFoundException
+from airflow_provider.exceptions import (
+    ApiError,
+    AuthenticationError,
+    ConfigurationError,
+    InvalidInputError,
+    MalformedResponseError,
+    NotFoundError,
+    PermissionDeniedError,
+    ProviderError,
+    SubmitOutcomeUnknownError,
+    TransportError,
+)
+from airflow_provider.hooks.answers import Answer, Paid, error_for, parse_json
+from airflow_provider.hooks.bodies import FileBody, MultipartBody
+from airflow_provider.hooks.connection import ConnectionSettings, Service
+from airflow_provider.hooks.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import aiohttp
+    import requests
+
+T = TypeVar("T")
+
+__all__ = ["ConnectionSettings", "ServiceHook"]
+
+
+def _as_sent(data: Any) -> Any:
+    return data
+
+
+class ServiceHook(BaseHook):
+    """
+    Base of both hooks. Creating one looks up no connection and opens none.
+
+    :param conn_id: Airflow connection id.
+    :param settings: use these instead of looking the connection up.
+    """
+
+    service: ClassVar[Service]
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str]
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+
+    def __init__(self, conn_id: str, *, settings: ConnectionSettings | None = None) -> None:
+        super().__init__()
+        self.conn_id = conn_id
+        self._settings = settings
+        self._session: requests.Session | None = None
+        self._storage_session: requests.Session | None = None
+        # Replaced in tests, so that none of them sleeps.
+        self._now: Callable[[], float] = time.monotonic
+        self._sleep: Callable[[float], None] = time.sleep
+        self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self._rng: Callable[[], float] = random.random
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """
+        The checked connection, looked up on first use. From async code call :meth:`aload_settings` first.
+
+        :raises ConfigurationError: the connection is unusable.
+        """
+        if self._settings is None:
+            from airflow.sdk.log import mask_secret
+
+            try:
+                connection = self.get_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise self._undefined() from error
+            self._settings = ConnectionSettings.from_connection(connection, self.service)
+
+            # The lookup masks the password; nested extras, such as a proxy's password, are ours to name.
+            for secret in self._settings.secrets:
+                mask_secret(secret)
+        return self._settings
+
+    async def aload_settings(self) -> ConnectionSettings:
+        """
+        Look the connection up without blocking the event loop; later calls return what is known.
+
+        :raises ConfigurationError: the connection is unusable.
+        """
+        if self._settings is None:
+            try:
+                connection = await self.aget_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise self._undefined() from error
+            self._settings = ConnectionSettings.from_connection(connection, self.service)
+            try:
+                from airflow.sdk.log import amask_secret
+            except ImportError:  # Before Airflow 3.3 masking would block the loop.
+                return self._settings
+            for secret in self._settings.secrets:
+                await amask_secret(secret)
+        return self._settings
+
+    def _undefined(self) -> ConfigurationError:
+        return ConfigurationError(
+            f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
+            "API key as password.",
+            parameter="conn_id",
+        )
+
+    def get_conn(self) -> requests.Session:
+        """Return the hook's session for API calls. It holds no key: each request adds it."""
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    @property
+    def storage_session(self) -> requests.Session:
+        """
+        A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
+        """
+        if self._storage_session is None:
+            self._storage_session = self._new_session()
+        return self._storage_session
+
+    def _new_session(self) -> requests.Session:
+        from airflow_provider.hooks.sync_client import Session
+
+        return Session(self.settings)
+
+    def new_async_client(self, *, limit: int = 100) -> aiohttp.ClientSession:
+        """Return an aiohttp client for :meth:`settings`, which must be loaded; the caller closes it."""
+        from airflow_provider.hooks.async_client import new_async_client
+
+        return new_async_client(self.settings, limit=limit)
+
+    def close(self) -> None:
+        """Close the sessions; the hook opens new ones when it is used again."""
+        for session in (self._session, self._storage_session):
+            if session is not None:
+                session.close()
+        self._session = self._storage_session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the API something that starts nothing; return whether the connection works, and what to do."""
+        try:
+            return True, self._probe()
+        except AuthenticationError as error:
+            return False, f"{self.service.name} refused the API key. {error}"
+        except PermissionDeniedError as error:
+            return False, f"{self.service.name} knows the API key and does not let it in. {error}"
+        except NotFoundError as error:
+            return False, f"Something answers, but not the API: check the host. {error}"
+        except ProviderError as error:
+            return False, str(error)
+        except Exception as error:
+            return (
+                False,
+                f"The connection {self.conn_id!r} could not be tested: {type(error).__name__}: {error}",
+            )
+
+    def _probe(self) -> str:
+        raise NotImplementedError
+
+    # -- sending ---------------------------------------------------------------------------------------------
+
+    def _headers(self, settings: ConnectionSettings, request_id: str | None) -> dict[str, str]:
+        headers = {
+            "X-API-Key": settings.api_key,
+            "Accept": "application/json",
+            "User-Agent": f"airflow-provider/{__version__}",
+        }
+        if request_id:
+            headers["X-Request-ID"] = request_id
+        return headers
+
+    def _new_request_id(self) -> str | None:
+        """Return an id to send along where the service takes one, so that a lost answer can be traced."""
+        return None
+
+    def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        body: MultipartBody | None = None,
+        read: Callable[[Any], T] = _as_sent,
+        paid: Paid | None = None,
+        pending: bool = False,
+        read_timeout: float | None = None,
+        policy: RetryPolicy | None = None,
+    ) -> T:
+        """
+        Send one API request, again where that can do nothing twice, and return what ``read`` makes of it.
+
+        :param path: with the leading slash; ids in it are quoted.
+        :param params: query; entries that are ``None`` are left out.
+        :param json: body to send as JSON.
+        :param body: body to stream as multipart.
+        :param read: takes the parsed JSON and returns the result; raises MalformedResponseError.
+        :param paid: set for a call that starts something paid: an unknown outcome becomes
+            SubmitOutcomeUnknownError.
+        :param pending: whether a 404 may mean that the thing is not ready yet.
+        :param read_timeout: seconds; by default the connection's.
+        :param policy: how patiently to send again; by default the connection's ``max_retries``.
+        """
+        settings = self.settings
+        endpoint = f"{method} {path}"
+
+        def attempt() -> T:
+            answer = self._answer(
+                method,
+                path,
+                params=params,
+                json=json,
+                body=body,
+                read_timeout=read_timeout,
+                # A pooled connection may be closed by the server just as the request goes out, and then
+                # nobody knows whether it arrived. A paid call pays for a connection of its own instead.
+                fresh=paid is not None,
+            )
+            if not 200 <= answer.status < 300:
+                raise error_for(answer, settings.secrets, pending=pending, paid=paid)
+            return read(parse_json(answer, settings.secrets))
+
+        try:
+            return self._persist(attempt, method, endpoint, policy or RetryPolicy(settings.max_retries))
+        except (TransportError, MalformedResponseError) as error:
+            if paid is None or not _may_have_started(error):
+                raise
+            raise _outcome_unknown(paid, error, endpoint) from error
+
+    def _persist(self, attempt: Callable[[], T], method: str, endpoint: str, policy: RetryPolicy) -> T:
+        started, retries = self._now(), 0
+        while True:
+            try:
+                return attempt()
+            except ApiError as error:
+                elapsed = self._now() - started
+                pause = policy.pause(error, method=method, retries=retries, elapsed=elapsed, rng=self._rng)
+                if pause is None:
+                    raise
+                retries += 1
+                self._log_retry(error, endpoint, pause, retries, policy)
+            self._sleep(pause)
+
+    def _log_retry(
+        self, error: ApiError, endpoint: str, pause: float, retries: int, policy: RetryPolicy
+    ) -> None:
+        reason = f"answered {error.http_status}" if error.http_status else str(error)
+        self.log.warning(
+            "%s: %s; sending it again in %.1f s (retry %d of %d)",
+            endpoint,
+            reason,
+            pause,
+            retries,
+            policy.max_retries,
+        )
+
+    def _open(
+        self,
+        method: str,
+        path: str,
+        *,
+        params: Mapping[str, Any] | None = None,
+        json: Any = None,
+        body: MultipartBody | None = None,
+        read_timeout: float | None = None,
+        request_id: str | None = None,
+        session: requests.Session | None = None,
+    ) -> requests.Response:
+        """Make one attempt and return the response with its body unread."""
+        settings = self.settings
+        headers = self._headers(settings, request_id)
+        data: Any = None
+        if json is not None:
+            headers["Content-Type"] = "application/json"
+            data = jsonlib.dumps(json, allow_nan=False).encode()
+        elif body is not None:
+            body.rewind()
+            headers["Content-Type"] = body.content_type
+            data = body
+        return self._send(
+            session or self.get_conn(),
+            method,
+            settings.url(path),
+            f"{method} {path}",
+            params={name: value for name, value in (params or {}).items() if value is not None},
+            headers=headers,
+            data=data,
+            read_timeout=read_timeout,
+            request_id=request_id,
+        )
+
+    def _answer(self, method: str, path: str, *, fresh: bool = False, **kwargs: Any) -> Answer:
+        from airflow_provider.hooks.sync_client import read_answer
+
+        request_id = self._new_request_id()
+        session = self._new_session() if fresh else self.get_conn()
+        try:
+            response = self._open(method, path, request_id=request_id, session=session, **kwargs)
+            return read_answer(
+                response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
+            )
+        finally:
+            if fresh:
+                session.close()
+
+    def _send(
+        self,
+        session: requests.Session,
+        method: str,
+        url: str,
+        endpoint: str,
+        *,
+        headers: Mapping[str, str],
+        params: Mapping[str, Any] | None = None,
+        data: Any = None,
+        read_timeout: float | None = None,
+        request_id: str | None = None,
+    ) -> requests.Response:
+        import requests
+        import urllib3.exceptions
+
+        from airflow_provider.hooks.sync_client import failure
+
+        settings = self.settings
+        try:
+            return session.request(
+                method,
+                url,
+                params=params,
+                headers=dict(headers),
+                data=data,
+                timeout=(settings.connect_timeout, read_timeout or settings.read_timeout),
+                allow_redirects=False,
+                stream=True,
+            )
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+
+    def _stream(self, path: str, chunk_size: int) -> Iterator[bytes]:
+        """GET raw bytes: the request is made now, the body is read by the iterator."""
+        import requests
+        import urllib3.exceptions
+
+        from airflow_provider.hooks.sync_client import failure, read_answer
+
+        endpoint = f"GET {path}"
+        secrets = self.settings.secrets
+
+        def attempt() -> requests.Response:
+            request_id = self._new_request_id()
+            response = self._open("GET", path, request_id=request_id)
+            if response.status_code == 200:
+                return response
+            raise error_for(read_answer(response, endpoint, request_id=request_id, secrets=secrets), secrets)
+
+        response = self._persist(attempt, "GET", endpoint, RetryPolicy(self.settings.max_retries))
+
+        def pieces() -> Iterator[bytes]:
+            with response:
+                try:
+                    yield from response.iter_content(chunk_size)
+                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                    raise failure(error, endpoint, secrets=secrets) from error
+
+        return pieces()
+
+    def _put_storage(
+        self, url: str, endpoint: str, body: FileBody, headers: Mapping[str, str], policy: RetryPolicy
+    ) -> None:
+        """PUT a file to a presigned address, without the key."""
+        from airflow_provider.hooks.sync_client import read_answer
+
+        def attempt() -> None:
+            body.rewind()
+            failed: ProviderError | None = None
+            try:
+                response = self._send(
+                    self.storage_session,
+                    "PUT",
+                    url,
+                    endpoint,
+                    headers=headers,
+                    data=body if len(body) else b"",
+                )
+                answer = read_answer(response, endpoint, secrets=self.settings.secrets, limit=1024 * 1024)
+            except ProviderError as error:
+                failed = error
+            if failed is not None:
+                # The HTTP library's error quotes the signed address; it stays out of every traceback.
+                failed.__cause__ = failed.__context__ = None
+                raise failed
+            if not 200 <= answer.status < 300:
+                raise error_for(Answer(endpoint, answer.status, answer.headers))
+
+        self._persist(attempt, "PUT", endpoint, policy)
+
+    # -- the asynchronous half -------------------------------------------------------------------------------
+
+    async def _arequest(
+        self,
+        client: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        *,
+        read: Callable[[Any], T] = _as_sent,
+        attempts: int = 1,
+        read_timeout: float | None = None,
+        total: float = 120.0,
+    ) -> T:
+        """
+        Send one API request through a shared client: same reading and same errors as :meth:`_request`.
+
+        Not repeated unless asked, because the wait around it tolerates trouble on its own.
+
+        :param client: from :func:`~airflow_provider.hooks.async_client.new_async_client`.
+        :param attempts: how often to try at most.
+        :param read_timeout: seconds; by default the client's.
+        :param total: seconds in which a further attempt may begin.
+        """
+        import aiohttp
+        import yarl
+
+        from airflow_provider.hooks.async_client import failure, read_answer
+
+        settings = await self.aload_settings()
+        endpoint = f"{method} {path}"
+        policy = RetryPolicy(attempts - 1, total=total)
+        options: dict[str, Any] = {}
+        if read_timeout is not None:
+            options["timeout"] = aiohttp.ClientTimeout(
+                total=settings.connect_timeout + read_timeout,
+                sock_connect=settings.connect_timeout,
+                sock_read=read_timeout,
+            )
+
+        async def attempt() -> T:
+            request_id = self._new_request_id()
+            try:
+                async with client.request(
+                    method,
+                    yarl.URL(settings.url(path), encoded=True),
+                    headers=self._headers(settings, request_id),
+                    allow_redirects=False,
+                    **options,
+                ) as response:
+                    answer = await read_answer(response, endpoint, request_id=request_id)
+            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+                raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+            return read(parse_json(answer, settings.secrets))
+
+        started, retries = self._now(), 0
+        while True:
+            try:
+                return await attempt()
+            except ApiError as error:
+                elapsed = self._now() - started
+                pause = policy.pause(error, method=method, retries=retries, elapsed=elapsed, rng=self._rng)
+                if pause is None:
+                    raise
+                retries += 1
+                self._log_retry(error, endpoint, pause, retries, policy)
+            await self._asleep(pause)
+
+
+def _may_have_started(error: TransportError | MalformedResponseError) -> bool:
+    if isinstance(error, TransportError):
+        return error.sent
+    # A redirect was not carried out; any other unreadable answer was a success.
+    return error.http_status is None or 200 <= error.http_status < 300
+
+
+def _outcome_unknown(
+    paid: Paid, error: TransportError | MalformedResponseError, endpoint: str
+) -> SubmitOutcomeUnknownError:
+    return SubmitOutcomeUnknownError(
+        f"{endpoint} was sent and no usable answer came back, so {paid.noun} may or may not exist, and may "
+        f"be billed. It was not sent again. {paid.find_out} What went wrong: {error}",
+        http_status=error.http_status,
+        request_id=error.request_id,
+        endpoint=endpoint,
+    )
+
+
+def quoted_id(value: Any, name: str) -> str:
+    """
+    Return an id for use in a path.
+
+    :raises InvalidInputError: not text, empty, or a dot segment, which would name another endpoint.
+    """
+    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
+        raise InvalidInputError(f"{name} must be a non-empty id; got {value!r}.", parameter=name)
+    return quote(value, safe="")
+
+
+def required_text(value: Any, name: str) -> str:
+    """
+    Return a text argument.
+
+    :raises InvalidInputError: not text, or empty.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{name} must be a non-empty text; got {value!r}.", parameter=name)
+    return value

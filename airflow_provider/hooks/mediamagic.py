@@ -1,0 +1,432 @@
+"""MediaMagic: upload media, submit it for a content-compliance review, read issues and topics."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+from urllib.parse import urlsplit
+
+from airflow_provider.exceptions import (
+    ApiError,
+    InvalidInputError,
+    TransferError,
+)
+from airflow_provider.hooks.answers import (
+    Paid,
+    is_json_object,
+    malformed,
+    raise_for_answer,
+    require,
+    require_object,
+)
+from airflow_provider.hooks.base import ServiceHook, quoted_id, required_text
+from airflow_provider.hooks.bodies import FileBody, MultipartBody
+from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
+from airflow_provider.hooks.retry import RetryPolicy
+from airflow_provider.waiting.decision import JobState, Observation
+
+if TYPE_CHECKING:
+    import aiohttp
+
+SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
+    "uploading": JobState.ACTIVE,
+    "submitted": JobState.ACTIVE,
+    "processing": JobState.ACTIVE,
+    "complete": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+}
+"""What the status words of a submission mean. There is none for cancelled: the API cannot cancel."""
+
+DIRECT_UPLOAD_MAX_BYTES: Final = 10_000_000
+"""
+Largest file for :meth:`MediaMagicHook.upload_direct`. The vendor says 10 MB; whether that is decimal or
+binary is not documented, so this is the smaller reading.
+"""
+
+_API: Final = "/api/integrations"
+_NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
+_UPLOAD_PATIENCE: Final = 1800.0
+"""Seconds in which a further try of a presigned upload may begin; its address is valid for an hour."""
+
+
+class MediaMagicHook(ServiceHook):
+    """
+    One method per endpoint of the MediaMagic Lite integrations API; arguments and results carry the vendor's
+    field names. See https://docs.mediamagic-lite.northell.io/introduction
+
+    Every method raises :class:`~airflow_provider.exceptions.AuthenticationError` (401),
+    :class:`~airflow_provider.exceptions.PlanError` (402, names the bucket),
+    :class:`~airflow_provider.exceptions.RateLimitedError` (429),
+    :class:`~airflow_provider.exceptions.ServerError` (5xx),
+    :class:`~airflow_provider.exceptions.TransportError` and
+    :class:`~airflow_provider.exceptions.MalformedResponseError`; what else it raises is named with it.
+
+    :param conn_id: Airflow connection of type ``mediamagic``.
+    :param settings: use these instead of looking the connection up.
+    """
+
+    service = MEDIAMAGIC
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str] = "mediamagic_default"
+    conn_type: ClassVar[str] = "mediamagic"
+    hook_name: ClassVar[str] = "MediaMagic"
+
+    def __init__(
+        self, conn_id: str = default_conn_name, *, settings: ConnectionSettings | None = None
+    ) -> None:
+        super().__init__(conn_id, settings=settings)
+
+    # -- uploads ---------------------------------------------------------------------------------------------
+
+    def create_upload_url(self, filename: str, content_type: str) -> dict[str, Any]:
+        """
+        Ask for a presigned address to upload one file to. Valid for 1 hour.
+
+        :param filename: name of the file; what makes one invalid is not documented.
+        :param content_type: one of the documented media types, such as ``video/mp4``.
+        :return: ``uploadUrl`` (signed: do not log or store it), ``blobPath``, ``expiresAt``.
+        :raises PermissionDeniedError: 403, the filename is invalid.
+        :raises InvalidRequestError: 415, the content type is not allowed; 422.
+
+        See https://northell-2444134e.mintlify.app/uploads/generate-upload-url
+        """
+        path = f"{_API}/uploads/url"
+        payload = {
+            "filename": required_text(filename, "filename"),
+            "contentType": required_text(content_type, "content_type"),
+        }
+
+        def read(data: Any) -> dict[str, Any]:
+            for name in ("uploadUrl", "blobPath"):
+                require(data, name, str, f"POST {path}")
+            return dict(data)
+
+        return self._request("POST", path, json=payload, read=read)
+
+    def put_upload(self, upload_url: str, body: BinaryIO, size: int) -> None:
+        """
+        Send a file to a presigned address, in constant memory and without the API key.
+
+        :param upload_url: ``uploadUrl`` of :meth:`create_upload_url`.
+        :param body: binary stream, read from its current position; when it can seek, trouble on the way is
+            answered by sending it again.
+        :param size: its exact length in bytes.
+        :raises InvalidInputError: the address is not https.
+        :raises TransferError: the storage refused the file (most often because the address expired), could
+            not be reached, or the file changed on the way. Nothing was submitted.
+
+        See https://docs.mediamagic-lite.northell.io/guides/file-upload
+        """
+        parts = urlsplit(required_text(upload_url, "upload_url"))
+        if not parts.hostname or not (
+            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
+        ):
+            raise InvalidInputError(
+                "upload_url must be the https address that create_upload_url returned.",
+                parameter="upload_url",
+            )
+        if size < 0:
+            raise InvalidInputError(f"size must be a number of bytes; got {size!r}.", parameter="size")
+        endpoint = f"PUT {parts.scheme}://{parts.hostname}{parts.path}"
+        content = FileBody(body, size)
+        headers = {"x-ms-blob-type": "BlockBlob", "Content-Length": str(size)}
+        retries = self.settings.max_retries if content.rewindable else 0
+        try:
+            self._put_storage(
+                upload_url, endpoint, content, headers, RetryPolicy(retries, total=_UPLOAD_PATIENCE)
+            )
+        except ApiError as error:
+            status = error.http_status
+            what = f"{endpoint} answered {status}." if status else f"{error}."
+            if status in (401, 403, 404):
+                what += " An upload address is refused when it has expired, an hour after it was made."
+            raise TransferError(
+                f"The file was not stored: {what} Ask for a new upload address and send the file again. "
+                "Nothing was submitted.",
+                http_status=status,
+                endpoint=endpoint,
+            ) from error
+
+    def upload_direct(self, filename: str, content_type: str, body: BinaryIO) -> dict[str, Any]:
+        """
+        Upload one file of at most 10 MB through the API itself.
+
+        :param filename: name of the file.
+        :param content_type: media type of the file part; the API answers 415 when it is missing or does not
+            match.
+        :param body: seekable binary stream, sent from its current position to its end.
+        :return: ``blobPath`` and what else the API says about the file, which is not documented.
+        :raises PermissionDeniedError: 403, the filename is invalid.
+        :raises InvalidRequestError: 413, larger than 10 MB; 415; 422.
+
+        See https://northell-2444134e.mintlify.app/api-reference/uploads/direct-upload
+        """
+        path = f"{_API}/uploads/direct"
+        part = MultipartBody(
+            {},
+            filename=required_text(filename, "filename"),
+            content_type=required_text(content_type, "content_type"),
+            stream=body,
+        )
+
+        def read(data: Any) -> dict[str, Any]:
+            require(data, "blobPath", str, f"POST {path}")
+            return dict(data)
+
+        return self._request("POST", path, body=part, read=read)
+
+    # -- submissions -----------------------------------------------------------------------------------------
+
+    def create_submission(
+        self,
+        assets: Sequence[Mapping[str, Any]],
+        *,
+        sidekick_ids: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        simulation_delay_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """
+        Submit uploaded assets for review. **Billed**, and not protected against duplicates: the API documents
+        no idempotency key and no endpoint that lists submissions.
+
+        :param assets: one or more of ``{"blobPath": ..., "previousSubmissionId": ...}``; the second field
+            makes the asset a new version of the asset of that submission.
+        :param sidekick_ids: UUIDs of the sidekicks to review with; default none.
+        :param metadata: free-form object; whether it is returned anywhere is not documented.
+        :param simulation_delay_seconds: sandbox keys only, 0 to 30; a live key answers 400.
+        :return: ``submissionId``, ``workflowId``, ``ablyChannel``, ``status``, ``assets``.
+        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
+        :raises InvalidRequestError: 400, 413 (file above its category's limit), 415 (content does not match
+            its type), 422.
+        :raises PermissionDeniedError: 403, invalid blob path.
+        :raises NotFoundError: 404, the previous submission is unknown.
+        :raises ConflictError: 409, asset already submitted.
+
+        See https://northell-2444134e.mintlify.app/api-reference/submissions/create-submission
+        """
+        payload: dict[str, Any] = {"assets": _checked_assets(assets)}
+        if sidekick_ids is not None:
+            if isinstance(sidekick_ids, str):
+                raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
+            payload["sidekickIds"] = [required_text(item, "sidekick_ids") for item in sidekick_ids]
+        if metadata is not None:
+            if not isinstance(metadata, Mapping):
+                raise InvalidInputError("metadata must be an object.", parameter="metadata")
+            payload["metadata"] = dict(metadata)
+        params: dict[str, Any] = {}
+        if simulation_delay_seconds is not None:
+            if not 0 <= simulation_delay_seconds <= 30:
+                raise InvalidInputError(
+                    f"simulation_delay_seconds must be 0 to 30; got {simulation_delay_seconds!r}.",
+                    parameter="simulation_delay_seconds",
+                )
+            params["simulationDelaySeconds"] = f"{simulation_delay_seconds:g}"
+        path = f"{_API}/submissions"
+        paid = Paid(
+            "the submission",
+            "The API has no endpoint that lists submissions: look in the MediaMagic app, or ask the vendor, "
+            "before submitting these assets again.",
+        )
+        return self._request(
+            "POST", path, json=payload, params=params, paid=paid, read=_reader(f"POST {path}", "submissionId")
+        )
+
+    def get_submission(self, submission_id: str) -> dict[str, Any]:
+        """
+        Read the status of a submission.
+
+        :param submission_id: UUID from :meth:`create_submission`.
+        :return: ``submissionId``, ``status``, ``progressPercent``, ``createdAt``, ``completedAt``,
+            ``errorMessage``, ``isRetryable``, ``assets`` with each asset's ``issueCount`` and error fields.
+        :raises NotFoundError: 404, unknown or in another workspace.
+
+        See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
+        """
+        path = _submission_path(submission_id)
+        return self._request("GET", path, read=_reader(f"GET {path}", "submissionId", "status"))
+
+    async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
+        """
+        Read the status of a submission through a shared client; see :meth:`get_submission`. Tried once.
+
+        :param client: from ``new_async_client``.
+        :param submission_id: UUID from :meth:`create_submission`.
+        """
+        path = _submission_path(submission_id)
+        return await self._arequest(
+            client, "GET", path, read=_reader(f"GET {path}", "submissionId", "status")
+        )
+
+    # -- results ---------------------------------------------------------------------------------------------
+
+    def get_asset_result(self, submission_id: str, asset_id: str) -> dict[str, Any]:
+        """
+        Read the result of one asset. What is answered before the asset has finished is not documented.
+
+        :param submission_id: UUID of the submission.
+        :param asset_id: opaque id from the submission's ``assets``.
+        :return: ``assetId``, ``filename``, ``mimeType``, ``status`` (``complete`` or ``failed`` at the end),
+            ``issueCount``, ``issues``, version fields.
+        :raises NotFoundError: 404, unknown or in another workspace.
+
+        See https://docs.mediamagic-lite.northell.io/concepts/assets
+        """
+        path = _asset_path(submission_id, asset_id)
+        return self._request("GET", path, read=_reader(f"GET {path}", "assetId", "status"))
+
+    def get_issues(self, submission_id: str, asset_id: str) -> list[dict[str, Any]]:
+        """
+        Read the flat, enriched list of an asset's issues.
+
+        The container is not documented: a bare array and an object holding ``issues``, ``items`` or ``data``
+        are understood.
+
+        :raises NotReadyError: 404, the asset has not finished, or is unknown; the answer does not tell which.
+        :raises ServerError: 502, the stored issues could not be loaded.
+
+        See https://docs.mediamagic-lite.northell.io/concepts/assets
+        """
+        path = f"{_asset_path(submission_id, asset_id)}/issues"
+        return self._request("GET", path, pending=True, read=lambda data: _issues_in(data, f"GET {path}"))
+
+    def get_topics(self, submission_id: str, asset_id: str) -> dict[str, Any]:
+        """
+        Read an asset's issues as topics, clustered by root cause or physical anchor.
+
+        :return: ``assetId``, ``topics``, ``orphanIssues`` (in no topic: normal), ``metadata``. What is inside
+            a topic and inside the metadata is not documented.
+        :raises NotReadyError: 404, the asset has not finished, or is unknown; the answer does not tell which.
+        :raises ServerError: 502, the stored topics could not be loaded.
+
+        See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
+        """
+        path = f"{_asset_path(submission_id, asset_id)}/topics"
+
+        def read(data: Any) -> dict[str, Any]:
+            require(data, "topics", list, f"GET {path}")
+            return dict(data)
+
+        return self._request("GET", path, pending=True, read=read)
+
+    def retry_asset(self, submission_id: str, asset_id: str) -> dict[str, Any]:
+        """
+        Run a failed, retryable asset again; the submission goes back to ``processing``. Whether a retry is
+        billed is not documented, so it is treated as paid.
+
+        :return: the same fields as :meth:`create_submission`.
+        :raises ConflictError: 409, the asset is not failed or not retryable, its retries are used up, or one
+            is in flight.
+        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
+
+        See https://northell-2444134e.mintlify.app/submissions/retry-asset
+        """
+        path = f"{_asset_path(submission_id, asset_id)}/retry"
+        paid = Paid(
+            "the retry",
+            f"Read submission {submission_id}: status 'processing' means that the retry runs, and a second "
+            "one is refused with 409 while it does.",
+        )
+        return self._request("POST", path, paid=paid, read=_reader(f"POST {path}", "submissionId"))
+
+    def _probe(self) -> str:
+        answer = self._answer("GET", _submission_path(_NIL_UUID))
+        # The API says 404 in JSON with `detail`; a web server that is not the API says it in HTML.
+        if answer.status != 404 or not is_json_object(answer.body):
+            raise_for_answer(answer, self.settings.secrets)
+        return f"Connected to {self.settings.base_url}; the API key is accepted."
+
+
+def observe_submission(body: Mapping[str, Any]) -> Observation:
+    """
+    Tell what a submission's status means.
+
+    :param body: as returned by :meth:`MediaMagicHook.get_submission`.
+    :return: a status word that nobody knows is active. For a failed submission ``message`` names each failed
+        asset with its reason.
+    """
+    raw_status = str(body["status"])
+    state = SUBMISSION_STATES.get(raw_status)
+    percent = body.get("progressPercent")
+    known_percent = (
+        isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
+    )
+    return Observation(
+        job_id=str(body["submissionId"]),
+        raw_status=raw_status,
+        state=state or JobState.ACTIVE,
+        known=state is not None,
+        progress=f"{percent:g}%" if known_percent else "",
+        fraction=min(1.0, max(0.0, percent / 100)) if percent is not None and known_percent else None,
+        message=_failure_message(body) if state is JobState.FAILED else "",
+    )
+
+
+def _failure_message(body: Mapping[str, Any]) -> str:
+    listed = body.get("assets")
+    reasons = []
+    for asset in listed if isinstance(listed, list) else []:
+        if not isinstance(asset, dict) or not (asset.get("errorMessage") or asset.get("errorType")):
+            continue
+        notes = [str(asset["errorType"])] if asset.get("errorType") else []
+        notes.append("retryable" if asset.get("isRetryable") is True else "not retryable")
+        reason = asset.get("errorMessage") or "no reason given"
+        reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
+    if body.get("errorMessage"):
+        reasons.append(str(body["errorMessage"]))
+    return "; ".join(reasons)
+
+
+def _submission_path(submission_id: str) -> str:
+    return f"{_API}/submissions/{quoted_id(submission_id, 'submission_id')}"
+
+
+def _asset_path(submission_id: str, asset_id: str) -> str:
+    return f"{_submission_path(submission_id)}/assets/{quoted_id(asset_id, 'asset_id')}"
+
+
+def _reader(endpoint: str, *fields: str) -> Callable[[Any], dict[str, Any]]:
+    """Return a function that takes an object in which these text fields are set."""
+
+    def read(data: Any) -> dict[str, Any]:
+        for name in fields:
+            require(data, name, str, endpoint)
+        return require_object(data, endpoint)
+
+    return read
+
+
+def _issues_in(data: Any, endpoint: str) -> list[dict[str, Any]]:
+    found = data
+    if isinstance(data, dict):
+        found = next((data[name] for name in ("issues", "items", "data") if name in data), None)
+    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
+        raise malformed(endpoint, "something other than a list of issues")
+    return found
+
+
+def _checked_assets(assets: Any) -> list[dict[str, Any]]:
+    if isinstance(assets, str | Mapping) or not isinstance(assets, Sequence) or not assets:
+        raise InvalidInputError(
+            "assets must be a list of one or more objects with `blobPath`.", parameter="assets"
+        )
+    checked = []
+    for number, asset in enumerate(assets):
+        where = f"assets[{number}]"
+        if not isinstance(asset, Mapping):
+            raise InvalidInputError(f"{where} must be an object with `blobPath`.", parameter="assets")
+        unknown = set(asset) - {"blobPath", "previousSubmissionId"}
+        if unknown:
+            raise InvalidInputError(
+                f"{where} has the unknown field {sorted(map(str, unknown))[0]!r}; an asset has `blobPath` "
+                "and, for a new version, `previousSubmissionId`.",
+                parameter="assets",
+            )
+        item = {"blobPath": required_text(asset.get("blobPath"), f"{where}.blobPath")}
+        if asset.get("previousSubmissionId") is not None:
+            item["previousSubmissionId"] = required_text(
+                asset["previousSubmissionId"], f"{where}.previousSubmissionId"
+            )
+        checked.append(item)
+    return checked

@@ -1,0 +1,676 @@
+"""Silent Witness: build a case, upload evidence, have a report made, read it."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TypeVar
+
+from airflow_provider.exceptions import InvalidInputError, NotFoundError
+from airflow_provider.hooks.answers import Paid, malformed, require, require_object
+from airflow_provider.hooks.base import ServiceHook, quoted_id, required_text
+from airflow_provider.hooks.bodies import MultipartBody
+from airflow_provider.hooks.connection import SILENT_WITNESS, ConnectionSettings
+from airflow_provider.hooks.retry import RetryPolicy
+from airflow_provider.hooks.silent_witness_case import (
+    ANALYSIS_TYPES,
+    CASE_STATUSES,
+    REPORT_TYPES,
+    SIDES,
+    check_accident,
+    check_choice,
+    check_file_role,
+    check_occupants,
+    check_vehicles,
+)
+from airflow_provider.waiting.decision import JobState, Observation
+
+if TYPE_CHECKING:
+    import aiohttp
+
+T = TypeVar("T")
+
+REPORT_STATES: Final[Mapping[str, JobState]] = {
+    "pending": JobState.ACTIVE,
+    "processing": JobState.ACTIVE,
+    "completed": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+    "cancelled": JobState.CANCELLED,
+}
+"""What the status words of a report mean."""
+
+_FAILURE_CAUSES: Final = (
+    # (message begins with, whether the same input fails again)
+    ("delta-v calculation failed", True),
+    ("biomechanics analysis failed", True),
+    ("report generation timed out", False),
+)
+
+_ORGANIZATION_FIELDS: Final = (
+    "name",
+    "phone_number",
+    "street_address",
+    "city",
+    "state",
+    "zip_code",
+    "country",
+)
+
+
+class SilentWitnessHook(ServiceHook):
+    """
+    One method per endpoint of the Silent Witness REST API; arguments and results carry the vendor's field
+    names, without the ``{"success", "data"}`` envelope. See https://docs.staging.silentwitness.ai/api-reference/overview
+
+    Every method raises :class:`~airflow_provider.exceptions.AuthenticationError` (401),
+    :class:`~airflow_provider.exceptions.PermissionDeniedError` (403),
+    :class:`~airflow_provider.exceptions.RateLimitedError` (429),
+    :class:`~airflow_provider.exceptions.ServerError` (5xx),
+    :class:`~airflow_provider.exceptions.TransportError`,
+    :class:`~airflow_provider.exceptions.MalformedResponseError` and, for an argument that cannot be right,
+    :class:`~airflow_provider.exceptions.InvalidInputError` before anything is sent; what else it raises is
+        named
+    with it. Each request carries an ``X-Request-ID`` of ours, which the errors name.
+
+    :param conn_id: Airflow connection of type ``silent_witness``.
+    :param settings: use these instead of looking the connection up.
+    """
+
+    service = SILENT_WITNESS
+    conn_name_attr: ClassVar[str] = "conn_id"
+    default_conn_name: ClassVar[str] = "silent_witness_default"
+    conn_type: ClassVar[str] = "silent_witness"
+    hook_name: ClassVar[str] = "Silent Witness"
+
+    def __init__(
+        self, conn_id: str = default_conn_name, *, settings: ConnectionSettings | None = None
+    ) -> None:
+        super().__init__(conn_id, settings=settings)
+
+    def _new_request_id(self) -> str:
+        # https://docs.silentwitness.ai/api-reference/errors: used unchanged; the vendor's own look like this.
+        return f"req_{uuid.uuid4().hex}"
+
+    def _probe(self) -> str:
+        path = "/api/organizations"
+        self._request(
+            "GET",
+            path,
+            params={"limit": 1},
+            read=_data(f"GET {path}", lambda data: _rows(data, "organizations", f"GET {path}")),
+            policy=RetryPolicy(0),
+        )
+        return f"Connected to {self.settings.base_url}; the API key is accepted."
+
+    # -- organizations ---------------------------------------------------------------------------------------
+
+    def create_organization(
+        self,
+        *,
+        name: str,
+        phone_number: str,
+        street_address: str,
+        city: str,
+        state: str,
+        zip_code: str,
+        country: str,
+    ) -> dict[str, Any]:
+        """
+        Create an organization. All seven fields are required, as text.
+
+        :return: the organization with its ``id`` and ``account_id``.
+        :raises InvalidRequestError: 400, ``parameter`` names the field.
+
+        See https://docs.silentwitness.ai/api-reference/organizations/create
+        """
+        path = "/api/organizations"
+        given = {
+            "name": name,
+            "phone_number": phone_number,
+            "street_address": street_address,
+            "city": city,
+            "state": state,
+            "zip_code": zip_code,
+            "country": country,
+        }
+        payload = {field: required_text(value, field) for field, value in given.items()}
+        return self._request("POST", path, json=payload, read=_object(f"POST {path}", "organization"))
+
+    def get_organization(self, organization_id: str) -> dict[str, Any]:
+        """
+        Read an organization.
+
+        :raises NotFoundError: 404.
+
+        See https://docs.silentwitness.ai/api-reference/organizations/get
+        """
+        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        return self._request("GET", path, read=_object(f"GET {path}", "organization"))
+
+    def list_organizations(
+        self, *, limit: int = 100, offset: int = 0, search: str | None = None
+    ) -> list[dict[str, Any]]:
+        """
+        Read one page of organizations.
+
+        :param limit: most organizations to return, default 100. A shorter page is the last one.
+        :param offset: how many to skip, default 0.
+        :param search: part of the name, any case.
+
+        See https://docs.silentwitness.ai/api-reference/organizations/list
+        """
+        path = "/api/organizations"
+        return self._request(
+            "GET",
+            path,
+            params={"limit": limit, "offset": offset, "search": search},
+            read=_data(f"GET {path}", lambda data: _rows(data, "organizations", f"GET {path}")),
+        )
+
+    def update_organization(self, organization_id: str, **fields: str) -> dict[str, Any]:
+        """
+        Change some fields of an organization; the others stay.
+
+        :param organization_id: ``org_...``.
+        :param fields: any of ``name``, ``phone_number``, ``street_address``, ``city``, ``state``,
+            ``zip_code``, ``country``.
+        :return: the updated organization.
+        :raises NotFoundError: 404.
+
+        See https://docs.silentwitness.ai/api-reference/organizations/update
+        """
+        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        for name, value in fields.items():
+            check_choice(name, "field", _ORGANIZATION_FIELDS)
+            required_text(value, name)
+        if not fields:
+            raise InvalidInputError("Name at least one field to change.", parameter="fields")
+        return self._request("PUT", path, json=fields, read=_object(f"PUT {path}", "organization"))
+
+    def delete_organization(self, organization_id: str) -> dict[str, Any]:
+        """
+        Delete an organization for good; its cases keep their data.
+
+        :return: ``message``.
+        :raises NotFoundError: 404; also when a lost answer was asked for again and the first request had
+            worked.
+
+        See https://docs.silentwitness.ai/api-reference/organizations/delete
+        """
+        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
+
+    # -- cases -----------------------------------------------------------------------------------------------
+
+    def create_case(
+        self,
+        *,
+        plaintiff_name: str,
+        defendant_name: str,
+        attorney_name: str,
+        name: str | None = None,
+        side: str | None = None,
+        analysis_type: str | None = None,
+        organization_id: str | None = None,
+        user_email: str | None = None,
+        accident: Mapping[str, Any] | None = None,
+        vehicles: Sequence[Mapping[str, Any]] | None = None,
+        occupants: Sequence[Mapping[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Create a case. **Raises an invoice**, and is not protected against duplicates.
+
+        :param plaintiff_name: the injured party.
+        :param defendant_name: the party at fault.
+        :param attorney_name: the attorney.
+        :param name: default ``<plaintiff last name> v. <defendant last name>``.
+        :param side: ``plaintiff`` (the API's default) or ``defense``.
+        :param analysis_type: ``accident_only`` (the API's default), ``accident_injury``, ``delta_v_only`` or
+            ``biomechanics_only``; the second and the last need occupants before a report is made.
+        :param organization_id: ``org_...``.
+        :param user_email: meaning not documented.
+        :param accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.
+        :param vehicles: each with ``role`` (``plaintiff`` or ``defendant``), ``vehicle_maker``,
+            ``vehicle_model``, ``vehicle_year``, ``vehicle_vin``, ``vehicle_type``, ``airbag_deployed``,
+            ``deployed_airbags``.
+        :param occupants: each with ``name``, ``age``, ``gender``, ``height_inches``, ``weight_lbs``,
+            ``position``, ``seatbelt_worn``; optional ``alleged_injuries`` and more.
+        :return: ``{"case": {...}, "invoice": {...} or None}``.
+        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
+        :raises InvalidRequestError: 400, 422; ``parameter`` names the field.
+
+        See https://docs.silentwitness.ai/api-reference/cases/create
+        """
+        path = "/api/cases"
+        payload: dict[str, Any] = {
+            "plaintiff_name": required_text(plaintiff_name, "plaintiff_name"),
+            "defendant_name": required_text(defendant_name, "defendant_name"),
+            "attorney_name": required_text(attorney_name, "attorney_name"),
+        }
+        if analysis_type is not None:
+            payload["analysis_type"] = check_choice(analysis_type, "analysis_type", ANALYSIS_TYPES)
+        for field, value in (("organization_id", organization_id), ("user_email", user_email)):
+            if value is not None:
+                payload[field] = required_text(value, field)
+        payload |= _case_fields(
+            name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
+        )
+        paid = Paid(
+            "the case",
+            f"List the cases and look for {payload['plaintiff_name']!r} against "
+            f"{payload['defendant_name']!r} before creating it again.",
+        )
+
+        def take(data: Any) -> dict[str, Any]:
+            case = _inner(data, "case")
+            require(case, "id", str, f"POST {path}")
+            invoice = data.get("invoice")
+            return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
+
+        return self._request("POST", path, json=payload, paid=paid, read=_data(f"POST {path}", take))
+
+    def get_case(self, case_id: str) -> dict[str, Any]:
+        """
+        Read a case with its accident, vehicles, files, occupants and a summary of its report.
+
+        :raises NotFoundError: 404.
+
+        See https://docs.silentwitness.ai/api-reference/cases/get
+        """
+        path = f"/api/cases/{quoted_id(case_id, 'case_id')}"
+        return self._request("GET", path, read=_object(f"GET {path}", "case", "id"))
+
+    def list_cases(
+        self,
+        *,
+        organization_id: str | None = None,
+        status: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """
+        Read one page of cases.
+
+        :param organization_id: only cases of this organization.
+        :param status: ``active`` or ``archived``; default both. Deleted cases are never listed.
+        :param limit: most cases to return; default all. A shorter page is the last one.
+        :param offset: how many to skip, default 0.
+
+        See https://docs.silentwitness.ai/api-reference/cases/list
+        """
+        path = "/api/cases"
+        if status is not None:
+            check_choice(status, "status", CASE_STATUSES)
+        return self._request(
+            "GET",
+            path,
+            params={"organization_id": organization_id, "status": status, "limit": limit, "offset": offset},
+            read=_data(f"GET {path}", lambda data: _rows(data, "cases", f"GET {path}")),
+        )
+
+    def update_case(
+        self,
+        case_id: str,
+        *,
+        name: str | None = None,
+        plaintiff_name: str | None = None,
+        defendant_name: str | None = None,
+        attorney_name: str | None = None,
+        side: str | None = None,
+        status: str | None = None,
+        accident: Mapping[str, Any] | None = None,
+        vehicles: Sequence[Mapping[str, Any]] | None = None,
+        occupants: Sequence[Mapping[str, Any]] | None = None,
+    ) -> dict[str, Any]:
+        """
+        Change some fields of a case; the others stay. What happens to vehicles and occupants that are left
+        out of a list is not documented.
+
+        :param case_id: ``case_...``.
+        :param status: ``active`` or ``archived``.
+        :return: what the API answers; its shape is not documented.
+        :raises NotFoundError: 404.
+
+        See https://docs.silentwitness.ai/api-reference/cases/update
+        """
+        path = f"/api/cases/{quoted_id(case_id, 'case_id')}"
+        payload = _case_fields(
+            name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
+        )
+        for field, value in (
+            ("plaintiff_name", plaintiff_name),
+            ("defendant_name", defendant_name),
+            ("attorney_name", attorney_name),
+        ):
+            if value is not None:
+                payload[field] = required_text(value, field)
+        if status is not None:
+            payload["status"] = check_choice(status, "status", CASE_STATUSES)
+        if not payload:
+            raise InvalidInputError("Name at least one field to change.", parameter="fields")
+        return self._request("PUT", path, json=payload, read=_object(f"PUT {path}", "case"))
+
+    # -- files -----------------------------------------------------------------------------------------------
+
+    def upload_file(
+        self,
+        case_id: str,
+        filename: str,
+        body: BinaryIO,
+        *,
+        category: str,
+        vehicle_role: str | None = None,
+        content_type: str,
+    ) -> dict[str, Any]:
+        """
+        Upload one piece of evidence, at most 50 MB, streamed. The API links it to its vehicle.
+
+        Not protected against duplicates: after a lost answer look at :meth:`list_files`.
+
+        :param case_id: ``case_...``.
+        :param filename: name of the file.
+        :param body: seekable binary stream, sent from its current position to its end.
+        :param category: ``vehicle_photo``, ``edr_document`` (PDF; replaces an earlier one) or
+            ``tcr_document``.
+        :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
+        :param content_type: ``image/jpeg``, ``image/png``, ``image/gif``, ``image/webp`` or
+            ``application/pdf``; the API looks at the bytes.
+        :return: ``file_id``, ``file_name``, ``status``, ``download_url``, ``url``.
+        :raises InvalidRequestError: 400: empty, too large, or of another type; ``code`` says which.
+        :raises NotFoundError: 404, unknown case.
+
+        See https://docs.silentwitness.ai/api-reference/files/upload
+        """
+        path = "/api/files/upload"
+        role = check_file_role(category, vehicle_role)
+        fields = {"case_id": required_text(case_id, "case_id"), "file_category": category}
+        if role is not None:
+            fields["vehicle_role"] = role
+        part = MultipartBody(
+            fields,
+            filename=required_text(filename, "filename"),
+            content_type=required_text(content_type, "content_type"),
+            stream=body,
+        )
+
+        def take(data: Any) -> dict[str, Any]:
+            found = require_object(data, f"POST {path}")
+            for new, old in (
+                ("file_id", "fileId"),
+                ("file_name", "fileName"),
+                ("download_url", "downloadUrl"),
+            ):
+                if found.get(new) is None and old in found:
+                    found[new] = found.pop(old)
+            require(found, "file_id", str, f"POST {path}")
+            return found
+
+        return self._request("POST", path, body=part, read=_data(f"POST {path}", take))
+
+    def list_files(self, case_id: str) -> list[dict[str, Any]]:
+        """
+        Read the records of a case's files.
+
+        :return: each with ``id``, ``file_name``, ``file_size`` (bytes), ``file_type``, ``status``,
+            ``file_category``, ``vehicle_index`` (0 plaintiff, 1 defendant), ``url``.
+
+        See https://docs.silentwitness.ai/api-reference/files/list
+        """
+        path = "/api/files"
+        return self._request(
+            "GET",
+            path,
+            params={"caseId": required_text(case_id, "case_id")},
+            read=_data(f"GET {path}", lambda data: _rows(data, "files", f"GET {path}")),
+        )
+
+    def get_file(self, file_id: str, *, chunk_size: int = 256 * 1024) -> Iterator[bytes]:
+        """
+        Read a file's bytes. The request is made at once; iterate to read the body.
+
+        :param file_id: ``file_...``.
+        :param chunk_size: most bytes per piece.
+        :raises NotFoundError: 404.
+        :raises TransportError: while iterating: the body was cut short.
+
+        See https://docs.staging.silentwitness.ai/api-reference/files/get
+        """
+        return self._stream(f"/api/files/{quoted_id(file_id, 'file_id')}", chunk_size)
+
+    def get_file_status(self, file_id: str) -> dict[str, Any]:
+        """
+        Read a file's record.
+
+        :return: ``id``, ``file_name``, ``file_size``, ``file_type``, ``status`` (``processing``, ``ready``,
+            ``error``; more may come).
+        :raises NotFoundError: 404.
+
+        See https://docs.staging.silentwitness.ai/api-reference/files/get
+        """
+        path = f"/api/files/{quoted_id(file_id, 'file_id')}/status"
+        return self._request("GET", path, read=_object(f"GET {path}"))
+
+    def delete_file(self, file_id: str) -> dict[str, Any]:
+        """
+        Delete a file for good.
+
+        :return: ``message``.
+        :raises NotFoundError: 404; also when a lost answer was asked for again and the first request had
+            worked.
+
+        See https://docs.silentwitness.ai/api-reference/files/delete
+        """
+        path = f"/api/files/{quoted_id(file_id, 'file_id')}"
+        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
+
+    # -- reports ---------------------------------------------------------------------------------------------
+
+    def create_report(
+        self, case_id: str, *, report_type: str = "technical_report", use_demo_data: bool = False
+    ) -> dict[str, Any]:
+        """
+        Start a report on a case. Paid, and not protected against duplicates: a case can hold several reports.
+
+        :param case_id: ``case_...``.
+        :param report_type: ``technical_report``, the only one.
+        :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
+        :return: the report, ``status`` ``pending``.
+        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
+        :raises InvalidRequestError: 422, the case lacks something: a vehicle, photos or an EDR file of the
+            plaintiff's vehicle, occupants, the accident's date.
+
+        See https://docs.silentwitness.ai/api-reference/reports/create
+        """
+        path = "/api/reports"
+        payload: dict[str, Any] = {
+            "case_id": required_text(case_id, "case_id"),
+            "type": check_choice(report_type, "report_type", REPORT_TYPES),
+        }
+        if use_demo_data:
+            payload["options"] = {"use_demo_data": True}
+        paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
+        return self._request(
+            "POST", path, json=payload, paid=paid, read=_object(f"POST {path}", "report", "id")
+        )
+
+    def get_report(self, report_id: str) -> dict[str, Any]:
+        """
+        Read a report. On a completed one ``output`` holds fresh links, signed and valid for 1 hour: do not
+        store them.
+
+        :param report_id: ``rpt_...``; the API also takes a case id, and which of its reports it then returns
+            is not documented.
+        :raises NotFoundError: unknown: the API answers 200 with ``"data": null``.
+
+        See https://docs.silentwitness.ai/api-reference/reports/get
+        """
+        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        return self._request("GET", path, read=_report(report_id, path))
+
+    async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
+        """
+        Read a report through a shared client; see :meth:`get_report`. Tried once.
+
+        :param client: from ``new_async_client``.
+        :param report_id: ``rpt_...``.
+        """
+        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        return await self._arequest(client, "GET", path, read=_report(report_id, path))
+
+    def list_reports(self, case_id: str) -> list[dict[str, Any]]:
+        """
+        Read summaries of a case's reports, newest first.
+
+        :return: each with ``id``, ``case_id``, ``type``, ``status``, ``created_at``.
+
+        See https://docs.silentwitness.ai/api-reference/reports/list
+        """
+        path = "/api/reports"
+        return self._request(
+            "GET",
+            path,
+            params={"case_id": required_text(case_id, "case_id")},
+            read=_data(f"GET {path}", lambda data: _rows(data, "reports", f"GET {path}")),
+        )
+
+    def cancel_report(self, report_id: str) -> dict[str, Any]:
+        """
+        Cancel a report that is pending or processing.
+
+        :return: ``id``, ``status`` ``cancelled``, ``message``.
+        :raises InvalidRequestError: 400, already completed. What a failed or cancelled one answers is not
+            documented.
+        :raises NotFoundError: 404, unknown.
+
+        See https://docs.silentwitness.ai/api-reference/reports/delete
+        """
+        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
+
+    async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
+        """
+        Cancel a report through a shared client; see :meth:`cancel_report`.
+
+        Tried up to three times and done, one way or the other, in well under 30 s: the time that Airflow
+        gives a trigger that is killed.
+
+        :param client: from ``new_async_client``.
+        :param report_id: ``rpt_...``.
+        """
+        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        return await self._arequest(
+            client, "DELETE", path, read=_object(f"DELETE {path}"), attempts=3, read_timeout=6.0, total=12.0
+        )
+
+
+def observe_report(body: Mapping[str, Any]) -> Observation:
+    """
+    Tell what a report's status means.
+
+    :param body: as returned by :meth:`SilentWitnessHook.get_report`.
+    :return: a status word that nobody knows is active. There is no number for the progress, only a message;
+        on a failed report the message is the reason.
+    """
+    raw_status = str(body["status"])
+    state = REPORT_STATES.get(raw_status)
+    progress = body.get("progress")
+    message = progress.get("message") if isinstance(progress, dict) else None
+    message = message if isinstance(message, str) else ""
+    return Observation(
+        job_id=str(body["id"]),
+        raw_status=raw_status,
+        state=state or JobState.ACTIVE,
+        known=state is not None,
+        progress=message,
+        message=message if state in (JobState.FAILED, JobState.CANCELLED) else "",
+    )
+
+
+def report_failure_is_input(message: str) -> bool:
+    """
+    Whether a failed report would fail again on the same case: bad photos, incomplete occupants.
+
+    The vendor documents how such messages begin and warns that wording may change, so a message nobody knows
+    counts as transient.
+
+    See https://docs.silentwitness.ai/guides/polling-best-practices
+    """
+    text = message.strip().lower()
+    return next((is_input for begins, is_input in _FAILURE_CAUSES if text.startswith(begins)), False)
+
+
+def _case_fields(
+    *,
+    name: str | None,
+    side: str | None,
+    accident: Mapping[str, Any] | None,
+    vehicles: Sequence[Mapping[str, Any]] | None,
+    occupants: Sequence[Mapping[str, Any]] | None,
+) -> dict[str, Any]:
+    fields: dict[str, Any] = {}
+    if name is not None:
+        fields["name"] = required_text(name, "name")
+    if side is not None:
+        fields["side"] = check_choice(side, "side", SIDES)
+    if accident is not None:
+        fields["accident"] = check_accident(accident)
+    if vehicles is not None:
+        fields["vehicles"] = check_vehicles(vehicles)
+    if occupants is not None:
+        fields["occupants"] = check_occupants(occupants)
+    return fields
+
+
+def _data(endpoint: str, take: Callable[[Any], T]) -> Callable[[Any], T]:
+    """Return a function that unwraps ``{"success": true, "data": ...}`` and hands the data on."""
+
+    def read(body: Any) -> T:
+        envelope = require_object(body, endpoint)
+        if envelope.get("data") is None:
+            found = "null" if "data" in envelope else "nothing"
+            raise malformed(endpoint, f"{found} in the field `data`")
+        return take(envelope["data"])
+
+    return read
+
+
+def _object(endpoint: str, key: str | None = None, *fields: str) -> Callable[[Any], dict[str, Any]]:
+    """Return a function that reads an object, bare or under its name, in which these text fields are set."""
+
+    def take(data: Any) -> dict[str, Any]:
+        found = require_object(_inner(data, key) if key else data, endpoint)
+        for name in fields:
+            require(found, name, str, endpoint)
+        return found
+
+    return _data(endpoint, take)
+
+
+def _inner(data: Any, key: str) -> Any:
+    return data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
+
+
+def _rows(data: Any, key: str, endpoint: str) -> list[dict[str, Any]]:
+    """Read a list: bare, as older pages show it, or under its name."""
+    rows = data.get(key) if isinstance(data, dict) else data
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise malformed(endpoint, f"something other than a list of {key}")
+    return rows
+
+
+def _report(report_id: str, path: str) -> Callable[[Any], dict[str, Any]]:
+    endpoint = f"GET {path}"
+
+    def read(body: Any) -> dict[str, Any]:
+        envelope = require_object(body, endpoint)
+        if "data" in envelope and envelope["data"] is None:
+            raise NotFoundError(
+                f"{endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
+                "null). Check the id, and that the key belongs to the account that owns the report.",
+                http_status=200,
+                job_id=report_id,
+                endpoint=endpoint,
+            )
+        return _object(endpoint, "report", "id", "status")(body)
+
+    return read

@@ -1,0 +1,167 @@
+"""
+What a Silent Witness case may hold, checked before anything is sent. Pure: hook and operators share it.
+
+Only what the vendor documents as a closed list is checked; vehicle types, injury codes and file states stay
+open.
+See https://docs.silentwitness.ai/api-reference/objects/occupant and
+https://docs.silentwitness.ai/api-reference/cases/create
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import date, time
+from typing import Any, Final
+
+from airflow_provider.exceptions import InvalidInputError
+
+ANALYSIS_TYPES: Final = ("accident_only", "accident_injury", "delta_v_only", "biomechanics_only")
+SIDES: Final = ("plaintiff", "defense")
+CASE_STATUSES: Final = ("active", "archived")
+VEHICLE_ROLES: Final = ("plaintiff", "defendant")
+FILE_CATEGORIES: Final = ("vehicle_photo", "edr_document", "tcr_document")
+AIRBAG_STATES: Final = ("yes", "no", "partial", "unknown")
+GENDERS: Final = ("male", "female", "other")
+POSITIONS: Final = ("driver", "front_passenger", "rear_left", "rear_center", "rear_right")
+REPORT_TYPES: Final = ("technical_report",)
+OCCUPANT_FIELDS: Final = (
+    "name",
+    "age",
+    "gender",
+    "height_inches",
+    "weight_lbs",
+    "position",
+    "seatbelt_worn",
+)
+"""What every occupant needs; the API answers 400 ``occupant_field_required`` otherwise."""
+
+
+def needs_occupants(analysis_type: str) -> bool:
+    """Whether a report of a case of this type needs occupants: the API answers 422 without."""
+    return analysis_type in ("accident_injury", "biomechanics_only")
+
+
+def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
+    """
+    Return a value from a closed list.
+
+    :raises InvalidInputError: names the field and the choices.
+    """
+    if not isinstance(value, str) or value not in choices:
+        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.", parameter=name)
+    return value
+
+
+def check_file_role(category: str, vehicle_role: str | None) -> str | None:
+    """
+    Return the vehicle role to send with a file of this category.
+
+    :param category: ``vehicle_photo``, ``edr_document`` or ``tcr_document``.
+    :param vehicle_role: ``plaintiff`` (also when ``None``) or ``defendant``; a police report
+        (``tcr_document``) belongs to the case and takes none.
+    :raises InvalidInputError: names ``category`` or ``vehicle_role``.
+    """
+    check_choice(category, "category", FILE_CATEGORIES)
+    if category == "tcr_document":
+        if vehicle_role is not None:
+            raise InvalidInputError(
+                "vehicle_role must not be given for a tcr_document: a police report belongs to the case.",
+                parameter="vehicle_role",
+            )
+        return None
+    return check_choice("plaintiff" if vehicle_role is None else vehicle_role, "vehicle_role", VEHICLE_ROLES)
+
+
+def check_accident(accident: Any) -> dict[str, Any]:
+    """
+    Return a copy of the accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.
+
+    :raises InvalidInputError: names the field.
+    """
+    checked = _object(accident, "accident")
+    _check_format(checked.get("date"), "accident.date", "a date as YYYY-MM-DD", 10, date.fromisoformat)
+    _check_format(checked.get("time"), "accident.time", "a time as HH:MM", 5, time.fromisoformat)
+    return checked
+
+
+def check_vehicles(vehicles: Any) -> list[dict[str, Any]]:
+    """
+    Return a copy of the vehicles, each with a ``role`` and input names such as ``vehicle_maker``.
+
+    :raises InvalidInputError: names the field.
+    """
+    checked = []
+    for where, vehicle in _objects(vehicles, "vehicles"):
+        check_choice(vehicle.get("role"), f"{where}.role", VEHICLE_ROLES)
+        if vehicle.get("airbag_deployed") is not None:
+            check_choice(vehicle["airbag_deployed"], f"{where}.airbag_deployed", AIRBAG_STATES)
+        checked.append(vehicle)
+    return checked
+
+
+def check_occupants(occupants: Any, *, required: bool = False) -> list[dict[str, Any]]:
+    """
+    Return a copy of the occupants, each with the seven fields of :data:`OCCUPANT_FIELDS`.
+
+    :param occupants: list of objects.
+    :param required: whether there must be at least one; see :func:`needs_occupants`.
+    :raises InvalidInputError: names the field.
+    """
+    checked = []
+    for where, occupant in _objects(occupants, "occupants"):
+        for name in OCCUPANT_FIELDS:
+            if occupant.get(name) in (None, ""):
+                raise InvalidInputError(
+                    f"{where}.{name} is missing; an occupant needs {', '.join(OCCUPANT_FIELDS)}.",
+                    parameter=f"{where}.{name}",
+                )
+        for name in ("age", "height_inches", "weight_lbs"):
+            value = occupant[name]
+            if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
+                raise InvalidInputError(
+                    f"{where}.{name} must be a whole number above 0; got {value!r}.",
+                    parameter=f"{where}.{name}",
+                )
+        if not isinstance(occupant["seatbelt_worn"], bool):
+            raise InvalidInputError(
+                f"{where}.seatbelt_worn must be true or false; got {occupant['seatbelt_worn']!r}.",
+                parameter=f"{where}.seatbelt_worn",
+            )
+        check_choice(occupant["gender"], f"{where}.gender", GENDERS)
+        check_choice(occupant["position"], f"{where}.position", POSITIONS)
+        if occupant.get("airbag_deployed") is not None:
+            check_choice(occupant["airbag_deployed"], f"{where}.airbag_deployed", AIRBAG_STATES)
+        checked.append(occupant)
+    if required and not checked:
+        raise InvalidInputError(
+            "occupants must name at least one person for an analysis with biomechanics.",
+            parameter="occupants",
+        )
+    return checked
+
+
+def _object(value: Any, name: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise InvalidInputError(f"{name} must be an object; got {type(value).__name__}.", parameter=name)
+    return dict(value)
+
+
+def _objects(value: Any, name: str) -> list[tuple[str, dict[str, Any]]]:
+    if value is None:
+        return []
+    if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+        raise InvalidInputError(
+            f"{name} must be a list of objects; got {type(value).__name__}.", parameter=name
+        )
+    return [(f"{name}[{at}]", _object(item, f"{name}[{at}]")) for at, item in enumerate(value)]
+
+
+def _check_format(value: Any, name: str, expected: str, length: int, parse: Any) -> None:
+    if value is None:
+        return
+    try:
+        if len(value) != length:
+            raise ValueError
+        parse(value)
+    except (TypeError, ValueError):
+        raise InvalidInputError(f"{name} must be {expected}; got {value!r}.", parameter=name) from None

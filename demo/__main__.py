@@ -114,7 +114,10 @@ def _run(tick: Callable[[], None]) -> None:
         inputs = make_inputs(OUTPUT / "inputs")
         say(f"input files in {_relative(OUTPUT / 'inputs')}")
         tick()
-        simulator = stack.enter_context(Simulator(time_scale=TIME_SCALE))
+        try:
+            simulator = stack.enter_context(Simulator(time_scale=TIME_SCALE))
+        except (RuntimeError, TimeoutError) as error:
+            raise DemoFailed(str(error)) from error
         say(
             f"both services, simulated, on {simulator.url}; a minute there takes {60 / TIME_SCALE:.0f} s here"
         )

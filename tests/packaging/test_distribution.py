@@ -1,0 +1,168 @@
+"""The wheel and the sdist contain what they should, and the wheel works where it is installed alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import venv
+import zipfile
+from concurrent.futures import ThreadPoolExecutor
+from email import message_from_string
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider import __version__
+from airflow_provider.get_provider_info import get_provider_info
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+NAME = "airflow-provider-mediamagic-silentwitness"
+STEM = f"{NAME.replace('-', '_')}-{__version__}"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with the sdist, and the wheel built from that sdist."""
+    directory = tmp_path_factory.mktemp("dist")
+    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory), str(REPOSITORY))
+    return directory
+
+
+@pytest.fixture(scope="module")
+def wheel(built: Path) -> zipfile.ZipFile:
+    return zipfile.ZipFile(built / f"{STEM}-py3-none-any.whl")
+
+
+@pytest.fixture(scope="module")
+def sdist(built: Path) -> set[str]:
+    with tarfile.open(built / f"{STEM}.tar.gz") as archive:
+        return {name.removeprefix(f"{STEM}/") for name in archive.getnames()}
+
+
+def test_wheel_contains_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> None:
+    package = {
+        str(path.relative_to(REPOSITORY))
+        for path in (REPOSITORY / "airflow_provider").rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+    in_wheel = {name for name in wheel.namelist() if not name.startswith(f"{STEM}.dist-info/")}
+    assert "airflow_provider/py.typed" in in_wheel
+    assert in_wheel == package
+
+
+def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
+    described = message_from_string(wheel.read(f"{STEM}.dist-info/METADATA").decode())
+    assert described["Name"] == NAME
+    assert described["Version"] == __version__
+    assert described["License-Expression"] == "Apache-2.0"
+    assert described["Requires-Python"] == ">=3.11"
+    classifiers = described.get_all("Classifier", [])
+    assert "Framework :: Apache Airflow" in classifiers
+    assert "Framework :: Apache Airflow :: Provider" in classifiers
+    assert f"{STEM}.dist-info/licenses/LICENSE" in wheel.namelist()
+
+
+def test_wheel_caps_no_dependency(wheel: zipfile.ZipFile) -> None:
+    described = message_from_string(wheel.read(f"{STEM}.dist-info/METADATA").decode())
+    requirements = described.get_all("Requires-Dist", [])
+    assert any(requirement.startswith("apache-airflow>=3.1") for requirement in requirements)
+    assert [
+        requirement for requirement in requirements if "<" in requirement or "==" in requirement.split(";")[0]
+    ] == []
+
+
+def test_sdist_can_be_worked_with(sdist: set[str]) -> None:
+    assert {"LICENSE", "CHANGELOG.md", "Makefile", "pyproject.toml", "scripts/install"} <= sdist
+    assert {"airflow_provider/py.typed", "tests/conftest.py", "demo/__main__.py"} <= sdist
+    assert "constraints/airflow-3.3.txt" in sdist
+    assert [
+        name for name in sdist if "__pycache__" in name or name.startswith((".venv", "demo-output"))
+    ] == []
+
+
+@pytest.fixture(scope="module")
+def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The Python of a fresh environment that holds the wheel, without extras, and what it needs."""
+    home = tmp_path_factory.mktemp("elsewhere")
+    (wheel,) = built.glob("*.whl")
+    airflow = ".".join(metadata.version("apache-airflow-core").split(".")[:2])
+    arguments = ("--constraint", str(REPOSITORY / "constraints" / f"airflow-{airflow}.txt"), str(wheel))
+    python = home / "venv" / "bin" / "python"
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv:
+        venv.create(home / "venv")
+        # Everything is in uv's cache, unless this environment itself was made by pip.
+        cached = ("pip", "install", "--quiet", "--offline", "--python", str(python), *arguments)
+        if subprocess.run([uv, *cached], check=False, capture_output=True).returncode == 0:
+            return python
+    venv.create(home / "venv", clear=True, with_pip=True)
+    _run(str(python), "-m", "pip", "install", "--quiet", *arguments)
+    return python
+
+
+@pytest.fixture(scope="module")
+def said(elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The answers of the ``airflow providers`` commands there, by command."""
+    home = tmp_path_factory.mktemp("airflow-elsewhere")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("AIRFLOW_")}
+    environment |= {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
+    }
+    commands = {"list": ["list"], "get": ["get", NAME, "--full"], "hooks": ["hooks"]}
+
+    def ask(arguments: list[str]) -> Any:
+        answer = _run(
+            str(elsewhere),
+            "-m",
+            "airflow",
+            "providers",
+            *arguments,
+            "--output",
+            "json",
+            env=environment,
+            cwd=home,
+        )
+        # Airflow logs to stdout too; the answer is its last line.
+        return json.loads(answer.splitlines()[-1])
+
+    # The first command writes a configuration file that the others read.
+    first = {"list": ask(commands.pop("list"))}
+    with ThreadPoolExecutor() as pool:
+        return first | dict(zip(commands, pool.map(ask, commands.values()), strict=True))
+
+
+@pytest.mark.slow
+def test_installed_wheel_is_listed(said: dict[str, Any]) -> None:
+    (listed,) = (provider for provider in said["list"] if provider["package_name"] == NAME)
+    assert listed["version"] == __version__
+
+
+@pytest.mark.slow
+def test_installed_wheel_describes_itself(said: dict[str, Any]) -> None:
+    (provider,) = said["get"]
+    assert provider["versions"][0] == __version__
+    assert provider["operators"] == get_provider_info()["operators"]
+
+
+@pytest.mark.slow
+def test_installed_wheel_brings_its_connection_types(said: dict[str, Any]) -> None:
+    hooks = {hook["connection_type"]: hook for hook in said["hooks"] if hook["package_name"] == NAME}
+    assert hooks.keys() == {"mediamagic", "silent_witness"}
+    assert hooks["mediamagic"]["hook_name"] == "MediaMagic"
+    assert hooks["silent_witness"]["hook_name"] == "Silent Witness"
+
+
+def _run(*command: str, **options: Any) -> str:
+    done: subprocess.CompletedProcess[str] = subprocess.run(
+        command, check=False, capture_output=True, text=True, **options
+    )
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout

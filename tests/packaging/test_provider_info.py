@@ -1,0 +1,95 @@
+"""What the package tells Airflow about itself is valid, true and complete."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+
+from airflow_provider import __version__
+from airflow_provider.get_provider_info import field_behaviour, get_provider_info
+
+INFO = get_provider_info()
+MODULES = [
+    module
+    for kind in ("hooks", "operators", "sensors", "triggers")
+    for entry in INFO[kind]
+    for module in entry["python-modules"]
+]
+CONNECTIONS = {entry["connection-type"]: entry for entry in INFO["connection-types"]}
+EXTRAS = {
+    "connect_timeout",
+    "read_timeout",
+    "verify",
+    "proxies",
+    "max_retries",
+    "requests_per_minute",
+    "requests_per_hour",
+}
+
+
+def _airflow_schema(name: str) -> dict[str, Any]:
+    files = metadata.files("apache-airflow-core") or []
+    (path,) = (file.locate() for file in files if file.parts == ("airflow", name))
+    schema: dict[str, Any] = json.loads(Path(str(path)).read_text(encoding="utf-8"))
+    return schema
+
+
+def test_valid_against_the_schema_of_the_installed_airflow() -> None:
+    jsonschema.validate(INFO, _airflow_schema("provider_info.schema.json"))
+
+
+def test_connection_forms_valid_against_the_schema_of_the_installed_airflow() -> None:
+    # The runtime schema lets everything through that it does not know, this one does not.
+    declared = _airflow_schema("provider.yaml.schema.json")["properties"]["connection-types"]
+    if "conn-fields" not in declared["items"]["properties"]:
+        pytest.skip("forms are declared in Airflow 3.2 and newer")
+    jsonschema.validate(INFO["connection-types"], declared)
+
+
+def test_entry_point_leads_here() -> None:
+    (entry,) = (
+        entry
+        for entry in metadata.entry_points(group="apache_airflow_provider")
+        if entry.value.startswith("airflow_provider.")
+    )
+    assert entry.load() is get_provider_info
+    assert entry.dist is not None
+    assert entry.dist.name == INFO["package-name"]
+
+
+def test_current_version_comes_first() -> None:
+    assert INFO["versions"][0] == __version__
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_module_can_be_imported(module: str) -> None:
+    importlib.import_module(module)
+
+
+@pytest.mark.parametrize("connection_type", CONNECTIONS)
+def test_hook_agrees_with_its_connection_type(connection_type: str) -> None:
+    declared = CONNECTIONS[connection_type]
+    module, _, name = declared["hook-class-name"].rpartition(".")
+    hook = getattr(importlib.import_module(module), name)
+    assert hook.conn_type == connection_type
+    assert hook.hook_name == declared["hook-name"]
+    assert hook.default_conn_name == f"{connection_type}_default"
+    assert callable(hook.test_connection)
+    # Airflow 3.1 looks into the class itself and ignores what is inherited.
+    assert "get_ui_field_behaviour" in vars(hook)
+    assert hook.get_ui_field_behaviour() == field_behaviour(connection_type)
+
+
+@pytest.mark.parametrize("connection_type", CONNECTIONS)
+def test_form_offers_every_extra_and_never_writes_a_default(connection_type: str) -> None:
+    fields = CONNECTIONS[connection_type]["conn-fields"]
+    assert fields.keys() == EXTRAS
+    for field in fields.values():
+        assert "default" not in field["schema"]
+        assert "null" in field["schema"]["type"]

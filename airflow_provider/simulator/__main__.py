@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 from airflow_provider.simulator.assumptions import ASSUMPTIONS
@@ -16,12 +17,13 @@ def main(argv: list[str] | None = None) -> int:
         for service, lines in ASSUMPTIONS.items():
             print(service, *(f"  - {line}" for line in lines), sep="\n")
         return 0
-    try:
-        from airflow_provider.simulator.server import Options, run
-        from airflow_provider.simulator.settings import Settings, mediamagic_limits, silent_witness_limits
-    except ImportError as error:
-        print(f"The simulator needs the extra 'simulator' of this package: {error}", file=sys.stderr)
+    missing = [name for name in ("docx", "fpdf", "PIL", "pypdf", "uvicorn") if find_spec(name) is None]
+    if missing:
+        print(f"simulator: needs {', '.join(missing)}; install the extra 'simulator'", file=sys.stderr)
         return 1
+    from airflow_provider.simulator.server import Options, run
+    from airflow_provider.simulator.settings import Settings, mediamagic_limits, silent_witness_limits
+
     settings = Settings(
         rate_limit_headers=arguments.sw_rate_limit_headers,
         retry_after=arguments.sw_retry_after,
@@ -81,7 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument(
         "--sw-rate-limit", action="append", metavar="LIMIT",
-        help="Silent Witness: hour (1000/3600, default), minute (100/60), both, off, or COUNT/SECONDS (repeatable)",
+        help="Silent Witness: hour (1000/3600, default), minute (100/60), both, off, or COUNT/SECONDS "
+        "(repeatable)",
     )  # fmt: skip
     parser.add_argument("--sw-rate-limit-headers", action="store_true", help="send the X-RateLimit-* headers")
     parser.add_argument("--sw-retry-after", action="store_true", help="send Retry-After with a 429")
@@ -100,9 +103,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--mm-max-asset-retries", type=int, default=3)
     parser.add_argument("--log-requests", action="store_true", help="one line per request on stderr")
     parser.add_argument("--exit-on-stdin-eof", action="store_true", help="stop when stdin is closed")
-    parser.add_argument(
-        "--assumptions", action="store_true", help="say what is assumed where documentation is silent"
-    )
+    parser.add_argument("--assumptions", action="store_true", help="list what no documentation says")
     return parser
 
 

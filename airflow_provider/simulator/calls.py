@@ -139,11 +139,12 @@ class Call:
         if not self.header(b"content-length") and not self.header(b"transfer-encoding"):
             return True
         size = 0
-        while not self.body_done:
-            size += len((await self.receive()).get("body", b""))
-            if size > MAX_DRAIN:
-                return False
-        return True
+        while size <= MAX_DRAIN:
+            message = await self.receive()
+            size += len(message.get("body", b""))
+            if not message.get("more_body", False):
+                return True
+        return False
 
 
 def file_part(form: FormData, name: str) -> UploadFile | None:

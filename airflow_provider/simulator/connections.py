@@ -40,7 +40,7 @@ class Connections:
             from uvicorn.protocols.http.h11_impl import H11Protocol as base
         registered = self._open
 
-        class RegisteredProtocol(base):  # type: ignore[misc]
+        class RegisteredProtocol(base):
             def connection_made(self, transport: asyncio.Transport) -> None:
                 super().connection_made(transport)
                 self.registered_as = (_address(self.client), _address(self.server))

@@ -124,8 +124,15 @@ class Simulator:
         """Decide the outcome of jobs to come, see ``scripts.py``."""
         self.control("POST", "script", {"service": service, **outcome})
 
+    def clear_scripts(self) -> None:
+        """Forget all scripted outcomes."""
+        self.control("DELETE", "script")
+
     def keys(self, *keys: dict[str, Any], restrict: bool | list[str] | None = None) -> None:
-        """Register keys, e.g. ``{"key": "sk-old", "state": "expired"}``; with ``restrict`` accept no others."""
+        """Register keys, e.g. ``{"key": "sk-old", "state": "expired"}``.
+
+        :param restrict: from now on accept no others, of the services named or of both.
+        """
         self.control("POST", "keys", {"keys": list(keys), "restrict": restrict})
 
     def advance(self, seconds: float) -> None:
@@ -163,7 +170,8 @@ class Simulator:
         assert process is not None
         assert process.stdout is not None
         lines: queue.Queue[str] = queue.Queue()
-        threading.Thread(target=lambda: lines.put(process.stdout.readline()), daemon=True).start()  # type: ignore[union-attr]
+        output = process.stdout
+        threading.Thread(target=lambda: lines.put(output.readline()), daemon=True).start()
         try:
             return lines.get(timeout=self._start_timeout)
         except queue.Empty:

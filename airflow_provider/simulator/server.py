@@ -85,12 +85,17 @@ def build(options: Options, settings: Settings, data_dir: Path, storage_port: in
         for service in _register(world.keys, options.keys):
             world.keys.restrict(service)
 
+    def reset() -> None:
+        for folder in ("blobs", "evidence", "reports"):
+            shutil.rmtree(data_dir / folder, ignore_errors=True)
+        start()
+
     start()
     return Application(
         world,
         faults,
         Connections(),
-        control=Control(world, faults, [mediamagic, silent_witness], start),
+        control=Control(world, faults, [mediamagic, silent_witness], reset),
         mediamagic=mediamagic,
         silent_witness=silent_witness,
         storage=storage,
@@ -108,7 +113,7 @@ def run(options: Options, settings: Settings) -> None:
     with _data_dir(options.data_dir) as data_dir:
         application = build(options, settings, data_dir, storage.getsockname()[1])
         config = uvicorn.Config(
-            application,  # type: ignore[arg-type]
+            application,
             http=application.protocol,
             loop="uvloop" if importlib.util.find_spec("uvloop") else "asyncio",
             ws="none",

@@ -84,9 +84,13 @@ class Storage:
         expires, nonce = signer.expiry(lifetime), new_nonce()
         # `se` is for people; `si` carries the exact moment, which a time scale makes shorter than a second.
         query = {
-            "sv": "2024-11-04", "sr": "b", "sp": "cw", "se": stamp(float(expires)), "si": f"{expires}.{nonce}",
+            "sv": "2024-11-04",
+            "sr": "b",
+            "sp": "cw",
+            "se": stamp(float(expires)),
+            "si": f"{expires}.{nonce}",
             "sig": signer.sign("cw", path, expires, nonce),
-        }  # fmt: skip
+        }
         return f"{self._world.storage_url(hostname)}{quote(path)}?{urlencode(query)}", float(expires)
 
     def download_url(self, hostname: str, path: str, lifetime: float) -> str:

@@ -121,13 +121,56 @@ MEDIA_RULES = (
     MediaRule("LEG_1.2", "legibility", "MINOR", "Too dark for small print", lambda f: 0 <= f.brightness < 40),
     MediaRule("LEG_1.3", "legibility", "INFO", "Washed out", lambda f: f.brightness > 240),
     MediaRule("IMG_2.1", "imagery", "INFO", "Alarming colour", lambda f: f.redness > 100),
-    MediaRule("FMT_1.1", "format", "INFO", "Unusual aspect ratio", lambda f: f.width > 4 * f.height > 0 or f.height > 4 * f.width > 0),
-    MediaRule("AUD_1.1", "sound", "MINOR", "Long spot without a second disclosure", lambda f: f.kind == "audio" and f.duration > 60),
-    MediaRule("AUD_1.2", "sound", "MAJOR", "Terms are spoken too fast", lambda f: f.kind == "audio" and f.hash % 3 == 0),
-    MediaRule("AUD_1.3", "sound", "MINOR", "Music covers the terms", lambda f: f.kind == "audio" and f.hash // 3 % 3 == 0),
-    MediaRule("VID_1.1", "format", "INFO", "Longer than a minute", lambda f: f.kind == "video" and f.duration > 60),
-    MediaRule("VID_2.1", "imagery", "CRITICAL", "Rapid flashes", lambda f: f.kind == "video" and f.hash % 4 == 0),
-    MediaRule("VID_2.2", "legibility", "MAJOR", "Small print is shown too briefly", lambda f: f.kind == "video" and f.hash // 4 % 2 == 0),
-    MediaRule("VID_2.3", "legibility", "MINOR", "No subtitles", lambda f: f.kind == "video" and f.hash // 8 % 2 == 0),
-    MediaRule("DOC_0.1", "format", "INFO", "Text cannot be extracted", lambda f: f.unreadable, "AWAITING_HUMAN_INPUT"),
-)  # fmt: skip
+    MediaRule(
+        "FMT_1.1",
+        "format",
+        "INFO",
+        "Unusual aspect ratio",
+        lambda f: f.width > 4 * f.height > 0 or f.height > 4 * f.width > 0,
+    ),
+    MediaRule(
+        "AUD_1.1",
+        "sound",
+        "MINOR",
+        "Long spot without a second disclosure",
+        lambda f: f.kind == "audio" and f.duration > 60,
+    ),
+    MediaRule(
+        "AUD_1.2",
+        "sound",
+        "MAJOR",
+        "Terms are spoken too fast",
+        lambda f: f.kind == "audio" and f.hash % 3 == 0,
+    ),
+    MediaRule(
+        "AUD_1.3",
+        "sound",
+        "MINOR",
+        "Music covers the terms",
+        lambda f: f.kind == "audio" and f.hash // 3 % 3 == 0,
+    ),
+    MediaRule(
+        "VID_1.1", "format", "INFO", "Longer than a minute", lambda f: f.kind == "video" and f.duration > 60
+    ),
+    MediaRule(
+        "VID_2.1", "imagery", "CRITICAL", "Rapid flashes", lambda f: f.kind == "video" and f.hash % 4 == 0
+    ),
+    MediaRule(
+        "VID_2.2",
+        "legibility",
+        "MAJOR",
+        "Small print is shown too briefly",
+        lambda f: f.kind == "video" and f.hash // 4 % 2 == 0,
+    ),
+    MediaRule(
+        "VID_2.3", "legibility", "MINOR", "No subtitles", lambda f: f.kind == "video" and f.hash // 8 % 2 == 0
+    ),
+    MediaRule(
+        "DOC_0.1",
+        "format",
+        "INFO",
+        "Text cannot be extracted",
+        lambda f: f.unreadable,
+        "AWAITING_HUMAN_INPUT",
+    ),
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import uuid
+from pathlib import Path
 from typing import IO
 
 from starlette.datastructures import UploadFile

@@ -91,16 +91,14 @@ def _header(report: Report) -> str:
 def _assignment(report: Report) -> str:
     case = report.evidence.case
     demo = " The values are synthetic demo data." if report.evidence.demo else ""
-    return f"Prepared for {case.attorney_name} on behalf of the {case.side}; analysis: {case.analysis_type}.{demo}"
+    side = f"on behalf of the {case.side}"
+    return f"Prepared for {case.attorney_name} {side}; analysis: {case.analysis_type}.{demo}"
 
 
 def _accident(report: Report) -> str:
     accident = report.evidence.case.accident
-    lines = [
-        f"{name.capitalize()}: {accident[name]}"
-        for name in ("date", "time", "location")
-        if accident.get(name)
-    ]
+    known = [name for name in ("date", "time", "location") if accident.get(name)]
+    lines = [f"{name.capitalize()}: {accident[name]}" for name in known]
     tcr = [file.name for file in report.evidence.files if file.category == "tcr_document"]
     if tcr:
         lines.append(f"Traffic collision report: {', '.join(tcr)}")
@@ -136,8 +134,9 @@ def _occupants(report: Report) -> str:
 
 def _load(report: Report, occupant: dict[str, Any]) -> int:
     values = _crash(report, "plaintiff")
-    speed = values["delta_v_max"] if values else 10.0
-    return round(speed * occupant["weight_lbs"] * (0.30 if occupant["seatbelt_worn"] else 0.45))
+    speed: float = values["delta_v_max"] if values else 10.0
+    weight: int = occupant["weight_lbs"]
+    return round(speed * weight * (0.30 if occupant["seatbelt_worn"] else 0.45))
 
 
 def _charts(report: Report) -> list[dict[str, Any]]:

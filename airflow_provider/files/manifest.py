@@ -1,0 +1,41 @@
+"""What XCom holds instead of a file: where it is and how to tell that it is the same one."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+XCOM_LIMIT_BYTES = 32 * 1024
+"""JSON larger than this goes to a file. MySQL keeps 64 KB per XCom, and every list view loads them."""
+
+
+def make_manifest(path: str, size: int, sha256: str, media_type: str, **ids: Any) -> dict[str, Any]:
+    """
+    Describe one written file, small and JSON serializable, never with a link in it.
+
+    :param path: local path or URL, with its ``conn_id@``: what ``resolve_sources`` takes again.
+    :param size: bytes.
+    :param sha256: hex digest.
+    :param media_type: of the content.
+    :param ids: what ties the file to its job (``report_id``, ``case_id``, ``submission_id``, ``rows``...);
+        ``None`` values are left out.
+    :returns: ``{"path", "bytes", "sha256", "media_type", **ids}``.
+    """
+    manifest: dict[str, Any] = {"path": path, "bytes": size, "sha256": sha256, "media_type": media_type}
+    manifest.update({key: value for key, value in ids.items() if value is not None})
+    return manifest
+
+
+def xcom_size(value: Any) -> int:
+    """Return the size of ``value`` as JSON, in bytes of UTF-8."""
+    return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode())
+
+
+def fits_xcom(value: Any, limit: int = XCOM_LIMIT_BYTES) -> bool:
+    """
+    Tell whether ``value`` may go to XCom as it is.
+
+    :param value: anything JSON serializable.
+    :param limit: bytes of JSON, default 32 KiB.
+    """
+    return xcom_size(value) <= limit

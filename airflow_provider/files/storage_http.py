@@ -1,0 +1,138 @@
+"""
+Requests to storage hosts behind signed links: nothing of the API session goes along, nothing of the link
+leaks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urljoin, urlsplit
+
+from airflow_provider.exceptions import TransferError
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+LINK_REFUSED = frozenset({400, 401, 403, 404, 410})
+"""
+How storage hosts refuse a link that has expired: S3 and Azure 403, Google 400 or 403, CDNs 401, 404 or 410.
+"""
+
+TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+MAX_REFUSALS = 2
+"""Fresh links that are asked for in a row before a refusal is believed."""
+
+MAX_REDIRECTS = 5
+MAX_RETRY_SECONDS = 30.0
+
+Timeout = tuple[float, float]
+DEFAULT_TIMEOUT: Timeout = (10.0, 60.0)
+"""Seconds to connect, and seconds without a single byte."""
+
+
+class LinkError(Exception):
+    """A link cannot be used at all. Internal: turned into ``TransferError`` with the name of the file."""
+
+
+def safe_url(url: str) -> str:
+    """Return ``host/path`` of a signed link: no query string, no user, so that it can be logged."""
+    parts = urlsplit(url)
+    return f"{parts.hostname or '?'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+
+
+def new_session() -> Session:
+    """Return a plain session for storage hosts."""
+    import requests
+
+    return requests.Session()
+
+
+def send(
+    session: Session,
+    method: str,
+    url: str,
+    *,
+    headers: Mapping[str, str],
+    timeout: Timeout,
+    data: Any = None,
+    follow: bool = False,
+) -> Response:
+    """
+    Send one request with the session's connections, proxies and certificates, and nothing else of it.
+
+    The session may be the one of a hook: its default headers hold the API key. Neither those, nor its
+    ``auth``, cookies and parameters, nor a ``.netrc`` entry are ever sent to a storage host.
+
+    :param follow: follow up to five redirects, to the same scheme or from http to https, never down.
+    :returns: the response, unread; the caller closes it.
+    :raises requests.RequestException: no answer.
+    :raises LinkError: not a usable link, or a redirect that may not be followed.
+    """
+    import requests
+
+    for _ in range(MAX_REDIRECTS + 1):
+        scheme = urlsplit(url).scheme.lower()
+        if scheme not in ("http", "https"):
+            raise LinkError(f"its scheme is {scheme or 'missing'}, not http or https")
+        try:
+            prepared = requests.Request(method, url, headers=dict(headers), data=data).prepare()
+        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, ValueError):
+            raise LinkError("it is not a valid URL") from None
+        agent = session.headers.get("User-Agent")
+        if agent is not None:
+            prepared.headers.setdefault("User-Agent", str(agent))
+        settings = session.merge_environment_settings(url, {}, True, None, None)
+        response = session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        if not follow or not response.is_redirect:
+            return response
+        response.close()
+        target = urljoin(url, response.headers["Location"])
+        target_scheme = urlsplit(target).scheme.lower()
+        if target_scheme not in (scheme, "https"):
+            raise LinkError(f"it redirects from {scheme} to {target_scheme} ({safe_url(target)})")
+        url = target
+    raise LinkError(f"it redirects more than {MAX_REDIRECTS} times")
+
+
+def retry_seconds(response: Response | None, failures: int) -> float:
+    """
+    Return how long to wait before the next attempt: what the host asks for, else 1, 2, 4... at most 30 s.
+    """
+    asked = response.headers.get("Retry-After", "") if response is not None else ""
+    if asked.isascii() and asked.isdigit():
+        return min(float(asked), MAX_RETRY_SECONDS)
+    return min(2.0 ** max(failures - 1, 0), MAX_RETRY_SECONDS)
+
+
+def drain(response: Response) -> None:
+    """Read the short answer to an upload, so that its connection can be used again, and close it."""
+    with contextlib.suppress(Exception):
+        response.raw.read(64 * 1024, decode_content=False)
+    response.close()
+
+
+def describe(error: Exception) -> str:
+    """
+    Name a network error without quoting it: ``requests`` writes the whole signed link into its messages.
+    """
+    import requests
+
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return "the connection could not be made in time"
+    if isinstance(error, requests.exceptions.Timeout) or "Timeout" in type(error).__name__:
+        return "no bytes came within the read timeout"
+    if isinstance(error, requests.exceptions.SSLError):
+        return "the TLS connection failed"
+    return f"the connection broke ({type(error).__name__})"
+
+
+def refused(doing: str, url: str, response: Response) -> TransferError:
+    """Return the error for an answer that no repetition will change."""
+    reason = response.headers.get("x-ms-error-code") or response.reason or ""
+    return TransferError(
+        f"{doing} {safe_url(url)}: the storage host answered {response.status_code} {reason}".rstrip() + ".",
+        http_status=response.status_code,
+    )

@@ -11,13 +11,16 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 if TYPE_CHECKING:
+    from airflow.models.dagrun import DagRun
+    from airflow.sdk import DAG
+
     from airflow_provider.simulator import Simulator
     from demo.inputs import Inputs
 
@@ -105,3 +108,28 @@ def airflow_db() -> None:
     from airflow.utils.db import initdb
 
     initdb()
+
+
+@pytest.fixture
+def run_dag(airflow_db: None) -> Callable[..., DagRun]:
+    """Run a Dag that a test has defined: ``run = run_dag(dag, {"files": [...]})``, then ask ``run.state``.
+
+    ``dag.test()`` refuses a Dag that is not in the metadata database, and looks only into the Dags folder.
+    """
+    try:
+        from airflow.dag_processing.dagbag import DagBag, sync_bag_to_db
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag, sync_bag_to_db  # type: ignore[no-redef]
+
+    from airflow.dag_processing.bundles.manager import DagBundlesManager
+
+    def run(dag: DAG, conf: dict[str, Any] | None = None) -> DagRun:
+        DagBundlesManager().sync_bundles_to_db()
+        bag = DagBag(os.devnull)
+        dag.fileloc = str(REPOSITORY / "dags" / f"{dag.dag_id}.py")
+        bag.bag_dag(dag)
+        sync_bag_to_db(bag, "dags-folder", None)
+        finished: DagRun = dag.test(run_conf=conf)
+        return finished
+
+    return run

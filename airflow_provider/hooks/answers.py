@@ -120,11 +120,13 @@ def _http_date(text: str) -> float | None:
 
 def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
     """
-    Return the parsed body of a 2xx answer.
+    Return the parsed body of a 2xx answer; ``None`` for 204, which has none.
 
     :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
     """
     raise_for_answer(answer, secrets)
+    if answer.status == 204:
+        return None
     if not answer.body.strip():
         raise malformed(answer.endpoint, "an empty body where JSON is documented", answer=answer)
     try:

@@ -95,7 +95,8 @@ def failure(
     elif isinstance(error, TimeoutError):
         what += " in time"
     return TransportError(
-        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(error), secrets)}",
+        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(error), secrets)}"
+        + (f" (request id {request_id})" if request_id else ""),
         sent=sent,
         request_id=request_id,
         endpoint=endpoint,

@@ -1,24 +1,15 @@
-"""What both hooks share: the connection, the one place that sends, retries, and the reading of answers."""
+"""What both hooks share: the one place that sends, sends again, and reads the answer."""
 
 from __future__ import annotations
 
-import asyncio
 import json as jsonlib
-import random
-import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
-from urllib.parse import quote
-
-from airflow.sdk import BaseHook
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider import __version__
-from airflow_provider.compat import AirflowNotFoundException
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
-    ConfigurationError,
-    InvalidInputError,
     MalformedResponseError,
     NotFoundError,
     PermissionDeniedError,
@@ -26,9 +17,10 @@ from airflow_provider.exceptions import (
     SubmitOutcomeUnknownError,
     TransportError,
 )
-from airflow_provider.hooks.answers import Answer, Paid, error_for, parse_json
+from airflow_provider.hooks.answers import Answer, Paid, error_for, parse_json, scrub
 from airflow_provider.hooks.bodies import FileBody, MultipartBody
-from airflow_provider.hooks.connection import ConnectionSettings, Service
+from airflow_provider.hooks.connected import ConnectedHook
+from airflow_provider.hooks.connection import ConnectionSettings
 from airflow_provider.hooks.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -44,118 +36,13 @@ def _as_sent(data: Any) -> Any:
     return data
 
 
-class ServiceHook(BaseHook):
+class ServiceHook(ConnectedHook):
     """
     Base of both hooks. Creating one looks up no connection and opens none.
 
     :param conn_id: Airflow connection id.
     :param settings: use these instead of looking the connection up.
     """
-
-    service: ClassVar[Service]
-    conn_name_attr: ClassVar[str] = "conn_id"
-    default_conn_name: ClassVar[str]
-    conn_type: ClassVar[str]
-    hook_name: ClassVar[str]
-
-    def __init__(self, conn_id: str, *, settings: ConnectionSettings | None = None) -> None:
-        super().__init__()
-        self.conn_id = conn_id
-        self._settings = settings
-        self._session: requests.Session | None = None
-        self._storage_session: requests.Session | None = None
-        # Replaced in tests, so that none of them sleeps.
-        self._now: Callable[[], float] = time.monotonic
-        self._sleep: Callable[[float], None] = time.sleep
-        self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
-        self._rng: Callable[[], float] = random.random
-
-    @property
-    def settings(self) -> ConnectionSettings:
-        """
-        The checked connection, looked up on first use. From async code call :meth:`aload_settings` first.
-
-        :raises ConfigurationError: the connection is unusable.
-        """
-        if self._settings is None:
-            from airflow.sdk.log import mask_secret
-
-            try:
-                connection = self.get_connection(self.conn_id)
-            except AirflowNotFoundException as error:
-                raise self._undefined() from error
-            self._settings = ConnectionSettings.from_connection(connection, self.service)
-
-            # The lookup masks the password; nested extras, such as a proxy's password, are ours to name.
-            for secret in self._settings.secrets:
-                mask_secret(secret)
-        return self._settings
-
-    async def aload_settings(self) -> ConnectionSettings:
-        """
-        Look the connection up without blocking the event loop; later calls return what is known.
-
-        :raises ConfigurationError: the connection is unusable.
-        """
-        if self._settings is None:
-            try:
-                connection = await self.aget_connection(self.conn_id)
-            except AirflowNotFoundException as error:
-                raise self._undefined() from error
-            self._settings = ConnectionSettings.from_connection(connection, self.service)
-            try:
-                from airflow.sdk.log import amask_secret
-            except ImportError:  # Before Airflow 3.3 masking would block the loop.
-                return self._settings
-            for secret in self._settings.secrets:
-                await amask_secret(secret)
-        return self._settings
-
-    def _undefined(self) -> ConfigurationError:
-        return ConfigurationError(
-            f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
-            "API key as password.",
-            parameter="conn_id",
-        )
-
-    def get_conn(self) -> requests.Session:
-        """Return the hook's session for API calls. It holds no key: each request adds it."""
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
-
-    @property
-    def storage_session(self) -> requests.Session:
-        """
-        A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
-        """
-        if self._storage_session is None:
-            self._storage_session = self._new_session()
-        return self._storage_session
-
-    def _new_session(self) -> requests.Session:
-        from airflow_provider.hooks.sync_client import Session
-
-        return Session(self.settings)
-
-    def new_async_client(self, *, limit: int = 100) -> aiohttp.ClientSession:
-        """Return an aiohttp client for :meth:`settings`, which must be loaded; the caller closes it."""
-        from airflow_provider.hooks.async_client import new_async_client
-
-        return new_async_client(self.settings, limit=limit)
-
-    def close(self) -> None:
-        """Close the sessions; the hook opens new ones when it is used again."""
-        for session in (self._session, self._storage_session):
-            if session is not None:
-                session.close()
-        self._session = self._storage_session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc_info: object) -> None:
-        self.close()
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the API something that starts nothing; return whether the connection works, and what to do."""
@@ -170,20 +57,21 @@ class ServiceHook(BaseHook):
         except ProviderError as error:
             return False, str(error)
         except Exception as error:
-            return (
-                False,
-                f"The connection {self.conn_id!r} could not be tested: {type(error).__name__}: {error}",
-            )
+            # Airflow could not be asked for the connection, or something nobody thought of.
+            secrets = self._settings.secrets if self._settings else ()
+            return False, scrub(f"{type(error).__name__}: {error}", secrets)
 
     def _probe(self) -> str:
         raise NotImplementedError
 
     # -- sending ---------------------------------------------------------------------------------------------
 
-    def _headers(self, settings: ConnectionSettings, request_id: str | None) -> dict[str, str]:
+    def _headers(
+        self, settings: ConnectionSettings, request_id: str | None, *, accept: str = "application/json"
+    ) -> dict[str, str]:
         headers = {
             "X-API-Key": settings.api_key,
-            "Accept": "application/json",
+            "Accept": accept,
             "User-Agent": f"airflow-provider/{__version__}",
         }
         if request_id:
@@ -286,10 +174,11 @@ class ServiceHook(BaseHook):
         read_timeout: float | None = None,
         request_id: str | None = None,
         session: requests.Session | None = None,
+        accept: str = "application/json",
     ) -> requests.Response:
         """Make one attempt and return the response with its body unread."""
         settings = self.settings
-        headers = self._headers(settings, request_id)
+        headers = self._headers(settings, request_id, accept=accept)
         data: Any = None
         if json is not None:
             headers["Content-Type"] = "application/json"
@@ -369,7 +258,7 @@ class ServiceHook(BaseHook):
 
         def attempt() -> requests.Response:
             request_id = self._new_request_id()
-            response = self._open("GET", path, request_id=request_id)
+            response = self._open("GET", path, request_id=request_id, accept="*/*")
             if response.status_code == 200:
                 return response
             raise error_for(read_answer(response, endpoint, request_id=request_id, secrets=secrets), secrets)
@@ -411,7 +300,9 @@ class ServiceHook(BaseHook):
                 failed.__cause__ = failed.__context__ = None
                 raise failed
             if not 200 <= answer.status < 300:
-                raise error_for(Answer(endpoint, answer.status, answer.headers))
+                refused = error_for(Answer(endpoint, answer.status, answer.headers))
+                refused.code = answer.headers.get("x-ms-error-code")
+                raise refused
 
         self._persist(attempt, "PUT", endpoint, policy)
 
@@ -500,25 +391,3 @@ def _outcome_unknown(
         request_id=error.request_id,
         endpoint=endpoint,
     )
-
-
-def quoted_id(value: Any, name: str) -> str:
-    """
-    Return an id for use in a path.
-
-    :raises InvalidInputError: not text, empty, or a dot segment, which would name another endpoint.
-    """
-    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
-        raise InvalidInputError(f"{name} must be a non-empty id; got {value!r}.", parameter=name)
-    return quote(value, safe="")
-
-
-def required_text(value: Any, name: str) -> str:
-    """
-    Return a text argument.
-
-    :raises InvalidInputError: not text, or empty.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{name} must be a non-empty text; got {value!r}.", parameter=name)
-    return value

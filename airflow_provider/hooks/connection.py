@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
-import json
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.hooks.extras import Extras
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
@@ -52,17 +51,6 @@ SILENT_WITNESS: Final = Service(
 SERVICES: Final[Mapping[str, Service]] = {
     service.conn_type: service for service in (MEDIAMAGIC, SILENT_WITNESS)
 }
-
-EXTRA_KEYS: Final = (
-    "connect_timeout",
-    "max_retries",
-    "proxies",
-    "read_timeout",
-    "requests_per_hour",
-    "requests_per_minute",
-    "verify",
-    "webhook_secret",
-)
 
 
 @dataclass(frozen=True)
@@ -121,9 +109,9 @@ class ConnectionSettings:
                 "Move the key to `password` (in URI form: a colon before the key).",
                 parameter="password",
             )
-        extra = _read_extra(conn_id, connection.extra)
+        extras = Extras(conn_id, connection.extra)
         limits = {
-            name: _limit(conn_id, name, extra, getattr(service, name))
+            name: extras.limit(name, default=getattr(service, name))
             for name in ("requests_per_minute", "requests_per_hour")
         }
         return cls(
@@ -136,12 +124,12 @@ class ConnectionSettings:
                 schema=(connection.schema or "").strip(),
             ),
             api_key=connection.password or "",
-            connect_timeout=_seconds(conn_id, "connect_timeout", extra, 10.0, 300.0),
-            read_timeout=_seconds(conn_id, "read_timeout", extra, 60.0, 3600.0),
-            verify=_verify(conn_id, extra),
-            proxies=_proxies(conn_id, extra),
-            max_retries=_max_retries(conn_id, extra),
-            webhook_secret=_webhook_secret(conn_id, extra),
+            connect_timeout=extras.seconds("connect_timeout", default=10.0, most=300.0),
+            read_timeout=extras.seconds("read_timeout", default=60.0, most=3600.0),
+            verify=extras.verify(),
+            proxies=extras.proxies(),
+            max_retries=extras.max_retries(default=4),
+            webhook_secret=extras.webhook_secret(),
             **limits,
         )
 
@@ -185,8 +173,8 @@ def _matching_service(conn_id: str, conn_type: str | None, wanted: Service | Non
     )
 
 
-def _checked_key(conn_id: str, key: Any) -> str:
-    key = "" if key is None else str(key).strip()
+def _checked_key(conn_id: str, key: str | None) -> str:
+    key = str(key or "").strip()
     if not key:
         raise ConfigurationError(
             f"Connection {conn_id!r} has no API key: put it in the field `password`.", parameter="password"
@@ -289,121 +277,3 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None
     if not scheme:
         scheme = "http" if is_loopback(hostname) else "https"
     return f"{scheme}://{netloc}{slash}{prefix.rstrip('/')}" + (f"/{path}" if path else "")
-
-
-def _bad_extra(conn_id: str, name: str, expected: str) -> ConfigurationError:
-    # The value stays out of the message: a key may have been pasted into the wrong place.
-    return ConfigurationError(
-        f"Connection {conn_id!r}: the extra `{name}` must be {expected}.", parameter=name
-    )
-
-
-def _read_extra(conn_id: str, text: str | None) -> dict[str, Any]:
-    if not text or not text.strip():
-        return {}
-    try:
-        extra = json.loads(text)
-    except ValueError:
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `extra` is not valid JSON.", parameter="extra"
-        ) from None
-    if not isinstance(extra, dict):
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `extra` must be a JSON object.", parameter="extra"
-        )
-    unknown = sorted(set(extra) - set(EXTRA_KEYS))
-    if unknown:
-        raise ConfigurationError(
-            f"Connection {conn_id!r} has the unknown extra `{'`, `'.join(unknown)}`. "
-            f"Known: {', '.join(EXTRA_KEYS)}.",
-            parameter=unknown[0],
-        )
-    return {name: value for name, value in extra.items() if value != ""}
-
-
-def _number(value: Any) -> float | None:
-    """Return a number given as one or, from a connection URI, as text."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value)
-    try:
-        return float(value) if isinstance(value, str) else None
-    except ValueError:
-        return None
-
-
-def _seconds(conn_id: str, name: str, extra: Mapping[str, Any], default: float, most: float) -> float:
-    if extra.get(name) is None:
-        return default
-    seconds = _number(extra[name])
-    if seconds is None or not 0 < seconds <= most:
-        raise _bad_extra(conn_id, name, f"a number of seconds above 0 and up to {most:g}")
-    return seconds
-
-
-def _max_retries(conn_id: str, extra: Mapping[str, Any]) -> int:
-    if extra.get("max_retries") is None:
-        return 4
-    number = _number(extra["max_retries"])
-    if number is None or not number.is_integer() or not 0 <= number <= 20:
-        raise _bad_extra(conn_id, "max_retries", "a whole number from 0 to 20")
-    return int(number)
-
-
-def _limit(conn_id: str, name: str, extra: Mapping[str, Any], default: int | None) -> int | None:
-    if name not in extra:
-        return default
-    value = extra[name]
-    if value is None or (isinstance(value, str) and value.strip().lower() in ("null", "none")):
-        return None
-    number = _number(value)
-    if number is None or not number.is_integer() or not 0 <= number <= 1_000_000:
-        raise _bad_extra(conn_id, name, "a whole number of requests; 0 or null turns the limit off")
-    return int(number) or None
-
-
-def _verify(conn_id: str, extra: Mapping[str, Any]) -> bool | str:
-    value = extra.get("verify")
-    if value is None:
-        return True
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        if value.strip().lower() in ("true", "false"):
-            return value.strip().lower() == "true"
-        if os.path.exists(value):
-            return value
-    raise _bad_extra(conn_id, "verify", "true, false or the path of a CA file or folder that exists here")
-
-
-def _proxies(conn_id: str, extra: Mapping[str, Any]) -> dict[str, str]:
-    value = extra.get("proxies")
-    if value is None:
-        return {}
-    expected = "an http or https proxy URL, or an object of such URLs under `http`, `https` or `all`"
-    if isinstance(value, str):
-        try:
-            value = json.loads(value) if value.lstrip().startswith("{") else {"all": value}
-        except ValueError:
-            raise _bad_extra(conn_id, "proxies", expected) from None
-    if not isinstance(value, dict):
-        raise _bad_extra(conn_id, "proxies", expected)
-    for scheme, url in value.items():
-        if scheme not in ("http", "https", "all") or not isinstance(url, str):
-            raise _bad_extra(conn_id, "proxies", expected)
-        try:
-            parts = urlsplit(url)
-            usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        except ValueError:
-            usable = False
-        if not usable:
-            raise _bad_extra(conn_id, "proxies", expected)
-    return dict(value)
-
-
-def _webhook_secret(conn_id: str, extra: Mapping[str, Any]) -> str | None:
-    value = extra.get("webhook_secret")
-    if value is not None and not isinstance(value, str):
-        raise _bad_extra(conn_id, "webhook_secret", "text")
-    return value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
 from urllib.parse import urlsplit
@@ -20,23 +19,22 @@ from airflow_provider.hooks.answers import (
     require,
     require_object,
 )
-from airflow_provider.hooks.base import ServiceHook, quoted_id, required_text
+from airflow_provider.hooks.arguments import quoted_id, required_text
+from airflow_provider.hooks.base import ServiceHook
 from airflow_provider.hooks.bodies import FileBody, MultipartBody
 from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
+from airflow_provider.hooks.mediamagic_submission import (
+    SUBMISSION_STATES,
+    check_assets,
+    observe_submission,
+)
 from airflow_provider.hooks.retry import RetryPolicy
-from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
     import aiohttp
 
-SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
-    "uploading": JobState.ACTIVE,
-    "submitted": JobState.ACTIVE,
-    "processing": JobState.ACTIVE,
-    "complete": JobState.SUCCEEDED,
-    "failed": JobState.FAILED,
-}
-"""What the status words of a submission mean. There is none for cancelled: the API cannot cancel."""
+__all__ = ["DIRECT_UPLOAD_MAX_BYTES", "SUBMISSION_STATES", "MediaMagicHook", "observe_submission"]
 
 DIRECT_UPLOAD_MAX_BYTES: Final = 10_000_000
 """
@@ -206,7 +204,7 @@ class MediaMagicHook(ServiceHook):
 
         See https://northell-2444134e.mintlify.app/api-reference/submissions/create-submission
         """
-        payload: dict[str, Any] = {"assets": _checked_assets(assets)}
+        payload: dict[str, Any] = {"assets": check_assets(assets)}
         if sidekick_ids is not None:
             if isinstance(sidekick_ids, str):
                 raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
@@ -245,7 +243,7 @@ class MediaMagicHook(ServiceHook):
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
         """
         path = _submission_path(submission_id)
-        return self._request("GET", path, read=_reader(f"GET {path}", "submissionId", "status"))
+        return self._request("GET", path, read=_submission_reader(f"GET {path}"))
 
     async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
         """
@@ -255,9 +253,7 @@ class MediaMagicHook(ServiceHook):
         :param submission_id: UUID from :meth:`create_submission`.
         """
         path = _submission_path(submission_id)
-        return await self._arequest(
-            client, "GET", path, read=_reader(f"GET {path}", "submissionId", "status")
-        )
+        return await self._arequest(client, "GET", path, read=_submission_reader(f"GET {path}"))
 
     # -- results ---------------------------------------------------------------------------------------------
 
@@ -338,46 +334,6 @@ class MediaMagicHook(ServiceHook):
         return f"Connected to {self.settings.base_url}; the API key is accepted."
 
 
-def observe_submission(body: Mapping[str, Any]) -> Observation:
-    """
-    Tell what a submission's status means.
-
-    :param body: as returned by :meth:`MediaMagicHook.get_submission`.
-    :return: a status word that nobody knows is active. For a failed submission ``message`` names each failed
-        asset with its reason.
-    """
-    raw_status = str(body["status"])
-    state = SUBMISSION_STATES.get(raw_status)
-    percent = body.get("progressPercent")
-    known_percent = (
-        isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
-    )
-    return Observation(
-        job_id=str(body["submissionId"]),
-        raw_status=raw_status,
-        state=state or JobState.ACTIVE,
-        known=state is not None,
-        progress=f"{percent:g}%" if known_percent else "",
-        fraction=min(1.0, max(0.0, percent / 100)) if percent is not None and known_percent else None,
-        message=_failure_message(body) if state is JobState.FAILED else "",
-    )
-
-
-def _failure_message(body: Mapping[str, Any]) -> str:
-    listed = body.get("assets")
-    reasons = []
-    for asset in listed if isinstance(listed, list) else []:
-        if not isinstance(asset, dict) or not (asset.get("errorMessage") or asset.get("errorType")):
-            continue
-        notes = [str(asset["errorType"])] if asset.get("errorType") else []
-        notes.append("retryable" if asset.get("isRetryable") is True else "not retryable")
-        reason = asset.get("errorMessage") or "no reason given"
-        reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
-    if body.get("errorMessage"):
-        reasons.append(str(body["errorMessage"]))
-    return "; ".join(reasons)
-
-
 def _submission_path(submission_id: str) -> str:
     return f"{_API}/submissions/{quoted_id(submission_id, 'submission_id')}"
 
@@ -397,6 +353,18 @@ def _reader(endpoint: str, *fields: str) -> Callable[[Any], dict[str, Any]]:
     return read
 
 
+def _submission_reader(endpoint: str) -> Callable[[Any], dict[str, Any]]:
+    def read(data: Any) -> dict[str, Any]:
+        body = _reader(endpoint, "submissionId", "status")(data)
+        if SUBMISSION_STATES.get(body["status"], JobState.ACTIVE) is not JobState.ACTIVE:
+            # What follows a finished submission reads its assets one by one.
+            for asset in require(body, "assets", list, endpoint):
+                require(asset, "assetId", str, endpoint)
+        return body
+
+    return read
+
+
 def _issues_in(data: Any, endpoint: str) -> list[dict[str, Any]]:
     found = data
     if isinstance(data, dict):
@@ -404,29 +372,3 @@ def _issues_in(data: Any, endpoint: str) -> list[dict[str, Any]]:
     if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
         raise malformed(endpoint, "something other than a list of issues")
     return found
-
-
-def _checked_assets(assets: Any) -> list[dict[str, Any]]:
-    if isinstance(assets, str | Mapping) or not isinstance(assets, Sequence) or not assets:
-        raise InvalidInputError(
-            "assets must be a list of one or more objects with `blobPath`.", parameter="assets"
-        )
-    checked = []
-    for number, asset in enumerate(assets):
-        where = f"assets[{number}]"
-        if not isinstance(asset, Mapping):
-            raise InvalidInputError(f"{where} must be an object with `blobPath`.", parameter="assets")
-        unknown = set(asset) - {"blobPath", "previousSubmissionId"}
-        if unknown:
-            raise InvalidInputError(
-                f"{where} has the unknown field {sorted(map(str, unknown))[0]!r}; an asset has `blobPath` "
-                "and, for a new version, `previousSubmissionId`.",
-                parameter="assets",
-            )
-        item = {"blobPath": required_text(asset.get("blobPath"), f"{where}.blobPath")}
-        if asset.get("previousSubmissionId") is not None:
-            item["previousSubmissionId"] = required_text(
-                asset["previousSubmissionId"], f"{where}.previousSubmissionId"
-            )
-        checked.append(item)
-    return checked

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, TypeVar
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
 
-from airflow_provider.exceptions import InvalidInputError, NotFoundError
-from airflow_provider.hooks.answers import Paid, malformed, require, require_object
-from airflow_provider.hooks.base import ServiceHook, quoted_id, required_text
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.answers import Paid, require, require_object
+from airflow_provider.hooks.arguments import quoted_id, required_text
 from airflow_provider.hooks.bodies import MultipartBody
 from airflow_provider.hooks.connection import SILENT_WITNESS, ConnectionSettings
 from airflow_provider.hooks.retry import RetryPolicy
+from airflow_provider.hooks.silent_witness_answers import (
+    inner,
+    read_data,
+    read_deleted,
+    read_object,
+    read_report,
+    read_rows,
+)
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
     CASE_STATUSES,
@@ -23,41 +31,20 @@ from airflow_provider.hooks.silent_witness_case import (
     check_occupants,
     check_vehicles,
 )
-from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.hooks.silent_witness_organizations import OrganizationEndpoints
+from airflow_provider.hooks.silent_witness_report import (
+    REPORT_STATES,
+    observe_report,
+    report_failure_is_input,
+)
 
 if TYPE_CHECKING:
     import aiohttp
 
-T = TypeVar("T")
-
-REPORT_STATES: Final[Mapping[str, JobState]] = {
-    "pending": JobState.ACTIVE,
-    "processing": JobState.ACTIVE,
-    "completed": JobState.SUCCEEDED,
-    "failed": JobState.FAILED,
-    "cancelled": JobState.CANCELLED,
-}
-"""What the status words of a report mean."""
-
-_FAILURE_CAUSES: Final = (
-    # (message begins with, whether the same input fails again)
-    ("delta-v calculation failed", True),
-    ("biomechanics analysis failed", True),
-    ("report generation timed out", False),
-)
-
-_ORGANIZATION_FIELDS: Final = (
-    "name",
-    "phone_number",
-    "street_address",
-    "city",
-    "state",
-    "zip_code",
-    "country",
-)
+__all__ = ["REPORT_STATES", "SilentWitnessHook", "observe_report", "report_failure_is_input"]
 
 
-class SilentWitnessHook(ServiceHook):
+class SilentWitnessHook(OrganizationEndpoints):
     """
     One method per endpoint of the Silent Witness REST API; arguments and results carry the vendor's field
     names, without the ``{"success", "data"}`` envelope. See https://docs.staging.silentwitness.ai/api-reference/overview
@@ -97,108 +84,10 @@ class SilentWitnessHook(ServiceHook):
             "GET",
             path,
             params={"limit": 1},
-            read=_data(f"GET {path}", lambda data: _rows(data, "organizations", f"GET {path}")),
+            read=read_data(f"GET {path}", lambda data: read_rows(data, "organizations", f"GET {path}")),
             policy=RetryPolicy(0),
         )
         return f"Connected to {self.settings.base_url}; the API key is accepted."
-
-    # -- organizations ---------------------------------------------------------------------------------------
-
-    def create_organization(
-        self,
-        *,
-        name: str,
-        phone_number: str,
-        street_address: str,
-        city: str,
-        state: str,
-        zip_code: str,
-        country: str,
-    ) -> dict[str, Any]:
-        """
-        Create an organization. All seven fields are required, as text.
-
-        :return: the organization with its ``id`` and ``account_id``.
-        :raises InvalidRequestError: 400, ``parameter`` names the field.
-
-        See https://docs.silentwitness.ai/api-reference/organizations/create
-        """
-        path = "/api/organizations"
-        given = {
-            "name": name,
-            "phone_number": phone_number,
-            "street_address": street_address,
-            "city": city,
-            "state": state,
-            "zip_code": zip_code,
-            "country": country,
-        }
-        payload = {field: required_text(value, field) for field, value in given.items()}
-        return self._request("POST", path, json=payload, read=_object(f"POST {path}", "organization"))
-
-    def get_organization(self, organization_id: str) -> dict[str, Any]:
-        """
-        Read an organization.
-
-        :raises NotFoundError: 404.
-
-        See https://docs.silentwitness.ai/api-reference/organizations/get
-        """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
-        return self._request("GET", path, read=_object(f"GET {path}", "organization"))
-
-    def list_organizations(
-        self, *, limit: int = 100, offset: int = 0, search: str | None = None
-    ) -> list[dict[str, Any]]:
-        """
-        Read one page of organizations.
-
-        :param limit: most organizations to return, default 100. A shorter page is the last one.
-        :param offset: how many to skip, default 0.
-        :param search: part of the name, any case.
-
-        See https://docs.silentwitness.ai/api-reference/organizations/list
-        """
-        path = "/api/organizations"
-        return self._request(
-            "GET",
-            path,
-            params={"limit": limit, "offset": offset, "search": search},
-            read=_data(f"GET {path}", lambda data: _rows(data, "organizations", f"GET {path}")),
-        )
-
-    def update_organization(self, organization_id: str, **fields: str) -> dict[str, Any]:
-        """
-        Change some fields of an organization; the others stay.
-
-        :param organization_id: ``org_...``.
-        :param fields: any of ``name``, ``phone_number``, ``street_address``, ``city``, ``state``,
-            ``zip_code``, ``country``.
-        :return: the updated organization.
-        :raises NotFoundError: 404.
-
-        See https://docs.silentwitness.ai/api-reference/organizations/update
-        """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
-        for name, value in fields.items():
-            check_choice(name, "field", _ORGANIZATION_FIELDS)
-            required_text(value, name)
-        if not fields:
-            raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self._request("PUT", path, json=fields, read=_object(f"PUT {path}", "organization"))
-
-    def delete_organization(self, organization_id: str) -> dict[str, Any]:
-        """
-        Delete an organization for good; its cases keep their data.
-
-        :return: ``message``.
-        :raises NotFoundError: 404; also when a lost answer was asked for again and the first request had
-            worked.
-
-        See https://docs.silentwitness.ai/api-reference/organizations/delete
-        """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
-        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
 
     # -- cases -----------------------------------------------------------------------------------------------
 
@@ -262,12 +151,12 @@ class SilentWitnessHook(ServiceHook):
         )
 
         def take(data: Any) -> dict[str, Any]:
-            case = _inner(data, "case")
+            case = inner(data, "case")
             require(case, "id", str, f"POST {path}")
             invoice = data.get("invoice")
             return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
 
-        return self._request("POST", path, json=payload, paid=paid, read=_data(f"POST {path}", take))
+        return self._request("POST", path, json=payload, paid=paid, read=read_data(f"POST {path}", take))
 
     def get_case(self, case_id: str) -> dict[str, Any]:
         """
@@ -278,7 +167,7 @@ class SilentWitnessHook(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
         path = f"/api/cases/{quoted_id(case_id, 'case_id')}"
-        return self._request("GET", path, read=_object(f"GET {path}", "case", "id"))
+        return self._request("GET", path, read=read_object(f"GET {path}", "case", "id"))
 
     def list_cases(
         self,
@@ -305,7 +194,7 @@ class SilentWitnessHook(ServiceHook):
             "GET",
             path,
             params={"organization_id": organization_id, "status": status, "limit": limit, "offset": offset},
-            read=_data(f"GET {path}", lambda data: _rows(data, "cases", f"GET {path}")),
+            read=read_data(f"GET {path}", lambda data: read_rows(data, "cases", f"GET {path}")),
         )
 
     def update_case(
@@ -348,7 +237,7 @@ class SilentWitnessHook(ServiceHook):
             payload["status"] = check_choice(status, "status", CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self._request("PUT", path, json=payload, read=_object(f"PUT {path}", "case"))
+        return self._request("PUT", path, json=payload, read=read_object(f"PUT {path}", "case"))
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -405,7 +294,7 @@ class SilentWitnessHook(ServiceHook):
             require(found, "file_id", str, f"POST {path}")
             return found
 
-        return self._request("POST", path, body=part, read=_data(f"POST {path}", take))
+        return self._request("POST", path, body=part, read=read_data(f"POST {path}", take))
 
     def list_files(self, case_id: str) -> list[dict[str, Any]]:
         """
@@ -421,7 +310,7 @@ class SilentWitnessHook(ServiceHook):
             "GET",
             path,
             params={"caseId": required_text(case_id, "case_id")},
-            read=_data(f"GET {path}", lambda data: _rows(data, "files", f"GET {path}")),
+            read=read_data(f"GET {path}", lambda data: read_rows(data, "files", f"GET {path}")),
         )
 
     def get_file(self, file_id: str, *, chunk_size: int = 256 * 1024) -> Iterator[bytes]:
@@ -448,7 +337,7 @@ class SilentWitnessHook(ServiceHook):
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
         path = f"/api/files/{quoted_id(file_id, 'file_id')}/status"
-        return self._request("GET", path, read=_object(f"GET {path}"))
+        return self._request("GET", path, read=read_object(f"GET {path}"))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
         """
@@ -461,7 +350,7 @@ class SilentWitnessHook(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/files/delete
         """
         path = f"/api/files/{quoted_id(file_id, 'file_id')}"
-        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
+        return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
 
     # -- reports ---------------------------------------------------------------------------------------------
 
@@ -490,7 +379,7 @@ class SilentWitnessHook(ServiceHook):
             payload["options"] = {"use_demo_data": True}
         paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
         return self._request(
-            "POST", path, json=payload, paid=paid, read=_object(f"POST {path}", "report", "id")
+            "POST", path, json=payload, paid=paid, read=read_object(f"POST {path}", "report", "id")
         )
 
     def get_report(self, report_id: str) -> dict[str, Any]:
@@ -505,7 +394,7 @@ class SilentWitnessHook(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/reports/get
         """
         path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
-        return self._request("GET", path, read=_report(report_id, path))
+        return self._request("GET", path, read=read_report(report_id, path))
 
     async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -515,7 +404,7 @@ class SilentWitnessHook(ServiceHook):
         :param report_id: ``rpt_...``.
         """
         path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
-        return await self._arequest(client, "GET", path, read=_report(report_id, path))
+        return await self._arequest(client, "GET", path, read=read_report(report_id, path))
 
     def list_reports(self, case_id: str) -> list[dict[str, Any]]:
         """
@@ -530,7 +419,7 @@ class SilentWitnessHook(ServiceHook):
             "GET",
             path,
             params={"case_id": required_text(case_id, "case_id")},
-            read=_data(f"GET {path}", lambda data: _rows(data, "reports", f"GET {path}")),
+            read=read_data(f"GET {path}", lambda data: read_rows(data, "reports", f"GET {path}")),
         )
 
     def cancel_report(self, report_id: str) -> dict[str, Any]:
@@ -545,7 +434,7 @@ class SilentWitnessHook(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/reports/delete
         """
         path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
-        return self._request("DELETE", path, read=_object(f"DELETE {path}"))
+        return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
 
     async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -559,44 +448,14 @@ class SilentWitnessHook(ServiceHook):
         """
         path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
         return await self._arequest(
-            client, "DELETE", path, read=_object(f"DELETE {path}"), attempts=3, read_timeout=6.0, total=12.0
+            client,
+            "DELETE",
+            path,
+            read=read_deleted(f"DELETE {path}"),
+            attempts=3,
+            read_timeout=6.0,
+            total=12.0,
         )
-
-
-def observe_report(body: Mapping[str, Any]) -> Observation:
-    """
-    Tell what a report's status means.
-
-    :param body: as returned by :meth:`SilentWitnessHook.get_report`.
-    :return: a status word that nobody knows is active. There is no number for the progress, only a message;
-        on a failed report the message is the reason.
-    """
-    raw_status = str(body["status"])
-    state = REPORT_STATES.get(raw_status)
-    progress = body.get("progress")
-    message = progress.get("message") if isinstance(progress, dict) else None
-    message = message if isinstance(message, str) else ""
-    return Observation(
-        job_id=str(body["id"]),
-        raw_status=raw_status,
-        state=state or JobState.ACTIVE,
-        known=state is not None,
-        progress=message,
-        message=message if state in (JobState.FAILED, JobState.CANCELLED) else "",
-    )
-
-
-def report_failure_is_input(message: str) -> bool:
-    """
-    Whether a failed report would fail again on the same case: bad photos, incomplete occupants.
-
-    The vendor documents how such messages begin and warns that wording may change, so a message nobody knows
-    counts as transient.
-
-    See https://docs.silentwitness.ai/guides/polling-best-practices
-    """
-    text = message.strip().lower()
-    return next((is_input for begins, is_input in _FAILURE_CAUSES if text.startswith(begins)), False)
 
 
 def _case_fields(
@@ -619,58 +478,3 @@ def _case_fields(
     if occupants is not None:
         fields["occupants"] = check_occupants(occupants)
     return fields
-
-
-def _data(endpoint: str, take: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Return a function that unwraps ``{"success": true, "data": ...}`` and hands the data on."""
-
-    def read(body: Any) -> T:
-        envelope = require_object(body, endpoint)
-        if envelope.get("data") is None:
-            found = "null" if "data" in envelope else "nothing"
-            raise malformed(endpoint, f"{found} in the field `data`")
-        return take(envelope["data"])
-
-    return read
-
-
-def _object(endpoint: str, key: str | None = None, *fields: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that reads an object, bare or under its name, in which these text fields are set."""
-
-    def take(data: Any) -> dict[str, Any]:
-        found = require_object(_inner(data, key) if key else data, endpoint)
-        for name in fields:
-            require(found, name, str, endpoint)
-        return found
-
-    return _data(endpoint, take)
-
-
-def _inner(data: Any, key: str) -> Any:
-    return data[key] if isinstance(data, dict) and isinstance(data.get(key), dict) else data
-
-
-def _rows(data: Any, key: str, endpoint: str) -> list[dict[str, Any]]:
-    """Read a list: bare, as older pages show it, or under its name."""
-    rows = data.get(key) if isinstance(data, dict) else data
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise malformed(endpoint, f"something other than a list of {key}")
-    return rows
-
-
-def _report(report_id: str, path: str) -> Callable[[Any], dict[str, Any]]:
-    endpoint = f"GET {path}"
-
-    def read(body: Any) -> dict[str, Any]:
-        envelope = require_object(body, endpoint)
-        if "data" in envelope and envelope["data"] is None:
-            raise NotFoundError(
-                f"{endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
-                "null). Check the id, and that the key belongs to the account that owns the report.",
-                http_status=200,
-                job_id=report_id,
-                endpoint=endpoint,
-            )
-        return _object(endpoint, "report", "id", "status")(body)
-
-    return read

@@ -6,6 +6,7 @@ Imported when the first request is sent: importing requests costs a Dag file tim
 
 from __future__ import annotations
 
+from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 
 import requests
@@ -36,6 +37,7 @@ class Session(requests.Session):
         self.proxies = dict(settings.proxies)
         # A truthy ``auth`` that adds nothing: requests reads .netrc only for want of one.
         self.auth = _no_auth
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = HTTPAdapter(pool_connections=4, pool_maxsize=16, max_retries=0)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
@@ -65,7 +67,7 @@ def failure(
             parameter="host",
             endpoint=endpoint,
         )
-    if isinstance(error, OSError) and not isinstance(error, requests.RequestException):
+    if not isinstance(error, requests.RequestException) and "certificate" in str(error).lower():
         return ConfigurationError(
             f"{endpoint} was not sent: {snippet(str(error), secrets)}. Correct `verify` in the connection's "
             "extra, or REQUESTS_CA_BUNDLE in the environment.",
@@ -79,7 +81,8 @@ def failure(
     elif isinstance(error, requests.Timeout):
         what += " in time"
     return TransportError(
-        f"{endpoint} {what}: {type(error).__name__}: {snippet(_reason(error), secrets)}",
+        f"{endpoint} {what}: {type(error).__name__}: {snippet(_reason(error), secrets)}"
+        + (f" (request id {request_id})" if request_id else ""),
         sent=sent,
         request_id=request_id,
         endpoint=endpoint,

@@ -1,0 +1,95 @@
+"""
+A MediaMagic submission as data: what may go in, what its status means. Pure.
+
+See https://docs.mediamagic-lite.northell.io/concepts/submissions
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.arguments import required_text
+from airflow_provider.waiting.decision import JobState, Observation
+
+SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
+    "uploading": JobState.ACTIVE,
+    "submitted": JobState.ACTIVE,
+    "processing": JobState.ACTIVE,
+    "complete": JobState.SUCCEEDED,
+    "failed": JobState.FAILED,
+}
+"""What the status words of a submission mean. There is none for cancelled: the API cannot cancel."""
+
+
+def observe_submission(body: Mapping[str, Any]) -> Observation:
+    """
+    Tell what a submission's status means.
+
+    :param body: as returned by :meth:`MediaMagicHook.get_submission`.
+    :return: a status word that nobody knows is active. For a failed submission ``message`` names each failed
+        asset with its reason.
+    """
+    raw_status = str(body["status"])
+    state = SUBMISSION_STATES.get(raw_status)
+    percent = body.get("progressPercent")
+    known_percent = (
+        isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
+    )
+    return Observation(
+        job_id=str(body["submissionId"]),
+        raw_status=raw_status,
+        state=state or JobState.ACTIVE,
+        known=state is not None,
+        progress=f"{percent:g}%" if known_percent else "",
+        fraction=min(1.0, max(0.0, percent / 100)) if percent is not None and known_percent else None,
+        message=_failure_message(body) if state is JobState.FAILED else "",
+    )
+
+
+def _failure_message(body: Mapping[str, Any]) -> str:
+    listed = body.get("assets")
+    reasons = []
+    for asset in listed if isinstance(listed, list) else []:
+        if not isinstance(asset, dict) or not (asset.get("errorMessage") or asset.get("errorType")):
+            continue
+        notes = [str(asset["errorType"])] if asset.get("errorType") else []
+        notes.append("retryable" if asset.get("isRetryable") is True else "not retryable")
+        reason = asset.get("errorMessage") or "no reason given"
+        reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
+    if body.get("errorMessage"):
+        reasons.append(str(body["errorMessage"]))
+    return "; ".join(reasons)
+
+
+def check_assets(assets: Any) -> list[dict[str, Any]]:
+    """
+    Return a copy of the assets to submit, each with ``blobPath`` and perhaps ``previousSubmissionId``.
+
+    :raises InvalidInputError: names the asset.
+    """
+    if isinstance(assets, str | Mapping) or not isinstance(assets, Sequence) or not assets:
+        raise InvalidInputError(
+            "assets must be a list of one or more objects with `blobPath`.", parameter="assets"
+        )
+    checked = []
+    for number, asset in enumerate(assets):
+        where = f"assets[{number}]"
+        if not isinstance(asset, Mapping):
+            raise InvalidInputError(f"{where} must be an object with `blobPath`.", parameter="assets")
+        unknown = set(asset) - {"blobPath", "previousSubmissionId"}
+        if unknown:
+            raise InvalidInputError(
+                f"{where} has the unknown field {sorted(map(str, unknown))[0]!r}; an asset has `blobPath` "
+                "and, for a new version, `previousSubmissionId`.",
+                parameter="assets",
+            )
+        item = {"blobPath": required_text(asset.get("blobPath"), f"{where}.blobPath")}
+        if asset.get("previousSubmissionId") is not None:
+            item["previousSubmissionId"] = required_text(
+                asset["previousSubmissionId"], f"{where}.previousSubmissionId"
+            )
+        checked.append(item)
+    return checked

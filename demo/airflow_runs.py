@@ -58,21 +58,11 @@ class AirflowHome:
         shutil.copy(source.database, self.database)
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """How a command ended."""
-
-    #: None: it was out of time
-    exit_code: int | None
-    seconds: float
-
-
 class Command:
     """One Airflow command in a process group of its own, its output in a file."""
 
     def __init__(self, home: AirflowHome, log: Path, *arguments: str) -> None:
         self.log = log
-        self.started = time.monotonic()
         log.parent.mkdir(parents=True, exist_ok=True)
         self._output: BinaryIO = log.open("wb")
         self._process = subprocess.Popen(
@@ -108,23 +98,20 @@ class Command:
 
 def wait_for(
     commands: Iterable[Command], *, seconds: float, tick: Callable[[], None]
-) -> dict[Command, Outcome]:
+) -> dict[Command, int | None]:
     """Wait for all commands, and stop what is left, whatever happens.
 
     :param seconds: how long to wait at most.
     :param tick: called all the time; what it raises ends the wait.
+    :return: the exit code of each; None when it was out of time.
     """
     running = list(commands)
     deadline = time.monotonic() + seconds
-    ended: dict[Command, Outcome] = {}
     try:
-        while len(ended) < len(running) and time.monotonic() < deadline:
+        while any(command.exit_code() is None for command in running) and time.monotonic() < deadline:
             tick()
-            for command in running:
-                if command not in ended and (code := command.exit_code()) is not None:
-                    ended[command] = Outcome(code, time.monotonic() - command.started)
             time.sleep(0.05)
+        return {command: command.exit_code() for command in running}
     finally:
         for command in running:
             command.stop()
-    return {command: ended.get(command, Outcome(None, seconds)) for command in running}

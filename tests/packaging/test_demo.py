@@ -1,0 +1,83 @@
+"""The demo runs through, says what came out, and leaves no process behind."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    """The demo, started, with everything it writes in ``tmp_path``."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "demo", "--into", str(tmp_path)],
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    yield process
+    if process.poll() is None:
+        process.terminate()
+    process.communicate()
+
+
+def test_runs_both_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+    output, _ = demo.communicate(timeout=150)
+    assert demo.returncode == 0, output
+    results = tmp_path / "demo-output"
+    assert (results / "mediamagic_review" / "summary.json").is_file()
+    for kind in ("pdf", "docx"):
+        (document,) = (results / "silent_witness_report").rglob(f"*.{kind}")
+        assert str(document) in output
+    assert "CRITICAL" in output
+    assert "Topics" in output
+    assert _processes_of(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("moment", "number"),
+    [("simulated", signal.SIGINT), ("dags test", signal.SIGTERM)],
+    ids=["while it migrates", "while the Dags run"],
+)
+def test_leaves_nothing_when_interrupted(
+    demo: subprocess.Popen[str], tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    assert demo.stdout is not None
+    for line in demo.stdout:
+        if moment in line:
+            break
+    # Long enough for Airflow to have started processes of its own.
+    time.sleep(1)
+    assert _processes_of(tmp_path)
+
+    demo.send_signal(number)
+    output, _ = demo.communicate(timeout=15)
+    assert demo.returncode == 128 + number, output
+    assert f"Interrupted ({number.name})" in output
+    assert _processes_of(tmp_path) == []
+
+
+def _processes_of(directory: Path) -> list[str]:
+    """What runs with this directory in its command line or as its Airflow home."""
+    found = []
+    for process in psutil.process_iter():
+        try:
+            words = [*process.cmdline(), process.environ().get("AIRFLOW_HOME", "")]
+        except (psutil.Error, OSError):
+            continue
+        if process.pid != psutil.Process().pid and any(str(directory) in word for word in words):
+            found.append(f"{process.pid} {words}")
+    return found

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from airflow.sdk import conf
     from airflow.sdk.exceptions import (
         AirflowFailException,
+        AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
         TaskDeferralTimeout,
@@ -16,6 +17,7 @@ else:
     try:
         from airflow.sdk.exceptions import (
             AirflowFailException,
+            AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralTimeout,
@@ -23,6 +25,7 @@ else:
     except ImportError:  # Airflow 3.1
         from airflow.exceptions import (
             AirflowFailException,
+            AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
             TaskDeferralTimeout,
@@ -32,10 +35,22 @@ else:
     except ImportError:  # Airflow 3.1
         from airflow.configuration import conf
 
+
+def airflow_stats() -> Any:
+    """Return Airflow's metrics interface (``incr``, ``gauge``, ``timing``); imported on first use."""
+    try:
+        from airflow.sdk.observability.stats import Stats
+    except ImportError:  # Airflow 3.1
+        from airflow.stats import Stats
+    return Stats
+
+
 __all__ = [
     "AirflowFailException",
+    "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "TaskDeferralTimeout",
+    "airflow_stats",
     "conf",
 ]

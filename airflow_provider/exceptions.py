@@ -24,6 +24,7 @@ without using up its retries. No message carries an API key or the query string 
     │   └── MalformedResponseError       an answer that is not what the endpoint documents
     ├── SubmitOutcomeUnknownError        a paid call was sent and its answer was lost
     ├── LedgerError                      the record of an earlier attempt cannot be read or settled
+    │   └── SubmissionLostError   stop   a submission was paid for and its id is lost
     ├── TransferError                    a file could not be moved whole
     └── JobError                         what became of a submission or report
         ├── JobFailedError
@@ -186,6 +187,10 @@ class LedgerError(ProviderError):
     """The record of an earlier attempt cannot be read, or cannot be settled without paying twice."""
 
 
+class SubmissionLostError(LedgerError, AirflowFailException):
+    """The service has a submission of this task whose id was lost with the answer; it cannot be found again."""
+
+
 class TransferError(ProviderError):
     """A file could not be moved whole; the target holds nothing or what it held before."""
 
@@ -240,6 +245,7 @@ __all__ = [
     "RateLimitedError",
     "ResultGoneError",
     "ServerError",
+    "SubmissionLostError",
     "SubmitOutcomeUnknownError",
     "TransferError",
     "TransportError",

@@ -50,3 +50,27 @@ class Backoff:
     def delay(self, elapsed: float, *, rng: Callable[[], float] = random.random) -> float:
         """Return the interval after ``elapsed`` seconds, jittered: never longer than :meth:`interval`."""
         return self.interval(elapsed) * (1.0 - self.jitter * rng())
+
+    def adjusted(
+        self,
+        *,
+        poll_interval: float | None = None,
+        exponential_backoff: bool | float | None = None,
+        max_wait: float | None = None,
+    ) -> Backoff:
+        """
+        Return this backoff with what a user asked for instead, to the letter: without jitter.
+
+        :param poll_interval: first interval in seconds; alone it is a fixed interval.
+        :param exponential_backoff: True to grow by this backoff's factor, a number to grow by that.
+        :param max_wait: longest interval in seconds.
+        """
+        first = self.first if poll_interval is None else float(poll_interval)
+        if exponential_backoff is None:
+            exponential_backoff = poll_interval is None
+        if exponential_backoff is True:
+            factor = self.factor
+        else:
+            factor = float(exponential_backoff) or 1.0
+        cap = max(self.cap, first) if max_wait is None else float(max_wait)
+        return Backoff(first, factor, cap, jitter=0.0)

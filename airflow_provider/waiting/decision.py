@@ -28,6 +28,10 @@ TROUBLE_TOLERANCE = 900.0
 """Seconds of transient errors in a row after which waiting is given up."""
 
 
+LONGEST_SPREAD = 30.0
+"""Seconds over which the first looks of interrupted waits are spread at most."""
+
+
 class JobState(StrEnum):
     """What a vendor's status word means to us."""
 
@@ -107,6 +111,7 @@ class Wait:
     :param job_id: submission id or report id.
     :param noun: what to call the job in messages: ``submission`` or ``report``.
     :param submitted_at: when the job was submitted, epoch seconds.
+    :param begun_at: when this wait began, epoch seconds: later than ``submitted_at`` after a restart.
     :param deadline: when to give up, epoch seconds. One look is still made at or after it.
     :param pace: chooses the pauses.
     :param tolerance: seconds of transient errors in a row before giving up.
@@ -119,6 +124,7 @@ class Wait:
         *,
         noun: str,
         submitted_at: float,
+        begun_at: float,
         deadline: float,
         pace: Pace,
         tolerance: float = TROUBLE_TOLERANCE,
@@ -127,6 +133,7 @@ class Wait:
         self.job_id = job_id
         self.noun = noun
         self.submitted_at = submitted_at
+        self.begun_at = begun_at
         self.deadline = deadline
         self.pace = pace
         self.tolerance = tolerance
@@ -134,12 +141,15 @@ class Wait:
         self.polls = 0
         self.last: Observation | None = None
         self.trouble_since: float | None = None
+        self.looked_at: float | None = None
         self._trouble: ProviderError | None = None
         self._told: tuple[str, str] | None = None
+        self._luck = rng()
+        self._before = submitted_at
 
     def saw(self, observation: Observation, now: float) -> Verdict | None:
         """Take in a look at the job; return the verdict when the wait is over."""
-        self.polls += 1
+        self._looked(now)
         self.last = observation
         self.trouble_since = None
         self._trouble = None
@@ -153,7 +163,7 @@ class Wait:
 
     def stumbled(self, error: ProviderError, now: float) -> Verdict | None:
         """Take in a failed look; return the verdict when waiting on is useless."""
-        self.polls += 1
+        self._looked(now)
         if not isinstance(error, TRANSIENT_ERRORS):
             return self._verdict("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error
@@ -169,12 +179,30 @@ class Wait:
             )
         return None
 
-    def delay(self, now: float) -> float:
-        """Return the seconds until the next look, at most until the deadline."""
-        pause = self.pace.delay(now - self.submitted_at, rng=self.rng)
+    def next_look(self) -> float:
+        """
+        Return when to look next, epoch seconds, at most the deadline.
+
+        Asked again before that time it answers by what is known by then; the jitter stays the same between
+        two looks. Waits taken over after their first look was due, as by a restarted triggerer, spread their
+        first looks at random, so that thousands do not look at once.
+        """
+        since = self.submitted_at if self.looked_at is None else self.looked_at
+        due = since + self._pause(since)
+        if self.looked_at is None and due < self.begun_at:
+            due = self.begun_at + min(self._pause(self.begun_at), LONGEST_SPREAD) * self._luck
         if isinstance(self._trouble, RateLimitedError) and self._trouble.retry_after:
-            pause = max(pause, self._trouble.retry_after)
-        return max(0.0, min(pause, self.deadline - now))
+            due = max(due, since + self._trouble.retry_after)
+        return min(due, self.deadline)
+
+    def gave_up(self) -> Verdict:
+        """Return the verdict of a wait whose deadline passed without a last look."""
+        return self._timeout()
+
+    @property
+    def duration(self) -> float:
+        """Seconds from submission to the middle of the gap in which the job was last found to have moved on."""
+        return max(0.0, (self._before + (self.looked_at or self._before)) / 2 - self.submitted_at)
 
     def news(self) -> str | None:
         """Return a line for the task log when status or progress changed since the last call."""
@@ -187,6 +215,15 @@ class Wait:
         unknown = "" if self.last.known else " (a status this version does not know; treated as active)"
         progress = f", {self.last.progress}" if self.last.progress else ""
         return f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
+
+    def _pause(self, since: float) -> float:
+        return self.pace.delay(since - self.submitted_at, rng=lambda: self._luck)
+
+    def _looked(self, now: float) -> None:
+        self.polls += 1
+        self._before = self.submitted_at if self.looked_at is None else self.looked_at
+        self.looked_at = now
+        self._luck = self.rng()
 
     def _timeout(self) -> Verdict:
         limit = self.deadline - self.submitted_at

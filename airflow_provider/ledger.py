@@ -1,0 +1,196 @@
+"""
+Pay once: the record of what a task instance has asked a service to do.
+
+The intent is written before the paid call and the job's id after it, in Airflow's task state store (Airflow 3.3),
+which outlives retries, crashes and clears. Airflow 3.1 and 3.2 have no such store: there the record lives in an
+XCom of the task, which outlives a deferral and not a retry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+from airflow_provider.exceptions import LedgerError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+KEY = "airflow_provider_job"
+"""Key of the record in the store. A wire format between versions: never rename it."""
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """
+    What one task instance has asked for.
+
+    :param fingerprint: of the request and the connection; another request never inherits this entry's job.
+    :param intent_at: when the paid call was about to be sent, epoch seconds; 0 while nothing paid was sent.
+    :param max_tries: the task instance's ``max_tries`` then; it changes when a user clears the task.
+    :param job_id: submission, report or case id; empty while the call's outcome is unknown.
+    :param submitted_at: when the answer came, epoch seconds.
+    :param deadline: when waiting ends, epoch seconds.
+    :param left: an attempt ended and left the job running on purpose, for the next attempt to find.
+    :param details: what the operator needs to go on: blob paths, earlier job ids, repairs made.
+    """
+
+    fingerprint: str
+    intent_at: float
+    max_tries: int
+    job_id: str = ""
+    submitted_at: float = 0.0
+    deadline: float = 0.0
+    left: bool = False
+    details: dict[str, Any] = field(default_factory=dict)
+
+
+class Store(Protocol):
+    """Where the record is kept."""
+
+    durable: bool
+
+    def get(self) -> Any: ...
+
+    def set(self, value: dict[str, Any]) -> None: ...
+
+
+class TaskStateStore:
+    """Airflow 3.3's task state store, scoped to run, task and map index, not to the try."""
+
+    durable = True
+
+    def __init__(self, accessor: Any) -> None:
+        self._accessor = accessor
+
+    def get(self) -> Any:
+        return self._accessor.get(KEY)
+
+    def set(self, value: dict[str, Any]) -> None:
+        self._accessor.set(KEY, value)
+
+
+class XComStore:
+    """An XCom of the task: kept while it is deferred, cleared by Airflow before a retry."""
+
+    durable = False
+
+    def __init__(self, task_instance: Any) -> None:
+        self._ti = task_instance
+
+    def get(self) -> Any:
+        return self._ti.xcom_pull(
+            task_ids=self._ti.task_id, key=KEY, map_indexes=getattr(self._ti, "map_index", -1)
+        )
+
+    def set(self, value: dict[str, Any]) -> None:
+        self._ti.xcom_push(key=KEY, value=value)
+
+
+class Ledger:
+    """
+    The record of one task instance.
+
+    :param store: where it is kept.
+    :param max_tries: the task instance's ``max_tries`` now.
+    """
+
+    def __init__(self, store: Store, *, max_tries: int = 0) -> None:
+        self._store = store
+        self.max_tries = max_tries
+
+    @classmethod
+    def of(cls, context: Context) -> Ledger:
+        """Return the ledger of the running task instance."""
+        ti: Any = context["ti"]
+        accessor = context.get("task_state_store")
+        store: Store = XComStore(ti) if accessor is None else TaskStateStore(accessor)
+        return cls(store, max_tries=int(getattr(ti, "max_tries", 0) or 0))
+
+    @property
+    def durable(self) -> bool:
+        """Whether the record outlives a retry (Airflow 3.3)."""
+        return self._store.durable
+
+    def read(self) -> Entry | None:
+        """
+        Return the entry; ``None`` only when there truly is none.
+
+        :raises LedgerError: the record could not be read, or is not one of ours. Nothing may be submitted then.
+        """
+        try:
+            raw = self._store.get()
+        except Exception as error:
+            raise LedgerError(
+                f"The record of this task's earlier attempts could not be read ({type(error).__name__}: {error}). "
+                "Nothing was submitted; retry when Airflow's API server answers again."
+            ) from error
+        if raw is None:
+            return None
+        try:
+            if raw["version"] != VERSION:
+                raise ValueError(f"version {raw['version']!r}")
+            return Entry(**{name: raw[name] for name in Entry.__dataclass_fields__})
+        except (KeyError, TypeError, ValueError) as error:
+            raise LedgerError(
+                f"The record of this task's earlier attempts is not readable by this version ({error!r}). "
+                "Nothing was submitted, because a job may be running. Check the service, then delete the task "
+                f"state {KEY!r} of this task instance to start afresh."
+            ) from error
+
+    def write(self, entry: Entry) -> Entry:
+        """
+        Record the entry.
+
+        :raises LedgerError: it could not be recorded.
+        """
+        try:
+            self._store.set({"version": VERSION, **asdict(entry)})
+        except Exception as error:
+            raise LedgerError(
+                f"The record of this task could not be written ({type(error).__name__}: {error})"
+                + (f"; job {entry.job_id} is running." if entry.job_id else "; nothing was submitted."),
+                job_id=entry.job_id or None,
+            ) from error
+        return entry
+
+    def prepare(self, fingerprint: str, details: Mapping[str, Any]) -> Entry:
+        """Record what was prepared, such as uploaded files, before anything paid is sent."""
+        return self.write(
+            Entry(fingerprint=fingerprint, intent_at=0.0, max_tries=self.max_tries, details=dict(details))
+        )
+
+    def intend(self, entry: Entry, now: float) -> Entry:
+        """Record that the paid call is about to be sent."""
+        return self.write(replace(entry, intent_at=now, job_id="", left=False))
+
+    def settle(self, entry: Entry, job_id: str, *, submitted_at: float, deadline: float = 0.0) -> Entry:
+        """Record the job that the paid call started."""
+        return self.write(
+            replace(entry, job_id=job_id, submitted_at=submitted_at, deadline=deadline, left=False)
+        )
+
+    def amend(self, entry: Entry, **changes: Any) -> Entry:
+        """Record a change to the entry."""
+        return self.write(replace(entry, **changes))
+
+    def cleared(self, entry: Entry) -> bool:
+        """Whether a user has cleared the task since the entry was made; a retry is not a clear."""
+        return entry.max_tries != self.max_tries
+
+
+def fingerprint(request: Mapping[str, Any], *, connection: str) -> str:
+    """
+    Return the digest of a request on a connection.
+
+    :param request: everything that decides what is asked for; plain JSON.
+    :param connection: which connection and server, so that another account's job is never inherited. Not the
+        key: a rotated key finds the same job.
+    """
+    material = json.dumps({"request": request, "connection": connection}, sort_keys=True, default=str)
+    return hashlib.sha256(material.encode()).hexdigest()

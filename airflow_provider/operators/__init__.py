@@ -1,0 +1,1 @@
+"""Operators: submit a job once, wait for it, fetch what came of it."""

@@ -1,0 +1,428 @@
+"""JobOperator: submit a job once, wait for it deferred or on the worker, and end every path in one place."""
+
+from __future__ import annotations
+
+import time
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
+
+from airflow_provider.compat import TaskDeferralTimeout, conf
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    JobCancelledError,
+    JobError,
+    JobTimeoutError,
+    NotFoundError,
+    ProviderError,
+    ResultGoneError,
+    WaitError,
+)
+from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.operators.base import HookT
+from airflow_provider.operators.paid import PaidOperator
+from airflow_provider.waiting.backoff import Backoff
+from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
+from airflow_provider.waiting.loop import wait_here
+from airflow_provider.waiting.pacing import Crowd, Durations, LikelyTimes
+from airflow_provider.waiting.profile import JobProfile
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.triggers.base import JobTrigger
+    from airflow_provider.waiting.decision import Pace
+
+DEFER_MARGIN = 180.0
+"""Seconds past our own deadline after which Airflow's deferral timeout steps in."""
+
+ASSUMED_PEERS = 25
+"""How many other synchronous waits share the key; they cannot see each other."""
+
+LATE_READS = 3600.0
+"""Seconds past the deadline during which a finished job that cannot be read is waited for again."""
+
+
+class JobOperator(PaidOperator[HookT]):
+    """
+    Submit a job, wait for its end, return its result.
+
+    :param conn_id: connection id.
+    :param wait_for_completion: wait for the job's end (default), or return as soon as it is submitted.
+    :param deferrable: wait in the triggerer and give the worker slot back. Default: ``[operators]
+        default_deferrable``. Results, errors, cancelling and crash safety are the same in both modes.
+    :param timeout: seconds, or a timedelta, that the job may take, counted from its submission and over retries.
+        Default: the vendor's advice for this kind of job. ``execution_timeout`` shortens it.
+    :param poll_interval: first interval in seconds; alone it is a fixed interval. Default: a pace that fits the
+        job and the rate limit.
+    :param exponential_backoff: let the interval grow; a number is the factor.
+    :param max_wait: longest interval in seconds.
+    :param cancel_on_kill: cancel the job when the task is killed, where the API can.
+    :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, where the API can.
+    :param reuse_completed: when a user clears the task after it succeeded, return the finished job's result
+        instead of paying for a new one.
+    """
+
+    profile: ClassVar[JobProfile]
+    trigger_class: ClassVar[type[JobTrigger]]
+    can_cancel: ClassVar[bool] = False
+    template_fields: Sequence[str] = ("conn_id", "timeout")
+
+    def __init__(
+        self,
+        *,
+        conn_id: str,
+        wait_for_completion: bool = True,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        timeout: float | timedelta | None = None,
+        poll_interval: float | None = None,
+        exponential_backoff: bool | float | None = None,
+        max_wait: float | None = None,
+        cancel_on_kill: bool = True,
+        cancel_on_timeout: bool = True,
+        reuse_completed: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, reuse_completed=reuse_completed, **kwargs)
+        self.wait_for_completion = wait_for_completion
+        self.deferrable = deferrable
+        self.timeout = timeout
+        self.poll_interval = poll_interval
+        self.exponential_backoff = exponential_backoff
+        self.max_wait = max_wait
+        self.cancel_on_kill = cancel_on_kill
+        self.cancel_on_timeout = cancel_on_timeout
+        self._job_id: str | None = None
+        self._killed = False
+
+    @abstractmethod
+    def observe(self, body: dict[str, Any]) -> Observation:
+        """Read the job's state from the service's description."""
+
+    @abstractmethod
+    def result(self, hook: HookT, body: dict[str, Any]) -> dict[str, Any]:
+        """Return what goes to XCom for a job that was submitted, or that succeeded."""
+
+    @abstractmethod
+    def failed(self, hook: HookT, body: dict[str, Any]) -> dict[str, Any]:
+        """Raise the error of a failed job, or return the result of one that failed in part."""
+
+    def repair(
+        self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]
+    ) -> tuple[Entry, dict[str, Any]] | None:
+        """Try again through the service what failed for a passing reason; ``None`` when nothing is to be tried."""
+        return None
+
+    def repairable(self, body: dict[str, Any]) -> bool:
+        """Whether a failed job of an earlier attempt still serves: as it is, or after :meth:`repair`."""
+        return False
+
+    def cancel(self, hook: HookT, job_id: str) -> None:
+        """Cancel the job at the service."""
+        raise NotImplementedError
+
+    def kind(self) -> str:
+        """Return what sort of job this is, for the time it usually takes."""
+        return ""
+
+    def execute(self, context: Context) -> Any:
+        """Submit or re-attach, then wait."""
+        self.check()
+        self._check_waiting()
+        ledger = Ledger.of(context)
+        with self.hook() as hook:
+            entry, body = self.secure(hook, ledger)
+            self._job_id = entry.job_id
+            self.announce(context, entry.job_id)
+            return self._proceed(hook, ledger, entry, body)
+
+    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
+        """Resume after the trigger's event: look at the job again, for the event may be hours old."""
+        ledger = Ledger.of(context)
+        job_id = event["job_id"]
+        self._job_id = job_id
+        entry = self._entry(ledger, job_id)
+        self.log.info(
+            "Waited for %s %s: %s after %s status requests. %s",
+            self.noun,
+            job_id,
+            event["status"],
+            event.get("polls", "some"),
+            event.get("message", ""),
+        )
+        with self.hook() as hook:
+            return self._conclude(hook, ledger, entry, event["status"], event.get("message", ""))
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Catch Airflow's own deferral timeout: find the job in the ledger and end as at our own deadline."""
+        try:
+            return super().resume_execution(next_method, next_kwargs, context)
+        except TaskDeferralTimeout:
+            ledger = Ledger.of(context)
+            entry = ledger.read()
+            if entry is None or not entry.job_id:
+                raise
+            self._job_id = entry.job_id
+            with self.hook() as hook:
+                return self._conclude(
+                    hook,
+                    ledger,
+                    entry,
+                    "timeout",
+                    f"Airflow's deferral timeout ended the wait for {self.noun} "
+                    f"{entry.job_id}; is a triggerer running?",
+                )
+
+    def on_kill(self) -> None:
+        """Cancel the job this task submitted, where the API can; the wait then raises."""
+        self._killed = True
+        if self._job_id is None:
+            return
+        if not self.can_cancel or not self.cancel_on_kill:
+            self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
+            return
+        with self.hook() as hook:
+            self._try_to_cancel(hook, self._job_id)
+
+    def wait_limit(self) -> float:
+        """Return the seconds from submission after which waiting ends."""
+        limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
+        if self.execution_timeout is not None:
+            limit = min(limit, 0.95 * self.execution_timeout.total_seconds())
+        return limit
+
+    def usable(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> bool:
+        """An active job is re-attached to, a succeeded one reused, a failed or cancelled one replaced."""
+        state = self.observe(body).state
+        if state is JobState.ACTIVE:
+            if ledger.cleared(entry) and not entry.left and self.can_cancel and self.cancel_on_kill:
+                self.log.info("The task was cleared while %s %s was running.", self.noun, entry.job_id)
+                self._try_to_cancel(hook, entry.job_id)
+                return False
+            return True
+        if state is JobState.SUCCEEDED or self.repairable(body):
+            if super().usable(hook, ledger, entry, body):
+                return True
+            self.log.info(
+                "The task was cleared: %s %s is finished and not used again (reuse_completed=False).",
+                self.noun,
+                entry.job_id,
+            )
+            return False
+        self.log.info("The recorded %s %s is %s; submitting a new one.", self.noun, entry.job_id, state)
+        return False
+
+    def supersede(self, hook: HookT, entry: Entry) -> None:
+        """Cancel a recorded job of another request, so that nothing is left running."""
+        super().supersede(hook, entry)
+        if entry.job_id and self.can_cancel and self.cancel_on_kill:
+            self._try_to_cancel(hook, entry.job_id)
+
+    def _check_waiting(self) -> None:
+        self._timeout_seconds()
+        try:
+            self._backoff()
+        except (TypeError, ValueError) as error:
+            raise InvalidInputError(
+                f"poll_interval, exponential_backoff or max_wait is not usable: {error}",
+                parameter="poll_interval",
+            ) from error
+
+    def _timeout_seconds(self) -> float | None:
+        value = self.timeout
+        if value is None or value == "":
+            return None
+        try:
+            seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+        except (TypeError, ValueError):
+            seconds = -1.0
+        if not 0 < seconds < float("inf"):
+            raise InvalidInputError(
+                f"timeout must be a positive number of seconds or a timedelta; got {value!r}.",
+                parameter="timeout",
+            )
+        return seconds
+
+    def _proceed(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> Any:
+        self._raise_if_killed(hook)
+        observation = self.observe(body)
+        if observation.finished:
+            return self._finish(hook, ledger, entry, body)
+        if not self.wait_for_completion:
+            return self.result(hook, body)
+        entry = self._renew(ledger, entry)
+        if self.deferrable:
+            self._defer(entry)
+        return self._wait_here(hook, ledger, entry)
+
+    def _renew(self, ledger: Ledger, entry: Entry) -> Entry:
+        """Give a job that an earlier attempt left running after its deadline the same time again."""
+        if not entry.left:
+            return entry
+        deadline = max(entry.deadline, time.time() + self.wait_limit())
+        return ledger.amend(entry, left=False, deadline=deadline)
+
+    def _defer(self, entry: Entry) -> NoReturn:
+        trigger = self.trigger_class(
+            conn_id=self.conn_id,
+            job_id=entry.job_id,
+            submitted_at=entry.submitted_at,
+            deadline=entry.deadline,
+            kind=self.kind(),
+            poll_interval=self.poll_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait,
+            cancel_on_kill=self.cancel_on_kill and self.can_cancel,
+        )
+        patience = max(0.0, entry.deadline - time.time()) + 2 * self._backoff().cap + DEFER_MARGIN
+        self.log.info("Deferring; %s %s is followed by the triggerer.", self.noun, entry.job_id)
+        self.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
+
+    def _wait_here(self, hook: HookT, ledger: Ledger, entry: Entry) -> Any:
+        wait = Wait(
+            entry.job_id,
+            noun=self.noun,
+            submitted_at=entry.submitted_at,
+            begun_at=time.time(),
+            deadline=entry.deadline,
+            pace=self._pace(hook),
+        )
+        verdict = wait_here(
+            wait,
+            lambda: self.observe(self.fetch(hook, entry.job_id)),
+            clock=time.time,
+            sleep=time.sleep,
+            log=self.task_log,
+            check=lambda: self._raise_if_killed(hook),
+        )
+        return self._conclude(hook, ledger, entry, verdict.status, verdict.message)
+
+    def _conclude(self, hook: HookT, ledger: Ledger, entry: Entry, status: str, message: str) -> Any:
+        """Look at the job once more after a wait has ended, and end the task accordingly."""
+        self._raise_if_killed(hook)
+        try:
+            body = self.fetch(hook, entry.job_id)
+        except NotFoundError as error:
+            if status == "success":
+                raise ResultGoneError(
+                    f"{self.noun.capitalize()} {entry.job_id} succeeded and can no longer be found ({error}). "
+                    "Nothing was submitted again.",
+                    job_id=entry.job_id,
+                ) from error
+            raise
+        except TRANSIENT_ERRORS as error:
+            if status in ("timeout", "error") or time.time() > entry.deadline + LATE_READS:
+                self._leave(hook, ledger, entry, f"{message} Looking at it again failed: {error}", error)
+            self.log.warning("Could not read the %s after its wait (%s); waiting again.", self.noun, error)
+            entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
+            if self.deferrable:
+                self._defer(entry)
+            return self._wait_here(hook, ledger, entry)
+        except ProviderError as error:
+            self._leave(hook, ledger, entry, f"Cannot follow {self.noun} {entry.job_id}: {error}", error)
+        if self.observe(body).finished:
+            return self._finish(hook, ledger, entry, body)
+        if status == "timeout":
+            self._timed_out(hook, ledger, entry, message)
+        if status == "error":
+            self._leave(hook, ledger, entry, message, None)
+        return self._proceed(hook, ledger, entry, body)
+
+    def _finish(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> Any:
+        """Return the result of a finished job or raise what became of it. Every path ends here."""
+        self._raise_if_killed(hook)
+        observation = self.observe(body)
+        if observation.state is JobState.SUCCEEDED:
+            self.log.info("%s %s succeeded.", self.noun.capitalize(), entry.job_id)
+            return self.result(hook, body)
+        if observation.state is JobState.CANCELLED:
+            raise JobCancelledError(
+                f"{self.noun.capitalize()} {entry.job_id} was cancelled. A retry submits a new one.",
+                job_id=entry.job_id,
+            )
+        if repaired := self.repair(hook, ledger, entry, body):
+            entry, body = repaired
+            self._job_id = entry.job_id
+            return self._proceed(hook, ledger, entry, body)
+        return self.failed(hook, body)
+
+    def _timed_out(self, hook: HookT, ledger: Ledger, entry: Entry, message: str) -> NoReturn:
+        if self.can_cancel and self.cancel_on_timeout and self._try_to_cancel(hook, entry.job_id):
+            fate = f"The {self.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
+        else:
+            ledger.amend(entry, left=True)
+            fate = f"The {self.noun} goes on; {self._next_attempt(ledger)}."
+        raise JobTimeoutError(f"{message} {fate}", job_id=entry.job_id)
+
+    def _leave(
+        self, hook: HookT, ledger: Ledger, entry: Entry, message: str, error: ProviderError | None
+    ) -> NoReturn:
+        """End the attempt without knowing what becomes of the job, which is left for the next attempt."""
+        ledger.amend(entry, left=True)
+        message = f"{message} The {self.noun} goes on; {self._next_attempt(ledger)}."
+        if error is not None and not isinstance(error, (*TRANSIENT_ERRORS, JobError)):
+            error.args = (message, *error.args[1:])
+            error.job_id = entry.job_id
+            raise error
+        raise WaitError(message, job_id=entry.job_id) from error
+
+    def _next_attempt(self, ledger: Ledger) -> str:
+        if ledger.durable:
+            return "a retry, or clearing the task, re-attaches to it"
+        return "this Airflow version cannot re-attach a retry to it"
+
+    def _raise_if_killed(self, hook: HookT) -> None:
+        if not self._killed:
+            return
+        fate = "goes on"
+        if self._job_id and self.can_cancel and self.cancel_on_kill:
+            fate = "was cancelled" if self._try_to_cancel(hook, self._job_id) else "could not be cancelled"
+        raise JobCancelledError(
+            f"The task was killed; {self.noun} {self._job_id} {fate}.", job_id=self._job_id
+        )
+
+    def _try_to_cancel(self, hook: HookT, job_id: str) -> bool:
+        """Cancel a job that is still active; return whether it no longer runs."""
+        try:
+            observation = self.observe(self.fetch(hook, job_id))
+            if not observation.finished:
+                self.cancel(hook, job_id)
+                self.log.info("Cancelled %s %s.", self.noun, job_id)
+        except ProviderError as error:
+            self.log.warning("Could not cancel %s %s, it may still be running: %s", self.noun, job_id, error)
+            return False
+        return True
+
+    def _entry(self, ledger: Ledger, job_id: str) -> Entry:
+        """Return the record of the job that an event is about, or what the event alone says of it."""
+        entry = ledger.read()
+        if entry is not None and entry.job_id == job_id:
+            return entry
+        now = time.time()
+        return Entry(
+            fingerprint="",
+            intent_at=now,
+            max_tries=ledger.max_tries,
+            job_id=job_id,
+            submitted_at=now,
+            deadline=now + self.wait_limit(),
+        )
+
+    def _backoff(self) -> Backoff:
+        return self.profile.backoff.adjusted(
+            poll_interval=self.poll_interval,
+            exponential_backoff=self.exponential_backoff,
+            max_wait=self.max_wait,
+        )
+
+    def _pace(self, hook: HookT) -> Pace:
+        asked = (self.poll_interval, self.exponential_backoff, self.max_wait)
+        per_hour = hook.settings.requests_per_hour
+        if not per_hour or any(value is not None for value in asked):
+            return self._backoff() if any(value is not None for value in asked) else self.profile.backoff
+        crowd = Crowd(
+            capacity=per_hour, sustained_rate=per_hour / 3600.0, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
+        )
+        durations = Durations(self.profile.typical_for(self.kind()))
+        return LikelyTimes(durations=durations, crowd=lambda: crowd, backoff=self.profile.backoff)

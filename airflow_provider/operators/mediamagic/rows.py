@@ -1,0 +1,90 @@
+"""Issues as warehouse rows: one row per issue, the same columns in every file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from airflow_provider.files.landing import ColumnType
+
+COLUMNS: tuple[tuple[str, ColumnType], ...] = (
+    ("run_id", "string"),
+    ("submission_id", "string"),
+    ("asset_id", "string"),
+    ("version_group_id", "string"),
+    ("version_number", "integer"),
+    ("filename", "string"),
+    ("mime_type", "string"),
+    ("issue_id", "string"),
+    ("reference_number", "integer"),
+    ("rule_code", "string"),
+    ("summary", "string"),
+    ("severity", "string"),
+    ("status", "string"),
+    ("sidekick_id", "string"),
+    ("created_at", "timestamp"),
+    ("updated_at", "timestamp"),
+    ("severity_reasoning_headline", "string"),
+    ("severity_reasoning", "string"),
+    ("precedents", "json"),
+    ("issue", "json"),
+)
+"""Column names and types, in order. ``issue`` holds the issue as the vendor sent it, undocumented fields included."""
+
+
+def land_issues(
+    issues: Iterable[Mapping[str, Any]],
+    asset: Mapping[str, Any],
+    *,
+    run_id: str,
+    target: Any,
+    conn_id: str | None = None,
+) -> dict[str, Any]:
+    """
+    Write issues to a JSON Lines, CSV or Parquet file.
+
+    :param issues: as from ``MediaMagicHook.get_issues``.
+    :param asset: as from ``MediaMagicHook.get_asset_result``.
+    :param run_id: the Dag run.
+    :param target: file to write, local or in a store; its suffix decides the format.
+    :param conn_id: connection for a URL that names none.
+    :return: manifest with ``rows``, ``submission_id`` and ``asset_id``.
+    """
+    from airflow_provider.files.landing import land_rows
+
+    shared = {
+        "run_id": run_id,
+        "submission_id": asset.get("submissionId"),
+        "asset_id": asset.get("assetId"),
+        "version_group_id": asset.get("versionGroupId"),
+        "version_number": asset.get("versionNumber"),
+        "filename": asset.get("filename"),
+        "mime_type": asset.get("mimeType"),
+    }
+    return land_rows(
+        ({**shared, **_row(issue)} for issue in issues),
+        target,
+        columns=COLUMNS,
+        conn_id=conn_id,
+        submission_id=shared["submission_id"],
+        asset_id=shared["asset_id"],
+    )
+
+
+def _row(issue: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "issue_id": issue.get("id"),
+        "reference_number": issue.get("referenceNumber"),
+        "rule_code": issue.get("ruleCode"),
+        "summary": issue.get("summary"),
+        "severity": issue.get("severity"),
+        "status": issue.get("status"),
+        "sidekick_id": issue.get("sidekickId"),
+        "created_at": issue.get("createdAt"),
+        "updated_at": issue.get("updatedAt"),
+        "severity_reasoning_headline": issue.get("severityReasoningHeadline"),
+        "severity_reasoning": issue.get("severityReasoning"),
+        "precedents": issue.get("precedents"),
+        "issue": dict(issue),
+    }

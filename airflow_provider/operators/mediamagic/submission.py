@@ -1,0 +1,354 @@
+"""Submit media to MediaMagic for review, and retry failed assets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider.exceptions import (
+    ConflictError,
+    InvalidInputError,
+    JobFailedError,
+    JobInputError,
+    SubmissionLostError,
+)
+from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.operators.base import one_of, required_id
+from airflow_provider.operators.job import JobOperator
+from airflow_provider.operators.mediamagic.upload import checked_sources, upload
+from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
+from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.profile import SUBMISSION
+
+if TYPE_CHECKING:
+    from airflow_provider.files.sources import Source
+
+
+def failed_assets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the assets of a submission that carry an error."""
+    return [
+        asset for asset in body.get("assets") or [] if asset.get("errorMessage") or asset.get("errorType")
+    ]
+
+
+class SubmissionOperator(JobOperator[MediaMagicHook]):
+    """
+    What operators that wait for a submission share.
+
+    :param allow_partial: succeed when at least one asset completed; the result says which.
+    :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
+    :param conn_id: MediaMagic connection id.
+    """
+
+    hook_class = MediaMagicHook
+    trigger_class = MediaMagicSubmissionTrigger
+    profile = SUBMISSION
+    noun = SUBMISSION.noun
+    xcom_id_key = "submission_id"
+    ui_color = "#b8dcff"
+
+    def __init__(
+        self,
+        *,
+        allow_partial: bool = False,
+        asset_retries: int = 0,
+        conn_id: str = MediaMagicHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.allow_partial = allow_partial
+        self.asset_retries = asset_retries
+
+    def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:
+        return hook.get_submission(job_id)
+
+    def id_of(self, body: dict[str, Any]) -> str:
+        return str(body["submissionId"])
+
+    def observe(self, body: dict[str, Any]) -> Observation:
+        return observe_submission(body)
+
+    def result(self, hook: MediaMagicHook, body: dict[str, Any]) -> dict[str, Any]:
+        observation = self.observe(body)
+        if not observation.finished:
+            return body
+        completed, failed = self._completed_and_failed(hook, body)
+        return {**body, "completedAssetIds": completed, "failedAssetIds": failed}
+
+    def failed(self, hook: MediaMagicHook, body: dict[str, Any]) -> dict[str, Any]:
+        observation = self.observe(body)
+        completed, failed = self._completed_and_failed(hook, body)
+        if self.allow_partial and completed:
+            self.log.warning(
+                "Submission %s failed in part: %d assets completed, %d failed. %s",
+                observation.job_id,
+                len(completed),
+                len(failed),
+                observation.message,
+            )
+            return {**body, "completedAssetIds": completed, "failedAssetIds": failed}
+        retryable = any(asset.get("isRetryable") for asset in failed_assets(body))
+        kind = JobFailedError if retryable or not failed_assets(body) else JobInputError
+        raise kind(
+            f"Submission {observation.job_id} failed: {len(failed)} of {len(failed) + len(completed)} assets. "
+            f"{observation.message} "
+            + ("allow_partial=True accepts the completed ones. " if completed else "")
+            + ("asset_retries=N retries assets that allow it." if retryable else "No asset can be retried."),
+            job_id=observation.job_id,
+        )
+
+    def repair(
+        self, hook: MediaMagicHook, ledger: Ledger, entry: Entry, body: dict[str, Any]
+    ) -> tuple[Entry, dict[str, Any]] | None:
+        """Retry failed assets through the API; the submission goes back to processing."""
+        answer = None
+        for asset in self._to_retry(body):
+            try:
+                answer = hook.retry_asset(entry.job_id, asset["assetId"])
+            except ConflictError as error:
+                self.log.warning("Asset %s cannot be retried now: %s", asset["assetId"], error)
+            else:
+                self.log.info("Retrying asset %s: %s", asset["assetId"], asset.get("errorMessage"))
+        if answer is None:
+            return None
+        entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
+        return entry, {**body, "status": answer.get("status") or "processing"}
+
+    def repairable(self, body: dict[str, Any]) -> bool:
+        if self.observe(body).state is not JobState.FAILED:
+            return False
+        some_completed = len(failed_assets(body)) < len(body.get("assets") or [])
+        return bool(self._to_retry(body)) or (self.allow_partial and some_completed)
+
+    def _to_retry(self, body: dict[str, Any]) -> list[dict[str, Any]]:
+        return [
+            asset
+            for asset in failed_assets(body)
+            if asset.get("isRetryable") and (asset.get("retryCount") or 0) < self.asset_retries
+        ]
+
+    def _completed_and_failed(
+        self, hook: MediaMagicHook, body: dict[str, Any]
+    ) -> tuple[list[str], list[str]]:
+        completed, failed = [], []
+        troubled = {asset["assetId"] for asset in failed_assets(body)}
+        whole = self.observe(body).state is JobState.SUCCEEDED
+        for asset in body.get("assets") or []:
+            asset_id = asset["assetId"]
+            if asset_id in troubled:
+                failed.append(asset_id)
+            elif whole or asset.get("issueCount") is not None:
+                completed.append(asset_id)
+            else:
+                status = hook.get_asset_result(body["submissionId"], asset_id)["status"]
+                (completed if status == "complete" else failed).append(asset_id)
+        return completed, failed
+
+
+class MediaMagicCreateSubmissionOperator(SubmissionOperator):
+    """
+    Submit media for content-compliance review and wait for the review to end. **Billed**, once per task instance.
+
+    Give ``files`` to upload and submit, or ``blob_paths`` of files uploaded before. Returns the vendor's submission
+    (``submissionId``, ``status``, ``assets``, ...) with ``completedAssetIds`` and ``failedAssetIds`` added; with
+    ``wait_for_completion=False`` the answer to its creation. XCom ``submission_id`` is set as soon as it is known.
+
+    Retries of the task find the submission again (Airflow 3.3). The API cannot list submissions: when an answer was
+    lost, the next attempt sends the same blob paths again as a probe, and a 409 then means that the first request
+    landed and its id is lost. That a second request is refused with 409 is not documented in full.
+
+    :param files: paths, globs or object-storage URLs, as a list.
+    :param blob_paths: ``blobPath`` values of uploaded files, as a list.
+    :param sidekick_ids: UUIDs of the sidekicks to review with, as a list; default none.
+    :param metadata: free-form object for the submission.
+    :param previous_submission_id: makes each asset the next version of the asset of that submission.
+    :param source_conn_id: connection for object-storage URLs that name none.
+    :param allow_partial: succeed when at least one asset completed; the result says which.
+    :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
+    :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default), or
+        ``resubmit`` to upload the files anew and pay for a second submission.
+    :param simulation_delay_seconds: 0 to 30, with sandbox keys only.
+    :param conn_id: MediaMagic connection id.
+    :param wait_for_completion: wait for the review's end (default), or return as soon as it is submitted.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param timeout: seconds from submission, or a timedelta; default 600.
+    :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
+    :param exponential_backoff: let the interval grow; a number is the factor.
+    :param max_wait: longest interval in seconds.
+    :param reuse_completed: when a user clears the task after it succeeded, return the same submission again.
+
+    See https://docs.mediamagic-lite.northell.io/guides/submit-assets
+    """
+
+    template_fields: Sequence[str] = (
+        "files",
+        "blob_paths",
+        "sidekick_ids",
+        "metadata",
+        "previous_submission_id",
+        "source_conn_id",
+        "timeout",
+        "conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"metadata": "json"}
+
+    def __init__(
+        self,
+        *,
+        files: Sequence[Any] | None = None,
+        blob_paths: Sequence[str] | None = None,
+        sidekick_ids: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        previous_submission_id: str | None = None,
+        source_conn_id: str | None = None,
+        on_lost_submission: str = "fail",
+        simulation_delay_seconds: float | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.files = files
+        self.blob_paths = blob_paths
+        self.sidekick_ids = sidekick_ids
+        self.metadata = metadata
+        self.previous_submission_id = previous_submission_id
+        self.source_conn_id = source_conn_id
+        self.on_lost_submission = on_lost_submission
+        self.simulation_delay_seconds = simulation_delay_seconds
+        self._sources: list[tuple[Source, str]] = []
+
+    def check(self) -> None:
+        if (self.files is None) == (self.blob_paths is None):
+            raise InvalidInputError("Give either files or blob_paths.", parameter="files")
+        one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
+        for argument in ("blob_paths", "sidekick_ids"):
+            value = getattr(self, argument)
+            if value is None:
+                continue
+            if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
+                raise InvalidInputError(f"{argument} must be a list; got {value!r}.", parameter=argument)
+            for item in value:
+                required_id(argument, item)
+        if self.blob_paths is not None and not self.blob_paths:
+            raise InvalidInputError(
+                "blob_paths is empty: there is nothing to submit.", parameter="blob_paths"
+            )
+        if self.metadata is not None and not isinstance(self.metadata, Mapping):
+            raise InvalidInputError("metadata must be an object.", parameter="metadata")
+        if self.previous_submission_id is not None:
+            required_id("previous_submission_id", self.previous_submission_id)
+        if self.files is not None:
+            self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
+
+    def request(self) -> dict[str, Any]:
+        return {
+            "files": [[source.path, source.size] for source, _ in self._sources],
+            "blob_paths": list(self.blob_paths or ()),
+            "sidekick_ids": list(self.sidekick_ids or ()),
+            "metadata": dict(self.metadata or {}),
+            "previous_submission_id": self.previous_submission_id,
+        }
+
+    def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
+        """Upload the files, recording each, so that a retry does not upload it again."""
+        blobs = dict(entry.details.get("blobs", {}))
+        for source, media_type in self._sources:
+            if source.path in blobs:
+                self.log.info("%s was uploaded by an earlier attempt", source.name)
+                continue
+            blobs[source.path] = upload(hook, source, media_type, self.task_log)["blobPath"]
+            entry = ledger.amend(entry, details={**entry.details, "blobs": dict(blobs)})
+        return entry
+
+    def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
+        blobs = entry.details.get("blobs", {})
+        paths = self.blob_paths or [blobs[source.path] for source, _ in self._sources]
+        previous = (
+            {"previousSubmissionId": self.previous_submission_id} if self.previous_submission_id else {}
+        )
+        return hook.create_submission(
+            [{"blobPath": path, **previous} for path in paths],
+            sidekick_ids=self.sidekick_ids,
+            metadata=self.metadata,
+            simulation_delay_seconds=self.simulation_delay_seconds,
+        )
+
+    def look_up_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
+        """The API cannot list submissions; only the next attempt may probe, once the first request is over."""
+        return None
+
+    def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
+        """Send the same blob paths again: accepted means the first request never landed, 409 that it did."""
+        try:
+            return self.submit(hook, entry)
+        except ConflictError as error:
+            if self.on_lost_submission == "resubmit" and self._sources:
+                self.log.warning(
+                    "A submission of this task exists and its id is lost; uploading and submitting anew "
+                    "(on_lost_submission='resubmit'). It is paid for a second time."
+                )
+                return None
+            raise SubmissionLostError(
+                "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic cannot list "
+                "submissions, so it cannot be found again. Nothing was submitted a second time. Look it up in the "
+                "MediaMagic app, or set on_lost_submission='resubmit' with files to pay for another one."
+            ) from error
+
+
+class MediaMagicRetryAssetOperator(SubmissionOperator):
+    """
+    Retry one failed asset of a submission and wait for the submission to end again.
+
+    Returns the submission as :class:`MediaMagicCreateSubmissionOperator` does.
+
+    :param submission_id: the submission.
+    :param asset_id: the asset; it must be failed and retryable.
+    :param allow_partial: succeed when at least one asset completed; the result says which.
+    :param asset_retries: how often each asset that fails again is retried once more.
+    :param conn_id: MediaMagic connection id.
+    :param wait_for_completion: wait for the submission's end (default), or return as soon as the retry runs.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param timeout: seconds from the retry, or a timedelta; default 600.
+    :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
+    :param exponential_backoff: let the interval grow; a number is the factor.
+    :param max_wait: longest interval in seconds.
+
+    See https://northell-2444134e.mintlify.app/submissions/retry-asset
+    """
+
+    template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "conn_id")
+
+    def __init__(self, *, submission_id: str, asset_id: str, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.submission_id = submission_id
+        self.asset_id = asset_id
+
+    def check(self) -> None:
+        required_id("submission_id", self.submission_id)
+        required_id("asset_id", self.asset_id)
+
+    def request(self) -> dict[str, Any]:
+        return {"submission_id": self.submission_id, "asset_id": self.asset_id}
+
+    def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
+        """Record how often the asset was retried before, to tell later whether this retry landed."""
+        retries = self._retry_count(hook.get_submission(self.submission_id))
+        return ledger.amend(entry, details={**entry.details, "retry_count": retries})
+
+    def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
+        return hook.retry_asset(self.submission_id, self.asset_id)
+
+    def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
+        body = hook.get_submission(self.submission_id)
+        landed = self._retry_count(body) > entry.details.get("retry_count", 0)
+        return body if landed or not self.observe(body).finished else None
+
+    def _retry_count(self, body: Mapping[str, Any]) -> int:
+        for asset in body.get("assets") or []:
+            if asset.get("assetId") == self.asset_id:
+                return int(asset.get("retryCount") or 0)
+        raise InvalidInputError(
+            f"asset_id {self.asset_id!r} is not an asset of submission {self.submission_id}.",
+            parameter="asset_id",
+        )

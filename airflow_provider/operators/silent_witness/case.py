@@ -1,0 +1,278 @@
+"""Make Silent Witness cases and upload their evidence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider.exceptions import TransportError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.hooks.silent_witness_case import check_file_role
+from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.operators.base import ServiceOperator, required_id
+from airflow_provider.operators.paid import PaidOperator
+from airflow_provider.operators.silent_witness.created import created_since
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.files.sources import Limits, Source
+
+PAGE = 100
+MAX_FILE_BYTES = 50_000_000
+"""Whether 50MB is decimal or binary is not documented; the smaller reading is safe in both."""
+
+IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
+DOCUMENTS = ("application/pdf",)
+ACCEPTED: dict[str, tuple[str, ...]] = {
+    "vehicle_photo": IMAGES,
+    "edr_document": DOCUMENTS,
+    "tcr_document": DOCUMENTS,
+}
+"""Media types by file category, after https://docs.silentwitness.ai/api-reference/files/overview."""
+
+
+class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
+    """
+    Create a case. **Raises an invoice**, once per task instance.
+
+    Returns the vendor's answer, ``{"case": {...}, "invoice": {...} or None}``; XCom ``case_id`` is set too. A retry
+    after a lost answer looks through the cases for one with the same parties created since (Airflow 3.3).
+
+    :param plaintiff_name: the injured party.
+    :param defendant_name: the party at fault.
+    :param attorney_name: the attorney.
+    :param name: case name; default made of the parties' last names.
+    :param side: ``plaintiff`` (default) or ``defense``.
+    :param analysis_type: ``accident_only`` (default), ``accident_injury``, ``delta_v_only`` or
+        ``biomechanics_only``; those with injuries need occupants.
+    :param organization_id: organization the case belongs to.
+    :param user_email: passed on; its meaning is not documented.
+    :param accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.
+    :param vehicles: list of vehicles: ``role``, ``vehicle_maker``, ``vehicle_model``, ``vehicle_year``, ...
+    :param occupants: list of occupants: ``name``, ``age``, ``gender``, ``height_inches``, ``weight_lbs``,
+        ``position``, ``seatbelt_worn``, ...
+    :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
+    :param conn_id: Silent Witness connection id.
+
+    See https://docs.silentwitness.ai/api-reference/cases/create
+    """
+
+    FIELDS: ClassVar[tuple[str, ...]] = (
+        "plaintiff_name",
+        "defendant_name",
+        "attorney_name",
+        "name",
+        "side",
+        "analysis_type",
+        "organization_id",
+        "user_email",
+        "accident",
+        "vehicles",
+        "occupants",
+    )
+
+    hook_class = SilentWitnessHook
+    noun = "case"
+    xcom_id_key = "case_id"
+    template_fields: Sequence[str] = (*FIELDS, "conn_id")
+    template_fields_renderers: ClassVar[dict[str, str]] = {
+        "accident": "json",
+        "vehicles": "json",
+        "occupants": "json",
+    }
+    ui_color = "#e3dcf5"
+
+    def __init__(
+        self,
+        *,
+        plaintiff_name: str,
+        defendant_name: str,
+        attorney_name: str,
+        name: str | None = None,
+        side: str | None = None,
+        analysis_type: str | None = None,
+        organization_id: str | None = None,
+        user_email: str | None = None,
+        accident: Mapping[str, Any] | None = None,
+        vehicles: Sequence[Mapping[str, Any]] | None = None,
+        occupants: Sequence[Mapping[str, Any]] | None = None,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.plaintiff_name = plaintiff_name
+        self.defendant_name = defendant_name
+        self.attorney_name = attorney_name
+        self.name = name
+        self.side = side
+        self.analysis_type = analysis_type
+        self.organization_id = organization_id
+        self.user_email = user_email
+        self.accident = accident
+        self.vehicles = vehicles
+        self.occupants = occupants
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Create the case, or find the one an earlier attempt created."""
+        self.check()
+        ledger = Ledger.of(context)
+        with self.hook() as hook:
+            entry, body = self.secure(hook, ledger)
+            self.announce(context, entry.job_id)
+            return body
+
+    def check(self) -> None:
+        pass
+
+    def request(self) -> dict[str, Any]:
+        return {field: getattr(self, field) for field in self.FIELDS}
+
+    def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
+        return hook.create_case(**self.request())
+
+    def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
+        ours = [
+            case
+            for case in self._all_cases(hook)
+            if case.get("plaintiff_name") == self.plaintiff_name
+            and case.get("defendant_name") == self.defendant_name
+            and case.get("attorney_name", self.attorney_name) == self.attorney_name
+        ]
+        case = created_since(
+            ours, entry.intent_at, noun=self.noun, besides=entry.details.get("earlier_ids", ())
+        )
+        return None if case is None else self.fetch(hook, case["id"])
+
+    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
+        return {"case": hook.get_case(job_id), "invoice": None}
+
+    def id_of(self, body: dict[str, Any]) -> str:
+        return str(body["case"]["id"])
+
+    def _all_cases(self, hook: SilentWitnessHook) -> Iterator[dict[str, Any]]:
+        offset = 0
+        while True:
+            page = hook.list_cases(organization_id=self.organization_id, limit=PAGE, offset=offset)
+            yield from page
+            if len(page) < PAGE:
+                return
+            offset += PAGE
+
+
+class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
+    """
+    Upload evidence to a case: photos, an EDR report, a police report.
+
+    Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name, size and
+    category that the case already has is not uploaded again.
+
+    :param case_id: the case.
+    :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
+    :param category: ``vehicle_photo`` (images), ``edr_document`` or ``tcr_document`` (PDF).
+    :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
+    :param source_conn_id: connection for object-storage URLs that name none.
+    :param conn_id: Silent Witness connection id.
+
+    See https://docs.silentwitness.ai/guides/uploading-evidence
+    """
+
+    hook_class = SilentWitnessHook
+    template_fields: Sequence[str] = (
+        "case_id",
+        "files",
+        "category",
+        "vehicle_role",
+        "source_conn_id",
+        "conn_id",
+    )
+    ui_color = "#f1edfb"
+
+    def __init__(
+        self,
+        *,
+        case_id: str,
+        files: Sequence[Any],
+        category: str = "vehicle_photo",
+        vehicle_role: str | None = None,
+        source_conn_id: str | None = None,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.case_id = case_id
+        self.files = files
+        self.category = category
+        self.vehicle_role = vehicle_role
+        self.source_conn_id = source_conn_id
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Check every file, then upload those the case does not have."""
+        from airflow_provider.files.sources import check_limits, resolve_sources
+
+        case_id = required_id("case_id", self.case_id)
+        role = check_file_role(self.category, self.vehicle_role)
+        limits = self._limits()
+        sources = [
+            (source, check_limits(source, limits, argument="files"))
+            for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
+        ]
+        with self.hook() as hook:
+            present = self._present(hook, case_id, role)
+            return [
+                present.get((source.name, source.size))
+                or self._upload(hook, case_id, role, source, media_type)
+                for source, media_type in sources
+            ]
+
+    def _upload(
+        self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, media_type: str
+    ) -> dict[str, Any]:
+        try:
+            with source.open() as stream:
+                uploaded = hook.upload_file(
+                    case_id,
+                    source.name,
+                    stream,
+                    category=self.category,
+                    vehicle_role=role,
+                    content_type=media_type,
+                )
+        except TransportError as error:
+            arrived = self._present(hook, case_id, role).get((source.name, source.size))
+            if arrived is None:
+                raise
+            self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
+            return arrived
+        self.log.info("Uploaded %s (%d bytes) to case %s", source.name, source.size, case_id)
+        return {
+            "file_id": uploaded["file_id"],
+            "file_name": uploaded.get("file_name", source.name),
+            "status": uploaded.get("status"),
+        }
+
+    def _present(
+        self, hook: SilentWitnessHook, case_id: str, role: str | None
+    ) -> dict[tuple[str, int], dict[str, Any]]:
+        """Return what the case has of this category and vehicle, by name and size."""
+        vehicle_index = {"plaintiff": 0, "defendant": 1}.get(role or "")
+        return {
+            (record["file_name"], record["file_size"]): {
+                "file_id": record["id"],
+                "file_name": record["file_name"],
+                "status": record.get("status"),
+            }
+            for record in hook.list_files(case_id)
+            if record.get("file_category") in (self.category, None)
+            and (vehicle_index is None or record.get("vehicle_index") in (vehicle_index, None))
+            and record.get("status") != "error"
+            and "file_name" in record
+            and "file_size" in record
+        }
+
+    def _limits(self) -> Limits:
+        from airflow_provider.files.sources import Limits
+
+        return Limits(
+            max_bytes=dict.fromkeys(ACCEPTED[self.category], MAX_FILE_BYTES), service="Silent Witness"
+        )

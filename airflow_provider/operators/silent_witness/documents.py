@@ -1,0 +1,138 @@
+"""Fetch the documents of a Silent Witness report."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.waiting.decision import JobState
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.files.download import DownloadLink
+
+FORMATS = ("pdf", "docx")
+LINK_LIFETIME = 3600.0
+"""Seconds that a signed link lives, after https://docs.silentwitness.ai/guides/polling-best-practices."""
+
+
+class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
+    """
+    Download a report as PDF, DOCX or both: each file whole or not at all, resumed where the storage can.
+
+    Links are always fetched afresh, and again when they expire on the way. Returns one manifest per file:
+    ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``.
+
+    :param report_id: a completed report.
+    :param output_path: folder to write to, local or an object-storage URL.
+    :param formats: ``pdf``, ``docx`` or both (default), as a list.
+    :param filename: file name without suffix; default the report id.
+    :param output_conn_id: connection for an object-storage URL that names none.
+    :param overwrite: replace a file with other content. Without it that is an error; a file with the same
+        content is always left as it is.
+    :param conn_id: Silent Witness connection id.
+
+    See https://docs.silentwitness.ai/guides/polling-best-practices
+    """
+
+    hook_class = SilentWitnessHook
+    template_fields: Sequence[str] = (
+        "report_id",
+        "output_path",
+        "formats",
+        "filename",
+        "output_conn_id",
+        "conn_id",
+    )
+    ui_color = "#f1edfb"
+
+    def __init__(
+        self,
+        *,
+        report_id: str,
+        output_path: str,
+        formats: Sequence[str] = FORMATS,
+        filename: str | None = None,
+        output_conn_id: str | None = None,
+        overwrite: bool = False,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.report_id = report_id
+        self.output_path = output_path
+        self.formats = formats
+        self.filename = filename
+        self.output_conn_id = output_conn_id
+        self.overwrite = overwrite
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        """Check the target, then fetch each format."""
+        from airflow_provider.files.download import download
+        from airflow_provider.files.targets import probe_writable, target_path
+
+        report_id = required_id("report_id", self.report_id)
+        if isinstance(self.formats, str) or not self.formats:
+            raise InvalidInputError(
+                f"formats must be a list such as ['pdf', 'docx']; got {self.formats!r}.", parameter="formats"
+            )
+        formats = [one_of("formats", item, FORMATS) for item in self.formats]
+        required_id("output_path", self.output_path)
+        probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")
+        with self.hook() as hook:
+            report = self._completed(hook, report_id)
+            timeout = (hook.settings.connect_timeout, hook.settings.read_timeout)
+            return [
+                {
+                    **download(
+                        hook.storage_session,
+                        self._links(hook, report_id, item),
+                        target_path(
+                            self.output_path,
+                            f"{self.filename or report_id}.{item}",
+                            conn_id=self.output_conn_id,
+                        ),
+                        expected_type="pdf" if item == "pdf" else "docx",
+                        overwrite=self.overwrite,
+                        conn_id=self.output_conn_id,
+                        timeout=timeout,
+                        log=self.task_log,
+                    ),
+                    "report_id": report_id,
+                    "case_id": report.get("case_id"),
+                }
+                for item in formats
+            ]
+
+    def _completed(self, hook: SilentWitnessHook, report_id: str) -> Mapping[str, Any]:
+        report = hook.get_report(report_id)
+        observation = observe_report(report)
+        if observation.state is not JobState.SUCCEEDED:
+            raise JobError(
+                f"Report {report_id} is {observation.raw_status!r}, so there is nothing to download. "
+                f"{observation.message}",
+                job_id=report_id,
+            )
+        return report
+
+    def _links(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> Callable[[], DownloadLink]:
+        from airflow_provider.files.download import DownloadLink
+
+        def link() -> DownloadLink:
+            asked_at = time.time()
+            output = hook.get_report(report_id).get("output") or {}
+            url = output.get(f"{file_format}_url")
+            if not url:
+                raise MalformedResponseError(
+                    f"GET /api/reports/{report_id}: the completed report has no output.{file_format}_url.",
+                    endpoint=f"GET /api/reports/{report_id}",
+                    job_id=report_id,
+                )
+            return DownloadLink(url, expires_at=asked_at + LINK_LIFETIME)
+
+        return link

@@ -1,0 +1,222 @@
+"""Have Silent Witness write reports, and cancel them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import JobFailedError, JobInputError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
+from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
+from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.operators.job import JobOperator
+from airflow_provider.operators.silent_witness.created import created_since
+from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.profile import DEMO_DATA, REPORT
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+RETRY_PAUSE = 60.0
+"""Seconds the vendor advises to wait before a new report after an internal error."""
+
+
+def report_summary(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a report without ``output``: its links are signed and live for one hour."""
+    return {name: value for name, value in body.items() if name != "output"}
+
+
+class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
+    """
+    Start a report on a case and wait for it. **Paid**, once per task instance.
+
+    Returns the vendor's report (``id``, ``case_id``, ``type``, ``status``, ``progress``, ``created_at``,
+    ``updated_at``) without its signed links; :class:`SilentWitnessDownloadReportOperator` fetches fresh ones. XCom
+    ``report_id`` is set as soon as it is known.
+
+    A retry re-attaches to the report (Airflow 3.3); after a lost answer it lists the case's reports and adopts the
+    one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
+
+    :param case_id: the case; it needs a vehicle and photos or an EDR report of the plaintiff's vehicle.
+    :param report_type: ``technical_report``, the only one.
+    :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
+    :param analysis_type: the case's analysis type, for the time a report may take.
+    :param report_retries: how many new reports are started on the case after failures that the vendor calls
+        transient; one minute apart, never for bad photos or occupants.
+    :param conn_id: Silent Witness connection id.
+    :param wait_for_completion: wait for the report's end (default), or return as soon as it is started.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param timeout: seconds from submission, or a timedelta; default 600, 300 for ``accident_only``, 120 for demo
+        data.
+    :param poll_interval: first interval in seconds; default a pace that fits the job and the rate limit.
+    :param exponential_backoff: let the interval grow; a number is the factor.
+    :param max_wait: longest interval in seconds.
+    :param cancel_on_kill: cancel the report when the task is killed (default); deferred tasks: Airflow 3.3.
+    :param cancel_on_timeout: cancel the report when it exceeds ``timeout`` (default).
+    :param reuse_completed: when a user clears the task after it succeeded, return the same report again.
+
+    See https://docs.silentwitness.ai/api-reference/reports/create
+    """
+
+    hook_class = SilentWitnessHook
+    trigger_class = SilentWitnessReportTrigger
+    profile = REPORT
+    noun = REPORT.noun
+    xcom_id_key = "report_id"
+    can_cancel = True
+    template_fields: Sequence[str] = (
+        "case_id",
+        "report_type",
+        "use_demo_data",
+        "analysis_type",
+        "timeout",
+        "conn_id",
+    )
+    ui_color = "#cfc2f0"
+
+    def __init__(
+        self,
+        *,
+        case_id: str,
+        report_type: str = "technical_report",
+        use_demo_data: bool = False,
+        analysis_type: str | None = None,
+        report_retries: int = 0,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.case_id = case_id
+        self.report_type = report_type
+        self.use_demo_data = use_demo_data
+        self.analysis_type = analysis_type
+        self.report_retries = report_retries
+
+    def check(self) -> None:
+        required_id("case_id", self.case_id)
+        one_of("report_type", self.report_type, REPORT_TYPES)
+        if self.analysis_type:
+            one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
+
+    def kind(self) -> str:
+        return DEMO_DATA if self.use_demo_data else self.analysis_type or ""
+
+    def request(self) -> dict[str, Any]:
+        return {
+            "case_id": self.case_id,
+            "report_type": self.report_type,
+            "use_demo_data": bool(self.use_demo_data),
+        }
+
+    def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
+        return hook.create_report(
+            self.case_id, report_type=self.report_type, use_demo_data=bool(self.use_demo_data)
+        )
+
+    def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
+        summary = created_since(
+            hook.list_reports(self.case_id),
+            entry.intent_at,
+            noun=self.noun,
+            besides=entry.details.get("earlier_ids", ()),
+        )
+        return None if summary is None else hook.get_report(summary["id"])
+
+    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
+        return hook.get_report(job_id)
+
+    def id_of(self, body: dict[str, Any]) -> str:
+        return str(body["id"])
+
+    def observe(self, body: dict[str, Any]) -> Observation:
+        return observe_report(body)
+
+    def cancel(self, hook: SilentWitnessHook, job_id: str) -> None:
+        hook.cancel_report(job_id)
+
+    def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
+        return report_summary(body)
+
+    def failed(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
+        reason = self.observe(body).message
+        report_id = self.id_of(body)
+        if report_failure_is_input(reason):
+            raise JobInputError(
+                f"Report {report_id} failed: {reason}. The same evidence fails again: upload better photos or "
+                f"complete the occupants of case {self.case_id}, then clear this task.",
+                job_id=report_id,
+            )
+        raise JobFailedError(
+            f"Report {report_id} failed: {reason or 'no reason given'}. A retry starts a new report on case "
+            f"{self.case_id}; nothing needs to be uploaded again.",
+            job_id=report_id,
+        )
+
+    def repair(
+        self, hook: SilentWitnessHook, ledger: Ledger, entry: Entry, body: dict[str, Any]
+    ) -> tuple[Entry, dict[str, Any]] | None:
+        """Start a new report on the same case after a transient failure."""
+        made = entry.details.get("repairs", 0)
+        reason = self.observe(body).message
+        if made >= self.report_retries or report_failure_is_input(reason):
+            return None
+        self.log.warning(
+            "Report %s failed: %s. Starting new report %d of %d in %d s.",
+            entry.job_id,
+            reason,
+            made + 1,
+            self.report_retries,
+            RETRY_PAUSE,
+        )
+        self._pause(hook, RETRY_PAUSE)
+        details = {**self.keep_details(entry), "repairs": made + 1}
+        return self.submit_once(hook, ledger, ledger.prepare(entry.fingerprint, details))
+
+    def repairable(self, body: dict[str, Any]) -> bool:
+        return False
+
+    def _pause(self, hook: SilentWitnessHook, seconds: float) -> None:
+        until = time.time() + seconds
+        while (left := until - time.time()) > 0:
+            self._raise_if_killed(hook)
+            time.sleep(min(left, 1.0))
+
+
+class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
+    """
+    Cancel a report that is pending or processing; for teardown tasks too.
+
+    Returns the report's summary. A report that has ended already is left as it is, and the task succeeds.
+
+    :param report_id: the report.
+    :param conn_id: Silent Witness connection id.
+
+    See https://docs.silentwitness.ai/api-reference/reports/delete
+    """
+
+    hook_class = SilentWitnessHook
+    template_fields: Sequence[str] = ("report_id", "conn_id")
+    ui_color = "#f1edfb"
+
+    def __init__(
+        self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.report_id = report_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Look first, cancel if need be, return how the report stands."""
+        report_id = required_id("report_id", self.report_id)
+        with self.hook() as hook:
+            body = hook.get_report(report_id)
+            observation = observe_report(body)
+            if observation.state is JobState.ACTIVE:
+                hook.cancel_report(report_id)
+                body = hook.get_report(report_id)
+                self.log.info("Cancelled report %s", report_id)
+            else:
+                self.log.info("Report %s is %s already", report_id, observation.raw_status)
+            return report_summary(body)

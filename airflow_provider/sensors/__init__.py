@@ -1,0 +1,1 @@
+"""Sensors: wait for a job that something else started; they never cancel it."""

@@ -1,0 +1,50 @@
+"""Sensor for MediaMagic submissions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.sensors.base import JobSensor
+from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
+from airflow_provider.waiting.decision import Observation
+from airflow_provider.waiting.profile import SUBMISSION
+
+
+class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
+    """
+    Wait for a submission that something else made. Returns the vendor's submission.
+
+    :param submission_id: the submission.
+    :param conn_id: MediaMagic connection id.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param poke_interval: first interval in seconds; default 2 s, growing to 30 s.
+    :param exponential_backoff: let a given ``poke_interval`` grow.
+    :param max_wait: longest interval in seconds.
+    :param timeout: seconds from the sensor's start; default 600.
+
+    See https://northell-2444134e.mintlify.app/guides/poll-status
+    """
+
+    hook_class = MediaMagicHook
+    trigger_class = MediaMagicSubmissionTrigger
+    profile = SUBMISSION
+    id_argument = "submission_id"
+    template_fields: Sequence[str] = ("submission_id", "conn_id")
+    ui_color = "#b8dcff"
+
+    def __init__(
+        self, *, submission_id: str, conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.submission_id = submission_id
+
+    def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:
+        return hook.get_submission(job_id)
+
+    def observe(self, body: dict[str, Any]) -> Observation:
+        return observe_submission(body)
+
+    def result(self, body: dict[str, Any]) -> dict[str, Any]:
+        return body

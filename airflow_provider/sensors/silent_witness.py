@@ -1,0 +1,51 @@
+"""Sensor for Silent Witness reports."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.operators.silent_witness.report import report_summary
+from airflow_provider.sensors.base import JobSensor
+from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+from airflow_provider.waiting.decision import Observation
+from airflow_provider.waiting.profile import REPORT
+
+
+class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
+    """
+    Wait for a report that something else started. Returns the vendor's report without its signed links.
+
+    :param report_id: the report.
+    :param conn_id: Silent Witness connection id.
+    :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
+    :param poke_interval: first interval in seconds; default 3 s, growing to 15 s.
+    :param exponential_backoff: let a given ``poke_interval`` grow.
+    :param max_wait: longest interval in seconds.
+    :param timeout: seconds from the sensor's start; default 600.
+
+    See https://docs.silentwitness.ai/guides/polling-best-practices
+    """
+
+    hook_class = SilentWitnessHook
+    trigger_class = SilentWitnessReportTrigger
+    profile = REPORT
+    id_argument = "report_id"
+    template_fields: Sequence[str] = ("report_id", "conn_id")
+    ui_color = "#cfc2f0"
+
+    def __init__(
+        self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.report_id = report_id
+
+    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
+        return hook.get_report(job_id)
+
+    def observe(self, body: dict[str, Any]) -> Observation:
+        return observe_report(body)
+
+    def result(self, body: dict[str, Any]) -> dict[str, Any]:
+        return report_summary(body)

@@ -1,0 +1,48 @@
+"""Counters and timings of waiting, through Airflow's stats, so that they reach StatsD or OpenTelemetry."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+
+from airflow_provider.compat import airflow_stats
+
+FLUSH_EVERY = 5.0
+"""Seconds between two reports; a counter per poll would cost more than the decision about the poll."""
+
+
+class Metrics:
+    """
+    Counters of one lane, reported as ``<service>.<name>``.
+
+    :param service: connection type, the prefix of every name.
+    :param clock: epoch seconds.
+    """
+
+    def __init__(self, service: str, *, clock: Callable[[], float]) -> None:
+        self.service = service
+        self._clock = clock
+        self._counts: Counter[str] = Counter()
+        self._flushed_at = clock()
+
+    def count(self, name: str) -> None:
+        """Count one ``name``; reported within :data:`FLUSH_EVERY` seconds or at :meth:`flush`."""
+        self._counts[name] += 1
+        if self._clock() - self._flushed_at >= FLUSH_EVERY:
+            self.flush()
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Report a duration at once."""
+        airflow_stats().timing(f"{self.service}.{name}", seconds * 1000.0)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Report a level at once."""
+        airflow_stats().gauge(f"{self.service}.{name}", value)
+
+    def flush(self) -> None:
+        """Report what was counted since the last report."""
+        counts, self._counts = self._counts, Counter()
+        self._flushed_at = self._clock()
+        stats = airflow_stats()
+        for name, count in counts.items():
+            stats.incr(f"{self.service}.{name}", count)

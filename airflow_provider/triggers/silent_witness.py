@@ -1,0 +1,62 @@
+"""Trigger for Silent Witness reports."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from airflow_provider.exceptions import ProviderError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.triggers.base import JobTrigger
+from airflow_provider.triggers.hub import Hub
+from airflow_provider.waiting.profile import REPORT
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from airflow_provider.waiting.decision import Observation
+
+
+class SilentWitnessReportTrigger(JobTrigger):
+    """
+    Wait for a report to be ``completed``, ``failed`` or ``cancelled``.
+
+    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`; ``kind`` is the case's analysis type, or
+    ``demo_data``.
+
+    See https://docs.silentwitness.ai/guides/polling-best-practices
+    """
+
+    hook_class = SilentWitnessHook
+    profile = REPORT
+
+    async def look(self, hook: SilentWitnessHook, client: aiohttp.ClientSession) -> Observation:
+        return observe_report(await hook.aget_report(client, self.job_id))
+
+    async def on_kill(self) -> None:
+        """
+        Cancel the report when a user kills the deferred task (Airflow 3.3).
+
+        Looks first and leaves a finished report alone: Airflow may call this for a trigger that another triggerer
+        has taken over. Never raises; done well within the 30 s that Airflow gives it.
+        """
+        if not self.cancel_on_kill:
+            self.log.warning("The task was killed; report %s goes on (cancel_on_kill=False).", self.job_id)
+            return
+        try:
+            async with Hub.current().seat(self.hook_class, self.conn_id) as seat:
+                lane = await seat.lane()
+                hook = cast("SilentWitnessHook", lane.hook)
+                observation = await self.look(hook, lane.client)
+                if observation.finished:
+                    self.log.info(
+                        "The task was killed; report %s is %s.", self.job_id, observation.raw_status
+                    )
+                    return
+                await hook.acancel_report(lane.client, self.job_id)
+                self.log.warning("The task was killed; report %s was cancelled.", self.job_id)
+        except ProviderError as error:
+            self.log.error(
+                "The task was killed; report %s could not be cancelled, it may still be running: %s",
+                self.job_id,
+                error,
+            )

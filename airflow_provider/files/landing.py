@@ -236,7 +236,7 @@ def _time_text(value: datetime) -> str:
 
 
 def _json_text(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False)
+    return _whole_characters(json.dumps(value, ensure_ascii=False))
 
 
 def _named(columns: _Columns, column_type: ColumnType) -> list[str]:
@@ -246,6 +246,10 @@ def _named(columns: _Columns, column_type: ColumnType) -> list[str]:
 def _encoded(text: str) -> bytes:
     # JSON can carry half a surrogate pair, UTF-8 cannot.
     return text.encode("utf-8", "replace")
+
+
+def _whole_characters(text: str) -> str:
+    return text if text.isascii() else _encoded(text).decode()
 
 
 def _format(format: Format | None, location: Location) -> Format:
@@ -278,8 +282,7 @@ def _converters(columns: _Columns) -> dict[str, _Converter]:
 def _to_string(value: Any) -> str:
     if isinstance(value, (Mapping, list, tuple)):
         raise ValueError(f"{type(value).__name__} is not a string; use the type json")
-    # Replaced here too, because pyarrow refuses what _encoded() would repair.
-    return _encoded(str(value)).decode()
+    return _whole_characters(str(value))
 
 
 def _to_integer(value: Any) -> int:

@@ -235,8 +235,8 @@ def _decoded(head: bytes) -> str | None:
         # Incremental: the last character may be cut by the sample.
         return codecs.getincrementaldecoder("utf-8")().decode(head)
     except UnicodeDecodeError:
-        # Older text files are in a one-byte code page; without control characters they still read as text.
-        return head.decode("latin-1")
+        # Older text files are in a one-byte code page: no control characters, and mostly ASCII.
+        return head.decode("latin-1") if sum(byte > 127 for byte in head) * 3 <= len(head) else None
 
 
 _CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")

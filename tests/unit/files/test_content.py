@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+import io
+from collections.abc import Callable
+from typing import Any
+
+import docx
+import pytest
+
+from airflow_provider.exceptions import TransferError
+from airflow_provider.files.content import ExpectedType, check_content
+from airflow_provider.files.digest import HEAD_BYTES, TAIL_BYTES, Digest
+from tests.unit.files.samples import archive, pdf
+
+
+@pytest.fixture(scope="module")
+def word() -> bytes:
+    document: Any = docx.Document()
+    for number in range(50):
+        document.add_paragraph(f"Opinion {number}")
+    stream = io.BytesIO()
+    document.save(stream)
+    return stream.getvalue()
+
+
+def check(expected: ExpectedType | None, data: bytes) -> None:
+    digest = Digest()
+    digest.update(data)
+    check_content(expected, digest, lambda: io.BytesIO(data), name="report")
+
+
+def test_whole_documents_pass(word: bytes) -> None:
+    check("pdf", pdf())
+    check("pdf", pdf() + b"\r\n\r\n")
+    check("docx", word)
+    check(None, b"anything")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda data: data[:-20], "cut short"),
+        (lambda data: data[: len(data) // 2], "cut short"),
+        (lambda data: b"<html>expired</html>", "not a PDF"),
+        (lambda data: b"", "not a PDF"),
+    ],
+)
+def test_what_is_not_a_whole_pdf_is_refused(spoil: Callable[[bytes], bytes], problem: str) -> None:
+    with pytest.raises(TransferError, match=problem):
+        check("pdf", spoil(pdf()))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "problem"),
+    [
+        (lambda data: data[:-30], "cut short or damaged"),
+        (lambda data: data[: len(data) // 2], "cut short or damaged"),
+        (lambda data: b"%PDF-1.7", "not a DOCX"),
+        (lambda data: archive("xl/workbook.xml"), r"no word/document\.xml"),
+    ],
+)
+def test_what_is_not_a_whole_docx_is_refused(
+    word: bytes, spoil: Callable[[bytes], bytes], problem: str
+) -> None:
+    with pytest.raises(TransferError, match=problem):
+        check("docx", spoil(word))
+
+
+def test_one_wrong_bit_in_a_docx_is_found(word: bytes) -> None:
+    at = word.index(b"word/document.xml") + 200
+    with pytest.raises(TransferError, match="damaged"):
+        check("docx", word[:at] + bytes([word[at] ^ 1]) + word[at + 1 :])
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000, 10_000])
+def test_a_digest_does_not_depend_on_the_pieces(size: int) -> None:
+    data = bytes(i % 251 for i in range(9_999))
+    digest = Digest()
+    for start in range(0, len(data), size):
+        digest.update(data[start : start + size])
+    whole = Digest()
+    whole.update(data)
+    assert digest.sha256() == whole.sha256()
+    assert (digest.size, digest.head, digest.tail) == (len(data), data[:HEAD_BYTES], data[-TAIL_BYTES:])

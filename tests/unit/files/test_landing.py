@@ -1,0 +1,209 @@
+from __future__ import annotations
+
+import csv
+import json
+import os
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
+from airflow_provider.files.landing import ROWS_PER_GROUP, ColumnType, land_rows, write_json
+
+COLUMNS: list[tuple[str, ColumnType]] = [
+    ("asset_id", "string"),
+    ("seen", "timestamp"),
+    ("count", "integer"),
+    ("score", "number"),
+    ("open", "boolean"),
+    ("topics", "json"),
+]
+ROW: dict[str, Any] = {
+    "topics": [{"name": "Ünï"}],
+    "asset_id": 'a,"1"\nnext',
+    "seen": "2026-06-03T13:00:00+02:00",
+    "count": "7",
+    "score": 1,
+    "open": True,
+    "unknown": "new field of the vendor",
+}
+
+
+def test_json_lines(tmp_path: Path) -> None:
+    manifest = land_rows([ROW, {}], tmp_path / "i.jsonl", columns=COLUMNS, submission_id="s1")
+    lines = [json.loads(line) for line in (tmp_path / "i.jsonl").read_text().splitlines()]
+    assert [list(line) for line in lines] == [[name for name, _ in COLUMNS]] * 2
+    assert lines[0] == {
+        "asset_id": 'a,"1"\nnext',
+        "seen": "2026-06-03T11:00:00.000000+00:00",
+        "count": 7,
+        "score": 1.0,
+        "open": True,
+        "topics": [{"name": "Ünï"}],
+    }
+    assert set(lines[1].values()) == {None}
+    assert (manifest["rows"], manifest["format"], manifest["submission_id"]) == (2, "jsonl", "s1")
+    assert manifest["bytes"] == (tmp_path / "i.jsonl").stat().st_size
+
+
+def test_csv(tmp_path: Path) -> None:
+    land_rows([ROW, {}], tmp_path / "i.csv", columns=COLUMNS)
+    with (tmp_path / "i.csv").open(newline="", encoding="utf-8") as stream:
+        header, first, second = csv.reader(stream)
+    assert header == [name for name, _ in COLUMNS]
+    assert first == [
+        'a,"1"\nnext',
+        "2026-06-03T11:00:00.000000+00:00",
+        "7",
+        "1.0",
+        "true",
+        '[{"name": "Ünï"}]',
+    ]
+    assert second == [""] * 6
+
+
+def test_parquet(tmp_path: Path) -> None:
+    pq = pytest.importorskip("pyarrow.parquet")
+    land_rows([ROW, {}], tmp_path / "i.parquet", columns=COLUMNS)
+    table = pq.read_table(tmp_path / "i.parquet")
+    assert [(field.name, str(field.type)) for field in table.schema] == [
+        ("asset_id", "string"),
+        ("seen", "timestamp[us, tz=UTC]"),
+        ("count", "int64"),
+        ("score", "double"),
+        ("open", "bool"),
+        ("topics", "string"),
+    ]
+    first, second = table.to_pylist()
+    assert first["seen"] == datetime(2026, 6, 3, 11, tzinfo=UTC)
+    assert json.loads(first["topics"]) == ROW["topics"]
+    assert set(second.values()) == {None}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_no_rows_make_a_file_with_the_same_columns(tmp_path: Path, suffix: str) -> None:
+    target = tmp_path / f"i.{suffix}"
+    assert land_rows([], target, columns=COLUMNS)["rows"] == 0
+    if suffix == "csv":
+        assert target.read_text() == "asset_id,seen,count,score,open,topics\n"
+    elif suffix == "parquet":
+        pq = pytest.importorskip("pyarrow.parquet")
+        assert pq.read_schema(target).names == [name for name, _ in COLUMNS]
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_more_rows_than_one_group_all_arrive_in_order(tmp_path: Path, suffix: str) -> None:
+    def rows() -> Iterator[dict[str, Any]]:
+        for number in range(ROWS_PER_GROUP + 3):
+            yield {"count": number}
+
+    target = tmp_path / f"i.{suffix}"
+    assert land_rows(rows(), target, columns=[("count", "integer")])["rows"] == ROWS_PER_GROUP + 3
+    if suffix == "parquet":
+        numbers = pytest.importorskip("pyarrow.parquet").read_table(target)["count"].to_pylist()
+    elif suffix == "csv":
+        numbers = [int(line) for line in target.read_text().splitlines()[1:]]
+    else:
+        numbers = [json.loads(line)["count"] for line in target.read_text().splitlines()]
+    assert numbers == list(range(ROWS_PER_GROUP + 3))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.parametrize("target", ["{folder}/i.{suffix}", "memory://landing/i.{suffix}"])
+def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, target: str, suffix: str) -> None:
+    from airflow_provider.files.location import locate
+
+    where = target.format(folder=tmp_path, suffix=suffix)
+    land_rows([{"count": 1}], where, columns=[("count", "integer")])
+    before = locate(where).sha256()
+
+    def rows() -> Iterator[dict[str, Any]]:
+        yield from ({"count": number} for number in range(ROWS_PER_GROUP))
+        raise RuntimeError("page 3 could not be fetched")
+
+    with pytest.raises(RuntimeError, match="page 3"):
+        land_rows(rows(), where, columns=[("count", "integer")])
+    assert locate(where).sha256() == before
+    if where.startswith("/"):
+        assert os.listdir(tmp_path) == [f"i.{suffix}"]
+
+
+@pytest.mark.parametrize(
+    ("column_type", "value"),
+    [
+        ("integer", "x"),
+        ("integer", 1.5),
+        ("integer", True),
+        ("integer", 2**63),
+        ("number", "x"),
+        ("number", float("nan")),
+        ("boolean", "maybe"),
+        ("timestamp", "yesterday"),
+        ("timestamp", 1_750_000_000),
+        ("string", {"a": 1}),
+        ("json", {1, 2}),
+    ],
+)
+def test_a_value_that_does_not_fit_is_named_by_row_and_column(
+    tmp_path: Path, column_type: ColumnType, value: Any
+) -> None:
+    with pytest.raises(TransferError, match=r"row 2, column 'v'"):
+        land_rows([{}, {"v": value}], tmp_path / "i.jsonl", columns=[("v", column_type)])
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_half_a_surrogate_pair_does_not_stop_the_load(tmp_path: Path, suffix: str) -> None:
+    rows = [{"s": "x\ud83d", "j": {"y": "\ud83d"}}]
+    target = tmp_path / f"i.{suffix}"
+    assert land_rows(rows, target, columns=[("s", "string"), ("j", "json")])["rows"] == 1
+
+
+def test_an_existing_target_stays_when_it_may_not_be_overwritten(tmp_path: Path) -> None:
+    target = tmp_path / "i.jsonl"
+    target.write_text("mine\n")
+    with pytest.raises(TransferError, match=r"i\.jsonl holds other content"):
+        land_rows([ROW], target, columns=COLUMNS, overwrite=False)
+    assert target.read_text() == "mine\n"
+
+
+@pytest.mark.parametrize(
+    ("target", "columns", "problem"),
+    [
+        ("i.txt", COLUMNS, "no format"),
+        ("noname", COLUMNS, "no format"),
+        ("i.csv", [], "at least one"),
+        ("i.csv", [("a", "string"), ("a", "string")], "twice"),
+        ("i.csv", [("a", "decimal")], "unknown type 'decimal'"),
+    ],
+)
+def test_wrong_arguments_are_named(tmp_path: Path, target: str, columns: Any, problem: str) -> None:
+    with pytest.raises(InvalidInputError, match=problem):
+        land_rows([], tmp_path / target, columns=columns)
+    assert os.listdir(tmp_path) == []
+
+
+def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(ConfigurationError, match="extra 'parquet'"):
+        land_rows([ROW], tmp_path / "i.parquet", columns=COLUMNS)
+    assert os.listdir(tmp_path) == []
+
+
+def test_a_large_value_goes_to_a_json_file(tmp_path: Path) -> None:
+    value = {"sections": [{"markdown": "Ünï " * 10} for _ in range(5000)]}
+    manifest = write_json(value, tmp_path / "r.json", report_id="rpt_1")
+    assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == value
+    assert manifest["bytes"] == (tmp_path / "r.json").stat().st_size
+    assert manifest["report_id"] == "rpt_1"
+
+
+@pytest.mark.parametrize("value", [{"a": object()}, [float("nan")]])
+def test_what_is_not_json_leaves_no_file(tmp_path: Path, value: Any) -> None:
+    with pytest.raises(TransferError, match="not JSON"):
+        write_json(value, tmp_path / "r.json")
+    assert os.listdir(tmp_path) == []

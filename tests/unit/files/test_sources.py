@@ -1,0 +1,177 @@
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import ObjectStoragePath
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.files.sources import Limits, check_limits, resolve_sources
+from tests.unit.files.samples import SAMPLES
+
+Write = Callable[[str], Path]
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def make(name: str) -> Path:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(SAMPLES.get(Path(name).name, (b"content", ""))[0])
+        return path
+
+    return make
+
+
+@pytest.fixture
+def store() -> Iterator[MemoryFileSystem]:
+    store = MemoryFileSystem()
+    store.store.clear()
+    store.pipe_file("/in/b.txt", b"b")
+    store.pipe_file("/in/a.txt", b"aa")
+    yield store
+    store.store.clear()
+
+
+def names(files: Any, **more: Any) -> list[str]:
+    return [source.name for source in resolve_sources(files, **more)]
+
+
+def test_order_is_kept_and_doubles_are_taken_once(write: Write) -> None:
+    one, two = write("z.txt"), write("a.txt")
+    assert names([one, str(two), f"file://{one}", str(one)]) == ["z.txt", "a.txt"]
+
+
+def test_a_glob_is_sorted_and_takes_files_only(write: Write, tmp_path: Path) -> None:
+    for name in ("in/c.txt", "in/a.txt", "in/b.txt", "in/folder/deep.txt"):
+        write(name)
+    assert names([f"{tmp_path}/in/*"]) == ["a.txt", "b.txt", "c.txt"]
+    assert names([f"{tmp_path}/in/**/*.txt"]) == ["a.txt", "b.txt", "c.txt", "deep.txt"]
+
+
+def test_a_file_with_brackets_in_its_name_is_not_a_glob(write: Write) -> None:
+    path = write("shot[1].png")
+    assert names([str(path)]) == ["shot[1].png"]
+
+
+def test_stores_are_read_like_disks(store: MemoryFileSystem) -> None:
+    found = resolve_sources(["memory://in/b.txt", "memory://in/*.txt"])
+    assert [(source.path, source.size) for source in found] == [
+        ("memory://in/b.txt", 1),
+        ("memory://in/a.txt", 2),
+    ]
+    with found[1].open() as stream:
+        stream.seek(1)
+        assert stream.read() == b"a"
+
+
+def test_object_storage_paths_and_manifests_are_taken(write: Write) -> None:
+    path = write("report.pdf")
+    sources = resolve_sources([ObjectStoragePath(f"file://{path}"), {"path": str(path), "sha256": "x"}])
+    assert [(source.path, source.media_type) for source in sources] == [(str(path), "application/pdf")]
+
+
+def test_a_file_that_appeared_since_the_last_listing_is_found(store: MemoryFileSystem) -> None:
+    assert len(resolve_sources(["memory://in/*"])) == 2
+    store.pipe_file("/in/c.txt", b"c")
+    assert len(resolve_sources(["memory://in/*"])) == 3
+
+
+@pytest.mark.parametrize("files", ["a.txt", b"a.txt", Path("a.txt"), {"path": "a.txt"}, None, 7])
+def test_one_file_outside_a_list_is_refused_by_name_of_the_argument(files: Any) -> None:
+    with pytest.raises(InvalidInputError, match="assets: a list of files is needed") as raised:
+        resolve_sources(files, argument="assets")
+    assert raised.value.parameter == "assets"
+
+
+def test_an_empty_list_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="files: the list of files is empty"):
+        resolve_sources([])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("missing.txt", "does not exist"),
+        ("folder", "is a folder"),
+        ("empty.txt", "is empty"),
+        ("none*.txt", "no file matches"),
+    ],
+)
+def test_what_cannot_be_sent_is_named(tmp_path: Path, write: Write, name: str, problem: str) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "empty.txt").touch()
+    with pytest.raises(InvalidInputError, match=problem) as raised:
+        resolve_sources([write("good.txt"), f"{tmp_path}/{name}"], argument="photos")
+    assert str(raised.value).startswith("photos:")
+    assert name in str(raised.value)
+
+
+@pytest.mark.parametrize("path", ["memory://in/none.txt", "memory://in/*.pdf", "memory://in"])
+def test_what_cannot_be_sent_from_a_store_is_named(store: MemoryFileSystem, path: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"^files: .*memory://in"):
+        resolve_sources([path])
+
+
+@pytest.mark.parametrize("item", [None, 3, "", "  ", "a\0b", {"url": "x"}, ["nested"]])
+def test_an_item_that_is_no_path_is_refused(item: Any) -> None:
+    with pytest.raises(InvalidInputError, match="files:"):
+        resolve_sources([item])
+
+
+def test_a_scheme_that_nothing_can_open_is_refused() -> None:
+    with pytest.raises(InvalidInputError, match="nothing installed here can open nosuch://"):
+        resolve_sources(["nosuch://bucket/key"])
+
+
+LIMITS = Limits(
+    {"image/png": 1000, "application/pdf": 10, "audio/x-wav": 100_000, "text/plain": 1000}, service="the lab"
+)
+
+
+def check(write: Write, name: str) -> str:
+    return check_limits(resolve_sources([write(name)])[0], LIMITS, argument="assets")
+
+
+def test_the_declared_type_is_spelled_as_the_service_spells_it(write: Write) -> None:
+    assert check(write, "shot.png") == "image/png"
+    assert check(write, "song.wav") == "audio/x-wav"
+
+
+def test_a_type_that_is_not_accepted_is_named_with_those_that_are(write: Write) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        check(write, "clip.mp4")
+    text = str(raised.value)
+    for part in ("assets:", "clip.mp4", "video/mp4", "the lab", "image/png", "audio/x-wav"):
+        assert part in text
+
+
+def test_a_file_over_the_limit_is_named_with_size_and_limit(write: Write) -> None:
+    with pytest.raises(InvalidInputError) as raised:
+        check(write, "report.pdf")
+    text = str(raised.value)
+    for part in ("report.pdf", str(len(SAMPLES["report.pdf"][0])), "up to 10 bytes"):
+        assert part in text
+
+
+def test_a_file_as_large_as_the_limit_is_accepted(write: Write) -> None:
+    source = resolve_sources([write("report.pdf")])[0]
+    assert check_limits(source, Limits({"application/pdf": source.size})) == "application/pdf"
+
+
+def test_a_name_that_contradicts_the_content_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(SAMPLES["jfif.jpg"][0])
+    with pytest.raises(
+        InvalidInputError, match=r"photo\.png is named like image/png but contains image/jpeg"
+    ):
+        check_limits(resolve_sources([path])[0], LIMITS)
+
+
+def test_a_name_without_a_known_suffix_is_no_contradiction(tmp_path: Path) -> None:
+    path = tmp_path / "upload.dat"
+    path.write_bytes(SAMPLES["shot.png"][0])
+    assert check_limits(resolve_sources([path])[0], LIMITS) == "image/png"

@@ -52,7 +52,8 @@ class Simulator:
     def __enter__(self) -> Simulator:
         root = str(Path(__file__).parents[2])
         search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
-        self._errors = tempfile.TemporaryFile("w+")
+        # Appending, because reading moves the position that the process shares.
+        self._errors = tempfile.TemporaryFile("a+")
         self._process = subprocess.Popen(
             self._command,
             stdin=subprocess.PIPE,

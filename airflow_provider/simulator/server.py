@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import logging
 import resource
 import shutil
 import signal
@@ -109,6 +110,7 @@ def run(options: Options, settings: Settings) -> None:
     :raises OSError: a port is taken.
     """
     _raise_file_limit()
+    logging.getLogger("uvicorn.error").addFilter(_expected)
     api, storage = _listen(options.host, options.port), _listen(options.host, options.storage_port)
     with _data_dir(options.data_dir) as data_dir:
         application = build(options, settings, data_dir, storage.getsockname()[1])
@@ -195,6 +197,11 @@ def _data_dir(chosen: Path | None) -> Iterator[Path]:
         yield path
     finally:
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _expected(record: logging.LogRecord) -> bool:
+    """Drops what uvicorn says about an answer that a fault has cut off."""
+    return "without completing response" not in record.getMessage()
 
 
 def _raise_file_limit() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 import wave
@@ -64,6 +65,7 @@ def _plain_text(path: Path) -> str:
 def _pdf_text(path: Path) -> str:
     import pypdf
 
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL)
     pages = pypdf.PdfReader(path).pages
     return "\n".join(page.extract_text() for page in list(pages)[:_MAX_PAGES])[:_MAX_TEXT]
 

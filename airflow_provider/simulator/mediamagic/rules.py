@@ -77,7 +77,9 @@ TEXT_RULES = (
         "Unsubstantiated pricing claim",
         _words("price[sd]?", r"[$£€] ?\d[\d.,]*"),
     ),
-    TextRule("CAP_3.23", "pricing", "MINOR", "Free offer without its conditions", _words("free")),
+    TextRule(
+        "CAP_3.23", "pricing", "MINOR", "Free offer without its conditions", _words("(?<!-)(?<!risk )free")
+    ),
     TextRule(
         "CAP_8.17",
         "pricing",

@@ -1,0 +1,165 @@
+"""The process: ready line, ports, signals, what it leaves behind."""
+
+from __future__ import annotations
+
+import ast
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+
+import airflow_provider.simulator
+from airflow_provider.simulator import Simulator
+
+PACKAGE = Path(airflow_provider.simulator.__file__).parent
+COMMAND = [sys.executable, "-m", "airflow_provider.simulator"]
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    """Lets a test see which temporary directories the process makes."""
+    return {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(PACKAGE.parents[1])}
+
+
+@pytest.fixture
+def process(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    command = [*COMMAND, "--port", "0", "--exit-on-stdin-eof"]
+    with subprocess.Popen(
+        command,
+        env=environment,
+        text=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    ) as started:
+        yield started
+        started.kill()
+
+
+def ready(process: subprocess.Popen[str]) -> tuple[str, str]:
+    assert process.stdout is not None
+    words = process.stdout.readline().split()
+    assert words[:3] == ["simulator", "listening", "on"]
+    assert words[4] == "storage"
+    return words[3], words[5]
+
+
+def test_ready_line_names_two_origins_that_answer(process: subprocess.Popen[str]) -> None:
+    url, storage = ready(process)
+    assert url != storage
+    assert requests.get(f"{url}/_simulator/health", timeout=5).json()["status"] == "ok"
+    assert requests.get(f"{storage}/reports/x/y.pdf", timeout=5).status_code == 403
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_cleanly_and_nothing_stays(
+    process: subprocess.Popen[str], number: signal.Signals, tmp_path: Path
+) -> None:
+    url, _ = ready(process)
+    headers = {"X-API-Key": "sk_live_x"}
+    files = {"file": ("a.txt", b"text")}
+    answer = requests.post(f"{url}/api/integrations/uploads/direct", headers=headers, files=files, timeout=5)
+    assert answer.status_code == 201
+    assert list(tmp_path.iterdir()) != []
+
+    process.send_signal(number)
+
+    out, errors = process.communicate(timeout=10)
+    assert (process.returncode, out, errors) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_it_ends_with_the_one_who_started_it(process: subprocess.Popen[str]) -> None:
+    ready(process)
+    process.communicate(timeout=10)  # closes its stdin
+    assert process.returncode == 0
+
+
+def test_a_chosen_data_directory_is_kept(environment: dict[str, str], tmp_path: Path) -> None:
+    with Simulator(arguments=("--data-dir", str(tmp_path / "kept"))) as sim:
+        headers = {"X-API-Key": "sk_live_x"}
+        files = {"file": ("a.txt", b"text to keep")}
+        requests.post(f"{sim.url}/api/integrations/uploads/direct", headers=headers, files=files, timeout=5)
+    stored = [path.read_bytes() for path in (tmp_path / "kept").rglob("*") if path.is_file()]
+    assert stored == [b"text to keep"]
+
+
+def test_a_port_in_use_is_said_plainly(environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [*COMMAND, "--port", port], env=environment, capture_output=True, text=True, timeout=20
+        )
+    assert done.returncode == 1
+    assert "in use" in done.stderr
+
+
+def test_a_wrong_limit_is_said_plainly(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "--port", "0", "--sw-rate-limit", "often"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
+    assert done.returncode == 1
+    assert "COUNT/SECONDS" in done.stderr
+
+
+def test_assumptions_are_listed_for_both_services(environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [*COMMAND, "--assumptions"], env=environment, capture_output=True, text=True, timeout=20
+    )
+    assert done.returncode == 0
+    assert "MediaMagic\n  - " in done.stdout
+    assert "Silent Witness\n  - " in done.stdout
+
+
+def test_a_simulator_that_cannot_start_says_why() -> None:
+    with (
+        pytest.raises(RuntimeError, match="COUNT/SECONDS"),
+        Simulator(arguments=("--sw-rate-limit", "often")),
+    ):
+        pass
+
+
+def test_stopping_ends_the_process() -> None:
+    with Simulator() as sim:
+        url = sim.url
+        assert requests.get(f"{url}/_simulator/health", timeout=5).ok
+    with pytest.raises(requests.ConnectionError):
+        requests.get(f"{url}/_simulator/health", timeout=5)
+
+
+def test_requests_are_logged_only_when_asked_for() -> None:
+    with Simulator(arguments=("--log-requests",)) as sim:
+        requests.get(f"{sim.url}/api/cases", headers={"X-API-Key": "sk-1"}, timeout=5)
+        sim.ledger()  # the line is written after the answer: ask for something else first
+        assert sim.errors() == "GET /api/cases 200"
+
+
+def test_it_imports_nothing_else_of_this_package_and_nothing_of_airflow() -> None:
+    foreign = set()
+    for path in PACKAGE.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            for name in names:
+                inside = name == "airflow_provider.simulator" or name.startswith(
+                    "airflow_provider.simulator."
+                )
+                if name.partition(".")[0] in ("airflow", "airflow_provider") and not inside:
+                    foreign.add((path.name, name))
+    assert foreign == set()
+
+
+def test_temporary_directory_of_the_context_manager_is_removed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    with Simulator():
+        assert [path.name for path in tmp_path.iterdir() if path.is_dir()] != []
+    assert list(tmp_path.iterdir()) == []

@@ -98,11 +98,13 @@ class Ledger:
 
     :param store: where it is kept.
     :param max_tries: the task instance's ``max_tries`` now.
+    :param last_try: whether Airflow will not retry the task after this try.
     """
 
-    def __init__(self, store: Store, *, max_tries: int = 0) -> None:
+    def __init__(self, store: Store, *, max_tries: int = 0, last_try: bool = False) -> None:
         self._store = store
         self.max_tries = max_tries
+        self.last_try = last_try
 
     @classmethod
     def of(cls, context: Context) -> Ledger:
@@ -110,7 +112,8 @@ class Ledger:
         ti: Any = context["ti"]
         accessor = context.get("task_state_store")
         store: Store = XComStore(ti) if accessor is None else TaskStateStore(accessor)
-        return cls(store, max_tries=int(getattr(ti, "max_tries", 0) or 0))
+        max_tries = int(getattr(ti, "max_tries", 0) or 0)
+        return cls(store, max_tries=max_tries, last_try=int(ti.try_number or 0) > max_tries)
 
     @property
     def durable(self) -> bool:

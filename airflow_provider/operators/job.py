@@ -12,7 +12,6 @@ from airflow_provider.compat import TaskDeferralTimeout, conf
 from airflow_provider.exceptions import (
     InvalidInputError,
     JobCancelledError,
-    JobError,
     JobTimeoutError,
     NotFoundError,
     ProviderError,
@@ -59,7 +58,8 @@ class JobOperator(PaidOperator[HookT]):
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
     :param cancel_on_kill: cancel the job when the task is killed, where the API can.
-    :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, where the API can.
+    :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, or when waiting is given up and no retry
+        follows, where the API can.
     :param reuse_completed: when a user clears the task after it succeeded, return the finished job's result
         instead of paying for a new one.
     """
@@ -358,10 +358,24 @@ class JobOperator(PaidOperator[HookT]):
     def _leave(
         self, hook: HookT, ledger: Ledger, entry: Entry, message: str, error: ProviderError | None
     ) -> NoReturn:
-        """End the attempt without knowing what becomes of the job, which is left for the next attempt."""
-        ledger.amend(entry, left=True)
-        message = f"{message} The {self.noun} goes on; {self._next_attempt(ledger)}."
-        if error is not None and not isinstance(error, (*TRANSIENT_ERRORS, JobError)):
+        """
+        End the attempt without knowing what becomes of the job.
+
+        While another attempt will find it, the job is left alone. After the last one it is cancelled, where the
+        API can and answers.
+        """
+        if (
+            (ledger.last_try or not ledger.durable)
+            and self.can_cancel
+            and self.cancel_on_timeout
+            and self._try_to_cancel(hook, entry.job_id)
+        ):
+            fate = f"The {self.noun} was cancelled, because no retry follows."
+        else:
+            ledger.amend(entry, left=True)
+            fate = f"The {self.noun} goes on; {self._next_attempt(ledger)}."
+        message = f"{message} {fate}"
+        if error is not None and not isinstance(error, TRANSIENT_ERRORS):
             error.args = (message, *error.args[1:])
             error.job_id = entry.job_id
             raise error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_provider.compat import AirflowSensorTimeout, conf
+from airflow_provider.compat import AirflowSensorTimeout, AirflowSkipException, conf
 from airflow_provider.exceptions import (
     InvalidInputError,
     JobCancelledError,
@@ -122,11 +122,15 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
         """Resume after the trigger's event; the job is looked at again, for the event may be hours old."""
         if event["status"] == "timeout":
             raise AirflowSensorTimeout(event["message"])
-        if event["status"] == "error":
-            raise WaitError(event["message"], job_id=event["job_id"])
-        with self.hook_class(self.conn_id) as hook:
-            body = self.fetch(hook, event["job_id"])
-        return self._finish(body)
+        try:
+            if event["status"] == "error":
+                raise WaitError(event["message"], job_id=event["job_id"])
+            with self.hook_class(self.conn_id) as hook:
+                return self._finish(self.fetch(hook, event["job_id"]))
+        except ProviderError as error:
+            if self.never_fail:  # as Airflow's own loop does in the other modes
+                raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
+            raise
 
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Look at the job once; transient errors count as not yet, for a while."""

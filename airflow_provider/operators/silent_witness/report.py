@@ -55,7 +55,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
     :param cancel_on_kill: cancel the report when the task is killed (default); deferred tasks: Airflow 3.3.
-    :param cancel_on_timeout: cancel the report when it exceeds ``timeout`` (default).
+    :param cancel_on_timeout: cancel the report when it exceeds ``timeout``, or when waiting is given up and no
+        retry follows (default).
     :param reuse_completed: when a user clears the task after it succeeded, return the same report again.
 
     See https://docs.silentwitness.ai/api-reference/reports/create

@@ -1,4 +1,4 @@
-"""Apache Airflow provider for MediaMagic (content compliance) and Silent Witness (accident reconstruction)."""
+"""Airflow provider for MediaMagic (content compliance) and Silent Witness (accident reconstruction)."""
 
 from __future__ import annotations
 

@@ -188,7 +188,7 @@ class LedgerError(ProviderError):
 
 
 class SubmissionLostError(LedgerError, AirflowFailException):
-    """The service has a submission of this task whose id was lost with the answer; it cannot be found again."""
+    """The service has a submission of this task whose id was lost with the answer and cannot be found."""
 
 
 class TransferError(ProviderError):

@@ -1,9 +1,9 @@
 """
 Pay once: the record of what a task instance has asked a service to do.
 
-The intent is written before the paid call and the job's id after it, in Airflow's task state store (Airflow 3.3),
-which outlives retries, crashes and clears. Airflow 3.1 and 3.2 have no such store: there the record lives in an
-XCom of the task, which outlives a deferral and not a retry.
+The intent is written before the paid call and the job's id after it, in Airflow's task state store (Airflow
+3.3), which outlives retries, crashes and clears. Airflow 3.1 and 3.2 have no such store: there the record
+lives in an XCom of the task, which outlives a deferral and not a retry.
 """
 
 from __future__ import annotations
@@ -124,14 +124,15 @@ class Ledger:
         """
         Return the entry; ``None`` only when there truly is none.
 
-        :raises LedgerError: the record could not be read, or is not one of ours. Nothing may be submitted then.
+        :raises LedgerError: the record could not be read, or is not one of ours. Nothing may be submitted
+            then.
         """
         try:
             raw = self._store.get()
         except Exception as error:
             raise LedgerError(
-                f"The record of this task's earlier attempts could not be read ({type(error).__name__}: {error}). "
-                "Nothing was submitted; retry when Airflow's API server answers again."
+                f"The record of this task's earlier attempts could not be read: {type(error).__name__}: "
+                f"{error}. Nothing was submitted; retry when Airflow's API server answers again."
             ) from error
         if raw is None:
             return None
@@ -142,8 +143,8 @@ class Ledger:
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(
                 f"The record of this task's earlier attempts is not readable by this version ({error!r}). "
-                "Nothing was submitted, because a job may be running. Check the service, then delete the task "
-                f"state {KEY!r} of this task instance to start afresh."
+                "Nothing was submitted, because a job may be running. Check the service, then delete the "
+                f"task state {KEY!r} of this task instance to start afresh."
             ) from error
 
     def write(self, entry: Entry) -> Entry:

@@ -1,8 +1,8 @@
 """
 Review media files for content compliance with MediaMagic.
 
-Files are uploaded and submitted, the review is waited for in the triggerer, and the issues and topics of every asset
-are fetched side by side. Needs the connection ``mediamagic_default``.
+Files are uploaded and submitted, the review is waited for in the triggerer, and the issues and topics of
+every asset are fetched side by side. Needs the connection ``mediamagic_default``.
 
 Run it with ``airflow dags test mediamagic_review --conf '{"files": ["spot.mp4"], "output_dir": "out"}'``.
 """

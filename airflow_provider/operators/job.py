@@ -51,15 +51,15 @@ class JobOperator(PaidOperator[HookT]):
     :param wait_for_completion: wait for the job's end (default), or return as soon as it is submitted.
     :param deferrable: wait in the triggerer and give the worker slot back. Default: ``[operators]
         default_deferrable``. Results, errors, cancelling and crash safety are the same in both modes.
-    :param timeout: seconds, or a timedelta, that the job may take, counted from its submission and over retries.
-        Default: the vendor's advice for this kind of job. ``execution_timeout`` shortens it.
-    :param poll_interval: first interval in seconds; alone it is a fixed interval. Default: a pace that fits the
-        job and the rate limit.
+    :param timeout: seconds, or a timedelta, that the job may take, counted from its submission and over
+        retries. Default: the vendor's advice for this kind of job. ``execution_timeout`` shortens it.
+    :param poll_interval: first interval in seconds; alone it is a fixed interval. Default: a pace that fits
+        the job and the rate limit.
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
     :param cancel_on_kill: cancel the job when the task is killed, where the API can.
-    :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, or when waiting is given up and no retry
-        follows, where the API can.
+    :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, or when waiting is given up and no
+        retry follows, where the API can.
     :param reuse_completed: when a user clears the task after it succeeded, return the finished job's result
         instead of paying for a new one.
     """
@@ -111,7 +111,7 @@ class JobOperator(PaidOperator[HookT]):
     def repair(
         self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]
     ) -> tuple[Entry, dict[str, Any]] | None:
-        """Try again through the service what failed for a passing reason; ``None`` when nothing is to be tried."""
+        """Try again through the service what failed for a passing reason; ``None`` when there is nothing to try."""
         return None
 
     def repairable(self, body: dict[str, Any]) -> bool:
@@ -306,7 +306,7 @@ class JobOperator(PaidOperator[HookT]):
         except NotFoundError as error:
             if status == "success":
                 raise ResultGoneError(
-                    f"{self.noun.capitalize()} {entry.job_id} succeeded and can no longer be found ({error}). "
+                    f"{self.noun.capitalize()} {entry.job_id} succeeded and can no longer be found: {error} "
                     "Nothing was submitted again.",
                     job_id=entry.job_id,
                 ) from error
@@ -361,8 +361,8 @@ class JobOperator(PaidOperator[HookT]):
         """
         End the attempt without knowing what becomes of the job.
 
-        While another attempt will find it, the job is left alone. After the last one it is cancelled, where the
-        API can and answers.
+        While another attempt will find it, the job is left alone. After the last one it is cancelled, where
+        the API can and answers.
         """
         if (
             (ledger.last_try or not ledger.durable)

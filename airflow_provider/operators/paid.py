@@ -33,8 +33,8 @@ class PaidOperator(ServiceOperator[HookT]):
     Submit once: read the record of earlier attempts, else write the intent, submit, and record the id.
 
     :param conn_id: connection id.
-    :param reuse_completed: when a user clears the task after it succeeded, return the same result again instead
-        of paying for a new one. Retries never pay twice, whatever this says.
+    :param reuse_completed: when a user clears the task after it succeeded, return the same result again
+        instead of paying for a new one. Retries never pay twice, whatever this says.
     """
 
     noun: ClassVar[str]
@@ -117,7 +117,7 @@ class PaidOperator(ServiceOperator[HookT]):
         if entry is None:
             if not ledger.durable:
                 self.log.info(
-                    "This Airflow has no task state store (3.3 has): a retry of this task will not find the %s.",
+                    "This Airflow has no task state store (3.3 has): a retry will not find the %s.",
                     self.noun,
                 )
             entry = ledger.prepare(mark, {})

@@ -6,7 +6,7 @@ import time
 from abc import abstractmethod
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any, ClassVar, Generic
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
@@ -36,12 +36,13 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
     """
     Wait until a job has ended; succeed when it succeeded.
 
-    Modes ``poke`` and ``reschedule``, and ``deferrable``, use the same intervals. Transient errors are tolerated
-    for 15 minutes in a row (in ``reschedule`` mode, which remembers nothing, until the timeout).
+    Modes ``poke`` and ``reschedule``, and ``deferrable``, use the same intervals. Transient errors are
+    tolerated for 15 minutes in a row (in ``reschedule`` mode, which remembers nothing, until the timeout).
 
     :param conn_id: connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param poke_interval: first interval in seconds; alone it is a fixed interval. Default: the vendor's advice.
+    :param poke_interval: first interval in seconds; alone it is a fixed interval. Default: the vendor's
+        advice.
     :param exponential_backoff: let the interval grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default the vendor's advice.
@@ -100,9 +101,11 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
             ) from error
         if not self.deferrable:
             return super().execute(context)
-        done = self.poke(context)
-        if done:
-            return done.xcom_value if isinstance(done, PokeReturnValue) else None
+        if isinstance(done := self.poke(context), PokeReturnValue):
+            return done.xcom_value
+        self._defer(job_id, backoff)
+
+    def _defer(self, job_id: str, backoff: Backoff) -> NoReturn:
         now = time.time()
         own = backoff if self.own_interval or self.exponential_backoff or self.max_wait else None
         trigger = self.trigger_class(

@@ -18,7 +18,8 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     """
     Wait for a submission to be ``complete`` or ``failed``.
 
-    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`. MediaMagic cannot cancel a submission.
+    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`. MediaMagic cannot cancel a
+    submission.
 
     See https://northell-2444134e.mintlify.app/guides/poll-status
     """

@@ -20,8 +20,8 @@ class SilentWitnessReportTrigger(JobTrigger):
     """
     Wait for a report to be ``completed``, ``failed`` or ``cancelled``.
 
-    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`; ``kind`` is the case's analysis type, or
-    ``demo_data``.
+    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`; ``kind`` is the case's analysis
+    type, or ``demo_data``.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """
@@ -36,8 +36,8 @@ class SilentWitnessReportTrigger(JobTrigger):
         """
         Cancel the report when a user kills the deferred task (Airflow 3.3).
 
-        Looks first and leaves a finished report alone: Airflow may call this for a trigger that another triggerer
-        has taken over. Never raises; done well within the 30 s that Airflow gives it.
+        Looks first and leaves a finished report alone: Airflow may call this for a trigger that another
+        triggerer has taken over. Never raises; done well within the 30 s that Airflow gives it.
         """
         if not self.cancel_on_kill:
             self.log.warning("The task was killed; report %s goes on (cancel_on_kill=False).", self.job_id)

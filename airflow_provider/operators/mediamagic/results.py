@@ -20,8 +20,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     :param submission_id: the submission.
     :param asset_id: the asset.
-    :param output_path: write the result to this file (local path or object-storage URL) and return a manifest.
-        Required when the result is larger than 32 KB of JSON.
+    :param output_path: write the result to this file (local path or object-storage URL) and return a
+        manifest. Required when the result is larger than 32 KB of JSON.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param conn_id: MediaMagic connection id.
     """
@@ -82,7 +82,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
 class MediaMagicGetAssetResultOperator(AssetOperator):
     """
-    Read the result of one asset: ``assetId``, ``filename``, ``mimeType``, ``status``, ``issueCount``, ``issues``.
+    Read the result of one asset: ``assetId``, ``filename``, ``mimeType``, ``status``, ``issueCount``,
+    ``issues``.
 
     :param submission_id: the submission.
     :param asset_id: the asset.
@@ -101,8 +102,9 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     """
     Read the issues of one asset, as a flat list.
 
-    With ``output_path`` they are written one row per issue, as JSON Lines, CSV or Parquet by the file's suffix, for
-    a warehouse to load as they are; XCom then holds the manifest. Fails, retryable, while the asset is unfinished.
+    With ``output_path`` they are written one row per issue, as JSON Lines, CSV or Parquet by the file's
+    suffix, for a warehouse to load as they are; XCom then holds the manifest. Fails, retryable, while the
+    asset is unfinished.
 
     :param submission_id: the submission.
     :param asset_id: the asset.
@@ -132,8 +134,8 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     """
     Read the issues of one asset as AI-clustered topics.
 
-    Returns ``assetId``, ``topics``, ``orphanIssues`` (in no topic: normal) and ``metadata``. Fails, retryable, while
-    the asset is unfinished.
+    Returns ``assetId``, ``topics``, ``orphanIssues`` (in no topic: normal) and ``metadata``. Fails,
+    retryable, while the asset is unfinished.
 
     :param submission_id: the submission.
     :param asset_id: the asset.

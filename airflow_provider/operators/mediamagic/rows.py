@@ -30,7 +30,7 @@ COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("precedents", "json"),
     ("issue", "json"),
 )
-"""Column names and types, in order. ``issue`` holds the issue as the vendor sent it, undocumented fields included."""
+"""Column names and types, in order. ``issue`` is the issue as the vendor sent it, with all its fields."""
 
 
 def land_issues(

@@ -92,8 +92,8 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         retryable = any(asset.get("isRetryable") for asset in failed_assets(body))
         kind = JobFailedError if retryable or not failed_assets(body) else JobInputError
         raise kind(
-            f"Submission {observation.job_id} failed: {len(failed)} of {len(failed) + len(completed)} assets. "
-            f"{observation.message} "
+            f"Submission {observation.job_id} failed: {len(failed)} of {len(failed) + len(completed)} "
+            f"assets. {observation.message} "
             + ("allow_partial=True accepts the completed ones. " if completed else "")
             + ("asset_retries=N retries assets that allow it." if retryable else "No asset can be retried."),
             job_id=observation.job_id,
@@ -149,15 +149,18 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
 
 class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     """
-    Submit media for content-compliance review and wait for the review to end. **Billed**, once per task instance.
+    Submit media for content-compliance review and wait for the review to end. **Billed**, once per task
+    instance.
 
-    Give ``files`` to upload and submit, or ``blob_paths`` of files uploaded before. Returns the vendor's submission
-    (``submissionId``, ``status``, ``assets``, ...) with ``completedAssetIds`` and ``failedAssetIds`` added; with
-    ``wait_for_completion=False`` the answer to its creation. XCom ``submission_id`` is set as soon as it is known.
+    Give ``files`` to upload and submit, or ``blob_paths`` of files uploaded before. Returns the vendor's
+    submission (``submissionId``, ``status``, ``assets``, ...) with ``completedAssetIds`` and
+    ``failedAssetIds`` added; with ``wait_for_completion=False`` the answer to its creation. XCom
+    ``submission_id`` is set as soon as it is known.
 
-    Retries of the task find the submission again (Airflow 3.3). The API cannot list submissions: when an answer was
-    lost, the next attempt sends the same blob paths again as a probe, and a 409 then means that the first request
-    landed and its id is lost. That a second request is refused with 409 is not documented in full.
+    Retries of the task find the submission again (Airflow 3.3). The API cannot list submissions: when an
+    answer was lost, the next attempt sends the same blob paths again as a probe, and a 409 then means that
+    the first request landed and its id is lost. That a second request is refused with 409 is not documented
+    in full.
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param blob_paths: ``blobPath`` values of uploaded files, as a list.
@@ -167,8 +170,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param source_conn_id: connection for object-storage URLs that name none.
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
-    :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default), or
-        ``resubmit`` to upload the files anew and pay for a second submission.
+    :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default),
+        or ``resubmit`` to upload the files anew and pay for a second submission.
     :param simulation_delay_seconds: 0 to 30, with sandbox keys only.
     :param conn_id: MediaMagic connection id.
     :param wait_for_completion: wait for the review's end (default), or return as soon as it is submitted.
@@ -275,7 +278,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         )
 
     def look_up_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
-        """The API cannot list submissions; only the next attempt may probe, once the first request is over."""
+        """The API cannot list; only the next attempt may probe, once the first request is over."""
         return None
 
     def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
@@ -290,9 +293,9 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                 )
                 return None
             raise SubmissionLostError(
-                "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic cannot list "
-                "submissions, so it cannot be found again. Nothing was submitted a second time. Look it up in the "
-                "MediaMagic app, or set on_lost_submission='resubmit' with files to pay for another one."
+                "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic "
+                "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
+                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay for another one."
             ) from error
 
 

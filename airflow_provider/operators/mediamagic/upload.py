@@ -105,8 +105,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     """
     Upload media files, for submissions to be made of them later.
 
-    Returns ``[{"blobPath", "filename", "contentType", "size"}, ...]`` in the order of ``files``. Uploading is not
-    billed; a submission is.
+    Returns ``[{"blobPath", "filename", "contentType", "size"}, ...]`` in the order of ``files``. Uploading is
+    not billed; a submission is.
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.

@@ -36,8 +36,9 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     """
     Create a case. **Raises an invoice**, once per task instance.
 
-    Returns the vendor's answer, ``{"case": {...}, "invoice": {...} or None}``; XCom ``case_id`` is set too. A retry
-    after a lost answer looks through the cases for one with the same parties created since (Airflow 3.3).
+    Returns the vendor's answer, ``{"case": {...}, "invoice": {...} or None}``; XCom ``case_id`` is set too. A
+    retry after a lost answer looks through the cases for one with the same parties created since (Airflow
+    3.3).
 
     :param plaintiff_name: the injured party.
     :param defendant_name: the party at fault.
@@ -164,8 +165,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     """
     Upload evidence to a case: photos, an EDR report, a police report.
 
-    Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name, size and
-    category that the case already has is not uploaded again.
+    Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name,
+    size and category that the case already has is not uploaded again.
 
     :param case_id: the case.
     :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.

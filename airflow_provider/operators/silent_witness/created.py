@@ -37,7 +37,7 @@ def created_since(
     if len(found) > 1:
         ids = ", ".join(item["id"] for item in found)
         raise LedgerError(
-            f"A request for a {noun} was sent and its answer lost; several {noun}s were created since: {ids}. "
-            f"Nothing was sent again. Keep one of them and go on with its id."
+            f"A request for a {noun} was sent and its answer lost; several were created since: {ids}. "
+            "Nothing was sent again. Keep one of them and go on with its id."
         )
     return found[0] if found else None

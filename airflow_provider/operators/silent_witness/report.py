@@ -34,11 +34,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     Start a report on a case and wait for it. **Paid**, once per task instance.
 
     Returns the vendor's report (``id``, ``case_id``, ``type``, ``status``, ``progress``, ``created_at``,
-    ``updated_at``) without its signed links; :class:`SilentWitnessDownloadReportOperator` fetches fresh ones. XCom
-    ``report_id`` is set as soon as it is known.
+    ``updated_at``) without its signed links; :class:`SilentWitnessDownloadReportOperator` fetches fresh ones.
+    XCom ``report_id`` is set as soon as it is known.
 
-    A retry re-attaches to the report (Airflow 3.3); after a lost answer it lists the case's reports and adopts the
-    one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
+    A retry re-attaches to the report (Airflow 3.3); after a lost answer it lists the case's reports and
+    adopts the one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
 
     :param case_id: the case; it needs a vehicle and photos or an EDR report of the plaintiff's vehicle.
     :param report_type: ``technical_report``, the only one.
@@ -49,14 +49,14 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param conn_id: Silent Witness connection id.
     :param wait_for_completion: wait for the report's end (default), or return as soon as it is started.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param timeout: seconds from submission, or a timedelta; default 600, 300 for ``accident_only``, 120 for demo
-        data.
+    :param timeout: seconds from submission, or a timedelta; default 600, 300 for ``accident_only``, 120 for
+        demo data.
     :param poll_interval: first interval in seconds; default a pace that fits the job and the rate limit.
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
     :param cancel_on_kill: cancel the report when the task is killed (default); deferred tasks: Airflow 3.3.
-    :param cancel_on_timeout: cancel the report when it exceeds ``timeout``, or when waiting is given up and no
-        retry follows (default).
+    :param cancel_on_timeout: cancel the report when it exceeds ``timeout``, or when waiting is given up and
+        no retry follows (default).
     :param reuse_completed: when a user clears the task after it succeeded, return the same report again.
 
     See https://docs.silentwitness.ai/api-reference/reports/create
@@ -146,8 +146,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         report_id = self.id_of(body)
         if report_failure_is_input(reason):
             raise JobInputError(
-                f"Report {report_id} failed: {reason}. The same evidence fails again: upload better photos or "
-                f"complete the occupants of case {self.case_id}, then clear this task.",
+                f"Report {report_id} failed: {reason}. The same evidence fails again: upload better photos "
+                f"or complete the occupants of case {self.case_id}, then clear this task.",
                 job_id=report_id,
             )
         raise JobFailedError(

@@ -111,7 +111,7 @@ class JobOperator(PaidOperator[HookT]):
     def repair(
         self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]
     ) -> tuple[Entry, dict[str, Any]] | None:
-        """Try again through the service what failed for a passing reason; ``None`` when there is nothing to try."""
+        """Try again what failed for a passing reason; ``None`` when there is nothing to try."""
         return None
 
     def repairable(self, body: dict[str, Any]) -> bool:

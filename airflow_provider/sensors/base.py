@@ -103,7 +103,7 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
             return super().execute(context)
         if isinstance(done := self.poke(context), PokeReturnValue):
             return done.xcom_value
-        self._defer(job_id, backoff)
+        return self._defer(job_id, backoff)
 
     def _defer(self, job_id: str, backoff: Backoff) -> NoReturn:
         now = time.time()

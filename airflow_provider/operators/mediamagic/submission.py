@@ -295,7 +295,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise SubmissionLostError(
                 "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic "
                 "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
-                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay for another one."
+                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay for "
+                "another one."
             ) from error
 
 

@@ -138,10 +138,10 @@ def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
             answer.endpoint, f"{kind} where JSON is documented: {shown!r}", answer=answer
         ) from None
     if isinstance(data, dict) and data.get("success") is False:
-        said = _Complaint.of(data)
+        said = _Complaint.of(data, secrets)
         raise malformed(
             answer.endpoint,
-            f'`"success": false` with a success status: {snippet(said.text, secrets) or "no reason given"}',
+            f'`"success": false` with a success status: {said.text}',
             answer=answer,
             code=said.code,
             parameter=said.parameter,
@@ -221,7 +221,7 @@ def _kind_of(value: Any, parent: Mapping[str, Any] | None = None, name: str = ""
 
 @dataclass(frozen=True, slots=True)
 class _Complaint:
-    """What an error body says, whatever its shape."""
+    """What an error body says, whatever its shape; scrubbed and short."""
 
     text: str = ""
     code: str | None = None
@@ -230,32 +230,31 @@ class _Complaint:
     bucket: str | None = None
 
     @classmethod
-    def read(cls, body: bytes) -> _Complaint:
+    def read(cls, body: bytes, secrets: Iterable[str]) -> _Complaint:
         try:
             data = json.loads(body) if body.strip() else None
         except (ValueError, RecursionError):
-            return cls()
-        return cls.of(data) if isinstance(data, dict) else cls()
+            return cls(text=snippet(body, secrets))
+        return cls.of(data, secrets) if isinstance(data, dict) else cls(text=snippet(body, secrets))
 
     @classmethod
-    def of(cls, data: Mapping[str, Any]) -> _Complaint:
+    def of(cls, data: Mapping[str, Any], secrets: Iterable[str]) -> _Complaint:
         details = data.get("details")
         details = details if isinstance(details, dict) else {}
         text, parameter = "", None
-        for name in ("error", "message", "detail"):
+        for name in ("error", "message", "detail", "errors"):
             found, at = _message_in(data.get(name))
             text, parameter = text or found, parameter or at
-        if not text:
-            text, parameter = _message_in(data.get("errors"))
         extra = _text(details.get("message"))
         if extra and extra not in text:
             text = f"{text} ({extra})" if text else extra
+        parameter = _text(data.get("error_param")) or _text(details.get("field")) or parameter
         return cls(
-            text=text,
-            code=_text(data.get("error_code")) or None,
-            parameter=_text(data.get("error_param")) or _text(details.get("field")) or parameter,
-            request_id=_text(data.get("request_id")) or None,
-            bucket=_text(data.get("bucket")) or None,
+            text=snippet(text or json.dumps(data), secrets),
+            code=snippet(_text(data.get("error_code")), secrets) or None,
+            parameter=snippet(parameter or "", secrets) or None,
+            request_id=snippet(_text(data.get("request_id")), secrets) or None,
+            bucket=snippet(_text(data.get("bucket")), secrets) or None,
         )
 
 
@@ -322,25 +321,26 @@ def error_for(
     :param now: epoch seconds, for a ``Retry-After`` date.
     """
     status = answer.status
-    said = _Complaint.read(answer.body)
+    said = _Complaint.read(answer.body, secrets)
     known: dict[str, Any] = {
         "http_status": status,
         "code": said.code,
         "parameter": said.parameter,
-        "request_id": snippet(said.request_id or answer.headers.get("x-request-id", "")) or answer.request_id,
+        "request_id": said.request_id
+        or snippet(answer.headers.get("x-request-id", ""), secrets)
+        or answer.request_id,
         "endpoint": answer.endpoint,
     }
     if status < 400:
         return _redirected(answer, known)
     kind = _kind_for(status, pending)
-    text = snippet(said.text or answer.body, secrets)
-    parts = [f"{answer.endpoint} answered {status}" + (f": {text.rstrip('.')}." if text else ".")]
+    parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:
-        parts.append(f"Code: {snippet(said.code, secrets)}.")
+        parts.append(f"Code: {said.code}.")
     if said.parameter:
-        parts.append(f"Field: {snippet(said.parameter, secrets)}.")
+        parts.append(f"Field: {said.parameter}.")
     if kind is PlanError and said.bucket:
-        parts.append(f"Bucket: {snippet(said.bucket, secrets)}.")
+        parts.append(f"Bucket: {said.bucket}.")
     if known["request_id"]:
         parts.append(f"Request id: {known['request_id']}.")
     wait = retry_after(answer.headers, now) if status in (429, 503) else None

@@ -102,6 +102,13 @@ class ConnectionSettings:
         :raises ConfigurationError: names the field or the extra that is wrong, never its secret.
         """
         conn_id = connection.conn_id
+        if not connection.conn_type and "//" in (connection.schema or ""):
+            # Python takes no underscore in a URL scheme, and Airflow then finds neither type nor password.
+            raise ConfigurationError(
+                f"Connection {conn_id!r}: its URI cannot be read. A connection type is written with a hyphen "
+                "there: `silent-witness://`.",
+                parameter="conn_type",
+            )
         service = _matching_service(conn_id, connection.conn_type, service)
         if not connection.password and connection.login:
             raise ConfigurationError(

@@ -1,0 +1,280 @@
+"""A connection in every form that Airflow keeps it, to checked settings."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.sdk import Connection
+
+from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.hooks.connection import MEDIAMAGIC, SILENT_WITNESS, ConnectionSettings, Service
+from airflow_provider.hooks.extras import EXTRA_KEYS
+
+KEY = "sk_test_0123456789"
+NO_FIELDS: dict[str, Any] = {}
+
+
+def settings(conn_type: str = "mediamagic", **fields: Any) -> ConnectionSettings:
+    if isinstance(fields.get("extra"), dict):
+        fields["extra"] = json.dumps(fields["extra"])
+    fields.setdefault("password", KEY)
+    return ConnectionSettings.from_connection(Connection(conn_id="c1", conn_type=conn_type, **fields))
+
+
+def from_uri(uri: str) -> ConnectionSettings:
+    return ConnectionSettings.from_connection(Connection.from_uri(uri, conn_id="c1"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "base_url"),
+    [
+        pytest.param(NO_FIELDS, MEDIAMAGIC.base_url, id="nothing"),
+        pytest.param({"host": "  "}, MEDIAMAGIC.base_url, id="blank"),
+        pytest.param({"host": "api.example.com"}, "https://api.example.com", id="bare"),
+        pytest.param({"host": "API.example.com/"}, "https://api.example.com", id="slash"),
+        pytest.param({"host": "https://api.example.com/api"}, "https://api.example.com", id="api"),
+        pytest.param({"host": "https://api.example.com/api/"}, "https://api.example.com", id="api-slash"),
+        pytest.param({"host": "gw.example.com/sw/api"}, "https://gw.example.com/sw", id="prefix"),
+        pytest.param({"host": "gw.example.com/myapi"}, "https://gw.example.com/myapi", id="not-the-suffix"),
+        pytest.param({"host": "api.example.com", "port": 8443}, "https://api.example.com:8443", id="port"),
+        pytest.param({"host": "api.example.com:8443"}, "https://api.example.com:8443", id="port-in-host"),
+        pytest.param(
+            {"host": "api.example.com:8443", "port": 8443}, "https://api.example.com:8443", id="port-twice"
+        ),
+        pytest.param({"host": "api.example.com", "schema": "https"}, "https://api.example.com", id="schema"),
+        pytest.param({"host": "api.example.com", "schema": "api"}, "https://api.example.com", id="path"),
+        pytest.param({"host": "localhost", "port": 8090}, "http://localhost:8090", id="localhost"),
+        pytest.param({"host": "127.0.0.1:8090"}, "http://127.0.0.1:8090", id="loopback"),
+        pytest.param({"host": "::1", "port": 8090}, "http://[::1]:8090", id="ipv6"),
+        pytest.param({"host": "[::1]:8090"}, "http://[::1]:8090", id="ipv6-in-brackets"),
+        pytest.param({"host": "127.0.0.1", "schema": "https"}, "https://127.0.0.1", id="loopback-tls"),
+        pytest.param({"host": "http://localhost:8090/api"}, "http://localhost:8090", id="loopback-url"),
+    ],
+)
+def test_the_base_url_comes_from_host_port_and_schema(fields: dict[str, Any], base_url: str) -> None:
+    assert settings(**fields).base_url == base_url
+
+
+@pytest.mark.parametrize("service", [MEDIAMAGIC, SILENT_WITNESS], ids=lambda service: service.conn_type)
+def test_each_service_has_its_own_defaults(service: Service) -> None:
+    found = settings(service.conn_type)
+
+    assert found.base_url == service.base_url
+    assert (found.requests_per_minute, found.requests_per_hour) == (
+        service.requests_per_minute,
+        service.requests_per_hour,
+    )
+    assert (found.connect_timeout, found.read_timeout, found.verify, found.max_retries) == (10, 60, True, 4)
+
+
+def test_silent_witness_limits_are_the_documented_ones() -> None:
+    assert (SILENT_WITNESS.requests_per_minute, SILENT_WITNESS.requests_per_hour) == (100, 1000)
+
+
+@pytest.mark.parametrize(
+    ("uri", "base_url"),
+    [
+        (f"mediamagic://:{KEY}@127.0.0.1:8090/", "http://127.0.0.1:8090"),
+        (f"mediamagic://:{KEY}@127.0.0.1:8090/api", "http://127.0.0.1:8090"),
+        (f"silent-witness://:{KEY}@api.example.com", "https://api.example.com"),
+        (f"silent-witness://:{KEY}@/", SILENT_WITNESS.base_url),
+        (f"mediamagic://https://:{KEY}@gw.example.com/", "https://gw.example.com"),
+    ],
+)
+def test_a_connection_uri(uri: str, base_url: str) -> None:
+    found = from_uri(uri)
+
+    assert (found.base_url, found.api_key) == (base_url, KEY)
+
+
+def test_an_underscore_in_a_uri_is_explained() -> None:
+    with pytest.raises(ConfigurationError, match="hyphen") as caught:
+        from_uri(f"silent_witness://:{KEY}@127.0.0.1:8090/?verify=false")
+
+    assert KEY not in str(caught.value)
+
+
+def test_values_in_a_uri_are_text_and_understood() -> None:
+    found = from_uri(
+        f"silent-witness://:{KEY}@localhost:8090/?connect_timeout=3&read_timeout=30.5&verify=false"
+        "&max_retries=2&requests_per_minute=0&requests_per_hour=null&proxies=http%3A%2F%2Fproxy%3A3128"
+    )
+
+    assert (found.connect_timeout, found.read_timeout, found.verify) == (3, 30.5, False)
+    assert (found.max_retries, found.requests_per_minute, found.requests_per_hour) == (2, None, None)
+    assert found.proxies == {"all": "http://proxy:3128"}
+
+
+def test_the_json_form() -> None:
+    connection = Connection.from_json(
+        json.dumps({"conn_type": "silent-witness", "password": KEY, "extra": {"verify": "true"}}),
+        conn_id="c1",
+    )
+
+    assert ConnectionSettings.from_connection(connection).verify is True
+
+
+def test_a_ca_file_must_exist(tmp_path: Path) -> None:
+    bundle = tmp_path / "ca.pem"
+    bundle.touch()
+
+    assert settings(extra={"verify": str(bundle)}).verify == str(bundle)
+    with pytest.raises(ConfigurationError, match="`verify`"):
+        settings(extra={"verify": str(tmp_path / "missing.pem")})
+
+
+def test_zero_and_null_turn_a_limit_off_and_absence_keeps_the_default() -> None:
+    found = settings("silent_witness", extra={"requests_per_minute": None})
+
+    assert (found.requests_per_minute, found.requests_per_hour) == (None, 1000)
+    assert settings("silent_witness", extra={"requests_per_hour": 0}).requests_per_hour is None
+    assert settings("silent_witness", extra={"requests_per_hour": ""}).requests_per_hour == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("connect_timeout", 0),
+        ("connect_timeout", 301),
+        ("connect_timeout", "soon"),
+        ("connect_timeout", True),
+        ("read_timeout", -1),
+        ("read_timeout", float("nan")),
+        ("max_retries", 1.5),
+        ("max_retries", 21),
+        ("requests_per_minute", -1),
+        ("requests_per_minute", "many"),
+        ("requests_per_hour", [1]),
+        ("requests_per_hour", 10**400),
+        ("verify", 1),
+        ("verify", "maybe"),
+        ("proxies", "proxy:3128"),
+        ("proxies", "{"),
+        ("proxies", {"ftp": "http://proxy"}),
+        ("proxies", {"https": "socks5://proxy"}),
+        ("proxies", ["http://proxy"]),
+        ("webhook_secret", 1),
+    ],
+)
+def test_an_extra_of_the_wrong_type_or_size_is_named(name: str, value: Any) -> None:
+    with pytest.raises(ConfigurationError, match=f"'c1'.*`{name}`") as caught:
+        settings(extra={name: value})
+
+    assert caught.value.parameter == name
+
+
+def test_an_unknown_extra_is_named_with_the_known_ones() -> None:
+    with pytest.raises(ConfigurationError, match="unknown extra `timeout`") as caught:
+        settings(extra={"timeout": 3})
+
+    assert all(name in str(caught.value) for name in EXTRA_KEYS)
+
+
+@pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"'])
+def test_an_extra_that_is_no_object_is_refused_without_quoting_it(extra: str) -> None:
+    with pytest.raises(ConfigurationError, match="`extra`") as caught:
+        settings(extra=extra)
+
+    assert "not json" not in str(caught.value)
+
+
+@pytest.mark.parametrize("password", [None, "", "  \n"])
+def test_without_a_key_the_connection_and_the_field_are_named(password: str | None) -> None:
+    with pytest.raises(ConfigurationError, match=r"'c1'.*`password`") as caught:
+        settings(password=password)
+
+    assert caught.value.parameter == "password"
+
+
+def test_a_key_in_the_login_is_found_out() -> None:
+    with pytest.raises(ConfigurationError, match="`login` is set") as caught:
+        from_uri(f"mediamagic://{KEY}@127.0.0.1:8090/")
+
+    assert KEY not in str(caught.value)
+
+
+def test_a_pasted_key_loses_its_line_end() -> None:
+    assert settings(password=f" {KEY}\n").api_key == KEY
+
+
+def test_a_key_that_cannot_be_a_header_is_refused_without_quoting_it() -> None:
+    with pytest.raises(ConfigurationError, match="`password`") as caught:
+        settings(password="sk_test\r\nX-Evil: 1")
+
+    assert "X-Evil" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "host", ["http://api.example.com", "http://10.0.0.1:8090", "http://localhost.evil.com"]
+)
+def test_a_key_never_travels_over_plain_http_to_another_machine(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="plain http"):
+        settings(host=host)
+
+
+def test_the_rule_about_plain_http_holds_for_settings_made_by_hand() -> None:
+    with pytest.raises(ConfigurationError, match="plain http"):
+        ConnectionSettings("c1", "http://api.example.com", KEY)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"host": "ftp://api.example.com"},
+        {"host": "https://user:secret-word@api.example.com"},
+        {"host": "https://api.example.com?key=secret-word"},
+        {"host": "https://api.example.com#x"},
+        {"host": "https://"},
+        {"host": "https://api.example.com:port"},
+        {"host": "api example.com"},
+        {"host": "api.example.com:1", "port": 2},
+        {"host": "http://localhost", "schema": "https"},
+        {"port": 8090},
+        {"schema": "api"},
+    ],
+)
+def test_a_host_that_makes_no_sense_is_refused_without_quoting_secrets(fields: dict[str, Any]) -> None:
+    with pytest.raises(ConfigurationError, match="'c1'") as caught:
+        settings(**fields)
+
+    assert "secret-word" not in str(caught.value)
+
+
+@pytest.mark.parametrize("conn_type", ["mediamagic", "generic", "", None])
+def test_a_hook_takes_its_own_type_or_none_in_particular(conn_type: str | None) -> None:
+    connection = Connection(conn_id="c1", conn_type=conn_type, password=KEY)
+
+    assert ConnectionSettings.from_connection(connection, MEDIAMAGIC).base_url == MEDIAMAGIC.base_url
+
+
+@pytest.mark.parametrize("conn_type", ["silent_witness", "postgres"])
+def test_the_password_of_another_service_is_not_sent(conn_type: str) -> None:
+    connection = Connection(conn_id="c1", conn_type=conn_type, password=KEY)
+
+    with pytest.raises(ConfigurationError, match=f"'{conn_type}'.*'mediamagic'"):
+        ConnectionSettings.from_connection(connection, MEDIAMAGIC)
+
+
+def test_no_secret_is_shown() -> None:
+    found = settings(
+        extra={"webhook_secret": "whsec_abcdef", "proxies": {"all": "http://user:pr%40xy@proxy:3128"}}
+    )
+
+    assert found.webhook_secret == "whsec_abcdef"
+    for secret in (KEY, "whsec_abcdef", "pr%40xy"):
+        assert secret not in repr(found)
+        assert secret not in str(found)
+    assert set(found.secrets) == {KEY, "whsec_abcdef", "pr%40xy", "pr@xy"}
+
+
+def test_the_identity_follows_host_and_key_and_gives_neither_away() -> None:
+    one = settings(host="api.example.com")
+
+    assert one.identity == settings(host="https://api.example.com/api/", extra={"max_retries": 1}).identity
+    assert one.identity != settings(host="api.example.com", password="sk_test_other").identity
+    assert one.identity != settings(host="api2.example.com").identity
+    assert len(one.identity) == 16
+    assert KEY not in one.identity

@@ -110,7 +110,7 @@ def run(options: Options, settings: Settings) -> None:
     :raises OSError: a port is taken.
     """
     _raise_file_limit()
-    logging.getLogger("uvicorn.error").addFilter(_expected)
+    logging.getLogger("uvicorn.error").addFilter(_is_a_bug)
     api, storage = _listen(options.host, options.port), _listen(options.host, options.storage_port)
     with _data_dir(options.data_dir) as data_dir:
         application = build(options, settings, data_dir, storage.getsockname()[1])
@@ -199,9 +199,10 @@ def _data_dir(chosen: Path | None) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _expected(record: logging.LogRecord) -> bool:
-    """Drops what uvicorn says about an answer that a fault has cut off."""
-    return "without completing response" not in record.getMessage()
+def _is_a_bug(record: logging.LogRecord) -> bool:
+    """Of what uvicorn says, only an exception is news: cut-off answers and cancelled delays are faults."""
+    error = record.exc_info[1] if record.exc_info else None
+    return isinstance(error, Exception)
 
 
 def _raise_file_limit() -> None:

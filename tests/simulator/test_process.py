@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -74,6 +75,20 @@ def test_a_signal_ends_it_cleanly_and_nothing_stays(
     out, errors = process.communicate(timeout=10)
     assert (process.returncode, out, errors) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_it_does_not_wait_for_slow_answers(process: subprocess.Popen[str]) -> None:
+    url, _ = ready(process)
+    fault = {"kind": "delay", "delay": 60}
+    assert requests.post(f"{url}/_simulator/faults", json=fault, timeout=5).status_code == 201
+    with socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as waiting:
+        waiting.sendall(b"GET /api/cases HTTP/1.1\r\nHost: x\r\nX-API-Key: sk-1\r\n\r\n")
+        deadline = time.monotonic() + 10
+        while not requests.get(f"{url}/_simulator/faults", timeout=5).json()["faults"][0]["hits"]:
+            assert time.monotonic() < deadline
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=15)
+    assert (process.returncode, errors) == (0, "")
 
 
 def test_it_ends_with_the_one_who_started_it(process: subprocess.Popen[str]) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import requests
 
@@ -88,7 +90,7 @@ def test_the_type_that_the_client_states_is_ignored(silent_witness: SilentWitnes
 
 
 def test_what_a_form_must_have(silent_witness: SilentWitnessTalk) -> None:
-    def code(**kwargs: object) -> str:
+    def code(**kwargs: Any) -> str:
         return str(silent_witness.send("POST", "/api/files/upload", **kwargs).json()["error_code"])
 
     assert code(files={"file": ("a.jpg", picture())}) == "case_id_missing"

@@ -182,6 +182,8 @@ def _show(title: str, lines: Callable[[Path], Iterator[str]], directory: Path, r
 
 def _tail(log: Path, count: int = 15) -> str:
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    # Airflow goes on talking after an error.
+    lines = [line for line in lines if "[info " not in line]
     return "\n".join(f"  | {line[:200]}" for line in lines[-count:])
 
 

@@ -1,0 +1,83 @@
+"""Every package that the code imports is one that the installation asks for."""
+
+from __future__ import annotations
+
+import ast
+import re
+import sys
+import tomllib
+from collections.abc import Iterable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OWN = {"airflow_provider", "demo", "tests"}
+
+COMES_WITH = {
+    "apache-airflow-core": "apache-airflow",
+    "apache-airflow-task-sdk": "apache-airflow",
+    "apache-airflow-providers-standard": "apache-airflow",
+    "fastapi": "apache-airflow",
+    "fsspec": "apache-airflow",
+    "starlette": "apache-airflow",
+    "uvicorn": "apache-airflow",
+    "urllib3": "requests",
+    "yarl": "aiohttp",
+}
+"""Distributions that are not asked for, because one that is could not be without them."""
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _asked_for(*extras: str) -> set[str]:
+    requirements: list[str] = [*PROJECT["dependencies"]]
+    for extra in extras:
+        requirements += PROJECT["optional-dependencies"][extra]
+    return {_normal(re.split(r"[<>=!~;\[ ]", requirement, maxsplit=1)[0]) for requirement in requirements}
+
+
+def _imported(files: Iterable[Path]) -> dict[str, set[str]]:
+    """Top-level modules of others, and the files that import them, inside functions as well."""
+    found: dict[str, set[str]] = {}
+    for file in files:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Import):
+                modules = [alias.name for alias in node.names]
+            elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                modules = [node.module]
+            else:
+                continue
+            for top in {module.partition(".")[0] for module in modules} - sys.stdlib_module_names - OWN:
+                found.setdefault(top, set()).add(str(file.relative_to(REPOSITORY)))
+    return found
+
+
+def _files(*patterns: str, without: str = "no such folder") -> list[Path]:
+    return [file for pattern in patterns for file in REPOSITORY.glob(pattern) if without not in file.parts]
+
+
+@pytest.mark.parametrize(
+    ("files", "extras"),
+    [
+        (_files("airflow_provider/**/*.py", "dags/**/*.py", without="simulator"), ["parquet"]),
+        (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
+        (_files("demo/**/*.py", "tests/**/*.py"), ["parquet", "simulator", "dev"]),
+    ],
+    ids=["package", "simulator", "demo and tests"],
+)
+def test_every_import_is_asked_for(files: list[Path], extras: list[str]) -> None:
+    assert files
+    asked_for = _asked_for(*extras)
+    providing = packages_distributions()
+    missing = {}
+    for module, importers in _imported(files).items():
+        # A namespace such as `airflow` belongs to many distributions; one that is asked for is enough.
+        distributions = {_normal(name) for name in providing.get(module, [module])}
+        if not {COMES_WITH.get(name, name) for name in distributions} & asked_for:
+            missing[module] = sorted(importers)
+    assert missing == {}

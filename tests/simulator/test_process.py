@@ -16,8 +16,9 @@ from pathlib import Path
 import pytest
 import requests
 
-import airflow_provider.simulator
+import airflow_provider.simulator.__main__
 from airflow_provider.simulator import Simulator
+from airflow_provider.simulator.__main__ import main
 
 PACKAGE = Path(airflow_provider.simulator.__file__).parent
 COMMAND = [sys.executable, "-m", "airflow_provider.simulator"]
@@ -97,7 +98,7 @@ def test_it_ends_with_the_one_who_started_it(process: subprocess.Popen[str]) -> 
     assert process.returncode == 0
 
 
-def test_a_chosen_data_directory_is_kept(environment: dict[str, str], tmp_path: Path) -> None:
+def test_a_chosen_data_directory_is_kept(tmp_path: Path) -> None:
     with Simulator(arguments=("--data-dir", str(tmp_path / "kept"))) as sim:
         headers = {"X-API-Key": "sk_live_x"}
         files = {"file": ("a.txt", b"text to keep")}
@@ -106,30 +107,27 @@ def test_a_chosen_data_directory_is_kept(environment: dict[str, str], tmp_path: 
     assert stored == [b"text to keep"]
 
 
-def test_a_port_in_use_is_said_plainly(environment: dict[str, str]) -> None:
+def test_a_port_in_use_is_said_plainly(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
-        done = subprocess.run(
-            [*COMMAND, "--port", port], env=environment, capture_output=True, text=True, timeout=20
-        )
-    assert done.returncode == 1
-    assert "in use" in done.stderr
+        assert main(["--port", str(taken.getsockname()[1])]) == 1
+    assert "in use" in capsys.readouterr().err
 
 
-def test_a_wrong_limit_is_said_plainly(environment: dict[str, str]) -> None:
-    command = [*COMMAND, "--port", "0", "--sw-rate-limit", "often"]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=20)
-    assert done.returncode == 1
-    assert "COUNT/SECONDS" in done.stderr
+def test_assumptions_are_listed_for_both_services(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--assumptions"]) == 0
+    listed = capsys.readouterr().out
+    assert "MediaMagic\n  - " in listed
+    assert "Silent Witness\n  - " in listed
 
 
-def test_assumptions_are_listed_for_both_services(environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        [*COMMAND, "--assumptions"], env=environment, capture_output=True, text=True, timeout=20
+def test_a_missing_library_names_the_extra(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        airflow_provider.simulator.__main__, "find_spec", lambda name: None if name == "fpdf" else object()
     )
-    assert done.returncode == 0
-    assert "MediaMagic\n  - " in done.stdout
-    assert "Silent Witness\n  - " in done.stdout
+    assert main([]) == 1
+    assert "needs fpdf; install the extra 'simulator'" in capsys.readouterr().err
 
 
 def test_a_simulator_that_cannot_start_says_why() -> None:

@@ -247,6 +247,15 @@ def test_the_documents_are_about_this_case(silent_witness: SilentWitnessTalk) ->
             assert expected in flat, expected
 
 
+def test_documents_survive_odd_text(silent_witness: SilentWitnessTalk) -> None:
+    odd = "Ж" * 300 + "\x07\x00 \U0001f697"
+    accident = {"date": "2026-01-31", "description": odd}
+    report = silent_witness.completed(name=odd, attorney_name="- # <&>", accident=accident)
+    pdf, word = (requests.get(report["output"][f"{kind}_url"], timeout=5) for kind in ("pdf", "docx"))
+    assert len(pypdf.PdfReader(io.BytesIO(pdf.content)).pages) >= 1
+    assert "Ж" * 300 in "".join(one.text for one in docx.Document(io.BytesIO(word.content)).paragraphs)
+
+
 def test_links_are_new_at_each_get_and_the_bytes_are_not(silent_witness: SilentWitnessTalk) -> None:
     first = silent_witness.completed()
     second = silent_witness.report(first["id"])

@@ -32,7 +32,7 @@ def _write_pdf(report: Report, sections: list[dict[str, Any]], path: Path) -> No
     pdf.add_page()
     for position, section in enumerate(sections):
         pdf.set_font("Helvetica", "B", 18 if position == 0 else 13)
-        pdf.multi_cell(0, 9, _latin(section["title"]), new_x="LMARGIN", new_y="NEXT")
+        pdf.multi_cell(0, 9, _latin(_printable(section["title"])), new_x="LMARGIN", new_y="NEXT")
         pdf.set_font("Helvetica", size=10.5)
         for line in _lines(section):
             pdf.multi_cell(0, 5.5, _latin(line), new_x="LMARGIN", new_y="NEXT")
@@ -45,11 +45,11 @@ def _write_docx(report: Report, sections: list[dict[str, Any]], path: Path) -> N
 
     document = docx.Document()
     properties = document.core_properties
-    properties.title = f"Technical report: {report.evidence.case.name}"
+    properties.title = _printable(f"Technical report: {report.evidence.case.name}")[:255]
     properties.author = "Silent Witness simulator"
     properties.created = properties.modified = _moment(report)
     for position, section in enumerate(sections):
-        document.add_heading(section["title"], level=0 if position == 0 else 1)
+        document.add_heading(_printable(section["title"]), level=0 if position == 0 else 1)
         for line in _lines(section):
             if line.startswith("- "):
                 document.add_paragraph(line[2:], style="List Bullet")
@@ -59,8 +59,13 @@ def _write_docx(report: Report, sections: list[dict[str, Any]], path: Path) -> N
 
 
 def _lines(section: dict[str, Any]) -> list[str]:
-    lines = [line.strip() for line in section["markdown"].splitlines()]
+    lines = [_printable(line.strip()) for line in section["markdown"].splitlines()]
     return [line for line in lines if line and not line.startswith("# ")]
+
+
+def _printable(text: str) -> str:
+    # XML, and so DOCX, has no way to write most control characters.
+    return "".join(character if character.isprintable() else " " for character in text)
 
 
 def _moment(report: Report) -> datetime:

@@ -20,7 +20,8 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
     """
     Return a client for the API of a connection. Call it in a running event loop; the caller closes it.
 
-    It carries no key (each request does), keeps no cookies and reads no ``.netrc``. Proxies and CA bundle are
+    It carries no key (each request does), keeps no cookies and reads no ``.netrc``. aiohttp repeats a GET or
+    DELETE once by itself when a kept connection turns out to be closed. Proxies and CA bundle are
     the same as in the synchronous half: the connection's, else the environment's.
 
     :param settings: the connection.

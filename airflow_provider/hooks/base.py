@@ -153,7 +153,9 @@ class ServiceHook(ConnectedHook):
     def _log_retry(
         self, error: ApiError, endpoint: str, pause: float, retries: int, policy: RetryPolicy
     ) -> None:
-        reason = f"answered {error.http_status}" if error.http_status else str(error)
+        reason = (
+            f"answered {error.http_status}" if error.http_status else str(error).removeprefix(f"{endpoint} ")
+        )
         self.log.warning(
             "%s: %s; sending it again in %.1f s (retry %d of %d)",
             endpoint,

@@ -1,0 +1,585 @@
+"""What a hook makes of answers that are lost, cut, late, wrong or too many."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import (
+    ApiError,
+    AuthenticationError,
+    MalformedResponseError,
+    NotFoundError,
+    ProviderError,
+    RateLimitedError,
+    ServerError,
+    SubmitOutcomeUnknownError,
+    TransferError,
+    TransportError,
+)
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from tests.service.hooks.conftest import KEY, Ask, FakeTime, HookMaker
+from tests.service.hooks.odd_server import OddServer, Play, answer, cut, hang_up, reset
+
+SUBMISSION = {"submissionId": "s1", "status": "processing", "assets": []}
+REPORT = {"success": True, "data": {"id": "rpt_1", "status": "pending"}}
+SIGNATURE = "".join(("TOP", "SECRET"))  # put together, so that a traceback shows it only if it leaks
+BUSY = answer(503, b"<html>busy</html>")
+
+PaidCall = Callable[[HookMaker, str], Any]
+
+
+def submit(make_hook: HookMaker, url: str) -> Any:
+    return make_hook(MediaMagicHook, url).create_submission([{"blobPath": "w/a.mp4"}])
+
+
+def retry_asset(make_hook: HookMaker, url: str) -> Any:
+    return make_hook(MediaMagicHook, url).retry_asset("s1", "a1")
+
+
+def create_case(make_hook: HookMaker, url: str) -> Any:
+    return make_hook(SilentWitnessHook, url).create_case(
+        plaintiff_name="Ann Smith", defendant_name="Bob Johnson", attorney_name="Eve Law"
+    )
+
+
+def create_report(make_hook: HookMaker, url: str) -> Any:
+    return make_hook(SilentWitnessHook, url).create_report("case_1")
+
+
+PAID = [
+    pytest.param(submit, {"submissionId": "s1"}, "no endpoint that lists submissions", id="submission"),
+    pytest.param(retry_asset, {"submissionId": "s1"}, "Read submission s1", id="retry"),
+    pytest.param(create_case, {"data": {"case": {"id": "case_1"}}}, "List the cases", id="case"),
+    pytest.param(create_report, REPORT, "List the reports of case case_1", id="report"),
+]
+
+
+# -- paid calls: never twice ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(hang_up, id="no-answer"),
+        pytest.param(reset, id="reset"),
+        pytest.param(cut(201), id="cut"),
+        pytest.param(answer(201, b""), id="empty"),
+        pytest.param(answer(201, b"<html>Created</html>"), id="html"),
+        pytest.param(answer(201, {"data": None}), id="null"),
+        pytest.param(answer(200, {"success": False}), id="success-false"),
+    ],
+)
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_whose_answer_is_lost_has_an_unknown_outcome(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str, lost: Play
+) -> None:
+    with OddServer(lost, answer(201, good)) as server:
+        with pytest.raises(SubmitOutcomeUnknownError, match=advice) as caught:
+            call(make_hook, server.url)
+
+        assert len(server.requests) == 1
+    assert isinstance(caught.value.__cause__, TransportError | MalformedResponseError)
+    assert caught.value.endpoint is not None
+    assert caught.value.endpoint.startswith("POST /api/")
+
+
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_that_is_not_answered_in_time_has_an_unknown_outcome(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str
+) -> None:
+    def impatient(kind: Any, url: str, **settings: Any) -> Any:
+        return make_hook(kind, url, read_timeout=0.2, **settings)
+
+    with OddServer() as server:
+        server.plays = [server.silence, answer(201, good)]
+        with pytest.raises(SubmitOutcomeUnknownError, match=advice):
+            call(impatient, server.url)
+
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 504, 408])
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_that_fails_at_the_service_is_not_sent_again(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str, status: int
+) -> None:
+    with OddServer(answer(status, {"error": "oops"}), answer(201, good)) as server:
+        with pytest.raises(ServerError, match=advice):
+            call(make_hook, server.url)
+
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_is_sent_again_when_it_was_refused_for_its_rate(
+    make_hook: HookMaker, fake_time: FakeTime, call: PaidCall, good: Any, advice: str
+) -> None:
+    slow = answer(429, {"error": "slow"}, Retry_After="7")
+    with OddServer(slow, answer(201, good)) as server:
+        call(make_hook, server.url)
+
+        assert len(server.requests) == 2
+        assert server.requests[0].body == server.requests[1].body
+    assert len(fake_time.naps) == 1
+    assert fake_time.naps[0] >= 7
+
+
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_is_sent_again_when_nobody_was_there(
+    make_hook: HookMaker, fake_time: FakeTime, free_port: int, call: PaidCall, good: Any, advice: str
+) -> None:
+    started: list[OddServer] = []
+
+    def open_up() -> None:
+        if not started:
+            started.append(OddServer(answer(201, good), port=free_port).__enter__())
+
+    fake_time.on_nap = open_up
+    call(make_hook, f"http://127.0.0.1:{free_port}")
+
+    assert len(started) == 1
+    assert len(started[0].requests) == 1
+    started[0].__exit__()
+
+
+def test_a_paid_call_has_a_connection_of_its_own(make_hook: HookMaker) -> None:
+    with OddServer(*[answer(200, SUBMISSION)] * 4) as server:
+        hook = make_hook(MediaMagicHook, server.url)
+        hook.get_submission("s1")
+        hook.get_submission("s1")
+        hook.create_submission([{"blobPath": "w/a.mp4"}])
+        hook.get_submission("s1")
+
+        assert [(seen.method, seen.connection) for seen in server.requests] == [
+            ("GET", 1),
+            ("GET", 1),
+            ("POST", 2),
+            ("GET", 1),
+        ]
+
+
+def test_a_redirected_paid_call_was_not_carried_out(make_hook: HookMaker) -> None:
+    with (
+        OddServer(answer(308, Location="https://elsewhere.example.com/")) as server,
+        pytest.raises(MalformedResponseError, match=r"elsewhere\.example\.com"),
+    ):
+        submit(make_hook, server.url)
+
+
+# -- ordinary calls ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(hang_up, id="no-answer"),
+        pytest.param(reset, id="reset"),
+        pytest.param(cut(), id="cut"),
+        *[pytest.param(answer(status), id=str(status)) for status in (408, 425, 429, 500, 502, 503, 504)],
+    ],
+)
+def test_a_get_is_sent_again_until_it_is_answered(
+    make_hook: HookMaker, fake_time: FakeTime, trouble: Play
+) -> None:
+    with OddServer(trouble, trouble, answer(200, SUBMISSION)) as server:
+        assert make_hook(MediaMagicHook, server.url).get_submission("s1") == SUBMISSION
+
+        assert len(server.requests) == 3
+    assert fake_time.naps == [1, 2]
+
+
+def test_retries_end_with_max_retries(make_hook: HookMaker) -> None:
+    with OddServer(*[BUSY] * 9) as server:
+        with pytest.raises(ServerError, match="GET /api/integrations/submissions/s1 answered 503"):
+            make_hook(MediaMagicHook, server.url, max_retries=2).get_submission("s1")
+
+        assert len(server.requests) == 3
+
+
+def test_a_delete_is_sent_again(make_hook: HookMaker) -> None:
+    done = answer(200, {"data": {"id": "rpt_1", "status": "cancelled"}})
+    with OddServer(hang_up, done) as server:
+        assert make_hook(SilentWitnessHook, server.url).cancel_report("rpt_1")["status"] == "cancelled"
+
+        assert [seen.method for seen in server.requests] == ["DELETE", "DELETE"]
+
+
+def test_a_delete_may_be_answered_with_nothing(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer(answer(204)) as server:
+        assert ask(make_hook(SilentWitnessHook, server.url), "cancel_report", "rpt_1") == {}
+
+
+def test_an_ordinary_post_with_a_lost_answer_is_not_sent_again(make_hook: HookMaker) -> None:
+    with OddServer(hang_up) as server:
+        with pytest.raises(TransportError) as caught:
+            make_hook(MediaMagicHook, server.url).create_upload_url("a.mp4", "video/mp4")
+
+        assert len(server.requests) == 1
+    assert caught.value.sent is True
+
+
+def test_an_upload_is_rewound_for_the_second_attempt(make_hook: HookMaker) -> None:
+    stored = answer(201, {"blobPath": "w/a.txt"})
+    with OddServer(answer(429), stored) as server:
+        make_hook(MediaMagicHook, server.url).upload_direct(
+            "a.txt", "text/plain", io.BytesIO(b"hello" * 9999)
+        )
+
+        first, second = server.requests
+        assert first.body == second.body
+        assert b"hello" * 9999 in first.body
+        assert int(first.headers["content-length"]) == len(first.body)
+        assert "transfer-encoding" not in first.headers
+
+
+def test_a_pause_longer_than_the_time_left_is_not_slept(make_hook: HookMaker, fake_time: FakeTime) -> None:
+    with (
+        OddServer(answer(429, {"error": "slow"}, Retry_After="3600")) as server,
+        pytest.raises(RateLimitedError, match="3600 s") as caught,
+    ):
+        make_hook(MediaMagicHook, server.url).get_submission("s1")
+
+    assert caught.value.retry_after == 3600
+    assert fake_time.naps == []
+
+
+def test_a_retry_after_date_is_understood(make_hook: HookMaker, fake_time: FakeTime) -> None:
+    slow = answer(503, Date="Wed, 21 Oct 2026 07:28:00 GMT", Retry_After="Wed, 21 Oct 2026 07:28:40 GMT")
+    with OddServer(slow, answer(200, SUBMISSION)) as server:
+        make_hook(MediaMagicHook, server.url).get_submission("s1")
+
+    assert fake_time.naps == pytest.approx([44])
+
+
+def test_a_retry_is_logged_with_reason_and_pause(
+    make_hook: HookMaker, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with OddServer(BUSY, answer(200, {"data": []})) as server:
+        make_hook(SilentWitnessHook, server.url).list_cases(organization_id="org_private")
+
+    logged = capsys.readouterr().out
+    assert "GET /api/cases: answered 503; sending it again in 1.0 s (retry 1 of 4)" in logged
+    assert "org_private" not in logged
+    assert KEY not in logged
+
+
+# -- both halves alike ---------------------------------------------------------------------------------------
+
+
+MALFORMED = [
+    pytest.param(answer(200, b""), "an empty body", id="empty"),
+    pytest.param(answer(200, b"<html>hello</html>"), "an HTML page", id="html"),
+    pytest.param(answer(200, b"{"), "not JSON", id="broken"),
+    pytest.param(answer(200, [REPORT]), "an array where an object", id="array"),
+    pytest.param(answer(200, {"success": False, "error": "no"}), "success", id="success-false"),
+    pytest.param(answer(200, {}), "nothing in the field `data`", id="no-data"),
+    pytest.param(answer(200, {"data": {"id": "rpt_1"}}), "field `status`", id="no-status"),
+    pytest.param(answer(200, {"data": {"id": 7, "status": "pending"}}), "field `id`", id="wrong-type"),
+    pytest.param(answer(302, Location="https://other.example.com/x"), r"other\.example\.com", id="redirect"),
+    pytest.param(answer(200, b'{"data": "' + b"x" * 33 * 1024 * 1024 + b'"}'), "more than", id="huge"),
+]
+
+
+@pytest.mark.parametrize(("play", "said"), MALFORMED)
+def test_an_answer_that_is_none_is_malformed(make_hook: HookMaker, ask: Ask, play: Play, said: str) -> None:
+    with OddServer(play) as server:
+        with pytest.raises(MalformedResponseError, match=said) as caught:
+            ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1")
+
+        assert len(server.requests) == 1
+    assert caught.value.endpoint == "GET /api/reports/rpt_1"
+    assert "GET /api/reports/rpt_1" in str(caught.value)
+
+
+def test_an_unknown_report_is_not_found(make_hook: HookMaker, ask: Ask) -> None:
+    with (
+        OddServer(answer(200, {"success": True, "data": None})) as server,
+        pytest.raises(NotFoundError, match="'rpt_9'"),
+    ):
+        ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_9")
+
+
+@pytest.mark.parametrize(
+    ("play", "kind"),
+    [
+        (answer(401, {"detail": f"bad {KEY}"}), AuthenticationError),
+        (answer(429, {"error": "slow"}, Retry_After="30"), RateLimitedError),
+        (answer(500, b"<html>oops</html>"), ServerError),
+        (hang_up, TransportError),
+        (reset, TransportError),
+        (cut(), TransportError),
+    ],
+)
+def test_both_halves_raise_the_same(make_hook: HookMaker, ask: Ask, play: Play, kind: type[ApiError]) -> None:
+    # aiohttp repeats a GET by itself, once, on a connection that was closed on it.
+    with OddServer(play, play) as server:
+        with pytest.raises(ApiError) as caught:
+            ask(make_hook(MediaMagicHook, server.url, max_retries=0), "get_submission", "s1")
+
+        assert len(server.requests) in ((1, 2) if play in (hang_up, reset) else (1,))
+    error = caught.value
+    assert type(error) is kind
+    assert error.endpoint == "GET /api/integrations/submissions/s1"
+    assert error.endpoint in str(error)
+    assert KEY not in _everything(error)
+    if isinstance(error, TransportError):
+        assert error.sent is True
+    if isinstance(error, RateLimitedError):
+        assert error.retry_after == 30
+
+
+def test_a_refused_connection_was_not_sent(make_hook: HookMaker, ask: Ask, free_port: int) -> None:
+    hook = make_hook(MediaMagicHook, f"http://127.0.0.1:{free_port}", max_retries=0)
+
+    with pytest.raises(TransportError, match="could not connect") as caught:
+        ask(hook, "get_submission", "s1")
+
+    assert caught.value.sent is False
+
+
+def test_a_host_that_does_not_exist_was_not_reached(make_hook: HookMaker, ask: Ask) -> None:
+    hook = make_hook(MediaMagicHook, "https://no-such-host.invalid", max_retries=0)
+
+    with pytest.raises(TransportError, match="could not connect") as caught:
+        ask(hook, "get_submission", "s1")
+
+    assert caught.value.sent is False
+
+
+def test_a_silent_server_is_given_up_in_the_read_timeout(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer() as server:
+        server.plays = [server.silence]
+        hook = make_hook(MediaMagicHook, server.url, max_retries=0, read_timeout=0.2)
+        with pytest.raises(TransportError, match="in time") as caught:
+            ask(hook, "get_submission", "s1")
+
+    assert caught.value.sent is True
+
+
+def test_the_key_goes_with_every_api_call(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer(answer(200, REPORT)) as server:
+        ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1")
+
+        headers = server.requests[0].headers
+    assert headers["x-api-key"] == KEY
+    assert "authorization" not in headers
+    assert headers["x-request-id"].startswith("req_")
+
+
+def test_a_lost_answer_can_be_traced_by_its_request_id(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer(hang_up, hang_up) as server:
+        with pytest.raises(TransportError) as caught:
+            ask(make_hook(SilentWitnessHook, server.url, max_retries=0), "get_report", "rpt_1")
+
+        sent = server.requests[0].headers["x-request-id"]
+    assert caught.value.request_id == sent
+    assert sent in str(caught.value)
+
+
+def test_a_redirect_is_not_followed_and_the_key_stays(make_hook: HookMaker, ask: Ask) -> None:
+    with (
+        OddServer(answer(200, REPORT)) as elsewhere,
+        OddServer(answer(307, Location=f"{elsewhere.url}/api/reports/rpt_1")) as server,
+    ):
+        with pytest.raises(MalformedResponseError, match="redirect"):
+            ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1")
+
+        assert elsewhere.requests == []
+
+
+def test_cookies_are_not_kept(make_hook: HookMaker) -> None:
+    with OddServer(answer(200, SUBMISSION, Set_Cookie="a=b; Path=/"), answer(200, SUBMISSION)) as server:
+        hook = make_hook(MediaMagicHook, server.url)
+        hook.get_submission("s1")
+        hook.get_submission("s1")
+
+        assert "cookie" not in server.requests[1].headers
+
+
+def test_an_id_cannot_leave_its_place_in_the_path(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer(answer(200, REPORT)) as server:
+        ask(make_hook(SilentWitnessHook, server.url), "get_report", "a/b?c#d%e")
+
+        assert server.requests[0].target == "/api/reports/a%2Fb%3Fc%23d%25e"
+
+
+@pytest.mark.parametrize("bad", ["", " ", ".", "..", None, 7])
+def test_an_id_that_is_none_is_refused_before_anything_is_sent(
+    make_hook: HookMaker, ask: Ask, bad: Any
+) -> None:
+    with OddServer() as server:
+        with pytest.raises(ProviderError, match="report_id") as caught:
+            ask(make_hook(SilentWitnessHook, server.url), "cancel_report", bad)
+
+        assert server.requests == []
+    assert caught.value.parameter == "report_id"
+
+
+# -- the asynchronous half alone -----------------------------------------------------------------------------
+
+
+def test_a_status_request_in_a_wait_is_made_once(make_hook: HookMaker, fake_time: FakeTime) -> None:
+    async def look(hook: MediaMagicHook) -> Any:
+        async with hook.new_async_client() as client:
+            return await hook.aget_submission(client, "s1")
+
+    with OddServer(BUSY, answer(200, SUBMISSION)) as server:
+        with pytest.raises(ServerError):
+            asyncio.run(look(make_hook(MediaMagicHook, server.url)))
+
+        assert len(server.requests) == 1
+    assert fake_time.naps == []
+
+
+@pytest.mark.parametrize("trouble", [cut(), BUSY, answer(429)])
+def test_a_cancel_is_tried_three_times(make_hook: HookMaker, fake_time: FakeTime, trouble: Play) -> None:
+    async def cancel(hook: SilentWitnessHook) -> Any:
+        async with hook.new_async_client() as client:
+            return await hook.acancel_report(client, "rpt_1")
+
+    done = answer(200, {"data": {"id": "rpt_1", "status": "cancelled"}})
+    with OddServer(trouble, trouble, done) as server:
+        assert asyncio.run(cancel(make_hook(SilentWitnessHook, server.url)))["status"] == "cancelled"
+    with OddServer(trouble, trouble, trouble, done) as server:
+        with pytest.raises(ApiError):
+            asyncio.run(cancel(make_hook(SilentWitnessHook, server.url)))
+
+        assert len(server.requests) == 3
+    assert sum(fake_time.naps) < 10
+
+
+def test_a_cancelled_look_stays_cancelled(make_hook: HookMaker) -> None:
+    async def look(hook: MediaMagicHook, server: OddServer) -> None:
+        async with hook.new_async_client() as client:
+            task = asyncio.create_task(hook.aget_submission(client, "s1"))
+            while not server.requests:
+                await asyncio.sleep(0.005)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+
+    with OddServer() as server:
+        server.plays = [server.silence]
+        asyncio.run(look(make_hook(MediaMagicHook, server.url), server))
+
+
+# -- storage: presigned uploads and streamed files -----------------------------------------------------------
+
+
+def put(
+    make_hook: HookMaker, url: str, content: bytes = b"0123456789" * 5000, size: int | None = None
+) -> None:
+    hook = make_hook(MediaMagicHook, url)
+    size = len(content) if size is None else size
+    hook.put_upload(f"{url}/assets/w/a.mp4?sv=1&sig={SIGNATURE}", io.BytesIO(content), size)
+
+
+def test_a_presigned_upload_carries_no_key(make_hook: HookMaker) -> None:
+    with OddServer(answer(201)) as server:
+        put(make_hook, server.url)
+
+        seen = server.requests[0]
+    assert (seen.method, seen.target) == ("PUT", f"/assets/w/a.mp4?sv=1&sig={SIGNATURE}")
+    assert seen.headers["x-ms-blob-type"] == "BlockBlob"
+    assert seen.headers["content-length"] == "50000"
+    assert "transfer-encoding" not in seen.headers
+    assert seen.body == b"0123456789" * 5000
+    assert "x-api-key" not in seen.headers
+    assert "authorization" not in seen.headers
+
+
+def test_an_empty_file_is_uploaded(make_hook: HookMaker) -> None:
+    with OddServer(answer(201)) as server:
+        put(make_hook, server.url, b"")
+
+        assert server.requests[0].headers["content-length"] == "0"
+
+
+@pytest.mark.parametrize("trouble", [hang_up, answer(503), answer(429), answer(408)])
+def test_a_presigned_upload_is_sent_again_from_the_start(make_hook: HookMaker, trouble: Play) -> None:
+    with OddServer(trouble, answer(201)) as server:
+        put(make_hook, server.url)
+
+        assert [seen.body for seen in server.requests] == [b"0123456789" * 5000] * 2
+
+
+@pytest.mark.parametrize(
+    ("plays", "said"),
+    [
+        pytest.param([answer(403, x_ms_error_code="AuthenticationFailed")], "expired", id="expired"),
+        pytest.param([answer(400, f"<Error>sig={SIGNATURE}</Error>".encode())], "answered 400", id="refused"),
+        pytest.param([answer(302, Location=f"http://127.0.0.1:9/?sig={SIGNATURE}")], "302", id="redirect"),
+        pytest.param([hang_up] * 9, "got no whole answer", id="lost"),
+    ],
+)
+def test_a_presigned_upload_that_fails_keeps_its_signature(
+    make_hook: HookMaker, plays: list[Play], said: str
+) -> None:
+    with (
+        OddServer(*plays) as server,
+        pytest.raises(TransferError, match=said) as caught,
+    ):
+        put(make_hook, server.url)
+
+    assert SIGNATURE not in _everything(caught.value)
+    assert "Nothing was submitted" in str(caught.value)
+
+
+def test_a_storage_that_is_not_there_keeps_the_signature_too(make_hook: HookMaker, free_port: int) -> None:
+    with pytest.raises(TransferError, match="could not connect") as caught:
+        put(make_hook, f"http://127.0.0.1:{free_port}")
+
+    assert SIGNATURE not in _everything(caught.value)
+
+
+@pytest.mark.parametrize("size", [49_999, 50_001])
+def test_a_file_that_changed_its_size_is_not_stored(make_hook: HookMaker, size: int) -> None:
+    with (
+        OddServer(answer(201)) as server,
+        pytest.raises(TransferError, match="changed during the upload"),
+    ):
+        put(make_hook, server.url, size=size)
+
+
+def test_an_upload_address_must_be_https(make_hook: HookMaker) -> None:
+    hook = make_hook(MediaMagicHook, "http://127.0.0.1:1")
+
+    with pytest.raises(ProviderError, match="upload_url") as caught:
+        hook.put_upload(f"http://storage.example.com/a?sig={SIGNATURE}", io.BytesIO(b""), 0)
+
+    assert SIGNATURE not in str(caught.value)
+
+
+def test_a_file_is_streamed(make_hook: HookMaker) -> None:
+    with OddServer(hang_up, answer(200, b"JPEG" * 100_000, Content_Type="image/jpeg")) as server:
+        pieces = list(make_hook(SilentWitnessHook, server.url).get_file("file_1", chunk_size=1000))
+
+    assert b"".join(pieces) == b"JPEG" * 100_000
+    assert max(map(len, pieces)) <= 1000
+
+
+def test_a_streamed_file_that_is_cut_is_an_error(make_hook: HookMaker) -> None:
+    with OddServer(cut(200, b"JPEG" * 1000)) as server:
+        pieces = make_hook(SilentWitnessHook, server.url).get_file("file_1")
+        with pytest.raises(TransportError, match="GET /api/files/file_1"):
+            list(pieces)
+
+
+def test_a_file_that_is_not_there_is_named_at_once(make_hook: HookMaker) -> None:
+    with (
+        OddServer(answer(404, {"success": False, "error": "File not found"})) as server,
+        pytest.raises(NotFoundError, match="File not found"),
+    ):
+        make_hook(SilentWitnessHook, server.url).get_file("file_1")
+
+
+def _everything(error: BaseException) -> str:
+    """Everything that a log could show of an error, what it came from included."""
+    return "".join(traceback.format_exception(error)) + repr(error) + repr(vars(error))

@@ -247,6 +247,15 @@ def test_the_documents_are_about_this_case(silent_witness: SilentWitnessTalk) ->
             assert expected in flat, expected
 
 
+def test_a_report_is_about_the_case_as_it_was_when_ordered(silent_witness: SilentWitnessTalk) -> None:
+    case_id = silent_witness.ready_case(name="Then")
+    report_id = silent_witness.order(case_id).json()["data"]["id"]
+    silent_witness.send("PUT", f"/api/cases/{case_id}", json={"name": "Now"})
+    silent_witness.sim.advance(LONG)
+    sections = silent_witness.report(report_id)["output"]["report"]["sections"]
+    assert sections[0]["title"] == "Then"
+
+
 def test_documents_survive_odd_text(silent_witness: SilentWitnessTalk) -> None:
     odd = "Ж" * 300 + "\x07\x00 \U0001f697"
     accident = {"date": "2026-01-31", "description": odd}

@@ -39,8 +39,12 @@ class LinkError(Exception):
 
 def safe_url(url: str) -> str:
     """Return ``host/path`` of a signed link: no query string, no user, so that it can be logged."""
-    parts = urlsplit(url)
-    return f"{parts.hostname or '?'}{f':{parts.port}' if parts.port else ''}{parts.path}"
+    try:
+        parts = urlsplit(url)
+        port = f":{parts.port}" if parts.port else ""
+    except ValueError:
+        return "?"
+    return f"{parts.hostname or '?'}{port}{parts.path}"
 
 
 def new_session() -> Session:
@@ -74,7 +78,7 @@ def send(
     import requests
 
     for _ in range(MAX_REDIRECTS + 1):
-        scheme = urlsplit(url).scheme.lower()
+        scheme = _scheme(url)
         if scheme not in ("http", "https"):
             raise LinkError(f"its scheme is {scheme or 'missing'}, not http or https")
         try:
@@ -89,12 +93,23 @@ def send(
         if not follow or not response.is_redirect:
             return response
         response.close()
-        target = urljoin(url, response.headers["Location"])
-        target_scheme = urlsplit(target).scheme.lower()
+        target = _joined(url, response.headers["Location"])
+        target_scheme = _scheme(target)
         if target_scheme not in (scheme, "https"):
             raise LinkError(f"it redirects from {scheme} to {target_scheme} ({safe_url(target)})")
         url = target
     raise LinkError(f"it redirects more than {MAX_REDIRECTS} times")
+
+
+def _scheme(url: str) -> str:
+    return url.partition(":")[0].lower() if ":" in url else ""
+
+
+def _joined(url: str, location: str) -> str:
+    try:
+        return urljoin(url, location)
+    except ValueError:
+        raise LinkError("it redirects to something that is not a URL") from None
 
 
 def retry_seconds(response: Response | None, failures: int) -> float:

@@ -65,6 +65,7 @@ class Seen:
     query: dict[str, str]
     headers: dict[str, str]
     body: bytes = b""
+    client: tuple[str, int] = ("", 0)
 
 
 class Origin:
@@ -217,6 +218,9 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         body = self.rfile.read(length)
+        if len(body) < length:
+            self.close_connection = True
+            return
         seen, path = self._note(body)
         if fault.status is not None:
             self._plain(fault.status, {k: v for k, v in fault.headers.items() if v is not None})
@@ -256,7 +260,7 @@ class _Handler(BaseHTTPRequestHandler):
         parts = urllib.parse.urlsplit(self.path)
         query = dict(urllib.parse.parse_qsl(parts.query))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        seen = Seen(self.command, parts.path, query, headers, body)
+        seen = Seen(self.command, parts.path, query, headers, body, self.client_address)
         self.server.origin.seen.append(seen)
         return seen, parts.path
 

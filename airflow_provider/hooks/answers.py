@@ -124,7 +124,8 @@ def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
 
     :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
     """
-    raise_for_answer(answer, secrets)
+    if not 200 <= answer.status < 300:
+        raise error_for(answer, secrets)
     if answer.status == 204:
         return None
     if not answer.body.strip():
@@ -156,12 +157,6 @@ def is_json_object(body: bytes) -> bool:
         return isinstance(json.loads(body), dict)
     except (ValueError, RecursionError):
         return False
-
-
-def raise_for_answer(answer: Answer, secrets: Iterable[str] = ()) -> None:
-    """Raise what :func:`error_for` makes of an answer that is not 2xx."""
-    if not 200 <= answer.status < 300:
-        raise error_for(answer, secrets)
 
 
 def malformed(

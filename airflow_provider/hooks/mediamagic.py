@@ -15,7 +15,7 @@ from airflow_provider.hooks.answers import (
     Paid,
     is_json_object,
     malformed,
-    raise_for_answer,
+    parse_json,
     require,
     require_object,
 )
@@ -330,7 +330,7 @@ class MediaMagicHook(ServiceHook):
         answer = self._answer("GET", _submission_path(_NIL_UUID))
         # The API says 404 in JSON with `detail`; a web server that is not the API says it in HTML.
         if answer.status != 404 or not is_json_object(answer.body):
-            raise_for_answer(answer, self.settings.secrets)
+            parse_json(answer, self.settings.secrets)
         return f"Connected to {self.settings.base_url}; the API key is accepted."
 
 

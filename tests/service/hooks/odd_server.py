@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import struct
 import threading
 from collections.abc import Callable
@@ -65,13 +66,15 @@ class OddServer:
 
     :param plays: one per request, in order; a request beyond the last one gets a 599.
     :param port: 0 picks a free one.
+    :param tls: speak https with this certificate.
     """
 
-    def __init__(self, *plays: Play, port: int = 0) -> None:
+    def __init__(self, *plays: Play, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.plays = list(plays)
         self.requests: list[Received] = []
         self.silent = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", port))
+        self._tls = tls
         self._connections = 0
         self._lock = threading.Lock()
         self._open: list[socket.socket] = []
@@ -79,7 +82,8 @@ class OddServer:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        scheme = "https" if self._tls else "http"
+        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -111,6 +115,8 @@ class OddServer:
 
     def _serve(self, connection: socket.socket, number: int) -> None:
         try:
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
             with connection, connection.makefile("rb") as stream:
                 while self._answer_one(connection, stream, number):
                     pass

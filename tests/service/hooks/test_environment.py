@@ -1,0 +1,197 @@
+"""Proxies, certificates and .netrc: what the environment may say, and where the connection wins."""
+
+from __future__ import annotations
+
+import datetime
+import ipaddress
+import ssl
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from airflow_provider.exceptions import ConfigurationError, TransportError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from tests.service.hooks.conftest import Ask, HookMaker
+from tests.service.hooks.odd_server import OddServer, answer
+
+SUBMISSION = {"submissionId": "s1", "status": "processing", "assets": []}
+
+
+@pytest.fixture(autouse=True)
+def _plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A self-signed certificate and its key for 127.0.0.1, in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "odd server")])
+    now = datetime.datetime.now(datetime.UTC)
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(
+            x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), False
+        )
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    file = tmp_path_factory.mktemp("tls") / "server.pem"
+    file.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+        + made.public_bytes(serialization.Encoding.PEM)
+    )
+    return file
+
+
+@pytest.fixture
+def tls(certificate: Path) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate)
+    return context
+
+
+def test_an_unknown_authority_is_refused_and_nothing_was_sent(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext
+) -> None:
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        with pytest.raises(TransportError, match=r"TLS.*`verify`") as caught:
+            ask(make_hook(MediaMagicHook, server.url, max_retries=0), "get_submission", "s1")
+
+        assert server.requests == []
+    assert caught.value.sent is False
+
+
+def test_the_connection_may_name_a_ca_file(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, certificate: Path
+) -> None:
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate))
+
+        assert ask(hook, "get_submission", "s1") == SUBMISSION
+
+
+def test_the_environment_may_name_a_ca_file(
+    make_hook: HookMaker,
+    ask: Ask,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        assert ask(make_hook(MediaMagicHook, server.url), "get_submission", "s1") == SUBMISSION
+
+
+@pytest.mark.filterwarnings("ignore:Unverified HTTPS request")
+def test_the_connection_wins_over_the_environment(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import certifi
+
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", certifi.where())
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        hook = make_hook(MediaMagicHook, server.url, verify=False)
+
+        assert ask(hook, "get_submission", "s1") == SUBMISSION
+
+
+def test_a_ca_file_that_went_away_is_a_matter_of_configuration(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, tmp_path: Path
+) -> None:
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        hook = make_hook(MediaMagicHook, server.url, verify=str(tmp_path / "gone.pem"))
+        with pytest.raises(ConfigurationError, match=r"gone\.pem"):
+            ask(hook, "get_submission", "s1")
+
+
+def test_netrc_adds_nothing(
+    make_hook: HookMaker, ask: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password secret\ndefault login ann password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with OddServer(answer(200, SUBMISSION)) as server:
+        ask(make_hook(MediaMagicHook, server.url), "get_submission", "s1")
+
+        assert "authorization" not in server.requests[0].headers
+
+
+def test_netrc_adds_nothing_where_storage_redirects_to(
+    make_hook: HookMaker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("machine 127.0.0.1 login ann password secret\n")
+    netrc.chmod(0o600)
+    monkeypatch.setenv("NETRC", str(netrc))
+    with (
+        OddServer(answer(200, b"file")) as second,
+        OddServer(answer(302, Location=f"{second.url}/file")) as first,
+    ):
+        hook = make_hook(MediaMagicHook, first.url)
+        assert hook.storage_session.get(f"{first.url}/link").content == b"file"
+
+        seen = [first.requests[0].headers, second.requests[0].headers]
+    assert all("authorization" not in headers and "x-api-key" not in headers for headers in seen)
+
+
+def test_a_proxy_of_the_environment_is_used(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    with OddServer(answer(200, SUBMISSION)) as proxy:
+        monkeypatch.setenv("HTTP_PROXY", proxy.url)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        ask(make_hook(MediaMagicHook, f"http://127.0.0.1:{free_port}"), "get_submission", "s1")
+
+        assert proxy.requests[0].target.startswith(f"http://127.0.0.1:{free_port}/api/")
+
+
+def test_no_proxy_is_obeyed(make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    with OddServer() as proxy, OddServer(answer(200, SUBMISSION)) as server:
+        monkeypatch.setenv("http_proxy", proxy.url)
+        monkeypatch.setenv("no_proxy", "127.0.0.1")
+        ask(make_hook(MediaMagicHook, server.url), "get_submission", "s1")
+
+        assert proxy.requests == []
+
+
+def test_the_proxy_of_the_connection_wins(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, free_port: int
+) -> None:
+    with OddServer() as other, OddServer(answer(200, SUBMISSION)) as proxy:
+        monkeypatch.setenv("http_proxy", other.url)
+        hook = make_hook(MediaMagicHook, f"http://127.0.0.1:{free_port}", proxies={"all": proxy.url})
+        ask(hook, "get_submission", "s1")
+
+        assert len(proxy.requests) == 1
+        assert other.requests == []
+
+
+def test_a_proxy_that_is_not_there_was_not_reached(make_hook: HookMaker, ask: Ask, free_port: int) -> None:
+    proxies = {"all": f"http://ann:TOPSECRET@127.0.0.1:{free_port}"}
+    hook = make_hook(MediaMagicHook, "http://127.0.0.1:1", proxies=proxies, max_retries=0)
+
+    with pytest.raises(TransportError, match="could not connect") as caught:
+        ask(hook, "get_submission", "s1")
+
+    assert caught.value.sent is False
+    assert "TOPSECRET" not in str(caught.value)

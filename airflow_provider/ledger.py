@@ -180,8 +180,9 @@ class Ledger:
         )
 
     def amend(self, entry: Entry, **changes: Any) -> Entry:
-        """Record a change to the entry."""
-        return self.write(replace(entry, **changes))
+        """Record a change to the entry; one that was made up from an event alone is not recorded."""
+        changed = replace(entry, **changes)
+        return self.write(changed) if entry.fingerprint else changed
 
     def cleared(self, entry: Entry) -> bool:
         """Whether a user has cleared the task since the entry was made; a retry is not a clear."""

@@ -60,6 +60,20 @@ def required_id(argument: str, value: Any) -> str:
     return value.strip()
 
 
+def as_bool(argument: str, value: Any) -> bool:
+    """
+    Return a boolean that a template may have turned into text.
+
+    :raises InvalidInputError: it is neither a boolean nor ``true`` or ``false``.
+    """
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise InvalidInputError(f"{argument} must be true or false; got {value!r}.", parameter=argument)
+    return text == "true"
+
+
 def one_of(argument: str, value: Any, allowed: Sequence[str]) -> str:
     """
     Return a value that must be one of ``allowed``.

@@ -246,11 +246,10 @@ class JobOperator(PaidOperator[HookT]):
 
     def _proceed(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> Any:
         self._raise_if_killed(hook)
-        observation = self.observe(body)
-        if observation.finished:
-            return self._finish(hook, ledger, entry, body)
         if not self.wait_for_completion:
             return self.result(hook, body)
+        if self.observe(body).finished:
+            return self._finish(hook, ledger, entry, body)
         entry = self._renew(ledger, entry)
         if self.deferrable:
             self._defer(entry)

@@ -10,7 +10,7 @@ from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
 from airflow_provider.ledger import Entry, Ledger
-from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id
 from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.silent_witness.created import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
@@ -98,23 +98,24 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
 
     def check(self) -> None:
         required_id("case_id", self.case_id)
+        self._demo_data()
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
 
     def kind(self) -> str:
-        return DEMO_DATA if self.use_demo_data else self.analysis_type or ""
+        return DEMO_DATA if self._demo_data() else self.analysis_type or ""
 
     def request(self) -> dict[str, Any]:
         return {
             "case_id": self.case_id,
             "report_type": self.report_type,
-            "use_demo_data": bool(self.use_demo_data),
+            "use_demo_data": self._demo_data(),
         }
 
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
         return hook.create_report(
-            self.case_id, report_type=self.report_type, use_demo_data=bool(self.use_demo_data)
+            self.case_id, report_type=self.report_type, use_demo_data=self._demo_data()
         )
 
     def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
@@ -178,6 +179,9 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
 
     def repairable(self, body: dict[str, Any]) -> bool:
         return False
+
+    def _demo_data(self) -> bool:
+        return as_bool("use_demo_data", self.use_demo_data)
 
     def _pause(self, hook: SilentWitnessHook, seconds: float) -> None:
         until = time.time() + seconds

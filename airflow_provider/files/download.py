@@ -210,6 +210,7 @@ class _Download:
     def fetch(self) -> str:
         """Bring every byte into the target; return ``host/path`` for messages."""
         failures = refusals = 0
+        furthest = self.whole.digest.size
         link = self._link()
         if self.whole.digest.size:
             self.log.info(
@@ -221,7 +222,6 @@ class _Download:
             if link.expires_at is not None and self.now() >= link.expires_at:
                 # Used even if it looks expired as well: then it is this clock that is wrong.
                 link = self._link()
-            before = self.whole.digest.size
             outcome: _Broken | _LinkRefused
             try:
                 self._attempt(link.url)
@@ -242,10 +242,12 @@ class _Download:
                 )
                 link = self._link()
                 continue
-            if self.whole.digest.size > before and not outcome.start_over:
-                failures = refusals = 0
-            failures += 1
             arrived = self.whole.digest.size
+            if arrived > furthest:
+                # Also where every attempt starts over: it counts as progress only when it came further than
+                # all before.
+                furthest, failures, refusals = arrived, 0, 0
+            failures += 1
             if outcome.start_over or self.whole.checkpoint is None:
                 self.whole.restart()
             if failures >= self.max_attempts:

@@ -138,12 +138,11 @@ class _LocalFile:
                 check(self.digest, self._part.open)
             if _same_as_target(self._location, self.digest, overwrite=overwrite):
                 return False
-            if not self._part.publish(replace=overwrite) and not _same_as_target(
-                self._location, self.digest, overwrite=False
-            ):
+            self._published = self._part.publish(replace=overwrite)
+            # Another task may have been first in between, with the same file or with another one.
+            if not self._published and not _same_as_target(self._location, self.digest, overwrite=False):
                 raise TransferError(f"{self._location} was removed while it was being compared; try again.")
-            self._published = True
-        return True
+        return self._published
 
     def close(self, *, keep: bool = False) -> None:
         keep = keep and self.checkpoint is not None

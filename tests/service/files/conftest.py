@@ -51,13 +51,13 @@ def naps() -> Naps:
 
 @pytest.fixture(scope="session")
 def pdf() -> bytes:
-    """A real PDF of a few hundred kilobytes."""
+    """A real PDF, uncompressed."""
     from fpdf import FPDF
 
     document = FPDF()
     document.set_compression(False)
     document.set_font("Helvetica", size=10)
-    for page in range(20):
+    for page in range(4):
         document.add_page()
         document.multi_cell(0, 5, f"Page {page}. " + "The impact came from the left rear. " * 120)
     return bytes(document.output())

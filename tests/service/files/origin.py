@@ -77,6 +77,7 @@ class Origin:
     :ivar seen: every request so far.
     :ivar blobs: what was uploaded, by path.
     :ivar expired: signatures that are refused.
+    :ivar discard: read uploads and forget them.
     """
 
     def __init__(self) -> None:
@@ -88,6 +89,7 @@ class Origin:
         self.expired: set[str] = set()
         self.refusal = 403
         self.max_single_put: int | None = None
+        self.discard = False
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.origin = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
@@ -115,6 +117,7 @@ class Origin:
             expired=set(),
             refusal=403,
             max_single_put=None,
+            discard=False,
         )
 
     def close(self) -> None:
@@ -216,6 +219,11 @@ class _Handler(BaseHTTPRequestHandler):
             self._note(b"")
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close_connection = True
+            return
+        if origin.discard:
+            while length := length - len(self.rfile.read(min(length, 1 << 20))):
+                pass
+            self._plain(201, {})
             return
         body = self.rfile.read(length)
         if len(body) < length:

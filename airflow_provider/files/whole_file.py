@@ -16,7 +16,7 @@ from airflow_provider.files.part_file import Checkpoint, PartFile
 
 Check = Callable[[Digest, Callable[[], BinaryIO]], None]
 
-CHECKPOINT_BYTES = 4 * 1024 * 1024
+CHECKPOINT_BYTES = 8 * 1024 * 1024
 """At most so much of a local download is fetched again after a kill."""
 
 

@@ -101,6 +101,18 @@ def test_a_part_that_proves_nothing_is_dropped(target: Path, spoil: str) -> None
     assert listing(target.parent) == set()
 
 
+def test_a_record_that_was_cut_short_leaves_the_one_before(target: Path) -> None:
+    leave(target, written=7000, recorded=4000)
+    sidecar = target.parent / ".r.pdf.part.json"
+    sidecar.write_text(sidecar.read_text() + '{"etag": "e1", "tot')
+    part = PartFile(str(target))
+    assert part.recover()[0].size == 4000
+    part.write(BODY[4000:6000])
+    part.save(checkpoint(6000))
+    part.close(keep=True)
+    assert PartFile(str(target)).recover()[0].size == 6000
+
+
 def test_two_at_once_write_to_two_files(target: Path) -> None:
     one, two = PartFile(str(target)), PartFile(str(target))
     one.write(b"one")

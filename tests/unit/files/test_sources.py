@@ -74,6 +74,13 @@ def test_object_storage_paths_and_manifests_are_taken(write: Write) -> None:
     assert [(source.path, source.media_type) for source in sources] == [(str(path), "application/pdf")]
 
 
+def test_an_object_storage_path_of_a_store_that_airflow_does_not_know_is_taken(
+    store: MemoryFileSystem,
+) -> None:
+    found = resolve_sources([ObjectStoragePath("memory://in/b.txt"), "memory://in/b.txt"])
+    assert [source.path for source in found] == ["memory://in/b.txt"]
+
+
 def test_a_file_that_appeared_since_the_last_listing_is_found(store: MemoryFileSystem) -> None:
     assert len(resolve_sources(["memory://in/*"])) == 2
     store.pipe_file("/in/c.txt", b"c")

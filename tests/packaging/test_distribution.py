@@ -62,6 +62,7 @@ def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     assert described["Version"] == __version__
     assert described["License-Expression"] == "Apache-2.0"
     assert described["Requires-Python"] == ">=3.11"
+    assert described["Description-Content-Type"] == "text/markdown"
     classifiers = described.get_all("Classifier", [])
     assert "Framework :: Apache Airflow" in classifiers
     assert "Framework :: Apache Airflow :: Provider" in classifiers
@@ -78,7 +79,7 @@ def test_wheel_caps_no_dependency(wheel: zipfile.ZipFile) -> None:
 
 
 def test_sdist_can_be_worked_with(sdist: set[str]) -> None:
-    assert {"LICENSE", "CHANGELOG.md", "Makefile", "pyproject.toml", "scripts/install"} <= sdist
+    assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "scripts/install"} <= sdist
     assert {"airflow_provider/py.typed", "tests/conftest.py", "demo/__main__.py"} <= sdist
     assert "constraints/airflow-3.3.txt" in sdist
     assert [

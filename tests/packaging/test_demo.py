@@ -34,8 +34,9 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
+@pytest.mark.timeout(360)  # Airflow 3.2 needs four times as long for a task of `dags test` as 3.3
 def test_runs_both_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    output, _ = demo.communicate(timeout=150)
+    output, _ = demo.communicate(timeout=320)
     assert demo.returncode == 0, output
     results = tmp_path / "demo-output"
     assert (results / "mediamagic_review" / "summary.json").is_file()
@@ -64,7 +65,7 @@ def test_leaves_nothing_when_interrupted(
     assert _processes_of(tmp_path)
 
     demo.send_signal(number)
-    output, _ = demo.communicate(timeout=15)
+    output, _ = demo.communicate(timeout=30)
     assert demo.returncode == 128 + number, output
     assert f"Interrupted ({number.name})" in output
     assert _processes_of(tmp_path) == []

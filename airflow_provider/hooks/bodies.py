@@ -30,17 +30,15 @@ def measure(stream: BinaryIO, name: str = "body") -> int:
 
 class FileBody:
     """
-    A stretch of a binary stream, from its current position.
+    A binary stream, from its current position to its end.
 
     :param stream: read in pieces; must be seekable when the body is to be sent again.
-    :param size: exact number of bytes to send.
-    :param whole: whether the stream must end after ``size`` bytes.
+    :param size: exact number of bytes that are left in it.
     """
 
-    def __init__(self, stream: BinaryIO, size: int, *, whole: bool = True) -> None:
+    def __init__(self, stream: BinaryIO, size: int) -> None:
         self._stream = stream
         self._size = size
-        self._whole = whole
         self.rewindable = stream.seekable()
         self._start = stream.tell() if self.rewindable else 0
         self._left = size
@@ -68,7 +66,7 @@ class FileBody:
         try:
             data = self._stream.read(wanted)
             last = len(data) == self._left
-            more = self._stream.read(1) if last and self._whole else b""
+            more = self._stream.read(1) if last else b""
         except OSError as error:
             raise TransferError(f"The file could not be read during the upload: {error}") from error
         if not data or more:

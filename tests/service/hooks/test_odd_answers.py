@@ -149,6 +149,16 @@ def test_a_paid_call_is_sent_again_when_nobody_was_there(
     started[0].__exit__()
 
 
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_that_never_reached_anybody_started_nothing(
+    make_hook: HookMaker, free_port: int, call: PaidCall, good: Any, advice: str
+) -> None:
+    with pytest.raises(TransportError, match="could not connect") as caught:
+        call(make_hook, f"http://127.0.0.1:{free_port}")
+
+    assert caught.value.sent is False
+
+
 def test_a_paid_call_has_a_connection_of_its_own(make_hook: HookMaker) -> None:
     with OddServer(*[answer(200, SUBMISSION)] * 4) as server:
         hook = make_hook(MediaMagicHook, server.url)
@@ -493,6 +503,18 @@ def test_a_presigned_upload_carries_no_key(make_hook: HookMaker) -> None:
     assert seen.body == b"0123456789" * 5000
     assert "x-api-key" not in seen.headers
     assert "authorization" not in seen.headers
+
+
+def test_a_stream_that_cannot_be_rewound_is_sent_once(make_hook: HookMaker) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+    with OddServer(answer(503), answer(201)) as server:
+        with pytest.raises(TransferError, match="503"):
+            make_hook(MediaMagicHook, server.url).put_upload(f"{server.url}/a", Pipe(b"abc"), 3)
+
+        assert len(server.requests) == 1
 
 
 def test_an_empty_file_is_uploaded(make_hook: HookMaker) -> None:

@@ -94,6 +94,7 @@ class JobOperator(PaidOperator[HookT]):
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self._job_id: str | None = None
+        self._context: Context | None = None
         self._killed = False
 
     @abstractmethod
@@ -130,6 +131,7 @@ class JobOperator(PaidOperator[HookT]):
         """Submit or re-attach, then wait."""
         self.check()
         self._check_waiting()
+        self._context = context
         ledger = Ledger.of(context)
         with self.hook() as hook:
             entry, body = self.secure(hook, ledger)
@@ -142,6 +144,7 @@ class JobOperator(PaidOperator[HookT]):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Resume after the trigger's event: look at the job again, for the event may be hours old."""
+        self._context = context
         ledger = Ledger.of(context)
         job_id = event["job_id"]
         self._job_id = job_id
@@ -162,6 +165,7 @@ class JobOperator(PaidOperator[HookT]):
         try:
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
+            self._context = context
             ledger = Ledger.of(context)
             entry = ledger.read()
             if entry is None or not entry.job_id:
@@ -345,6 +349,8 @@ class JobOperator(PaidOperator[HookT]):
             )
         if repaired := self.repair(hook, ledger, entry, body):
             entry, body = repaired
+            if entry.job_id != self._job_id and self._context is not None:
+                self.announce(self._context, entry.job_id)
             self._job_id = entry.job_id
             return self._proceed(hook, ledger, entry, body)
         return self.failed(hook, body)

@@ -6,8 +6,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.exceptions import TransportError
+from airflow_provider.hooks.arguments import required_text
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from airflow_provider.hooks.silent_witness_case import check_file_role
+from airflow_provider.hooks.silent_witness_case import (
+    ANALYSIS_TYPES,
+    SIDES,
+    check_accident,
+    check_choice,
+    check_file_role,
+    check_occupants,
+    check_vehicles,
+    needs_occupants,
+)
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import ServiceOperator, required_id
 from airflow_provider.operators.paid import PaidOperator
@@ -124,7 +134,15 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
             return body
 
     def check(self) -> None:
-        pass
+        for party in ("plaintiff_name", "defendant_name", "attorney_name"):
+            required_text(getattr(self, party), party)
+        for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):
+            if getattr(self, name) is not None:
+                check_choice(getattr(self, name), name, choices)
+        if self.accident is not None:
+            check_accident(self.accident)
+        check_vehicles(self.vehicles)
+        check_occupants(self.occupants, required=needs_occupants(self.analysis_type or ""))
 
     def request(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.FIELDS}

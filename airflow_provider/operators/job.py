@@ -244,7 +244,7 @@ class JobOperator(PaidOperator[HookT]):
             seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
         except (TypeError, ValueError):
             seconds = -1.0
-        if not 0 < seconds < float("inf"):
+        if isinstance(value, bool) or not 0 < seconds < float("inf"):
             raise InvalidInputError(
                 f"timeout must be a positive number of seconds or a timedelta; got {value!r}.",
                 parameter="timeout",

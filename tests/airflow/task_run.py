@@ -92,11 +92,10 @@ class TaskRun:
         :param until_deferred: leave it deferred; its trigger does not run.
         :param next_call: ``next_method`` and ``next_kwargs``, as the scheduler would set them.
         """
-        from airflow import settings
         from airflow.sdk.definitions.dag import _run_task
         from airflow.utils.state import TaskInstanceState
 
-        session = settings.Session()
+        session = _fresh_session()
         if not self.run_id:
             self.run_id = _new_run(self.dag, session)
         ti = self._row(session)
@@ -119,10 +118,9 @@ class TaskRun:
 
     def clear(self) -> TaskRun:
         """Clear the task, as a user does."""
-        from airflow import settings
         from airflow.models.taskinstance import clear_task_instances
 
-        session = settings.Session()
+        session = _fresh_session()
         clear_task_instances([self._row(session)], session)
         session.commit()
         return self
@@ -131,15 +129,11 @@ class TaskRun:
 
     @property
     def state(self) -> str:
-        from airflow import settings
-
-        return str(self._row(settings.Session()).state)
+        return str(self._row(_fresh_session()).state)
 
     @property
     def tries(self) -> int:
-        from airflow import settings
-
-        return int(self._row(settings.Session()).try_number)
+        return int(self._row(_fresh_session()).try_number)
 
     @property
     def error(self) -> BaseException:
@@ -156,11 +150,10 @@ class TaskRun:
     @property
     def xcoms(self) -> dict[str, Any]:
         """Everything in XCom, by key."""
-        from airflow import settings
         from airflow.models.xcom import XComModel
         from sqlalchemy import select
 
-        rows = settings.Session().scalars(
+        rows = _fresh_session().scalars(
             select(XComModel).where(XComModel.dag_id == self.dag.dag_id, XComModel.run_id == self.run_id)
         )
         return {row.key: XComModel.deserialize_value(row) for row in rows}
@@ -174,14 +167,13 @@ class TaskRun:
     @property
     def rendered(self) -> dict[str, Any]:
         """The template fields, as the web interface shows them."""
-        from airflow import settings
         from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
         from sqlalchemy import select
 
         query = select(Fields.rendered_fields).where(
             Fields.dag_id == self.dag.dag_id, Fields.run_id == self.run_id
         )
-        return dict(settings.Session().scalars(query).one())
+        return dict(_fresh_session().scalars(query).one())
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -190,26 +182,34 @@ class TaskRun:
 
         if not has_state_store():
             return self.xcoms.get(KEY)
-        from airflow import settings
         from airflow.models.task_state_store import TaskStateStoreModel as Stored
         from sqlalchemy import select
 
         query = select(Stored.value).where(
             Stored.dag_id == self.dag.dag_id, Stored.run_id == self.run_id, Stored.key == KEY
         )
-        value = settings.Session().scalars(query).one_or_none()
+        value = _fresh_session().scalars(query).one_or_none()
         return None if value is None else dict(json.loads(value))
 
     def _row(self, session: Any) -> Any:
         from airflow.models.taskinstance import TaskInstance
         from sqlalchemy import select
 
-        session.expire_all()
         return session.scalars(
             select(TaskInstance).where(
                 TaskInstance.dag_id == self.dag.dag_id, TaskInstance.run_id == self.run_id
             )
         ).one()
+
+
+def _fresh_session() -> Any:
+    """A session that sees what the in-process API server has written meanwhile."""
+    from airflow import settings
+
+    session = settings.Session()
+    session.rollback()
+    session.expire_all()
+    return session
 
 
 def has_state_store() -> bool:
@@ -219,6 +219,15 @@ def has_state_store() -> bool:
     except ImportError:
         return False
     return True
+
+
+def trigger_kwargs(deferral: Any) -> dict[str, Any]:
+    """The trigger's arguments, as the triggerer gets them."""
+    try:
+        from airflow.sdk.serde import deserialize
+    except ImportError:  # Airflow 3.1 and 3.2
+        return dict(deferral.trigger_kwargs)
+    return dict(deserialize(deferral.trigger_kwargs))  # type: ignore[call-overload]
 
 
 def register(dag: DAG) -> None:
@@ -241,9 +250,10 @@ def register(dag: DAG) -> None:
 
 def _new_run(dag: DAG, session: Any) -> str:
     """Make the run that ``dag.test()`` would make."""
+    from datetime import UTC, datetime
+
     from airflow.models.dagrun import get_or_create_dagrun
     from airflow.serialization.serialized_objects import DagSerialization
-    from datetime import UTC, datetime
     from airflow.utils.types import DagRunTriggeredByType
 
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A job ends the same way whether its task waits in the triggerer or on the worker, and however it got there."""
+"""A job ends the same way whether its task waits in the triggerer or on the worker, however it got there."""
 
 from __future__ import annotations
 

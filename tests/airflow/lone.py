@@ -1,0 +1,50 @@
+"""An operator by itself, where what matters is what it sends and raises, not what Airflow makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from airflow.sdk.bases.operator import ExecutorSafeguard
+
+
+@dataclass
+class FakeTaskInstance:
+    """The little of a task instance that operators use."""
+
+    task_id: str = "job"
+    try_number: int = 1
+    max_tries: int = 0
+    map_index: int = -1
+    xcoms: dict[str, Any] = field(default_factory=dict)
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        self.xcoms[key] = value
+
+    def xcom_pull(self, task_ids: str, key: str, map_indexes: int = -1) -> Any:
+        return self.xcoms.get(key)
+
+
+@dataclass
+class FakeStateStore:
+    """Airflow 3.3's task state store."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+
+    def get(self, key: str) -> Any:
+        return self.values.get(key)
+
+    def set(self, key: str, value: Any) -> None:
+        self.values[key] = value
+
+
+def execute(operator: Any, *, ti: FakeTaskInstance | None = None, store: FakeStateStore | None = None) -> Any:
+    """Make one attempt; returns or raises what the operator does."""
+    context = {
+        "ti": ti or FakeTaskInstance(),
+        "task_state_store": store or FakeStateStore(),
+        "run_id": "manual__2026-11-21",
+    }
+    method: Callable[..., Any] = operator.execute
+    return method(context, **{f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value})

@@ -1,0 +1,371 @@
+"""What cannot work is refused before anything is sent, and the argument, file or field at fault is named."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError
+from airflow_provider.operators.mediamagic import (
+    MediaMagicCreateSubmissionOperator as CreateSubmission,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicGetAssetResultOperator as GetResult,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicGetIssuesOperator as GetIssues,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicGetTopicsOperator as GetTopics,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicRetryAssetOperator as RetryAsset,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicUploadFilesOperator as UploadFiles,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessCancelReportOperator as CancelReport,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessCreateCaseOperator as CreateCase,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessCreateReportOperator as CreateReport,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessDownloadReportOperator as DownloadReport,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessUploadEvidenceOperator as UploadEvidence,
+)
+from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
+from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
+from airflow_provider.simulator import Simulator
+from tests.airflow.conftest import Connect
+from tests.airflow.lone import execute
+from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
+from tests.simulator.talk import OCCUPANT, picture
+
+PARTIES = {"plaintiff_name": "Ann Smith", "defendant_name": "Bob Jones", "attorney_name": "Cleo Park"}
+ASSET = {"submission_id": "sub", "asset_id": "ast"}
+
+pytestmark = pytest.mark.usefixtures("mediamagic_conn", "silent_witness_conn")
+
+
+@pytest.fixture
+def refused(simulator: Simulator) -> Callable[..., str]:
+    """Execute an operator; return the message of the refusal, once nothing was sent."""
+
+    def check(operator: type[Any], parameter: str, **arguments: Any) -> str:
+        with pytest.raises(InvalidInputError) as caught:
+            execute(operator(task_id="job", **arguments))
+        assert caught.value.parameter == parameter
+        assert simulator.ledger()["total_requests"] == 0
+        return str(caught.value)
+
+    return check
+
+
+# -- files ---
+
+
+def _submission(files: Any) -> dict[str, Any]:
+    return {"files": files}
+
+
+def _upload(files: Any) -> dict[str, Any]:
+    return {"files": files}
+
+
+def _evidence(files: Any) -> dict[str, Any]:
+    return {"case_id": "case_1", "files": files}
+
+
+TAKES_FILES = pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [(CreateSubmission, _submission), (UploadFiles, _upload), (UploadEvidence, _evidence)],
+    ids=["submission", "upload", "evidence"],
+)
+
+
+@TAKES_FILES
+def test_a_missing_file(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    gone = tmp_path / "gone.jpg"
+    assert str(gone) in refused(operator, "files", **arguments([str(gone)]))
+
+
+@TAKES_FILES
+def test_an_empty_file(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    (tmp_path / "nothing.jpg").touch()
+    assert "nothing.jpg is empty" in refused(operator, "files", **arguments([str(tmp_path / "nothing.jpg")]))
+
+
+@TAKES_FILES
+def test_a_folder(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    assert "is a folder" in refused(operator, "files", **arguments([str(tmp_path)]))
+
+
+@TAKES_FILES
+def test_a_glob_without_a_match(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    assert "no file matches" in refused(operator, "files", **arguments([str(tmp_path / "*.mov")]))
+
+
+@TAKES_FILES
+@pytest.mark.parametrize("files", ["photo.jpg", "", [], None, 7], ids=repr)
+def test_something_other_than_a_list_of_files(
+    refused: Any, operator: Any, arguments: Any, files: Any
+) -> None:
+    refused(operator, "files", **arguments(files))
+
+
+@TAKES_FILES
+def test_a_file_of_a_type_nobody_takes(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    path = tmp_path / "archive.zip"
+    path.write_bytes(b"PK\x05\x06" + bytes(18))
+    message = refused(operator, "files", **arguments([str(path)]))
+    assert "archive.zip" in message
+    assert "does not accept" in message
+
+
+@TAKES_FILES
+def test_a_file_whose_name_lies(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(picture())
+    assert "is named like image/png but contains image/jpeg" in refused(
+        operator, "files", **arguments([str(path)])
+    )
+
+
+def test_one_bad_file_keeps_the_good_ones_from_being_sent(refused: Any, tmp_path: Path) -> None:
+    good = tmp_path / "good.txt"
+    good.write_text("fine")
+    assert "gone.txt" in refused(UploadFiles, "files", files=[str(good), str(tmp_path / "gone.txt")])
+
+
+def test_an_image_above_its_limit(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    path.write_bytes(picture())
+    with path.open("r+b") as stream:
+        stream.truncate(50_000_001)
+    message = refused(CreateSubmission, "files", files=[str(path)])
+    assert "huge.jpg has 50000001 bytes" in message
+    assert "up to 50000000 bytes" in message
+
+
+def test_evidence_above_50_mb(refused: Any, tmp_path: Path) -> None:
+    path = tmp_path / "huge.jpg"
+    path.write_bytes(picture())
+    with path.open("r+b") as stream:
+        stream.truncate(50_000_001)
+    assert "huge.jpg has 50000001 bytes" in refused(UploadEvidence, "files", case_id="c", files=[str(path)])
+
+
+def test_a_picture_as_edr_document(refused: Any, tmp_path: Path) -> None:
+    (tmp_path / "edr.jpg").write_bytes(picture())
+    message = refused(
+        UploadEvidence, "files", case_id="c", files=[str(tmp_path / "edr.jpg")], category="edr_document"
+    )
+    assert "application/pdf" in message
+
+
+# -- words from closed lists ---
+
+WORDS: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "category": (UploadEvidence, "category", {"case_id": "c", "files": ["x.jpg"], "category": "selfie"}),
+    "role": (UploadEvidence, "vehicle_role", {"case_id": "c", "files": ["x.jpg"], "vehicle_role": "witness"}),
+    "role-of-a-police-report": (
+        UploadEvidence,
+        "vehicle_role",
+        {"case_id": "c", "files": ["x.pdf"], "category": "tcr_document", "vehicle_role": "plaintiff"},
+    ),
+    "analysis-type-of-a-case": (CreateCase, "analysis_type", {**PARTIES, "analysis_type": "guess"}),
+    "side": (CreateCase, "side", {**PARTIES, "side": "both"}),
+    "vehicle-role": (CreateCase, "vehicles[0].role", {**PARTIES, "vehicles": [{"role": "witness"}]}),
+    "analysis-type-of-a-report": (CreateReport, "analysis_type", {"case_id": "c", "analysis_type": "guess"}),
+    "report-type": (CreateReport, "report_type", {"case_id": "c", "report_type": "novel"}),
+    "demo-data": (CreateReport, "use_demo_data", {"case_id": "c", "use_demo_data": "perhaps"}),
+    "formats": (
+        DownloadReport,
+        "formats",
+        {"report_id": "r", "output_path": "/tmp/x", "formats": ["pdf", "odt"]},
+    ),
+    "on-lost": (CreateSubmission, "on_lost_submission", {"blob_paths": ["b"], "on_lost_submission": "pray"}),
+}
+
+
+@pytest.mark.parametrize(("operator", "parameter", "arguments"), WORDS.values(), ids=WORDS)
+def test_an_unknown_word(refused: Any, operator: Any, parameter: str, arguments: dict[str, Any]) -> None:
+    assert parameter in refused(operator, parameter, **arguments)
+
+
+@pytest.mark.parametrize("formats", ["pdf", [], ""])
+def test_formats_that_are_no_list(refused: Any, formats: Any) -> None:
+    refused(DownloadReport, "formats", report_id="r", output_path="/tmp/x", formats=formats)
+
+
+# -- cases ---
+
+
+@pytest.mark.parametrize("analysis_type", ["accident_injury", "biomechanics_only"])
+@pytest.mark.parametrize("occupants", [None, []])
+def test_an_analysis_of_injuries_without_occupants(
+    refused: Any, analysis_type: str, occupants: list[Any] | None
+) -> None:
+    refused(CreateCase, "occupants", **PARTIES, analysis_type=analysis_type, occupants=occupants)
+
+
+@pytest.mark.parametrize("missing", ["name", "age", "seatbelt_worn"])
+def test_an_occupant_without_a_field(refused: Any, missing: str) -> None:
+    occupant = {name: value for name, value in OCCUPANT.items() if name != missing}
+    refused(
+        CreateCase,
+        f"occupants[0].{missing}",
+        **PARTIES,
+        analysis_type="accident_injury",
+        occupants=[occupant],
+    )
+
+
+@pytest.mark.parametrize("party", PARTIES)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_a_party_without_a_name(refused: Any, party: str, value: Any) -> None:
+    refused(CreateCase, party, **{**PARTIES, party: value})
+
+
+def test_a_date_in_another_notation(refused: Any) -> None:
+    refused(CreateCase, "accident.date", **PARTIES, accident={"date": "31.01.2026"})
+
+
+def test_a_case_that_is_refused_leaves_no_intent(simulator: Simulator) -> None:
+    from tests.airflow.lone import FakeStateStore
+
+    store = FakeStateStore()
+    with pytest.raises(InvalidInputError):
+        execute(CreateCase(task_id="job", **PARTIES, side="both"), store=store)
+    assert store.values == {}
+
+
+# -- ids from upstream tasks ---
+
+NEEDS_ID: dict[str, tuple[Any, str, dict[str, Any]]] = {
+    "report-of-case": (CreateReport, "case_id", {}),
+    "evidence-of-case": (UploadEvidence, "case_id", {"files": ["x.jpg"]}),
+    "download-report": (DownloadReport, "report_id", {"output_path": "/tmp/x"}),
+    "cancel-report": (CancelReport, "report_id", {}),
+    "result-submission": (GetResult, "submission_id", ASSET),
+    "issues-asset": (GetIssues, "asset_id", ASSET),
+    "topics-asset": (GetTopics, "asset_id", ASSET),
+    "retry-asset": (RetryAsset, "asset_id", ASSET),
+    "retry-submission": (RetryAsset, "submission_id", ASSET),
+    "previous-submission": (CreateSubmission, "previous_submission_id", {"blob_paths": ["b"]}),
+    "submission-sensor": (MediaMagicSubmissionSensor, "submission_id", {}),
+    "report-sensor": (SilentWitnessReportSensor, "report_id", {}),
+}
+
+
+@pytest.mark.parametrize("value", [None, "", "None", "  ", []], ids=repr)
+@pytest.mark.parametrize(("operator", "argument", "others"), NEEDS_ID.values(), ids=NEEDS_ID)
+def test_an_empty_id(refused: Any, operator: Any, argument: str, others: dict[str, Any], value: Any) -> None:
+    if argument == "previous_submission_id" and value is None:
+        pytest.skip("its absence means a first version")
+    refused(operator, argument, **{**others, argument: value})
+
+
+@pytest.mark.parametrize("argument", ["blob_paths", "sidekick_ids"])
+@pytest.mark.parametrize("value", ["one", [None], ["None"], [""], {"a": 1}], ids=repr)
+def test_a_list_of_ids_that_is_none(refused: Any, argument: str, value: Any) -> None:
+    refused(CreateSubmission, argument, **{"blob_paths": ["b"], argument: value})
+
+
+def test_neither_files_nor_blob_paths(refused: Any) -> None:
+    refused(CreateSubmission, "files")
+
+
+def test_both_files_and_blob_paths(refused: Any) -> None:
+    refused(CreateSubmission, "files", files=["a"], blob_paths=["b"])
+
+
+def test_no_blob_paths(refused: Any) -> None:
+    refused(CreateSubmission, "blob_paths", blob_paths=[])
+
+
+def test_metadata_that_is_no_object(refused: Any) -> None:
+    refused(CreateSubmission, "metadata", blob_paths=["b"], metadata="a: 1")
+
+
+# -- waiting ---
+
+WAITS = pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [(CreateSubmission, {"blob_paths": ["b"]}), (CreateReport, {"case_id": "c"})],
+    ids=["submission", "report"],
+)
+
+
+@WAITS
+@pytest.mark.parametrize("timeout", [0, -1, "soon", float("inf"), float("nan"), [], True], ids=repr)
+def test_a_timeout_that_is_none(refused: Any, operator: Any, arguments: Any, timeout: Any) -> None:
+    refused(operator, "timeout", **arguments, timeout=timeout)
+
+
+@WAITS
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("interval", [0, -1, "often", float("nan")], ids=repr)
+def test_a_poll_interval_that_is_none(
+    refused: Any, operator: Any, arguments: Any, deferrable: bool, interval: Any
+) -> None:
+    refused(operator, "poll_interval", **arguments, poll_interval=interval, deferrable=deferrable)
+
+
+@pytest.mark.parametrize("deferrable", [True, False])
+def test_a_poke_interval_of_zero(refused: Any, deferrable: bool) -> None:
+    refused(SilentWitnessReportSensor, "poke_interval", report_id="r", poke_interval=0, deferrable=deferrable)
+
+
+# -- connections ---
+
+HOST = "https://vendor.example.com"
+CONNECTIONS: dict[str, tuple[str, dict[str, Any]]] = {
+    "no key": ("no API key", {"host": HOST}),
+    "key in login": ("no API key", {"host": HOST, "login": "key"}),
+    "unknown extra": ("`tiemout`", {"host": HOST, "password": "KEY", "extra": json.dumps({"tiemout": 3})}),
+    "extra is no JSON": ("not valid JSON", {"host": HOST, "password": "KEY", "extra": "{"}),
+    "plain http": ("over plain http", {"host": "http://vendor.example.com", "password": "KEY"}),
+    "bad time-out": ("read_timeout", {"host": HOST, "password": "KEY", "extra": '{"read_timeout": 0}'}),
+    "bad host": ("host", {"host": "https://", "password": "KEY"}),
+}
+
+
+@pytest.mark.parametrize(("said", "fields"), CONNECTIONS.values(), ids=CONNECTIONS)
+@pytest.mark.parametrize("service", ["mediamagic", "silent_witness"])
+def test_an_unusable_connection(
+    simulator: Simulator, connect: Connect, service: str, said: str, fields: dict[str, Any]
+) -> None:
+    key = MEDIAMAGIC_KEY if service == "mediamagic" else SILENT_WITNESS_KEY
+    connect(service, **{name: key if value == "KEY" else value for name, value in fields.items()})
+    operator: Any = (
+        GetResult(task_id="job", **ASSET)
+        if service == "mediamagic"
+        else CancelReport(task_id="job", report_id="rpt_1")
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        execute(operator)
+    assert said in str(caught.value)
+    assert f"{service}_default" in str(caught.value)
+    assert key not in str(caught.value)
+
+
+def test_a_connection_of_the_other_service(connect: Connect) -> None:
+    connect("mediamagic", host=HOST, password=MEDIAMAGIC_KEY)
+    with pytest.raises(ConfigurationError, match="needs 'silent_witness'"):
+        execute(CancelReport(task_id="job", report_id="rpt_1", conn_id="mediamagic_default"))
+
+
+def test_a_connection_that_is_not_defined() -> None:
+    with pytest.raises(ConfigurationError, match="'nowhere' is not defined"):
+        execute(CancelReport(task_id="job", report_id="rpt_1", conn_id="nowhere"))

@@ -1,0 +1,116 @@
+"""A killed task never ends as a success, and takes the report it started with it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+
+import pytest
+
+from airflow_provider.exceptions import JobCancelledError
+from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
+
+Kill = Callable[[Job], None]
+
+
+@pytest.fixture
+def kill_while_waiting() -> Kill:
+    """Send the signal that Airflow sends, once the vendor has seen a status request of the job."""
+
+    def arm(job: Job) -> None:
+        def watch() -> None:
+            until = time.monotonic() + 30
+            while time.monotonic() < until:
+                if any(polls["count"] for polls in job.simulator.ledger()["polls"].values()):
+                    os.kill(os.getpid(), signal.SIGTERM)
+                    return
+                time.sleep(0.05)
+
+        threading.Thread(target=watch, daemon=True).start()
+
+    return arm
+
+
+def test_the_report_is_cancelled_once(report: ReportJob, kill_while_waiting: Kill) -> None:
+    report.takes(ENDLESS)
+    kill_while_waiting(report)
+    report.task(deferrable=False).test()
+    assert report.cancels() == [report.seen()[0]["id"]]
+
+
+def test_the_task_fails_and_says_what_became_of_the_report(
+    report: ReportJob, kill_while_waiting: Kill
+) -> None:
+    report.takes(ENDLESS)
+    kill_while_waiting(report)
+    run = report.task(deferrable=False).test()
+    assert run.state == "failed"
+    assert type(run.error) is JobCancelledError
+    assert "The task was killed" in str(run.error)
+    assert "was cancelled" in str(run.error)
+
+
+def test_the_report_goes_on_when_the_user_says_so(report: ReportJob, kill_while_waiting: Kill) -> None:
+    report.takes(ENDLESS)
+    kill_while_waiting(report)
+    run = report.task(deferrable=False, cancel_on_kill=False).test()
+    assert report.cancels() == []
+    assert "goes on" in str(run.error)
+
+
+def test_a_killed_submission_is_said_to_go_on(
+    submission: SubmissionJob, kill_while_waiting: Kill, capfd: pytest.CaptureFixture[str]
+) -> None:
+    submission.takes(ENDLESS)
+    kill_while_waiting(submission)
+    run = submission.task(deferrable=False).test()
+    (seen,) = submission.seen()
+    assert run.state == "failed"
+    assert f"The task was killed; submission {seen['id']} goes on." in capfd.readouterr().out
+
+
+def test_a_kill_between_creation_and_wait_still_cancels(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The signal arrives while the answer to the creation is read: the id is not known to on_kill yet."""
+    report.takes(ENDLESS)
+    submit = report.operator.submit
+
+    def killed(self: object, *args: object) -> object:
+        body = submit(self, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return body
+
+    monkeypatch.setattr(report.operator, "submit", killed)
+    run = report.task(deferrable=False).test()
+    assert run.state == "failed"
+    assert report.cancels() == [report.seen()[0]["id"]]
+
+
+def test_a_kill_just_before_deferring_still_cancels(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(ENDLESS)
+    submit = report.operator.submit
+
+    def killed(self: object, *args: object) -> object:
+        body = submit(self, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return body
+
+    monkeypatch.setattr(report.operator, "submit", killed)
+    run = report.task(deferrable=True).attempt(until_deferred=True)
+    assert run.state == "failed"
+    assert report.cancels() == [report.seen()[0]["id"]]
+
+
+def test_a_sensor_that_is_killed_cancels_nothing(
+    report: ReportJob,
+) -> None:
+    report.takes(ENDLESS)
+    run = report.waiting(report.order(), deferrable=False)
+    run.task.on_kill()
+    assert report.cancels() == []

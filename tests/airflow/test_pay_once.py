@@ -1,0 +1,219 @@
+"""Whatever happens to a worker between two steps, a job is asked for once."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
+from airflow_provider.operators.job import JobOperator
+from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
+from tests.airflow.interruptions import die_once
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import TaskRun, has_state_store
+from tests.airflow.test_both_modes import needs_state_store
+
+
+@needs_state_store
+def test_a_worker_that_dies_before_the_request_leaves_it_to_the_retry(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, job.operator, "submit")
+    run = job.task(deferrable=deferrable, retries=1).test()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_report_whose_worker_died_before_its_id_was_recorded_is_found(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(SOON)
+    die_once(monkeypatch, report.operator, "submit", after=True)
+    run = report.task(deferrable=deferrable, retries=1).test()
+    (seen,) = report.seen()
+    assert run.value == report.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_submission_whose_worker_died_before_its_id_was_recorded_is_not_paid_for_again(
+    submission: SubmissionJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission.takes(SOON)
+    die_once(monkeypatch, submission.operator, "submit", after=True)
+    run = submission.task(deferrable=deferrable, retries=5).test()
+    assert type(run.error) is SubmissionLostError
+    assert run.tries == 2, "what cannot be found again is not looked for again"
+    assert len(submission.seen()) == 1
+
+
+@needs_state_store
+def test_a_lost_submission_is_paid_for_again_when_the_user_says_so(
+    submission: SubmissionJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission.takes(SOON)
+    die_once(monkeypatch, submission.operator, "submit", after=True)
+    run = submission.task(deferrable=deferrable, retries=1, on_lost_submission="resubmit").test()
+    lost, made = submission.seen()
+    assert run.value["submissionId"] in (lost["id"], made["id"])
+    assert len(submission.simulator.ledger()["uploads"]) == 2
+
+
+@needs_state_store
+def test_a_lost_submission_of_blob_paths_cannot_be_paid_for_again(
+    submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider.operators.mediamagic import MediaMagicUploadFilesOperator as Upload
+
+    upload = submission._task_run(Upload, files=[submission.file("a.txt")]).test()
+    blobs = [upload.value[0]["blobPath"]]
+    die_once(monkeypatch, submission.operator, "submit", after=True)
+    run = submission.task(
+        files=None, blob_paths=blobs, retries=1, on_lost_submission="resubmit", deferrable=True
+    ).test()
+    assert type(run.error) is SubmissionLostError
+    assert len(submission.seen()) == 1
+
+
+@needs_state_store
+def test_a_worker_that_dies_after_the_record_is_reattached(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, JobOperator, "announce")
+    run = job.task(deferrable=deferrable, retries=1).test()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+@needs_state_store
+def test_files_uploaded_before_the_worker_died_are_not_uploaded_again(
+    submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission.takes(SOON)
+    die_once(monkeypatch, submission.operator, "submit")
+    files = [submission.file("one.txt"), submission.file("two.txt", "Two")]
+    submission.task(files=files, retries=1, deferrable=True).test()
+    assert len(submission.simulator.ledger()["uploads"]) == 2
+
+
+def test_a_report_whose_answer_was_lost_is_adopted_at_once(report: ReportJob, deferrable: bool) -> None:
+    report.takes(SOON)
+    report.simulator.fault("lost_answer", report.create_path, "POST", times=1)
+    run = report.task(deferrable=deferrable).test()
+    (seen,) = report.seen()
+    assert run.value == report.result_of(seen["id"])
+    assert report.creations() == 1
+
+
+@pytest.mark.parametrize("kind", ["lost_answer", "truncate", "garbage", "html", "empty"])
+def test_a_submission_whose_answer_was_lost_says_so_and_is_not_sent_again(
+    submission: SubmissionJob, kind: str
+) -> None:
+    submission.takes(SOON)
+    submission.simulator.fault(kind, submission.create_path, "POST", times=1)
+    run = submission.task(deferrable=True).test()
+    assert type(run.error) is SubmitOutcomeUnknownError
+    assert f"POST {submission.create_path}" in str(run.error)
+    assert submission.creations() == 1
+
+
+@needs_state_store
+def test_a_retry_after_a_lost_answer_finds_that_the_submission_landed(submission: SubmissionJob) -> None:
+    submission.takes(SOON)
+    submission.simulator.fault("lost_answer", submission.create_path, "POST", times=1)
+    run = submission.task(retries=3, deferrable=True).test()
+    assert type(run.error) is SubmissionLostError
+    assert len(submission.seen()) == 1
+
+
+@needs_state_store
+def test_a_retry_after_a_request_that_never_arrived_submits(job: Job, deferrable: bool) -> None:
+    job.takes(SOON)
+    job.simulator.fault("reset", job.create_path, "POST", times=1)
+    run = job.task(retries=1, deferrable=deferrable).test()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
+    job.takes(SOON)
+    job.simulator.fault("status", job.create_path, "POST", status=409, times=1)
+    run = job.task(retries=1, deferrable=True).test()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_changed_request_does_not_inherit_the_job(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    (first,) = job.seen()
+    run.clear()
+    _change(job, run)
+    run.attempt(until_deferred=True)
+    assert len(job.seen()) == 2
+    assert run.xcoms[job.id_key] != first["id"]
+
+
+@needs_state_store
+def test_the_report_of_a_changed_request_is_cancelled(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True).attempt(until_deferred=True)
+    (first,) = report.seen()
+    run.clear()
+    _change(report, run)
+    run.attempt(until_deferred=True)
+    assert report.cancels() == [first["id"]]
+
+
+@needs_state_store
+def test_a_rotated_key_finds_the_same_job(job: Job, connect: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    job.takes(SOON)
+    new_key = job.key[:-4] + "beef"
+    job.simulator.keys(
+        {"key": job.key, "workspace": "ours"}, {"key": new_key, "workspace": "ours"}, restrict=[job.service]
+    )
+    die_once(monkeypatch, JobOperator, "announce")
+    run = job.task(retries=1, deferrable=True).attempt()
+    job.simulator.keys({"key": job.key, "state": "revoked", "workspace": "ours"})
+    connect(job.service, host=job.simulator.url, password=new_key)  # type: ignore[operator]
+    run.attempt()
+    assert run.state == "success"
+    assert job.creations() == 1
+
+
+@pytest.mark.skipif(has_state_store(), reason="Airflow 3.3 keeps task state")
+def test_without_a_state_store_the_log_says_what_is_missing(
+    job: Job, capfd: pytest.CaptureFixture[str]
+) -> None:
+    job.takes(SOON)
+    job.task(deferrable=True).test()
+    assert "This Airflow has no task state store (3.3 has)" in capfd.readouterr().out
+
+
+def test_a_request_that_names_no_files_is_not_probed_for(submission: SubmissionJob) -> None:
+    """The probe belongs to retries: a first attempt sends one request."""
+    submission.takes(SOON)
+    submission.task(deferrable=True).test()
+    assert submission.creations() == 1
+
+
+def _change(job: Job, run: TaskRun) -> None:
+    if job.service == "mediamagic":
+        run.task.metadata = {"campaign": "another"}  # type: ignore[attr-defined]
+    else:
+        run.task.use_demo_data = True  # type: ignore[attr-defined]
+
+
+def test_the_record_holds_no_secret(job: Job) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=True).test()
+    assert job.key not in json.dumps(run.record)
+
+
+def test_the_operator_under_test_is_the_public_one(submission: SubmissionJob) -> None:
+    assert submission.operator is MediaMagicCreateSubmissionOperator

@@ -1,0 +1,66 @@
+"""New reports after failures that may pass, and the reports they replace."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.exceptions import JobFailedError, JobInputError
+from airflow_provider.operators.silent_witness import report as report_module
+from tests.airflow.jobs import SOON, ReportJob
+
+
+@pytest.fixture(autouse=True)
+def _no_advised_pause(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(report_module, "RETRY_PAUSE", 0.0)
+
+
+def _fail_first(report: ReportJob, times: int, message: str = "Report generation timed out") -> None:
+    report.fails(message=message, times=times)
+    report.takes(SOON)
+
+
+def test_a_new_report_is_made_on_the_same_case(report: ReportJob, deferrable: bool) -> None:
+    _fail_first(report, 1)
+    run = report.task(report_retries=1, deferrable=deferrable).test()
+    failed, made = sorted(report.seen(), key=lambda one: one["status"], reverse=True)
+    assert run.value == report.result_of(made["id"])
+    assert failed["case_id"] == made["case_id"]
+    assert run.tries == 1
+
+
+def test_the_id_in_xcom_is_that_of_the_new_report(report: ReportJob, deferrable: bool) -> None:
+    _fail_first(report, 1)
+    run = report.task(report_retries=1, deferrable=deferrable).test()
+    assert run.xcoms["report_id"] == run.value["id"]
+
+
+def test_the_number_of_new_reports_is_kept(report: ReportJob, deferrable: bool) -> None:
+    _fail_first(report, 9)
+    run = report.task(report_retries=2, deferrable=deferrable).test()
+    assert type(run.error) is JobFailedError
+    assert report.creations() == 3
+
+
+def test_bad_photos_are_never_paid_for_again(report: ReportJob, deferrable: bool) -> None:
+    _fail_first(report, 9, message="Delta-v calculation failed: image quality insufficient")
+    run = report.task(report_retries=2, deferrable=deferrable).test()
+    assert type(run.error) is JobInputError
+    assert report.creations() == 1
+
+
+def test_missing_occupants_are_never_paid_for_again(report: ReportJob) -> None:
+    _fail_first(report, 9, message="Biomechanics analysis failed: occupant data incomplete")
+    run = report.task(report_retries=2, deferrable=False).test()
+    assert type(run.error) is JobInputError
+    assert report.creations() == 1
+
+
+def test_the_pause_before_a_new_report_is_the_advised_one(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr(report_module, "RETRY_PAUSE", 60.0)
+    monkeypatch.setattr(report.operator, "_pause", lambda self, hook, seconds: pauses.append(seconds))
+    _fail_first(report, 1)
+    report.task(report_retries=1, deferrable=False).test()
+    assert pauses == [60.0]

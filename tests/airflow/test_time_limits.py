@@ -1,0 +1,138 @@
+"""Deadlines: one per job, in both modes, and what becomes of the job."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import JobTimeoutError, WaitError
+from airflow_provider.waiting.decision import Wait
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import has_state_store, trigger_kwargs
+from tests.airflow.test_both_modes import needs_state_store
+
+
+def test_the_error_names_the_job_and_the_limit(job: Job, deferrable: bool) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=deferrable, timeout=1).test()
+    assert type(run.error) is JobTimeoutError
+    assert job.seen()[0]["id"] in str(run.error)
+    assert "within 1 s" in str(run.error)
+
+
+def test_the_timeout_is_a_builtin_timeout_error_too(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=False, timeout=0.1).test()
+    assert isinstance(run.error, TimeoutError)
+
+
+def test_a_report_over_its_time_is_cancelled(report: ReportJob, deferrable: bool) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=deferrable, timeout=0.1).test()
+    assert report.cancels() == [report.seen()[0]["id"]]
+    assert "was cancelled (cancel_on_timeout=True)" in str(run.error)
+
+
+def test_a_report_over_its_time_goes_on_when_the_user_says_so(report: ReportJob, deferrable: bool) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=deferrable, timeout=0.1, cancel_on_timeout=False).test()
+    assert report.cancels() == []
+    assert "The report goes on" in str(run.error)
+
+
+def test_a_submission_over_its_time_goes_on(submission: SubmissionJob, deferrable: bool) -> None:
+    submission.takes(ENDLESS)
+    run = submission.task(deferrable=deferrable, timeout=0.1).test()
+    assert "The submission goes on" in str(run.error)
+
+
+def test_execution_timeout_shortens_the_deadline(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, timeout=500, execution_timeout=timedelta(seconds=100))
+    run.attempt(until_deferred=True)
+    kwargs = trigger_kwargs(run.recorder.deferrals[0])
+    assert kwargs["deadline"] - kwargs["submitted_at"] == pytest.approx(95)
+
+
+def test_the_framework_stands_behind_our_deadline(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, timeout=100).attempt(until_deferred=True)
+    patience = run.recorder.deferrals[0].trigger_timeout
+    assert timedelta(seconds=100) < patience < timedelta(seconds=100 + 600)
+
+
+@pytest.mark.parametrize("timeout", [timedelta(seconds=90), 90, "90", 90.0])
+def test_time_can_be_given_as_number_text_or_timedelta(job: Job, timeout: Any) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, timeout=timeout).attempt(until_deferred=True)
+    kwargs = trigger_kwargs(run.recorder.deferrals[0])
+    assert kwargs["deadline"] - kwargs["submitted_at"] == pytest.approx(90)
+
+
+@needs_state_store
+def test_a_reattached_job_keeps_its_deadline(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow_provider.operators.job import JobOperator
+    from tests.airflow.interruptions import die_once
+
+    job.takes(ENDLESS)
+    die_once(monkeypatch, JobOperator, "_proceed")
+    run = job.task(deferrable=True, timeout=300, retries=1).attempt()
+    assert run.record is not None
+    promised = run.record["deadline"]
+    run.attempt(until_deferred=True)
+    assert trigger_kwargs(run.recorder.deferrals[0])["deadline"] == promised
+
+
+def test_the_frameworks_timeout_recovers_the_report_and_cancels_it(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True).attempt(until_deferred=True).deferral_timeout()
+    (seen,) = report.seen()
+    assert type(run.error) is JobTimeoutError
+    assert seen["id"] in str(run.error)
+    assert report.cancels() == [seen["id"]]
+
+
+def test_the_frameworks_timeout_asks_for_a_triggerer(submission: SubmissionJob) -> None:
+    submission.takes(ENDLESS)
+    run = submission.task(deferrable=True).attempt(until_deferred=True).deferral_timeout()
+    assert "is a triggerer running?" in str(run.error)
+    assert "The submission goes on" in str(run.error)
+
+
+def test_the_frameworks_timeout_of_a_finished_job_is_no_failure(job: Job) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    job.simulator.advance(7200)
+    run.deferral_timeout()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+
+
+def test_giving_up_after_trouble_leaves_the_job_to_a_retry(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if not has_state_store():
+        pytest.skip("no retry finds it before Airflow 3.3")
+    monkeypatch.setitem(Wait.__init__.__kwdefaults__, "tolerance", 0.1)  # type: ignore[arg-type]
+    report.takes(10 * SOON)
+    report.simulator.fault("status", report.status_path, "GET", status=503)
+    run = report.task(deferrable=False, retries=1).attempt()
+    assert type(run.error) is WaitError
+    assert report.seen()[0]["id"] in str(run.error)
+    assert report.cancels() == []
+    report.simulator.clear_faults()
+    report.simulator.advance(10 * SOON)
+    run.attempt()
+    assert run.state == "success"
+    assert report.creations() == 1
+
+
+def test_giving_up_for_good_cancels_the_report(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True).attempt(until_deferred=True)
+    (seen,) = report.seen()
+    event = {"status": "error", "job_id": seen["id"], "raw_status": "", "message": "Gave up.", "polls": 9}
+    run.resume(event)
+    assert type(run.error) is WaitError
+    assert report.cancels() == [seen["id"]]

@@ -1,0 +1,83 @@
+"""Trouble on the line during a wait: what passes is waited out, what does not ends it with a clear error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError
+from tests.airflow.jobs import ENDLESS, SOON, Job
+from tests.airflow.test_both_modes import needs_state_store
+
+PASSING: dict[str, dict[str, Any]] = {
+    "500": {"kind": "status", "status": 500},
+    "502-html": {"kind": "html", "status": 502},
+    "503": {"kind": "status", "status": 503},
+    "408": {"kind": "status", "status": 408},
+    "429": {"kind": "status", "status": 429},
+    "429-retry-after": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
+    "reset": {"kind": "reset"},
+    "garbage": {"kind": "garbage"},
+    "html": {"kind": "html"},
+    "empty": {"kind": "empty"},
+    "truncated": {"kind": "truncate"},
+}
+
+
+@pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
+def test_passing_trouble_is_waited_out(job: Job, deferrable: bool, trouble: dict[str, Any]) -> None:
+    job.takes(SOON)
+    job.simulator.fault(path=job.status_path, method="GET", times=2, **trouble)
+    run = job.task(deferrable=deferrable).test()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+    assert job.simulator.faults()[0]["hits"] == 2
+
+
+def test_trouble_right_after_the_wait_is_waited_out_too(job: Job) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    (seen,) = job.seen()
+    job.simulator.advance(SOON)
+    job.simulator.fault("status", job.status_path, "GET", status=502, times=1)
+    event = {"status": "success", "job_id": seen["id"], "raw_status": "", "message": "", "polls": 1}
+    run.resume(event)
+    assert run.value == job.result_of(seen["id"])
+
+
+def test_a_null_answer_of_mediamagic_is_waited_out(submission: Any, deferrable: bool) -> None:
+    submission.takes(SOON)
+    submission.simulator.fault("null_data", submission.status_path, "GET", times=2)
+    run = submission.task(deferrable=deferrable).test()
+    assert run.state == "success"
+
+
+def test_a_missing_status_is_waited_out(job: Job, deferrable: bool) -> None:
+    job.takes(SOON)
+    field = "status" if job.service == "mediamagic" else "data.status"
+    job.simulator.fault("drop_field", job.status_path, "GET", field=field, times=2)
+    run = job.task(deferrable=deferrable).test()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+
+
+@pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
+def test_a_refused_key_ends_the_wait_with_its_own_error(
+    job: Job, deferrable: bool, status: int, error: type[Exception]
+) -> None:
+    job.takes(ENDLESS)
+    job.simulator.fault("status", job.status_path, "GET", status=status)
+    run = job.task(deferrable=deferrable).test()
+    assert type(run.error) is error
+    assert job.seen()[0]["id"] in str(run.error)
+
+
+@needs_state_store
+def test_a_refused_key_leaves_the_job_to_be_found_with_a_new_one(job: Job, deferrable: bool) -> None:
+    job.takes(SOON)
+    job.simulator.fault("status", job.status_path, "GET", status=401)
+    run = job.task(deferrable=deferrable, retries=1).test()
+    assert run.tries == 1, "the same key is refused again"
+    job.simulator.clear_faults()
+    run.clear().attempt()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+    assert job.creations() == 1

@@ -122,5 +122,5 @@ async def read_answer(
         if size > limit:
             raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
         pieces.append(piece)
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(endpoint, response.status, headers, b"".join(pieces), request_id)
+    # aiohttp looks header names up in any case.
+    return Answer(endpoint, response.status, response.headers, b"".join(pieces), request_id)

@@ -10,11 +10,13 @@ from airflow_provider import __version__
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
+    InvalidInputError,
     MalformedResponseError,
     NotFoundError,
     PermissionDeniedError,
     ProviderError,
     SubmitOutcomeUnknownError,
+    TransferError,
     TransportError,
 )
 from airflow_provider.hooks.answers import Answer, Paid, error_for, parse_json, scrub
@@ -184,7 +186,7 @@ class ServiceHook(ConnectedHook):
         data: Any = None
         if json is not None:
             headers["Content-Type"] = "application/json"
-            data = jsonlib.dumps(json, allow_nan=False).encode()
+            data = _as_json(json)
         elif body is not None:
             body.rewind()
             headers["Content-Type"] = body.content_type
@@ -295,6 +297,8 @@ class ServiceHook(ConnectedHook):
                     data=body if len(body) else b"",
                 )
                 answer = read_answer(response, endpoint, secrets=self.settings.secrets, limit=1024 * 1024)
+            except TransferError:  # The file itself; what is behind it names no address.
+                raise
             except ProviderError as error:
                 failed = error
             if failed is not None:
@@ -360,6 +364,8 @@ class ServiceHook(ConnectedHook):
                     answer = await read_answer(response, endpoint, request_id=request_id)
             except (aiohttp.ClientError, TimeoutError, OSError) as error:
                 raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+            if self.on_headers is not None:
+                self.on_headers(answer.headers)
             return read(parse_json(answer, settings.secrets))
 
         started, retries = self._now(), 0
@@ -374,6 +380,15 @@ class ServiceHook(ConnectedHook):
                 retries += 1
                 self._log_retry(error, endpoint, pause, retries, policy)
             await self._asleep(pause)
+
+
+def _as_json(payload: Any) -> bytes:
+    try:
+        return jsonlib.dumps(payload, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"The request cannot be written as JSON, so nothing was sent: {error}", parameter="json"
+        ) from error
 
 
 def _may_have_started(error: TransportError | MalformedResponseError) -> bool:

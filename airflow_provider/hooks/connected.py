@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, ClassVar, Self
 
 from airflow.sdk import BaseHook
@@ -38,6 +38,8 @@ class ConnectedHook(BaseHook):
         super().__init__()
         self.conn_id = conn_id
         self._settings = settings
+        #: called with the headers of every answer to an asynchronous request
+        self.on_headers: Callable[[Mapping[str, str]], None] | None = None
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
         # Replaced in tests, so that none of them sleeps.

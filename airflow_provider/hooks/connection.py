@@ -7,6 +7,7 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -140,7 +141,7 @@ class ConnectionSettings:
             **limits,
         )
 
-    @property
+    @cached_property
     def identity(self) -> str:
         """
         Key for what is shared per host and API key: clients, rate budgets.
@@ -150,7 +151,7 @@ class ConnectionSettings:
         """
         return hashlib.sha256(f"{self.base_url}\0{self.api_key}".encode()).hexdigest()[:16]
 
-    @property
+    @cached_property
     def secrets(self) -> tuple[str, ...]:
         """What must not appear in a message or a log: the key, the webhook secret, proxy passwords."""
         found = {self.api_key, self.webhook_secret or ""}

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.arguments import required_text
-from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
 
 SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
     "uploading": JobState.ACTIVE,
@@ -46,6 +46,7 @@ def observe_submission(body: Mapping[str, Any]) -> Observation:
         progress=f"{percent:g}%" if known_percent else "",
         fraction=min(1.0, max(0.0, percent / 100)) if percent is not None and known_percent else None,
         message=_failure_message(body) if state is JobState.FAILED else "",
+        finished_at=None if state in (None, JobState.ACTIVE) else epoch_seconds(body.get("completedAt")),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
     "pending": JobState.ACTIVE,
@@ -48,6 +48,7 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
         known=state is not None,
         progress=message,
         message=message if state in (JobState.FAILED, JobState.CANCELLED) else "",
+        finished_at=None if state in (None, JobState.ACTIVE) else epoch_seconds(body.get("updated_at")),
     )
 
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import socket
 import traceback
 from collections.abc import Callable
 from typing import Any
@@ -354,6 +356,23 @@ def test_a_refused_connection_was_not_sent(make_hook: HookMaker, ask: Ask, free_
     assert caught.value.sent is False
 
 
+def test_a_connection_that_is_not_made_in_time_was_not_sent(make_hook: HookMaker, ask: Ask) -> None:
+    # Nobody accepts, and the queue of the listener is full: further connections hang.
+    with socket.socket() as listener, contextlib.ExitStack() as waiting:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        address = listener.getsockname()
+        for _ in range(4):
+            filler = waiting.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(address)
+        hook = make_hook(MediaMagicHook, f"http://127.0.0.1:{address[1]}", max_retries=0, connect_timeout=0.3)
+        with pytest.raises(TransportError, match="could not connect in time") as caught:
+            ask(hook, "get_submission", "s1")
+
+    assert caught.value.sent is False
+
+
 def test_a_host_that_does_not_exist_was_not_reached(make_hook: HookMaker, ask: Ask) -> None:
     hook = make_hook(MediaMagicHook, "https://no-such-host.invalid", max_retries=0)
 
@@ -568,6 +587,17 @@ def test_a_file_that_changed_its_size_is_not_stored(make_hook: HookMaker, size: 
         pytest.raises(TransferError, match="changed during the upload"),
     ):
         put(make_hook, server.url, size=size)
+
+
+def test_a_file_that_cannot_be_read_says_so(make_hook: HookMaker) -> None:
+    class Broken(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            raise OSError("disk gone")
+
+    with OddServer(answer(201)) as server, pytest.raises(TransferError, match="disk gone") as caught:
+        make_hook(MediaMagicHook, server.url).put_upload(f"{server.url}/a", Broken(b"abc"), 3)
+
+    assert isinstance(caught.value.__cause__, OSError)
 
 
 def test_an_upload_address_must_be_https(make_hook: HookMaker) -> None:

@@ -288,6 +288,7 @@ LEAKS = (
     f"bad key {KEY}",
     "see https://store.example.com/a/b?sv=1&sig=TOPSECRET&se=2 now",
     '{"url":"https://store.example.com/a?X-Amz-Signature=TOPSECRET"}',
+    "https://store.example.com/a/b?password=TOPSECRET",
     "sig=TOPSECRET&x=1",
     "X-Amz-Credential=TOPSECRET",
     "proxy http://user:TOPSECRET@proxy:3128 refused",

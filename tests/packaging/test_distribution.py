@@ -98,10 +98,11 @@ def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     uv = shutil.which("uv", path=str(Path(sys.executable).parent))
     if uv:
         venv.create(home / "venv")
-        # Everything is in uv's cache, unless this environment itself was made by pip.
-        cached = ("pip", "install", "--quiet", "--offline", "--python", str(python), *arguments)
-        if subprocess.run([uv, *cached], check=False, capture_output=True).returncode == 0:
-            return python
+        # Without the network first: as a rule uv's cache holds what this environment was made of.
+        for offline in (["--offline"], []):
+            command = [uv, "pip", "install", "--quiet", *offline, "--python", str(python), *arguments]
+            if subprocess.run(command, check=False, capture_output=True).returncode == 0:
+                return python
     venv.create(home / "venv", clear=True, with_pip=True)
     _run(str(python), "-m", "pip", "install", "--quiet", *arguments)
     return python

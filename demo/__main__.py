@@ -32,7 +32,7 @@ TIME_SCALE = 20.0
 MIGRATION_LIMIT = 180.0
 RUN_LIMIT = 300.0
 
-KEYS = {"mediamagic": "sk_test_" + "0123456789abcdef" * 4, "silent_witness": "sk-" + "a1b2c3d4e5" * 6 + "f"}
+KEYS = {"mediamagic": "sk_live_" + "0123456789abcdef" * 4, "silent_witness": "sk-" + "a1b2c3d4e5" * 6 + "f"}
 
 
 class DemoFailed(Exception):

@@ -75,6 +75,13 @@ class MediaMagicHook(ServiceHook):
     ) -> None:
         super().__init__(conn_id, settings=settings)
 
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the connection form for Airflow 3.1, which looks for this in each hook class itself."""
+        from airflow_provider.get_provider_info import field_behaviour
+
+        return field_behaviour(cls.conn_type)
+
     # -- uploads ---------------------------------------------------------------------------------------------
 
     def create_upload_url(self, filename: str, content_type: str) -> dict[str, Any]:

@@ -55,9 +55,8 @@ class SilentWitnessHook(OrganizationEndpoints):
     :class:`~airflow_provider.exceptions.ServerError` (5xx),
     :class:`~airflow_provider.exceptions.TransportError`,
     :class:`~airflow_provider.exceptions.MalformedResponseError` and, for an argument that cannot be right,
-    :class:`~airflow_provider.exceptions.InvalidInputError` before anything is sent; what else it raises is
-        named
-    with it. Each request carries an ``X-Request-ID`` of ours, which the errors name.
+    :class:`~airflow_provider.exceptions.InvalidInputError` before anything is sent; what else it raises
+    is named with it. Each request carries an ``X-Request-ID`` of ours, which the errors name.
 
     :param conn_id: Airflow connection of type ``silent_witness``.
     :param settings: use these instead of looking the connection up.
@@ -73,6 +72,13 @@ class SilentWitnessHook(OrganizationEndpoints):
         self, conn_id: str = default_conn_name, *, settings: ConnectionSettings | None = None
     ) -> None:
         super().__init__(conn_id, settings=settings)
+
+    @classmethod
+    def get_ui_field_behaviour(cls) -> dict[str, Any]:
+        """Return the connection form for Airflow 3.1, which looks for this in each hook class itself."""
+        from airflow_provider.get_provider_info import field_behaviour
+
+        return field_behaviour(cls.conn_type)
 
     def _new_request_id(self) -> str:
         # https://docs.silentwitness.ai/api-reference/errors: used unchanged; the vendor's own look like this.

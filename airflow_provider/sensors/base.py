@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
 
 from airflow.sdk import BaseSensorOperator, PokeReturnValue
 
-from airflow_provider.compat import AirflowSensorTimeout, AirflowSkipException, conf
+from airflow_provider.compat import (
+    AirflowFailException,
+    AirflowSensorTimeout,
+    AirflowSkipException,
+    conf,
+)
 from airflow_provider.exceptions import (
     InvalidInputError,
     JobCancelledError,
@@ -20,7 +26,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.operators.base import HookT, required_id
 from airflow_provider.waiting.backoff import Backoff
-from airflow_provider.waiting.decision import JobState, Observation, Verdict, Wait
+from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Verdict, Wait
 from airflow_provider.waiting.profile import JobProfile
 
 if TYPE_CHECKING:
@@ -101,7 +107,9 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
             ) from error
         if not self.deferrable:
             return super().execute(context)
-        if isinstance(done := self.poke(context), PokeReturnValue):
+        with self._lenient():
+            done = self.poke(context)
+        if isinstance(done, PokeReturnValue):
             return done.xcom_value
         return self._defer(job_id, backoff)
 
@@ -123,15 +131,30 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Resume after the trigger's event; the job is looked at again, for the event may be hours old."""
-        if event["status"] == "timeout":
+        status, job_id = event["status"], event["job_id"]
+        if status == "timeout":
             raise AirflowSensorTimeout(event["message"])
+        with self._lenient(), self.hook_class(self.conn_id) as hook:
+            try:
+                body = self.fetch(hook, job_id)
+            except TRANSIENT_ERRORS as error:
+                if status == "error":
+                    raise WaitError(event["message"], job_id=job_id) from error
+                self.log.warning("Could not read the job after its wait (%s); waiting again.", error)
+                return self._defer(job_id, self._backoff())
+            if status == "error" and not self.observe(body).finished:
+                raise WaitError(event["message"], job_id=job_id)
+            return self._finish(body)
+
+    @contextmanager
+    def _lenient(self) -> Iterator[None]:
+        """Skip instead of failing where Airflow's own loop does so in the other modes."""
         try:
-            if event["status"] == "error":
-                raise WaitError(event["message"], job_id=event["job_id"])
-            with self.hook_class(self.conn_id) as hook:
-                return self._finish(self.fetch(hook, event["job_id"]))
+            yield
         except ProviderError as error:
-            if self.never_fail:  # as Airflow's own loop does in the other modes
+            if self.soft_fail and isinstance(error, AirflowFailException):
+                raise AirflowSkipException("Skipping due to soft_fail is set to True.") from error
+            if self.never_fail:
                 raise AirflowSkipException("Skipping due to never_fail is set to True.") from error
             raise
 

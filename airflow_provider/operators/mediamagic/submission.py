@@ -180,6 +180,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
+    :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
+    :param cancel_on_timeout: no effect, for the same reason.
     :param reuse_completed: when a user clears the task after it succeeded, return the same submission again.
 
     See https://docs.mediamagic-lite.northell.io/guides/submit-assets
@@ -295,8 +297,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise SubmissionLostError(
                 "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic "
                 "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
-                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay for "
-                "another one."
+                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay "
+                "for another one."
             ) from error
 
 
@@ -317,6 +319,9 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
     :param exponential_backoff: let the interval grow; a number is the factor.
     :param max_wait: longest interval in seconds.
+    :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
+    :param cancel_on_timeout: no effect, for the same reason.
+    :param reuse_completed: when a user clears the task after it succeeded, do not retry the asset again.
 
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """

@@ -111,6 +111,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.
     :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/guides/file-upload
     """
 
     hook_class = MediaMagicHook

@@ -114,9 +114,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         }
 
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
-        return hook.create_report(
-            self.case_id, report_type=self.report_type, use_demo_data=self._demo_data()
-        )
+        return hook.create_report(self.case_id, report_type=self.report_type, use_demo_data=self._demo_data())
 
     def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
         summary = created_since(

@@ -140,10 +140,10 @@ class PartFile:
         """
         self.sync()
         self._remove_sidecar()
-        if replace or not self._link():
-            if not replace and os.path.lexists(self.target):
-                return False
+        if replace:
             os.replace(self.path, self.target)
+        elif not self._rename_to_new_name():
+            return False
         _sync_folder(self._folder)
         return True
 
@@ -168,13 +168,19 @@ class PartFile:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._sidecar)
 
-    def _link(self) -> bool:
-        # link() refuses an existing name, rename() does not; a store without hard links gets a plain check.
+    def _rename_to_new_name(self) -> bool:
+        # link() refuses a name that exists, rename() does not.
         try:
             os.link(self.path, self.target)
-        except OSError:
+        except FileExistsError:
             return False
-        os.unlink(self.path)
+        except OSError:
+            # No hard links here: look, then rename.
+            if os.path.lexists(self.target):
+                return False
+            os.replace(self.path, self.target)
+        else:
+            os.unlink(self.path)
         return True
 
     def _read_sidecar(self) -> Checkpoint | None:

@@ -57,6 +57,9 @@ BLOCK_BYTES = 32 * 1024 * 1024
 
 MAX_BLOCKS = 50_000
 
+# Azure answers 400 to wrong requests and wrong block lists, never to an expired signature.
+_LINK_REFUSED = LINK_REFUSED - {400}
+
 
 class StreamBody:
     """
@@ -204,7 +207,7 @@ def put_blob(
 
     Up to ``single_put_limit`` with one Put Blob (``x-ms-blob-type: BlockBlob``), above it with Put Block
     and Put Block List through the same link. The blob appears when the last request is answered, whole. A
-    broken request is sent again; a link that is refused (400, 401, 403, 404, 410) or has ended is replaced
+    broken request is sent again; a link that is refused (401, 403, 404, 410) or has ended is replaced
     by asking ``url_factory`` again, at most twice in a row. When the fresh link names another blob, the
     upload starts over there.
 
@@ -312,7 +315,7 @@ class _BlobUpload:
             response, trouble = self._send(query, body, headers)
             if response is not None and response.ok:
                 return
-            if response is not None and response.status_code in LINK_REFUSED and refusals < MAX_REFUSALS:
+            if response is not None and response.status_code in _LINK_REFUSED and refusals < MAX_REFUSALS:
                 refusals += 1
                 self.log.warning(
                     "Upload of %s: the link was refused with %d; asking for a fresh one.",

@@ -252,7 +252,8 @@ class _Handler(BaseHTTPRequestHandler):
             if any(name not in origin.blocks.get(path, {}) for name in names):
                 self._plain(400, {"x-ms-error-code": "InvalidBlockList"})
                 return
-            staged = origin.blocks.pop(path)
+            # As Azure does: blocks of the list stay known, all others are dropped.
+            staged = origin.blocks[path] = {name: origin.blocks[path][name] for name in names}
             origin.blobs[path] = b"".join(staged[name] for name in names)
         else:
             if seen.headers.get("x-ms-blob-type") != "BlockBlob":

@@ -78,6 +78,22 @@ def test_blocks_of_an_earlier_upload_to_the_same_blob_do_not_mix_in(origin: Orig
     assert origin.blobs == {"/ws/clip.mp4": BODY}
 
 
+def test_two_uploads_to_one_blob_at_once_do_not_mix(origin: Origin, put: Put, tmp_path: Path) -> None:
+    other = tmp_path / "other.mp4"
+    other.write_bytes(BODY[::-1])
+    started: list[int] = []
+
+    def meanwhile(done: int, total: int | None) -> None:
+        if done > 500_000 and not started:
+            started.append(done)
+            link = UploadLink(origin.link("ws/clip.mp4"), "ws/clip.mp4")
+            put_blob(None, lambda refresh: link, resolve_sources([other])[0], **BLOCKS)
+
+    with pytest.raises(TransferError, match="400 InvalidBlockList"):
+        put(on_progress=meanwhile, **BLOCKS)
+    assert origin.blobs == {"/ws/clip.mp4": BODY[::-1]}
+
+
 @pytest.mark.parametrize("mode", [ONE, BLOCKS], ids=["one", "blocks"])
 def test_a_broken_put_is_sent_again(origin: Origin, put: Put, mode: dict[str, Any], naps: Naps) -> None:
     origin.faults = [Fault(), Fault(reset_at=100_000)] if mode else [Fault(reset_at=100_000)]

@@ -165,6 +165,13 @@ def test_sources_are_found_and_streamed(origin: Origin, s3: Any) -> None:
     assert origin.blobs["/x"] == b"text" * 1000
 
 
+def test_what_another_task_wrote_since_the_last_listing_is_found(s3: Any) -> None:
+    pattern = "s3://files_s3@bucket/in/*.txt"
+    for count in (1, 2):
+        s3.put_object(Bucket="bucket", Key=f"in/{count}.txt", Body=b"text")
+        assert len(resolve_sources([pattern])) == count
+
+
 def test_rows_land_in_the_store(s3: Any) -> None:
     manifest = land_rows([{"n": 1}], target_path(FOLDER, "i.jsonl"), columns=[("n", "integer")])
     assert s3.get_object(Bucket="bucket", Key="out/i.jsonl")["Body"].read() == b'{"n": 1}\n'

@@ -69,6 +69,31 @@ def test_an_existing_target_is_replaced_only_on_demand(target: Path) -> None:
     assert target.read_bytes() == b"new"
 
 
+def test_a_target_that_appears_in_the_last_moment_is_not_replaced(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    part = PartFile(str(target))
+    part.write(b"new")
+    target.write_bytes(b"old")
+    monkeypatch.setattr("os.path.lexists", lambda path: False)
+    part.publish(replace=False)
+    part.close(keep=False)
+    assert target.read_bytes() == b"old"
+
+
+def test_a_disk_without_hard_links_is_fine(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: str, name: str) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.link", refuse)
+    for expected in (True, False):
+        part = PartFile(str(target))
+        part.write(b"new")
+        assert part.publish(replace=False) is expected
+        part.close(keep=False)
+    assert listing(target.parent) == {"r.pdf"}
+
+
 def test_a_part_is_continued_as_far_as_it_is_proven(target: Path) -> None:
     leave(target, written=7000, recorded=4000)
     part = PartFile(str(target))

@@ -1,0 +1,124 @@
+"""
+Uploads of stores that commit at ``close()``: an abandoned one must never be committed, not even by the
+collector.
+"""
+
+from __future__ import annotations
+
+import gc
+from typing import Any
+
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
+from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped]
+
+from airflow_provider.exceptions import TransferError
+from airflow_provider.files.location import Location
+from airflow_provider.files.object_writer import ObjectWriter
+from airflow_provider.files.whole_file import write_whole
+
+
+class BlobFile(AbstractBufferedFile):
+    """Behaves as adlfs does: ``discard()`` does nothing, ``close()`` commits what there is."""
+
+    def _initiate_upload(self) -> None:
+        self.staged = b""
+
+    def _upload_chunk(self, final: bool = False) -> bool:
+        if self.fs.broken:
+            raise RuntimeError("Failed to upload block: 503")
+        self.staged += self.buffer.getvalue()
+        if final:
+            self.fs.blobs[self.path] = self.staged
+        return True
+
+
+class BlobStore(AbstractFileSystem):
+    protocol = "abfs"
+    cachable = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.blobs: dict[str, bytes] = {}
+        self.broken = False
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> BlobFile:
+        options.pop("cache_options", None)
+        return BlobFile(self, path, mode, **options)
+
+    def info(self, path: str, **options: Any) -> dict[str, Any]:
+        if path not in self.blobs:
+            raise FileNotFoundError(path)
+        return {"name": path, "type": "file", "size": len(self.blobs[path])}
+
+
+@pytest.fixture
+def store() -> BlobStore:
+    return BlobStore()
+
+
+@pytest.fixture
+def location(store: BlobStore) -> Location:
+    return Location("abfs://conn@box/a", "box/a", store)
+
+
+def test_what_is_committed_is_visible_and_only_then(store: BlobStore, location: Location) -> None:
+    writer = ObjectWriter(location)
+    writer.write(b"x" * 20_000_000)
+    assert store.blobs == {}
+    writer.commit()
+    assert store.blobs == {"box/a": b"x" * 20_000_000}
+
+
+def test_what_is_discarded_is_not_committed_by_the_collector(store: BlobStore, location: Location) -> None:
+    writer = ObjectWriter(location)
+    writer.write(b"x" * 20_000_000)
+    writer.discard()
+    del writer
+    gc.collect()
+    assert store.blobs == {}
+
+
+def test_a_block_that_is_left_by_an_error_commits_nothing(store: BlobStore, location: Location) -> None:
+    def broken_off() -> None:
+        with write_whole(location) as whole:
+            whole.write(b"half of it")
+            raise LookupError("page 2")
+
+    with pytest.raises(LookupError, match="page 2"):
+        broken_off()
+    gc.collect()
+    assert store.blobs == {}
+
+
+def test_a_commit_that_fails_is_an_error_and_leaves_nothing(store: BlobStore, location: Location) -> None:
+    writer = ObjectWriter(location)
+    writer.write(b"x")
+    store.broken = True
+    with pytest.raises(TransferError, match=r"abfs://conn@box/a: RuntimeError: Failed to upload block"):
+        writer.commit()
+    store.broken = False
+    del writer
+    gc.collect()
+    assert store.blobs == {}
+
+
+def test_a_store_that_shows_files_while_they_grow_gets_a_temporary_name() -> None:
+    memory = MemoryFileSystem()
+    memory.store.clear()
+    writer = ObjectWriter(Location("memory://box/a", "/box/a", memory))
+    writer.write(b"half")
+    assert "/box/a" not in memory.store
+    writer.write(b" whole")
+    writer.commit()
+    assert [(name, file.getvalue()) for name, file in memory.store.items()] == [("/box/a", b"half whole")]
+    memory.store.clear()
+
+
+def test_a_temporary_name_is_removed_when_it_is_discarded() -> None:
+    memory = MemoryFileSystem()
+    memory.store.clear()
+    writer = ObjectWriter(Location("memory://box/a", "/box/a", memory))
+    writer.write(b"half")
+    writer.discard()
+    assert memory.store == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, cast
 
 from airflow_provider.exceptions import ProviderError
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.waiting.decision import Observation
+
+STATE_PATIENCE = 8.0
+"""Seconds to wait for Airflow to say what state the task is in."""
 
 
 class SilentWitnessReportTrigger(JobTrigger):
@@ -32,6 +36,36 @@ class SilentWitnessReportTrigger(JobTrigger):
     async def look(self, hook: SilentWitnessHook, client: aiohttp.ClientSession) -> Observation:
         return observe_report(await hook.aget_report(client, self.job_id))
 
+    async def _taken_over(self) -> bool:
+        """
+        Return whether the task is deferred still, so that nobody has killed it.
+
+        A task that a user cleared may be deferred again in its next attempt; that attempt has cancelled this
+        report itself before it submitted another.
+        """
+        ti = self.task_instance
+        if ti is None:
+            return False
+        try:
+            from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+            states = await asyncio.wait_for(
+                asyncio.to_thread(
+                    RuntimeTaskInstance.get_task_states,
+                    dag_id=ti.dag_id,
+                    task_ids=[ti.task_id],
+                    run_ids=[ti.run_id],
+                    map_index=ti.map_index,
+                ),
+                STATE_PATIENCE,
+            )
+        except Exception as error:
+            self.log.warning(
+                "Could not read the state of the killed task: %s: %s", type(error).__name__, error
+            )
+            return False
+        return [state for tasks in states.values() for state in tasks.values()] == ["deferred"]
+
     async def on_kill(self) -> None:
         """
         Cancel the report when a user kills the deferred task (Airflow 3.3).
@@ -41,6 +75,9 @@ class SilentWitnessReportTrigger(JobTrigger):
         """
         if not self.cancel_on_kill:
             self.log.warning("The task was killed; report %s goes on (cancel_on_kill=False).", self.job_id)
+            return
+        if await self._taken_over():
+            self.log.info("Another triggerer has taken over; report %s goes on.", self.job_id)
             return
         try:
             async with Hub.current().seat(self.hook_class, self.conn_id) as seat:

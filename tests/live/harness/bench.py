@@ -1,0 +1,211 @@
+"""What a row of the fault matrix works with: accounts, runs, and the closing of the books."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from airflow_provider.simulator import Simulator
+from tests.live.harness.airflow import Airflow
+from tests.live.harness.held import Holding
+from tests.live.harness.judge import JOBS, Book, Judge, Tally
+from tests.live.harness.patience import until
+from tests.live.harness.rest import Run
+from tests.simulator.talk import OCCUPANT, SilentWitnessTalk
+
+ENDLESS = 1_000_000.0
+"""Vendor seconds of a job that ends only when the test says so."""
+
+SERVICES = ("mediamagic", "silent_witness")
+MODES = ("deferred", "sync")
+
+
+@dataclass(slots=True)
+class Account:
+    """A connection with a key of its own, so that the ledger tells whose job is whose."""
+
+    service: str
+    conn_id: str
+    keys: list[str]
+
+    @property
+    def key(self) -> str:
+        """The key that the connection holds now."""
+        return self.keys[-1]
+
+
+@dataclass(slots=True)
+class Job:
+    """One task under test, with everything that the judge needs to know of it."""
+
+    run: Run
+    account: Account
+    mode: str
+    holding: Holding | None = None
+    cases: list[str] = field(default_factory=list)
+
+    @property
+    def service(self) -> str:
+        """Whose job it is."""
+        return self.account.service
+
+
+class Bench:
+    """
+    One row.
+
+    :param airflow: the deployment.
+    :param simulator: both vendors.
+    :param book: where the numbers go.
+    :param directory: an empty directory of the row.
+    :param name: the row's name in the table.
+    """
+
+    def __init__(
+        self, airflow: Airflow, simulator: Simulator, book: Book, directory: Path, name: str
+    ) -> None:
+        self.airflow = airflow
+        self.simulator = simulator
+        self.judge = Judge(simulator)
+        self.tally = Tally(name)
+        self._directory = directory
+        self._held = 0
+        book.rows.append(self.tally)
+        for service in SERVICES:
+            simulator.script(service, duration=ENDLESS)
+
+    # Before the fault
+
+    def account(self, service: str) -> Account:
+        """A new key with a connection that holds it."""
+        token = secrets.token_hex(32)
+        account = Account(service, f"{service}_{token[:8]}", [self.new_key(service, token[:8])])
+        self.store(account)
+        return account
+
+    def new_key(self, service: str, workspace: str) -> str:
+        """A key for a workspace (MediaMagic) or an account (Silent Witness)."""
+        token = secrets.token_hex(32)
+        key = f"sk_live_{token}" if service == "mediamagic" else f"sk-{token[:61]}"
+        self.simulator.keys({"key": key, "workspace": workspace})
+        return key
+
+    def rotate(self, account: Account) -> None:
+        """Put another key of the same account into the connection; the old one is good as long as the test lets it."""
+        account.keys.append(self.new_key(account.service, account.conn_id.rpartition("_")[2]))
+        self.store(account)
+
+    def revoke(self, key: str, account: Account) -> None:
+        """The vendor no longer accepts this key."""
+        workspace = account.conn_id.rpartition("_")[2]
+        self.simulator.keys({"key": key, "workspace": workspace, "state": "revoked"})
+
+    def store(self, account: Account) -> None:
+        """Write the connection."""
+        # Waits are looked at every second here, which is above what a real key allows.
+        extra = {"requests_per_hour": 1_000_000, "requests_per_minute": 100_000}
+        extra |= {"connect_timeout": 5, "read_timeout": 20}
+        self.airflow.rest.set_connection(
+            account.conn_id, account.service, self.simulator.url, account.key, **extra
+        )
+
+    def item(self, account: Account, name: str = "spot") -> dict[str, Any]:
+        """What one job is asked for: a file of its own, or a case of its own with a photo."""
+        if account.service == "mediamagic":
+            path = self._directory / f"{name}-{secrets.token_hex(4)}.txt"
+            path.write_text(f"{name}: GlowTonic is the number one tonic. A bottle costs $19.99.\n")
+            return {"files": [str(path)]}
+        talk = SilentWitnessTalk(self.simulator)
+        talk.key = account.key
+        return {"case_id": talk.ready_case(analysis_type="accident_injury", occupants=[OCCUPANT])}
+
+    def start(self, service: str, mode: str, *, variant: str = "retries", hold: str = "", **conf: Any) -> Job:
+        """Trigger a Dag run with one job, for an account of its own."""
+        account = self.account(service)
+        holding = None
+        if hold:
+            self._held += 1
+            holding = Holding(self._directory / f"hold-{self._held}", hold)
+            conf["hold_dir"] = str(holding.directory)
+        conf |= {"conn_id": account.conn_id, **self.item(account)}
+        run = self.airflow.rest.trigger(f"live_{service}_{mode}_{variant}", conf)
+        return Job(run, account, mode, holding)
+
+    # While it happens
+
+    def jobs_of(self, job: Job) -> list[dict[str, Any]]:
+        """What the vendor knows of this task's jobs."""
+        return self.judge.jobs(job.service, set(job.account.keys))
+
+    def polls_of(self, job: Job) -> int:
+        """How often the vendor was asked for the status of this task's jobs."""
+        polls = self.simulator.ledger()["polls"]
+        return sum(polls[one["id"]]["count"] for one in self.jobs_of(job))
+
+    def until_polled(self, job: Job, more: int = 2, what: str = "") -> None:
+        """Wait until the job is being waited for: status requests arrive."""
+        before = self.polls_of(job)
+        until(lambda: self.polls_of(job) >= before + more, f"{what or job.run.dag_id} is polled")
+
+    def until_waiting(self, job: Job, try_number: int = 0) -> None:
+        """Wait until the task waits for its job in its own mode."""
+        job.run.until_task("deferred" if job.mode == "deferred" else "running", try_number=try_number)
+        self.until_polled(job)
+
+    def finish_jobs(self) -> None:
+        """Let every job end at the vendor."""
+        self.simulator.advance(ENDLESS)
+
+    # After it
+
+    def close(self, job: Job, *, state: str, jobs: int = 1, marked: bool = False) -> None:
+        """
+        Wait for the task's end and close its books.
+
+        :param state: how the task must end.
+        :param jobs: how many jobs it may have started; more are duplicates.
+        :param marked: a user said so; a success then claims no result.
+        """
+        ended = job.run.until_task_ended()
+        found = self.jobs_of(job)
+        self.tally.tasks += 1
+        self.tally.jobs += len(found)
+        self.tally.duplicates += max(0, len(found) - jobs)
+        if (
+            ended == "success"
+            and not marked
+            and not self.judge.is_result(job.service, set(job.account.keys), job.run.xcom())
+        ):
+            self.tally.false_successes += 1
+        log = self.airflow.log_of(job.run.run_id)
+        assert ended == state, f"{job.run.dag_id} ended as {ended}, not {state}:\n{log[-6000:]}"
+        assert len(found) == jobs, (
+            f"{job.run.dag_id}: {len(found)} jobs instead of {jobs}: {found}\n{log[-6000:]}"
+        )
+
+    def until_nothing_runs(self, job: Job) -> None:
+        """Wait until no job of this task runs at the vendor; nothing but a cancellation can have ended it."""
+        until(
+            lambda: all(one["terminal"] for one in self.jobs_of(job)),
+            f"every job of {job.run.dag_id} is cancelled",
+            seconds=60,
+        )
+
+    def count_orphans(self, *, allowed: tuple[str, ...] = ()) -> None:
+        """
+        Count what still runs at the vendor although no task waits for it.
+
+        :param allowed: services whose jobs cannot be cancelled.
+        """
+        ledger = self.simulator.ledger()
+        running = [
+            job
+            for service, name in JOBS.items()
+            if service not in allowed
+            for job in ledger[name]
+            if not job["terminal"]
+        ]
+        self.tally.orphans += len(running)
+        assert not running, f"jobs go on that nobody waits for: {running}"

@@ -1,0 +1,111 @@
+"""A PostgreSQL cluster of our own in a temporary directory, from the system's binaries."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests.live.harness.patience import until
+from tests.live.harness.processes import Component, free_port
+
+NAME = "airflow"
+
+
+def binaries() -> Path | None:
+    """The directory of ``initdb`` and ``postgres``, newest version first; ``None`` when there is none."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda path: path.parts[-3])
+    if found:
+        return found[-1].parent
+    on_path = shutil.which("initdb")
+    return Path(on_path).resolve().parent if on_path else None
+
+
+class Postgres:
+    """
+    A cluster on a free port of the loopback interface.
+
+    PostgreSQL refuses to run as root: then it runs as ``postgres``, or as ``nobody`` where that user is missing.
+
+    :param home: an empty directory of its own.
+    """
+
+    def __init__(self, home: Path) -> None:
+        directory = binaries()
+        if directory is None:
+            raise RuntimeError("No PostgreSQL here: install the Debian package `postgresql`.")
+        self._binaries = directory
+        self.home = home
+        self.port = free_port()
+        self._user = _unprivileged() if os.geteuid() == 0 else None
+        home.mkdir(parents=True)
+        if self._user:
+            shutil.chown(home, self._user)
+        self._data = home / "data"
+        self._run(
+            "initdb", "--pgdata", str(self._data), "--username", NAME, "--auth", "trust",
+            "--encoding", "UTF8", "--no-sync",
+        )  # fmt: skip
+        self.server = Component(
+            "postgres",
+            [
+                str(directory / "postgres"), "-D", str(self._data), "-p", str(self.port), "-k", str(home),
+                "-c", "listen_addresses=127.0.0.1", "-c", "fsync=off", "-c", "full_page_writes=off",
+                "-c", "max_connections=200",
+            ],
+            environment=self._environment(),
+            log=home.parent / "logs" / "postgres.log",
+            ready=self._answers,
+            user=self._user,
+        )  # fmt: skip
+
+    @property
+    def url(self) -> str:
+        """The SQLAlchemy URL of the metadata database."""
+        return f"postgresql+psycopg2://{NAME}@127.0.0.1:{self.port}/{NAME}"
+
+    def start(self) -> None:
+        """Start the server and make the database on first use."""
+        self.server.start()
+        until(self._answers, "PostgreSQL answers")
+        if not self._sql(f"SELECT 1 FROM pg_database WHERE datname = '{NAME}'"):
+            self._sql(f"CREATE DATABASE {NAME}")
+
+    def restart(self) -> None:
+        """Crash it and start it again: every connection is lost."""
+        self.server.kill()
+        self.server.start()
+        until(self._answers, "PostgreSQL answers after its crash")
+
+    def _answers(self) -> bool:
+        ready = subprocess.run(
+            [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
+        )
+        return ready.returncode == 0
+
+    def _sql(self, statement: str) -> str:
+        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", NAME, "-d", "postgres")
+        return self._run("psql", *address, "-tA", "-c", statement).strip()
+
+    def _run(self, program: str, *arguments: str) -> str:
+        done = subprocess.run(
+            [str(self._binaries / program), *arguments],
+            env=self._environment(),
+            user=self._user,
+            cwd=self.home,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{program}: {done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _environment(self) -> dict[str, str]:
+        return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.home)}
+
+
+def _unprivileged() -> str:
+    names = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in ("postgres", "nobody") if name in names)

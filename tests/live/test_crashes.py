@@ -1,0 +1,91 @@
+"""The worker dies around the paid call: one job, and the retry ends with its result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.live.harness.airflow import kill_task, lose_worker
+from tests.live.harness.bench import MODES, SERVICES, Bench, Job
+from tests.live.harness.held import AFTER_ANSWER, AFTER_RECORD, BEFORE_POST
+from tests.live.harness.patience import until
+
+DEATHS = pytest.mark.parametrize(
+    "die", [pytest.param(kill_task, id="task killed"), pytest.param(lose_worker, id="worker lost")]
+)
+
+
+def kill_there(bench: Bench, point: str, die: Callable[[int], None]) -> list[Job]:
+    """Start one job per service and mode, and kill each when it has reached the point."""
+    jobs = [bench.start(service, mode, hold=point) for service in SERVICES for mode in MODES]
+    for job in jobs:
+        assert job.holding
+        die(until(job.holding.reached, f"{job.run.dag_id} is held at {point}"))
+        job.holding.release()
+    return jobs
+
+
+def end_well(bench: Bench, jobs: list[Job]) -> None:
+    """The retries wait, the jobs end, the books close: one job each."""
+    for job in jobs:
+        bench.until_waiting(job, try_number=2)
+    bench.finish_jobs()
+    for job in jobs:
+        bench.close(job, state="success")
+    bench.count_orphans()
+
+
+def end_with_the_honest_error(bench: Bench, job: Job) -> None:
+    """MediaMagic cannot list: the retry says so, and submits nothing."""
+    bench.close(job, state="failed")
+    assert "its id was lost with the answer" in bench.airflow.log_of(job.run.run_id)
+
+
+@DEATHS
+def test_before_the_post(bench: Bench, die: Callable[[int], None]) -> None:
+    jobs = kill_there(bench, BEFORE_POST, die)
+    assert bench.simulator.ledger()["running"] == 0, "nothing was sent yet"
+    end_well(bench, jobs)
+
+
+@DEATHS
+def test_between_answer_and_record(bench: Bench, die: Callable[[int], None]) -> None:
+    jobs = kill_there(bench, AFTER_ANSWER, die)
+    assert bench.simulator.ledger()["running"] == len(jobs), "all were sent"
+    for job in jobs:
+        if job.service == "mediamagic":
+            end_with_the_honest_error(bench, job)
+    end_well(bench, [job for job in jobs if job.service != "mediamagic"])
+
+
+@DEATHS
+def test_after_the_record(bench: Bench, die: Callable[[int], None]) -> None:
+    jobs = kill_there(bench, AFTER_RECORD, die)
+    end_well(bench, jobs)
+
+
+@DEATHS
+def test_between_post_and_answer(bench: Bench, die: Callable[[int], None]) -> None:
+    # The services do their work at once and take for ever to say so.
+    for path in ("/api/reports", "/api/integrations/submissions"):
+        bench.simulator.fault("slow", path, "POST", chunk=1, interval=1.0, times=len(MODES))
+    jobs = [bench.start(service, mode) for service in SERVICES for mode in MODES]
+    for job in jobs:
+        until(lambda job=job: bench.jobs_of(job), f"{job.run.dag_id} has sent its POST")  # type: ignore[misc]
+    for process in bench.airflow.task_processes():
+        die(process.pid)
+    for job in jobs:
+        if job.service == "mediamagic":
+            end_with_the_honest_error(bench, job)
+    end_well(bench, [job for job in jobs if job.service != "mediamagic"])
+
+
+@DEATHS
+def test_while_waiting_synchronously(bench: Bench, die: Callable[[int], None]) -> None:
+    jobs = [bench.start(service, "sync") for service in SERVICES]
+    for job in jobs:
+        bench.until_waiting(job)
+    for process in bench.airflow.task_processes():
+        die(process.pid)
+    end_well(bench, jobs)

@@ -114,6 +114,8 @@ class JobTrigger(BaseTrigger):
                     self.log.warning("%s %s: %s", wait.noun.capitalize(), self.job_id, error)
                 else:
                     verdict = wait.saw(observation, hub.clock()) if observation else wait.gave_up()
+                    if observation and observation.finished:
+                        seat.ended(wait)
                     if news := wait.news():
                         self.log.info(news)
                 if verdict is not None:
@@ -135,5 +137,4 @@ class JobTrigger(BaseTrigger):
             durations=lane.durations(self.kind, self.profile.typical_for(self.kind)),
             crowd=lane.crowd,
             backoff=self.profile.backoff,
-            scout=seat.scout,
         )

@@ -1,7 +1,8 @@
 """
 The hub: what all waits on one event loop share.
 
-One aiohttp client and one rate budget per server and key, one connection lookup per connection id. Waits take a
+One aiohttp client and one rate budget per server and key, one connection lookup per connection id. Waits take
+a
 :class:`Seat`; the last one to leave a lane closes its client.
 """
 
@@ -23,7 +24,7 @@ from airflow_provider.triggers.metrics import Metrics
 if TYPE_CHECKING:
     import aiohttp
 
-    from airflow_provider.hooks.base import ServiceHook
+    from airflow_provider.hooks.base import ConnectionSettings, ServiceHook
     from airflow_provider.waiting.decision import Wait
 
     Look = Callable[[ServiceHook, aiohttp.ClientSession], Awaitable["T"]]
@@ -39,6 +40,11 @@ RECONSIDER = 15.0
 class Hub:
     """
     Shared state of one event loop. Get it with :meth:`current`.
+
+    A triggerer process resolves a connection id in one way only: with multi-team enabled (Airflow 3.3) each
+    team has triggerers of its own. Lookups are therefore shared by connection id, and everything else by the
+    server and the key that came out of it: two connections to one account share its limit, and a connection
+    that changes leaves the old key's budget behind.
 
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
@@ -63,6 +69,9 @@ class Hub:
         loop = asyncio.get_running_loop()
         hub = cls._of_loop.get(loop)
         if hub is None:
+            # A lock that was waited for refers to its loop, so that a closed loop does not go by itself.
+            for other in [other for other in cls._of_loop if other.is_closed()]:
+                del cls._of_loop[other]
             hub = cls._of_loop[loop] = cls()
         return hub
 
@@ -89,6 +98,8 @@ class Hub:
         key = (hook_class, settings.identity)
         lane = self._lanes.get(key)
         if lane is None:
+            now = self.clock()
+            self._lanes = {kept: lane for kept, lane in self._lanes.items() if not lane.idle_since(now)}
             lane = self._lanes[key] = Lane(
                 hook_class(conn_id, settings=settings),
                 clock=self.clock,
@@ -111,16 +122,20 @@ class Seat:
         self.hub = hub
         self.hook_class = hook_class
         self.conn_id = conn_id
-        self.scout = False
+        self._lookup = hub.lookup(hook_class, conn_id)
+        self._settings: ConnectionSettings | None = None
         self._lane: Lane | None = None
 
     async def lane(self) -> Lane:
         """Return the lane to use now, moving there if need be."""
+        if self._lane is not None and self._lookup.current() is self._settings:
+            return self._lane
         lane = await self.hub.lane(self.hook_class, self.conn_id)
         if lane is not self._lane:
             await self.leave()
-            self.scout = lane.join()
+            lane.join()
             self._lane = lane
+        self._settings = self._lookup.current()
         return lane
 
     async def leave(self) -> None:
@@ -128,6 +143,11 @@ class Seat:
         lane, self._lane = self._lane, None
         if lane is not None:
             await lane.leave()
+
+    def ended(self, wait: Wait) -> None:
+        """Take in that the job of a wait was seen to have ended."""
+        if self._lane is not None:
+            self._lane.ended(wait)
 
     async def look(self, wait: Wait, look: Look[T]) -> T | None:
         """
@@ -139,20 +159,17 @@ class Seat:
         :param look: makes the status request.
         :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
         """
-        while (pause := wait.next_look() - self.hub.clock()) > 0:
-            await self.hub.sleep(min(pause, RECONSIDER))
+        clock = self.hub.clock
+        while (pause := wait.next_look() - clock()) > 0:
+            limited = wait.learns and self._lane is not None and self._lane.budget.limits
+            await self.hub.sleep(min(pause, RECONSIDER) if limited else pause)
         lane = await self.lane()
         try:
-            return await self._look_from(lane, wait, look)
+            return await lane.look(wait, look)
         except AuthenticationError:
             await self.hub.lookup(self.hook_class, self.conn_id).refresh(lane.hook.settings)
             fresh = await self.lane()
             if fresh is lane:
                 raise
             log.info("Connection %s has another key or server now; going on with it", self.conn_id)
-            return await self._look_from(fresh, wait, look)
-
-    async def _look_from(self, lane: Lane, wait: Wait, look: Look[T]) -> T | None:
-        unseen_since = wait.submitted_at if wait.looked_at is None else wait.looked_at
-        async with lane.look(unseen_since=unseen_since, deadline=wait.deadline) as turn:
-            return await look(lane.hook, lane.client) if turn else None
+            return await fresh.look(wait, look)

@@ -6,33 +6,39 @@ import asyncio
 import heapq
 import itertools
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider.exceptions import RateLimitedError
+from airflow_provider.exceptions import ProviderError, RateLimitedError
 from airflow_provider.waiting.budget import RateBudget, windows
-from airflow_provider.waiting.pacing import SCOUT_EVERY, Crowd, Durations
+from airflow_provider.waiting.pacing import Crowd, Durations, LikelyTimes
 
 if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.hooks.base import ServiceHook
     from airflow_provider.triggers.metrics import Metrics
+    from airflow_provider.waiting.decision import Wait
+
+T = TypeVar("T")
 
 LAST_LOOK_PATIENCE = 30.0
 """Seconds past its deadline that a wait queues for its last look."""
 
 HOUR = 3600.0
 
+QUEUE_CHECK = 1.0
+"""Longest sleep in seconds while somebody queues."""
+
 
 class Lane:
     """
-    Everything that waits on one server with one key share: client, budget, and what is known of durations.
+    Everything that waits on one server with one key shares: client, budget, and what is known of durations.
 
     :param hook: a hook with its settings loaded.
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
+    :param metrics: where to count.
     """
 
     def __init__(
@@ -59,6 +65,7 @@ class Lane:
         self._overdue: list[tuple[float, int, _Ticket]] = []
         self._numbers = itertools.count()
         self._dispatcher: asyncio.Task[None] | None = None
+        hook.on_headers = self._heard
 
     @property
     def client(self) -> aiohttp.ClientSession:
@@ -75,21 +82,28 @@ class Lane:
 
     def crowd(self) -> Crowd:
         """Return who shares the budget now."""
+        capacity = self.budget.capacity()
+        if capacity is None:
+            return _NO_LIMIT
         now = self._clock()
-        while self._joined and self._joined[0] < now - HOUR:
-            self._joined.popleft()
+        self._forget(now)
         return Crowd(
-            capacity=self.budget.capacity(now),
+            capacity=capacity,
             sustained_rate=self.budget.sustained_rate(now),
             active=max(1, self.active),
             recent=max(1, self.active, len(self._joined)),
+            left=self.budget.left(now),
         )
 
-    def join(self) -> bool:
-        """Count a wait in; return whether it is one of the scouts."""
+    def idle_since(self, now: float) -> bool:
+        """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
+        self._forget(now)
+        return not self.active and not self._joined and self.budget.paused_until < now
+
+    def join(self) -> None:
+        """Count a wait in."""
         self.active += 1
         self._joined.append(self._clock())
-        return len(self._joined) % SCOUT_EVERY == 1
 
     async def leave(self) -> None:
         """Count a wait out; the last one closes the client."""
@@ -99,86 +113,124 @@ class Lane:
         if self._dispatcher is not None:
             self._dispatcher.cancel()
             self._dispatcher = None
+        self._queue.clear()
+        self._overdue.clear()
+        self.metrics.gauge("active_waits", 0)
+        self.metrics.flush()
         client, self._client = self._client, None
         if client is not None:
             await client.close()
 
-    @asynccontextmanager
-    async def look(self, *, unseen_since: float, deadline: float) -> AsyncIterator[bool]:
-        """
-        Wait for a turn to send one status request; the body of the ``async with`` sends it.
+    def ended(self, wait: Wait) -> None:
+        """Take in that the job of a wait was seen to have ended."""
+        if isinstance(wait.pace, LikelyTimes) and wait.begun_at <= wait.ended_at:
+            wait.pace.durations.saw(wait.duration)
+        self.metrics.timing("job_duration", wait.duration)
+        self.metrics.timing("detection_delay", wait.detection_delay)
 
-        Turns go to waits past their deadline first, then to those unseen longest.
-
-        :param unseen_since: when the job was last looked at, epoch seconds.
-        :param deadline: when the wait ends, epoch seconds.
-        :return: yields False when no turn came until well past the deadline.
+    async def look(
+        self, wait: Wait, look: Callable[[ServiceHook, aiohttp.ClientSession], Awaitable[T]]
+    ) -> T | None:
         """
-        if not await self._turn(unseen_since, deadline):
-            yield False
-            return
-        self._in_flight += 1
-        self.metrics.count("polls")
+        Wait for a turn, then make one status request.
+
+        Turns go to waits past their deadline first, then to those whose job was not seen for longest.
+
+        :param wait: whose turn it is to be.
+        :param look: makes the request.
+        :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
+        """
+        now = self._clock()
+        if not self._queue and self._may_go(now, now >= wait.deadline):
+            self.budget.take(now)
+            self._in_flight += 1
+        elif not await self._turn(wait.seen_at, wait.deadline):
+            return None
         try:
-            yield True
-        except RateLimitedError as error:
-            self.metrics.count("rate_limited")
-            self.budget.refused(self._clock(), error.retry_after)
+            seen = await look(self.hook, self.client)
+        except ProviderError as error:
+            if isinstance(error, RateLimitedError):
+                self.metrics.count("rate_limited")
+                self.budget.refused(self._clock(), error.retry_after)
+            else:
+                self.metrics.count("transient_errors")
             raise
         else:
-            self.budget.answered(self._clock())
+            if self.budget.refusing:
+                self.budget.answered(self._clock())
+            return seen
         finally:
             self._in_flight -= 1
+            if self.metrics.count("polls"):
+                self.metrics.gauge("active_waits", self.active)
 
-    async def _turn(self, unseen_since: float, deadline: float) -> bool:
-        now = self._clock()
-        if not self._queue and not self._probing and self.budget.free_at(now, reserve=now >= deadline) <= now:
-            self.budget.take(now)
-            return True
-        ticket = _Ticket(unseen_since, deadline)
-        heapq.heappush(self._queue, (unseen_since, next(self._numbers), ticket))
+    def _heard(self, headers: Mapping[str, str]) -> None:
+        remaining = _number(headers.get("x-ratelimit-remaining"))
+        if remaining is not None and headers.get("retry-after") is None:
+            limit = _number(headers.get("x-ratelimit-limit"))
+            reset_at = _number(headers.get("x-ratelimit-reset"))
+            self.budget.told(self._clock(), limit=limit, remaining=remaining, reset_at=reset_at)
+
+    def _may_go(self, now: float, last_look: bool) -> bool:
+        # After a 429 one request goes alone, to learn whether the others may follow.
+        if self._in_flight and self.budget.refusing:
+            return False
+        return self.budget.free_at(now, reserve=last_look) <= now
+
+    async def _turn(self, seen_at: float, deadline: float) -> bool:
+        ticket = _Ticket(deadline, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._queue, (seen_at, next(self._numbers), ticket))
         heapq.heappush(self._overdue, (deadline, next(self._numbers), ticket))
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = asyncio.create_task(self._dispatch())
         try:
-            await asyncio.wait_for(ticket.granted.wait(), max(0.0, deadline - now) + LAST_LOOK_PATIENCE)
-        except TimeoutError:
-            return False
-        finally:
-            ticket.gone = True
-        return True
-
-    @property
-    def _probing(self) -> bool:
-        """After a 429 one request goes alone, to learn whether the others may follow."""
-        return self.budget.refusing and self._in_flight > 0
+            return await ticket.granted
+        except asyncio.CancelledError:
+            if ticket.granted.done() and not ticket.granted.cancelled() and ticket.granted.result():
+                self._in_flight -= 1
+            raise
 
     async def _dispatch(self) -> None:
         while ticket := self._next_ticket():
             now = self._clock()
-            at = self.budget.free_at(now, reserve=ticket.deadline <= now)
-            if at > now or self._probing:
-                await self._sleep(min(max(at - now, 0.05), 1.0))
-                continue
-            ticket.gone = True
-            self.budget.take(now)
-            ticket.granted.set()
-            await self._sleep(0)
+            last_look = ticket.deadline <= now
+            if self._may_go(now, last_look):
+                self.budget.take(now)
+                self._in_flight += 1
+                ticket.granted.set_result(True)
+            elif now >= ticket.deadline + LAST_LOOK_PATIENCE:
+                ticket.granted.set_result(False)
+            else:
+                at = self.budget.free_at(now, reserve=last_look)
+                await self._sleep(min(max(at - now, 0.02), QUEUE_CHECK))
 
     def _next_ticket(self) -> _Ticket | None:
         for heap in (self._overdue, self._queue):
-            while heap and heap[0][2].gone:
+            while heap and heap[0][2].granted.done():
                 heapq.heappop(heap)
+        # What was granted by its age lies on in the heap of deadlines, which are far off.
+        if len(self._overdue) > 2 * len(self._queue) + 64:
+            self._overdue = [entry for entry in self._overdue if not entry[2].granted.done()]
+            heapq.heapify(self._overdue)
         if self._overdue and self._overdue[0][0] <= self._clock():
             return self._overdue[0][2]
         return self._queue[0][2] if self._queue else None
 
+    def _forget(self, now: float) -> None:
+        while self._joined and self._joined[0] < now - HOUR:
+            self._joined.popleft()
+
+
+_NO_LIMIT = Crowd()
+
 
 class _Ticket:
-    __slots__ = ("deadline", "gone", "granted", "unseen_since")
+    __slots__ = ("deadline", "granted")
 
-    def __init__(self, unseen_since: float, deadline: float) -> None:
-        self.unseen_since = unseen_since
+    def __init__(self, deadline: float, granted: asyncio.Future[bool]) -> None:
         self.deadline = deadline
-        self.granted = asyncio.Event()
-        self.gone = False
+        self.granted = granted
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else None

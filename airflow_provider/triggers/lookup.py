@@ -1,4 +1,6 @@
-"""Connection lookups, shared by all waits of a process: one at a time per connection id, refreshed now and then."""
+"""
+Connection lookups, shared by all waits of a process: one at a time per connection id, refreshed now and then.
+"""
 
 from __future__ import annotations
 
@@ -38,6 +40,10 @@ class Lookup:
         self._settings: ConnectionSettings | None = None
         self._at = 0.0
         self._lock = asyncio.Lock()
+
+    def current(self) -> ConnectionSettings | None:
+        """Return the settings if they are known and young enough."""
+        return self._settings if self._clock() - self._at < CONNECTION_TTL else None
 
     async def settings(self) -> ConnectionSettings:
         """

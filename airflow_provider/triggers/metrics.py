@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 
 from airflow_provider.compat import airflow_stats
@@ -22,14 +21,21 @@ class Metrics:
     def __init__(self, service: str, *, clock: Callable[[], float]) -> None:
         self.service = service
         self._clock = clock
-        self._counts: Counter[str] = Counter()
+        self._counts: dict[str, int] = {}
         self._flushed_at = clock()
 
-    def count(self, name: str) -> None:
-        """Count one ``name``; reported within :data:`FLUSH_EVERY` seconds or at :meth:`flush`."""
-        self._counts[name] += 1
-        if self._clock() - self._flushed_at >= FLUSH_EVERY:
-            self.flush()
+    def count(self, name: str) -> bool:
+        """
+        Count one ``name``; reported within :data:`FLUSH_EVERY` seconds of the next count, or at
+        :meth:`flush`.
+
+        :return: whether that was reported now.
+        """
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if self._clock() - self._flushed_at < FLUSH_EVERY:
+            return False
+        self.flush()
+        return True
 
     def timing(self, name: str, seconds: float) -> None:
         """Report a duration at once."""
@@ -41,7 +47,7 @@ class Metrics:
 
     def flush(self) -> None:
         """Report what was counted since the last report."""
-        counts, self._counts = self._counts, Counter()
+        counts, self._counts = self._counts, {}
         self._flushed_at = self._clock()
         stats = airflow_stats()
         for name, count in counts.items():

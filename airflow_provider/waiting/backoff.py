@@ -47,8 +47,14 @@ class Backoff:
         """Return the interval in seconds that follows a poll made ``elapsed`` seconds after submission."""
         return min(self.cap, self.first + (self.factor - 1.0) * max(0.0, elapsed))
 
-    def delay(self, elapsed: float, *, rng: Callable[[], float] = random.random) -> float:
-        """Return the interval after ``elapsed`` seconds, jittered: never longer than :meth:`interval`."""
+    def delay(
+        self, elapsed: float, *, rng: Callable[[], float] = random.random, fraction: float | None = None
+    ) -> float:
+        """
+        Return the interval after ``elapsed`` seconds, jittered: never longer than :meth:`interval`.
+
+        :param fraction: the job's progress; makes no difference to a backoff.
+        """
         return self.interval(elapsed) * (1.0 - self.jitter * rng())
 
     def adjusted(
@@ -66,6 +72,8 @@ class Backoff:
         :param max_wait: longest interval in seconds.
         """
         first = self.first if poll_interval is None else float(poll_interval)
+        if poll_interval is None and max_wait is not None:
+            first = min(first, float(max_wait))
         if exponential_backoff is None:
             exponential_backoff = poll_interval is None
         if exponential_backoff is True:

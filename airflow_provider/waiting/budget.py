@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 POLL_SHARE = 0.8
@@ -11,9 +12,15 @@ POLL_SHARE = 0.8
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
-LEAST_SHARE = 0.05
+LONGEST_ASKED = 3600.0
+"""A service that asks for a longer pause than this is asked again after it all the same."""
+
+LONGEST_SPACING = 60.0
 RECOVERY = 300.0
-"""Seconds without a 429 after which half of the lost share is given back."""
+"""Seconds without a 429 after which the distance between requests has halved."""
+
+PLANNED_FOR = 300.0
+"""Seconds over which a limit is counted when waits plan their looks; longer windows count whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,102 +50,152 @@ class RateBudget:
     """
     The requests that one process may make for polling on one API key.
 
-    Sliding windows bound what this process sends. A 429 pauses every wait on the key and lowers the share of
-    the limits that this process allows itself; the share recovers while no 429 comes. Several processes on one
-    key so settle on a common rate without talking to each other.
+    Sliding windows bound what this process sends. A 429 pauses every wait on the key and doubles the least
+    distance between two requests, which shrinks again while no 429 comes. Several processes on one key so
+    settle on a common rate without talking to each other, whatever the limit is that they share.
 
     :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
     :param share: part of each limit that polling may use.
+    :param rng: 0 to 1; keeps processes that were refused together from coming back together.
     """
 
-    def __init__(self, limits: Sequence[Window] = (), *, share: float = POLL_SHARE) -> None:
+    def __init__(
+        self,
+        limits: Sequence[Window] = (),
+        *,
+        share: float = POLL_SHARE,
+        rng: Callable[[], float] = random.random,
+    ) -> None:
         self.limits = tuple(limits)
         self.share = share
         self.paused_until = 0.0
         self.throttled = 0
-        self._slowed = 1.0
-        self._slowed_at = 0.0
+        self._rng = rng
+        self._asked_until = 0.0
+        self._refused_at = -LONGEST_ASKED
+        self._spacing = 0.0
         self._streak = 0
         self._sent: deque[float] = deque()
+        self._latest: deque[float] = deque(maxlen=32)
         self._reach = max((window.seconds for window in self.limits), default=0.0)
+        self._told: tuple[float, float] | None = None
+        self._allowed = {window: max(1, int(window.limit * share)) for window in self.limits}
 
     @property
     def refusing(self) -> bool:
         """Whether the last answer was a 429."""
         return self._streak > 0
 
-    def allowance(self, window: Window, now: float, *, reserve: bool = False) -> int:
-        """Return how many requests polling may make per ``window``; with ``reserve``, up to the full limit."""
-        if reserve:
-            return window.limit
-        return max(1, int(window.limit * self.share * self._slowdown(now)))
-
     def free_at(self, now: float, *, reserve: bool = False) -> float:
         """
         Return the earliest time, epoch seconds, at which one more request may be sent.
 
-        :param reserve: also use what is kept for submitting and downloading; for the last look of a wait.
+        :param reserve: also use what is kept for submitting and downloading, and do not sit out a pause that
+            the
+            service has not asked for; for the last look of a wait.
         """
-        at = max(now, self.paused_until)
-        self._forget(now)
+        if reserve:
+            at = max(now, self._asked_until, self._refused_at + FIRST_PAUSE)
+        else:
+            at = max(now, self.paused_until)
+            if self._spacing and self._latest:
+                at = max(at, self._latest[-1] + self.spacing(now))
+            if self._told and self._told[0] < 1:
+                at = max(at, self._told[1])
+        sent = self._sent
+        if sent and sent[0] <= now - self._reach:
+            self._forget(now)
         for window in self.limits:
-            allowed = self.allowance(window, now, reserve=reserve)
-            if len(self._sent) >= allowed:
-                at = max(at, self._sent[-allowed] + window.seconds)
+            allowed = window.limit if reserve else self._allowed[window]
+            if len(sent) >= allowed:
+                at = max(at, sent[-allowed] + window.seconds)
         return at
 
     def take(self, now: float) -> None:
         """Count a request sent now."""
         if self.limits:
             self._sent.append(now)
+        self._latest.append(now)
 
     def refused(self, now: float, retry_after: float | None = None) -> None:
         """
-        Take in a 429: pause, and allow less from now on.
+        Take in a 429: pause, and go slower from now on.
 
         :param retry_after: seconds the service asked to wait; without it the pause doubles with each 429 in a
             row, from 5 s to 5 min.
         """
         self.throttled += 1
+        if retry_after is not None:
+            self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
         if now < self.paused_until:
-            return  # sent before the pause began: one burst of answers is one refusal
-        self._slowed = max(LEAST_SHARE, self._slowdown(now) / 2)
-        self._slowed_at = now
-        pause = retry_after or min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16))
-        self._streak += 1
-        self.paused_until = now + pause
-
-    def answered(self, now: float, *, remaining: int | None = None, reset_at: float | None = None) -> None:
-        """
-        Take in an answer that was not a 429.
-
-        :param remaining: ``X-RateLimit-Remaining``, where sent.
-        :param reset_at: ``X-RateLimit-Reset``, epoch seconds, where sent.
-        """
-        self._streak = 0
-        if remaining is None or reset_at is None or not self.limits:
+            # Sent before the pause began: one burst of answers is one refusal.
+            self.paused_until = max(self.paused_until, self._asked_until)
             return
-        smallest = min(window.limit for window in self.limits)
-        if remaining <= smallest * (1 - self.share):
-            self.paused_until = max(self.paused_until, min(reset_at, now + self._reach))
+        self._spacing = min(LONGEST_SPACING, 2 * max(self.spacing(now), self._usual_distance(now)))
+        self._refused_at = now
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16)) * (1 + 0.25 * self._rng())
+        self._streak += 1
+        self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
+
+    def answered(self, now: float) -> None:
+        """Take in an answer that was not a 429."""
+        self._streak = 0
+
+    def told(
+        self, now: float, *, limit: int | None = None, remaining: int, reset_at: float | None = None
+    ) -> None:
+        """
+        Take in what the service says is left, which counts what others have used as well.
+
+        :param limit: ``X-RateLimit-Limit``; by default the smallest limit known.
+        :param remaining: ``X-RateLimit-Remaining``.
+        :param reset_at: ``X-RateLimit-Reset``, epoch seconds; by default what was said holds for a minute.
+        """
+        if limit is None:
+            limit = min((window.limit for window in self.limits), default=0)
+        until = now + 60.0 if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
+        self._told = (remaining - limit * (1 - self.share), until)
+
+    def spacing(self, now: float) -> float:
+        """Return the least seconds between two requests after a 429; 0 when all is well."""
+        if not self._spacing:
+            return 0.0
+        spacing: float = self._spacing * 0.5 ** (max(0.0, now - self._refused_at) / RECOVERY)
+        if spacing < 0.01:
+            self._spacing = 0.0
+        return spacing
 
     def sustained_rate(self, now: float) -> float | None:
         """Return the requests per second that can go on for ever; ``None`` when unlimited."""
+        rates = [self._allowed[window] / window.seconds for window in self.limits]
+        spacing = self.spacing(now)
+        if spacing:
+            rates.append(1.0 / spacing)
+        return min(rates, default=None)
+
+    def capacity(self) -> float | None:
+        """
+        Return the requests that polling may make while waits last, at most an hour's; ``None``: unlimited.
+        """
+        return min(
+            (self._allowed[window] * max(1.0, PLANNED_FOR / window.seconds) for window in self.limits),
+            default=None,
+        )
+
+    def left(self, now: float) -> float | None:
+        """Return what is left of the longest window now; ``None`` when unlimited."""
         if not self.limits:
             return None
-        return min(self.allowance(window, now) / window.seconds for window in self.limits)
+        self._forget(now)
+        longest = max(self.limits, key=lambda window: window.seconds)
+        left: float = self._allowed[longest] - len(self._sent)
+        if self._told and now < self._told[1]:
+            left = min(left, self._told[0])
+        return max(0.0, left)
 
-    def capacity(self, now: float) -> int | None:
-        """Return the requests per longest window that polling may make; ``None`` when unlimited."""
-        if not self.limits:
-            return None
-        return self.allowance(max(self.limits, key=lambda window: window.seconds), now)
-
-    def _slowdown(self, now: float) -> float:
-        if self._slowed >= 1.0:
-            return 1.0
-        recovered: float = 0.5 ** (max(0.0, now - self._slowed_at) / RECOVERY)
-        return 1.0 - (1.0 - self._slowed) * recovered
+    def _usual_distance(self, now: float) -> float:
+        # At least over some seconds: a burst says nothing about the rate that was too much.
+        return max(FIRST_PAUSE, now - self._latest[0]) / len(self._latest) if self._latest else 1.0
 
     def _forget(self, now: float) -> None:
         while self._sent and self._sent[0] <= now - self._reach:

@@ -20,6 +20,7 @@ from airflow_provider.exceptions import (
     ServerError,
     TransportError,
 )
+from airflow_provider.waiting.pacing import LikelyTimes
 
 TRANSIENT_ERRORS = (TransportError, RateLimitedError, ServerError, MalformedResponseError)
 """Errors that say nothing about the job: waiting goes on."""
@@ -53,6 +54,7 @@ class Observation:
     :param progress: what to show a person: ``40%`` or the vendor's progress message.
     :param fraction: progress from 0 to 1, where the vendor gives a number.
     :param message: why the job failed, in the vendor's words.
+    :param finished_at: when the job ended, epoch seconds, where the vendor says so.
     """
 
     job_id: str
@@ -62,10 +64,22 @@ class Observation:
     progress: str = ""
     fraction: float | None = None
     message: str = ""
+    finished_at: float | None = None
 
     @property
     def finished(self) -> bool:
         return self.state is not JobState.ACTIVE
+
+
+def epoch_seconds(timestamp: Any) -> float | None:
+    """Return a vendor's timestamp as epoch seconds; ``None`` for what is none."""
+    import pendulum
+
+    try:
+        moment: object = pendulum.parse(timestamp) if isinstance(timestamp, str) else None
+    except ValueError:
+        return None
+    return moment.timestamp() if isinstance(moment, datetime) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +114,9 @@ _VERDICT_OF_STATE = {
 class Pace(Protocol):
     """Chooses the pause before the next look at a job."""
 
-    def delay(self, elapsed: float, *, rng: Callable[[], float] = ...) -> float:
+    def delay(
+        self, elapsed: float, *, rng: Callable[[], float] = ..., fraction: float | None = None
+    ) -> float:
         """Return seconds to wait after a look made ``elapsed`` seconds after submission."""
 
 
@@ -136,24 +152,29 @@ class Wait:
         self.begun_at = begun_at
         self.deadline = deadline
         self.pace = pace
+        self.learns = isinstance(pace, LikelyTimes)
         self.tolerance = tolerance
         self.rng = rng
         self.polls = 0
         self.last: Observation | None = None
         self.trouble_since: float | None = None
         self.looked_at: float | None = None
+        self.seen_at = submitted_at
         self._trouble: ProviderError | None = None
         self._told: tuple[str, str] | None = None
         self._luck = rng()
         self._before = submitted_at
+        self._ended_at: float | None = None
 
     def saw(self, observation: Observation, now: float) -> Verdict | None:
         """Take in a look at the job; return the verdict when the wait is over."""
         self._looked(now)
+        self._before, self.seen_at = self.seen_at, now
         self.last = observation
         self.trouble_since = None
         self._trouble = None
         if observation.finished:
+            self._ended_at = observation.finished_at
             return self._verdict(
                 _VERDICT_OF_STATE[observation.state],
                 observation.message
@@ -200,9 +221,24 @@ class Wait:
         return self._timeout()
 
     @property
+    def ended_at(self) -> float:
+        """
+        When the job ended, epoch seconds: as the vendor says if that lies between the last two looks at it,
+        by whole seconds and a clock that may differ; else the middle between them.
+        """
+        if self._ended_at is not None and self._before - 1.0 <= self._ended_at <= self.seen_at:
+            return self._ended_at
+        return (self._before + self.seen_at) / 2
+
+    @property
     def duration(self) -> float:
-        """Seconds from submission to the middle of the gap in which the job was last found to have moved on."""
-        return max(0.0, (self._before + (self.looked_at or self._before)) / 2 - self.submitted_at)
+        """Seconds from submission to the job's end."""
+        return max(0.0, self.ended_at - self.submitted_at)
+
+    @property
+    def detection_delay(self) -> float:
+        """Seconds from the job's end to the look that saw it."""
+        return self.seen_at - self.ended_at
 
     def news(self) -> str | None:
         """Return a line for the task log when status or progress changed since the last call."""
@@ -217,11 +253,14 @@ class Wait:
         return f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
 
     def _pause(self, since: float) -> float:
-        return self.pace.delay(since - self.submitted_at, rng=lambda: self._luck)
+        fraction = self.last.fraction if self.last is not None and since == self.seen_at else None
+        return self.pace.delay(since - self.submitted_at, rng=self._same_luck, fraction=fraction)
+
+    def _same_luck(self) -> float:
+        return self._luck
 
     def _looked(self, now: float) -> None:
         self.polls += 1
-        self._before = self.submitted_at if self.looked_at is None else self.looked_at
         self.looked_at = now
         self._luck = self.rng()
 

@@ -1,87 +1,97 @@
 """
-When to look next, from how long such jobs take.
+When to look next, from how long such jobs take and how many status requests there are to spend.
 
-Looks go where answers are likely: between two of them lies an equal share of the known durations (documented
-ones at first, then those this process has seen). How large a share depends on how many waits divide the rate
-budget of the key. Before the shortest known duration only a scout looks; after the longest, waits look at the
-rate the key can sustain.
+Jobs of one kind end within a known range of ages: the documented one at first, then the one this process has
+seen. Within it a wait looks at even distances, as short as its share of the key's budget allows. Before it
+few waits look, to learn whether the range holds; after it all look at the pace that the key can sustain.
 """
 
 from __future__ import annotations
 
+import math
 import random
-from bisect import bisect_right, insort
+from bisect import insort
 from collections import deque
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from airflow_provider.waiting.backoff import Backoff
 
-LOOKS_SHARE = 0.78
-"""Share of the polling allowance that planned looks use; the rest is for jobs that take longer than known."""
+DOCUMENTED = 10
+"""How many jobs the documented range weighs as much as."""
 
-EARLY_LOOKS = 12.0
-"""Looks spent before the shortest known duration by waits that can afford twice as many in all."""
+OUTLIERS = 0.01
+"""Share of the known durations that is left out of the range at either end."""
 
-SCOUT_EVERY = 20
-"""One wait in so many is a scout."""
+SCOUTS = 0.1
+"""Share of the waits that look once before the range begins."""
 
-TAIL_GROWTH = 0.05
-"""After the longest known duration, the pause as a share of the elapsed time."""
+GOOD_LOOKS = 3.25
+"""
+Looks planned per cube root of those a wait could have: each further one matters less, and others use the key.
+"""
+
+PLENTY = 9.5
+"""A wait that could have fewer looks than this plans to use only a part of them, at least half."""
+
+SPARING = 1.5
+"""Waits become sparing when so many times what is left no longer makes up their share."""
 
 
 class Durations:
     """
     What is known of how long one kind of job takes, in seconds from submission.
 
-    :param typical: shortest and longest documented duration; taken as evenly spread in between.
-    :param memory: how many durations seen are kept; the documented ones weigh as much as ten of them.
+    :param typical: shortest and longest documented duration.
+    :param memory: how many durations seen are kept.
     """
-
-    DOCUMENTED = 10
 
     def __init__(self, typical: tuple[float, float], *, memory: int = 200) -> None:
         low, high = typical
         if not 0 <= low < high:
             raise ValueError(f"typical needs 0 <= shortest < longest; got {typical!r}")
-        step = (high - low) / self.DOCUMENTED
+        self.typical = typical
         self._seen: deque[float] = deque(maxlen=memory)
-        self._sorted = [low + step * (i + 0.5) for i in range(self.DOCUMENTED)]
-        self._spread = step / 2
+        self._sorted: list[float] = []
+        self._known: tuple[int, tuple[float, float]] | None = None
 
     def saw(self, seconds: float) -> None:
-        """Take in a duration seen."""
+        """Take in the duration of a job that has ended."""
         if len(self._seen) == self._seen.maxlen:
-            oldest = self._seen[0]
-            del self._sorted[bisect_right(self._sorted, oldest) - 1]
+            self._sorted.remove(self._seen[0])
         self._seen.append(seconds)
         insort(self._sorted, seconds)
+        self._known = None
 
-    @property
-    def longest(self) -> float:
-        """The longest duration known, in seconds."""
-        return self._sorted[-1] + self._spread
+    def range(self, running: int = 0) -> tuple[float, float]:
+        """
+        Return the ages between which nearly all jobs end.
 
-    def share_done(self, elapsed: float) -> float:
-        """Return the share of known durations that are not longer than ``elapsed`` seconds, 0 to 1."""
-        points = self._points()
-        at = bisect_right(points, elapsed)
-        if at == 0:
-            return 0.0
-        if at == len(points):
-            return 1.0
-        low, high = points[at - 1], points[at]
-        return (at - 1 + (elapsed - low) / (high - low)) / (len(points) - 1)
+        :param running: jobs that have not ended yet. They count as documented: without them the first jobs to
+            end
+            would say that all jobs are short.
+        """
+        if self._known is None or self._known[0] != running:
+            self._known = running, self._range(DOCUMENTED + running)
+        return self._known[1]
 
-    def when_done(self, share: float) -> float:
-        """Return the seconds after which ``share`` of the known durations have passed; inverts :meth:`share_done`."""
-        points = self._points()
-        place = min(max(share, 0.0), 1.0) * (len(points) - 1)
-        at = min(int(place), len(points) - 2)
-        return points[at] + (place - at) * (points[at + 1] - points[at])
+    def _range(self, weight: int) -> tuple[float, float]:
+        seen, (low, high) = self._sorted, self.typical
+        if not seen:
+            return self.typical
+        first = seen[0] if len(seen) < weight else _cut(seen, low, high, weight)
+        last = -_cut([-seconds for seconds in reversed(seen)], -high, -low, weight)
+        return min(first, _cut(seen, low, high, weight)), max(last, seen[0] + 1.0)
 
-    def _points(self) -> list[float]:
-        return [max(0.0, self._sorted[0] - self._spread), *self._sorted, self.longest]
+
+def _cut(seen: Sequence[float], low: float, high: float, weight: int) -> float:
+    """Return the age below which the outliers lie, among ``seen`` and ``weight`` more, evenly spread."""
+    outliers = OUTLIERS * (len(seen) + weight)
+    for before, seconds in enumerate(seen):
+        age = low + (high - low) * (outliers - before) / weight
+        if before + 1 > outliers or age <= seconds:
+            return min(age, seconds) if outliers > before else seconds
+    return low + (high - low) * (outliers - len(seen)) / weight
 
 
 @dataclass(slots=True)
@@ -89,16 +99,18 @@ class Crowd:
     """
     The waits that divide one key's budget.
 
-    :param capacity: status requests per hour that the key allows for polling; ``None`` when unlimited.
+    :param capacity: status requests that the key allows for polling within the hour; ``None`` when unlimited.
     :param sustained_rate: status requests per second that can go on for ever; ``None`` when unlimited.
     :param active: waits going on now.
     :param recent: waits of the last hour, those that have ended included; at least ``active``.
+    :param left: what is left of the capacity now; ``None`` when not known.
     """
 
-    capacity: int | None = None
+    capacity: float | None = None
     sustained_rate: float | None = None
     active: int = 1
     recent: int = 1
+    left: float | None = None
 
     @property
     def sustained_pause(self) -> float:
@@ -107,10 +119,14 @@ class Crowd:
 
     @property
     def looks(self) -> float | None:
-        """How many looks each wait can have; ``None`` when unlimited."""
+        """How many looks each wait plans with on average; ``None`` when unlimited."""
         if self.capacity is None:
             return None
-        return LOOKS_SHARE * self.capacity / max(1, self.recent, self.active)
+        share = max(self.capacity, 1e-6) / max(1, self.recent, self.active)
+        looks: float = min(GOOD_LOOKS * math.cbrt(share), share * max(0.5, min(1.0, share / PLENTY)))
+        if self.left is not None:
+            looks *= min(1.0, SPARING * self.left / max(1, self.active) / share) ** 6
+        return looks
 
 
 @dataclass(slots=True)
@@ -121,32 +137,41 @@ class LikelyTimes:
     :param durations: what is known of such jobs, shared by the waits of one kind.
     :param crowd: returns who shares the budget at this moment.
     :param backoff: documented intervals: its ``first`` is the shortest pause; unlimited keys use it whole.
-    :param scout: this wait looks early too, so that others learn of jobs that end unexpectedly soon.
     """
 
     durations: Durations
     crowd: Callable[[], Crowd]
     backoff: Backoff
-    scout: bool = field(default=False)
 
-    def delay(self, elapsed: float, *, rng: Callable[[], float] = random.random) -> float:
-        """Return the seconds until the next look, after one made ``elapsed`` seconds after submission."""
+    def delay(
+        self, elapsed: float, *, rng: Callable[[], float] = random.random, fraction: float | None = None
+    ) -> float:
+        """
+        Return the seconds until the next look, after one made ``elapsed`` seconds after submission.
+
+        :param fraction: the job's progress at that look, 0 to 1; brings the next look forward to the likely
+            end.
+        """
         crowd = self.crowd()
+        luck = rng()
         looks = crowd.looks
         if looks is None:
-            return self.backoff.delay(elapsed, rng=rng)
-        if self.scout:
-            looks = max(looks, 2 * EARLY_LOOKS)
-        early = looks >= 2 * EARLY_LOOKS
-        done = self.durations.share_done(elapsed)
-        if done >= 1.0:
-            pause = max(TAIL_GROWTH * elapsed, crowd.sustained_pause)
+            pause = self.backoff.interval(elapsed) * (1.0 - self.backoff.jitter * luck)
         else:
-            planned = looks - EARLY_LOOKS if early else looks
-            # A job of random known duration is looked at 1 / (2 * step) + 1 / 2 times on average.
-            step = 0.5 / max(0.5, planned - 0.5)
-            pause = self.durations.when_done(done + step) - elapsed
-            if early:
-                pause = min(pause, self.backoff.interval(elapsed))
-        drift = 1.0 + self.backoff.jitter * (rng() - 0.5)
-        return max(self.backoff.first, pause * drift)
+            pause = self._pause(elapsed, luck, crowd, looks)
+        if fraction:
+            # Never less than a part of the elapsed time: progress is known to stand still at 99%.
+            pause = min(pause, max(elapsed * (1.0 - fraction) / fraction, 0.05 * elapsed))
+        return max(self.backoff.first * (1.0 - self.backoff.jitter * luck), pause)
+
+    def _pause(self, elapsed: float, luck: float, crowd: Crowd, looks: float) -> float:
+        low, high = self.durations.range(crowd.active)
+        # Looks at a distance d find a job that ends anywhere in the range r after r / 2d + 1/2 looks on
+        # average.
+        distance = (high - low) / max(1.0, 2.0 * looks - 1.0)
+        affordable = max(self.backoff.interval(elapsed), crowd.sustained_pause)
+        if elapsed < low:
+            if elapsed <= 0 and luck < SCOUTS and low > self.backoff.first:
+                return float(self.backoff.first * (low / self.backoff.first) ** (luck / SCOUTS))
+            return min(low - elapsed + distance * (0.8 + 0.4 * luck), affordable)
+        return (min(distance, affordable) if elapsed < high else affordable) * (0.97 + 0.06 * luck)

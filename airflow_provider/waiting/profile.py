@@ -38,8 +38,8 @@ SUBMISSION = JobProfile(
     limits={"": 600.0},
 )
 """
-MediaMagic submissions, after the status-polling guide: 2 s, times 1.5, at most 30 s; give up after 600 s. Usual
-durations are not documented; the guide's shorter limit stands in for the longest.
+MediaMagic submissions, after the status-polling guide: 2 s, times 1.5, at most 30 s; give up after 600 s.
+Usual durations are not documented; the guide's shorter limit stands in for the longest.
 """
 
 DEMO_DATA = "demo_data"
@@ -52,7 +52,7 @@ REPORT = JobProfile(
     limits={"": 600.0, "accident_only": 300.0, DEMO_DATA: 120.0},
 )
 """
-Silent Witness reports, after https://docs.silentwitness.ai/guides/polling-best-practices: 3 s, times 1.5, at most
-15 s; usually done in 2 to 5 minutes; limits by scenario. The usual duration of demo data is not documented; its
-limit stands in for the longest.
+Silent Witness reports, after https://docs.silentwitness.ai/guides/polling-best-practices: 3 s, times 1.5, at
+most 15 s; usually done in 2 to 5 minutes; limits by scenario. The usual duration of demo data is not
+documented; its limit stands in for the longest.
 """

@@ -32,6 +32,8 @@ def main(argv: list[str] | None = None) -> int:
         biomechanics_only_needs_evidence=not arguments.sw_biomechanics_only_without_evidence,
         issues_container=arguments.mm_issues_container,
         max_asset_retries=arguments.mm_max_asset_retries,
+        max_webhook_subscriptions=arguments.mm_max_webhook_subscriptions,
+        http_webhooks_on_loopback=not arguments.mm_https_webhooks_only,
     )
     try:
         if arguments.sw_rate_limit:
@@ -101,6 +103,10 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--mm-issues-container", choices=("array", "object"), default="array")
     parser.add_argument("--mm-max-asset-retries", type=int, default=3)
+    parser.add_argument("--mm-max-webhook-subscriptions", type=int, default=10, help="per workspace")
+    parser.add_argument(
+        "--mm-https-webhooks-only", action="store_true", help="refuse http also for endpoints on loopback"
+    )
     parser.add_argument("--log-requests", action="store_true", help="one line per request on stderr")
     parser.add_argument("--exit-on-stdin-eof", action="store_true", help="stop when stdin is closed")
     parser.add_argument("--assumptions", action="store_true", help="list what no documentation says")

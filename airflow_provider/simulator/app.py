@@ -44,6 +44,7 @@ class Application:
         mediamagic: Service,
         silent_witness: Service,
         storage: Service,
+        close: Callable[[], Awaitable[None]],
         log_requests: bool = False,
     ) -> None:
         self._world = world
@@ -54,6 +55,8 @@ class Application:
         self._silent_witness = silent_witness
         self._storage = storage
         self._log_requests = log_requests
+        #: lets go of what the services have open
+        self.close = close
         #: the HTTP protocol that lets faults break a connection
         self.protocol = connections.protocol()
 

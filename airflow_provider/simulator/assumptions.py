@@ -55,7 +55,29 @@ ASSUMPTIONS: dict[str, list[str]] = {
         "Rate limits: none unless numbers are given.",
         "Review rules, their codes and their words are made up (mediamagic/rules.py); a document whose text "
         "cannot be read gives one INFO issue that waits for a person.",
-        "Webhooks and sandbox events are not there yet (404).",
+        "Subscriptions: http is accepted as well as https when the host is loopback (can be switched off). A "
+        "URL without a host is the 400 'missing a delivery destination', all else that is wrong with it a "
+        "422. A workspace has at most ten (can be chosen); two for the same URL are two. The list is a bare "
+        "array (an object with 'subscriptions' and 'total' can be chosen). PATCH needs 'enabled'. DELETE "
+        "answers 403 and 404 as GET does; an id that is no UUID is a 422.",
+        "Webhook events: data has submission_id, asset_id, status ('complete' or 'failed') and, for "
+        "failures, error_message; nothing else, as nothing else is documented. Ids begin with evt_, those of "
+        "attempts with atm_. A retried asset has an event for each of its ends. Several subscriptions get "
+        "the same event with the same id. webhook-id is the id of the envelope.",
+        "An event goes to the subscriptions that are enabled at that moment; it is not kept for later ones. "
+        "What waits for a subscription that is then disabled or deleted is not sent. Submissions of sandbox "
+        "keys have events at their end like any other.",
+        "Timestamp in the envelope: when the asset ended. webhook-timestamp: when the attempt was made, by "
+        "the wall clock also where a test has skipped time, because receivers compare it with theirs.",
+        "Deliveries start at once, 50 at a time for a subscription, without a promise of order. Only a 2xx "
+        "within 15 real seconds is a success; redirects are not followed. Another attempt comes after 5, 30, "
+        "120, 600 and 1800 vendor seconds (timeout and schedule can be chosen), then none. Failures do not "
+        "disable a subscription.",
+        "Delivery attempts are listed newest first, when they are over, as SUCCESSFUL or FAILED; "
+        "responseStatus is null without an answer. status_filter takes these words in any case; another "
+        "word finds nothing.",
+        "The sandbox event needs no particular state of the submission; its errorMessage is ignored for "
+        "completed. 'dispatched' also counts what a fault then loses.",
     ],
     "Silent Witness": [
         "X-Request-ID comes back as a header on every answer, and as request_id in errors.",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -17,6 +18,7 @@ class Clock:
             raise ValueError(f"time scale must be positive, not {scale}")
         self.scale = scale
         self._skipped = 0.0
+        self._watchers: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """Epoch seconds."""
@@ -29,6 +31,12 @@ class Clock:
     def advance(self, vendor_seconds: float) -> None:
         """Skip time: links expire, windows empty, jobs finish."""
         self._skipped += vendor_seconds / self.scale
+        for watcher in self._watchers:
+            watcher()
+
+    def on_skip(self, watcher: Callable[[], None]) -> None:
+        """Call somebody who waits for a moment whenever time is skipped."""
+        self._watchers.append(watcher)
 
     def reset(self) -> None:
         """Back to the wall clock."""

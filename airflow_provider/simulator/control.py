@@ -11,6 +11,7 @@ from airflow_provider.simulator.keys import SERVICES
 from airflow_provider.simulator.replies import Reply, json_reply
 from airflow_provider.simulator.routing import Route, Router
 from airflow_provider.simulator.scripts import parse_script
+from airflow_provider.simulator.webhook_faults import WebhookFaults, parse_webhook_faults
 from airflow_provider.simulator.world import World
 
 
@@ -18,7 +19,7 @@ class Jobs(Protocol):
     """A service that adds what it knows to the ledger."""
 
     def ledger(self) -> dict[str, list[dict[str, Any]]]:
-        """Lists by name: ``submissions``, ``reports``, ``cases``."""
+        """Lists by name: ``submissions``, ``reports``, ``cases``, ``webhook_deliveries``."""
 
 
 class Control:
@@ -41,6 +42,9 @@ class Control:
             ("DELETE", "faults", self._clear_faults),
             ("POST", "script", self._add_script),
             ("DELETE", "script", self._clear_scripts),
+            ("GET", "webhooks", self._show_webhooks),
+            ("POST", "webhooks", self._disturb_webhooks),
+            ("DELETE", "webhooks", self._mend_webhooks),
             ("POST", "keys", self._add_keys),
             ("POST", "advance", self._advance),
             ("POST", "settings", self._change_settings),
@@ -87,6 +91,17 @@ class Control:
 
     async def _clear_scripts(self, call: Call) -> Reply:
         self._world.scripts.clear()
+        return Reply(204)
+
+    async def _show_webhooks(self, call: Call) -> Reply:
+        return json_reply(200, self._world.webhook_faults.shown())
+
+    async def _disturb_webhooks(self, call: Call) -> Reply:
+        self._world.webhook_faults = parse_webhook_faults(await _object(call))
+        return await self._show_webhooks(call)
+
+    async def _mend_webhooks(self, call: Call) -> Reply:
+        self._world.webhook_faults = WebhookFaults()
         return Reply(204)
 
     async def _add_keys(self, call: Call) -> Reply:

@@ -125,6 +125,13 @@ class Simulator:
         """Decide the outcome of jobs to come, see ``scripts.py``."""
         self.control("POST", "script", {"service": service, **outcome})
 
+    def webhooks(self, **faults: Any) -> None:
+        """Decide what goes wrong with webhooks from now on, see ``webhook_faults.py``; nothing by default.
+
+        ``sim.webhooks(loss=0.05, duplicate=0.05, reorder=True, seed=1)``
+        """
+        self.control("POST", "webhooks", faults)
+
     def clear_scripts(self) -> None:
         """Forget all scripted outcomes."""
         self.control("DELETE", "script")

@@ -32,6 +32,7 @@ from airflow_provider.simulator.settings import Settings
 from airflow_provider.simulator.signing import Signer
 from airflow_provider.simulator.silent_witness.service import SilentWitness
 from airflow_provider.simulator.storage import Storage
+from airflow_provider.simulator.webhook_faults import WebhookFaults
 from airflow_provider.simulator.world import World
 
 
@@ -76,6 +77,7 @@ def build(options: Options, settings: Settings, data_dir: Path, storage_port: in
         clock.reset()
         faults.clear()
         world.scripts = Scripts()
+        world.webhook_faults = WebhookFaults()
         world.keys = KeyRing()
         world.limiter = RateLimiter(clock)
         world.ledger = Ledger(clock)
@@ -100,6 +102,7 @@ def build(options: Options, settings: Settings, data_dir: Path, storage_port: in
         mediamagic=mediamagic,
         silent_witness=silent_witness,
         storage=storage,
+        close=mediamagic.close,
         log_requests=options.log_requests,
     )
 
@@ -130,7 +133,7 @@ def run(options: Options, settings: Settings) -> None:
         )
         host = options.host if options.host not in ("0.0.0.0", "::") else "127.0.0.1"
         urls = [f"http://{host}:{sock.getsockname()[1]}" for sock in (api, storage)]
-        server = _Server(config, options, *urls)
+        server = _Server(config, options, application, *urls)
         with contextlib.suppress(KeyboardInterrupt):
             server.run(sockets=[api, storage])
 
@@ -138,8 +141,11 @@ def run(options: Options, settings: Settings) -> None:
 class _Server(uvicorn.Server):
     """Says when it is ready, and leaves by the front door on a signal."""
 
-    def __init__(self, config: uvicorn.Config, options: Options, url: str, storage_url: str) -> None:
+    def __init__(
+        self, config: uvicorn.Config, options: Options, application: Application, url: str, storage_url: str
+    ) -> None:
         super().__init__(config)
+        self._application = application
         self._options = options
         self._ready = f"simulator listening on {url} storage {storage_url}"
 
@@ -155,6 +161,10 @@ class _Server(uvicorn.Server):
         if self._options.exit_on_stdin_eof:
             await self._watch_stdin()
         print(self._ready, flush=True)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        await self._application.close()
 
     async def _watch_stdin(self) -> None:
         server = self

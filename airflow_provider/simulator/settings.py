@@ -49,6 +49,16 @@ class Settings:
     issues_container: str = "array"
     #: MediaMagic: ``retry.max_customer_attempts``; the number is not published
     max_asset_retries: int = 3
+    #: MediaMagic: subscriptions of one workspace; the number is not published
+    max_webhook_subscriptions: int = 10
+    #: MediaMagic: container of the subscription list, ``array`` or ``object``; it is not documented
+    subscriptions_container: str = "array"
+    #: MediaMagic: accept ``http`` for endpoints on loopback, where the receivers of tests are
+    http_webhooks_on_loopback: bool = True
+    #: MediaMagic: vendor seconds from a failed delivery to the next; the schedule is not published
+    webhook_retry_delays: tuple[float, ...] = (5, 30, 120, 600, 1800)
+    #: MediaMagic: real seconds that an endpoint has to answer; the number is not published
+    webhook_timeout: float = 15.0
 
     def change(self, changes: dict[str, Any]) -> None:
         """Apply switches as the control API writes them.
@@ -92,8 +102,19 @@ def _checked(name: str, value: Any, current: Any) -> Any:
         return silent_witness_limits(value)
     if name == "mediamagic_limits":
         return mediamagic_limits(value)
-    if name == "issues_container" and value not in ("array", "object"):
-        raise ValueError("issues_container is 'array' or 'object'")
+    if name in ("issues_container", "subscriptions_container") and value not in ("array", "object"):
+        raise ValueError(f"{name} is 'array' or 'object'")
+    if name == "webhook_retry_delays":
+        return tuple(_seconds(name, one) for one in value)
+    if name == "webhook_timeout":
+        return _seconds(name, value)
     if type(value) is not type(current):
         raise ValueError(f"{name} is a {type(current).__name__}, not {value!r}")
     return value
+
+
+def _seconds(name: str, value: Any) -> float:
+    seconds = float(value)
+    if not seconds > 0:
+        raise ValueError(f"{name}: seconds are more than 0, not {value!r}")
+    return seconds

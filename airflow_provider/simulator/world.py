@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from airflow_provider.simulator.clock import Clock
@@ -12,6 +12,7 @@ from airflow_provider.simulator.limits import RateLimiter
 from airflow_provider.simulator.scripts import Scripts
 from airflow_provider.simulator.settings import Settings
 from airflow_provider.simulator.signing import Signer
+from airflow_provider.simulator.webhook_faults import WebhookFaults
 
 
 @dataclass(slots=True)
@@ -27,6 +28,7 @@ class World:
     signer: Signer
     data_dir: Path
     storage_port: int = 0
+    webhook_faults: WebhookFaults = field(default_factory=WebhookFaults)
 
     def storage_url(self, hostname: str) -> str:
         """The storage origin, under the host name that the client used."""

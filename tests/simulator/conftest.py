@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from airflow_provider.simulator import Simulator
+from tests.simulator.receiver import Receiver
 from tests.simulator.talk import MediaMagicTalk, SilentWitnessTalk
 
 
@@ -32,3 +33,11 @@ def mediamagic(sim: Simulator) -> MediaMagicTalk:
 @pytest.fixture
 def silent_witness(sim: Simulator) -> SilentWitnessTalk:
     return SilentWitnessTalk(sim)
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    """An endpoint for webhooks."""
+    started = Receiver()
+    yield started
+    started.close()

@@ -13,6 +13,8 @@ from airflow_provider.simulator import Simulator
 LIVE_KEY = "sk_live_" + "0" * 64
 SANDBOX_KEY = "sk_test_" + "0" * 64
 WITNESS_KEY = "sk-" + "0" * 61
+SUBSCRIPTIONS = "/webhooks/subscriptions"
+COMPLETED, FAILED = "asset.processing.completed", "asset.processing.failed"
 #: Longer than any job takes.
 LONG = 3000
 
@@ -86,6 +88,19 @@ class MediaMagicTalk(_Talk):
     def retry(self, submission: dict[str, Any], position: int = 0) -> requests.Response:
         asset_id = submission["assets"][position]["assetId"]
         return self.send("POST", f"/submissions/{submission['submissionId']}/assets/{asset_id}/retry")
+
+    def subscribe(self, url: str, *event_types: str, key: str | None = None) -> dict[str, Any]:
+        """A subscription, with its secret; to all events unless some are named."""
+        body = {"endpointUrl": url, "eventTypes": event_types or [COMPLETED, FAILED]}
+        answer = self.send("POST", SUBSCRIPTIONS, key, json=body)
+        assert answer.status_code == 201, answer.text
+        return dict(answer.json())
+
+    def deliveries(self, subscription: dict[str, Any], **query: str | int) -> list[dict[str, Any]]:
+        path = f"{SUBSCRIPTIONS}/{subscription['id']}/deliveries"
+        answer = self.send("GET", path, params=query).json()
+        assert answer["total"] == len(answer["attempts"])
+        return list(answer["attempts"])
 
     def reviewed(self, filename: str, content: bytes) -> list[dict[str, Any]]:
         """The issues found in a file."""

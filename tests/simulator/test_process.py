@@ -19,6 +19,7 @@ import requests
 import airflow_provider.simulator.__main__
 from airflow_provider.simulator import Simulator
 from airflow_provider.simulator.__main__ import main
+from tests.simulator.receiver import Receiver
 
 PACKAGE = Path(airflow_provider.simulator.__file__).parent
 COMMAND = [sys.executable, "-m", "airflow_provider.simulator"]
@@ -89,6 +90,24 @@ def test_it_does_not_wait_for_slow_answers(process: subprocess.Popen[str]) -> No
             assert time.monotonic() < deadline
         process.send_signal(signal.SIGTERM)
         _, errors = process.communicate(timeout=15)
+    assert (process.returncode, errors) == (0, "")
+
+
+def test_it_ends_cleanly_in_the_middle_of_a_delivery(
+    process: subprocess.Popen[str], receiver: Receiver
+) -> None:
+    url = f"{ready(process)[0]}/api/integrations"
+    headers = {"X-API-Key": "sk_test_x"}
+    receiver.silent.add("/hook")
+    body = {"endpointUrl": f"{receiver.url}/hook", "eventTypes": ["asset.processing.completed"]}
+    requests.post(f"{url}/webhooks/subscriptions", headers=headers, json=body, timeout=5)
+    files = {"file": ("a.txt", b"text")}
+    upload = requests.post(f"{url}/uploads/direct", headers=headers, files=files, timeout=5).json()
+    assets = {"assets": [{"blobPath": upload["blobPath"]}]}
+    requests.post(f"{url}/submissions", headers=headers, json=assets, timeout=5)
+    receiver.wait(1)
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=15)
     assert (process.returncode, errors) == (0, "")
 
 

@@ -1,8 +1,4 @@
-"""MediaMagic as one service: authentication, plan, rate limit, then the endpoint.
-
-Webhook subscriptions, deliveries and the sandbox event belong in modules of their own beside
-``submissions.py`` and are routed here.
-"""
+"""MediaMagic as one service: authentication, plan, rate limit, then the endpoint."""
 
 from __future__ import annotations
 
@@ -19,8 +15,10 @@ from airflow_provider.simulator.mediamagic.errors import (
     refuse,
 )
 from airflow_provider.simulator.mediamagic.results import Results
+from airflow_provider.simulator.mediamagic.sandbox import Sandbox
 from airflow_provider.simulator.mediamagic.submissions import Submissions
 from airflow_provider.simulator.mediamagic.uploads import Uploads
+from airflow_provider.simulator.mediamagic.webhooks import Webhooks
 from airflow_provider.simulator.replies import Reply
 from airflow_provider.simulator.routing import Route, Router
 from airflow_provider.simulator.storage import Storage
@@ -33,6 +31,8 @@ _REFUSED_KEYS = {
     "revoked": "This API key has been revoked",
 }
 _SUBMISSIONS = "/api/integrations/submissions"
+_SUBSCRIPTIONS = "/api/integrations/webhooks/subscriptions"
+_SUBSCRIPTION = _SUBSCRIPTIONS + "/{subscription_id}"
 _ASSET = _SUBMISSIONS + "/{submission_id}/assets/{asset_id}"
 
 
@@ -44,6 +44,9 @@ class MediaMagic:
         self.uploads = Uploads(world, storage)
         self.results = Results(world)
         self.submissions = Submissions(world, self.uploads, self.results)
+        self.webhooks = Webhooks(world, self.submissions)
+        self.sandbox = Sandbox(world, self.submissions, self.webhooks)
+        subscriptions = self.webhooks.subscriptions
         self.router = Router()
         for method, template, bucket, endpoint in (
             ("POST", "/api/integrations/uploads/url", "upload", self.uploads.presign),
@@ -54,6 +57,13 @@ class MediaMagic:
             ("GET", _ASSET + "/issues", "submission_read", self._of_asset(self.results.issues)),
             ("GET", _ASSET + "/topics", "submission_read", self._of_asset(self.results.topics)),
             ("POST", _ASSET + "/retry", "submission_write", self.submissions.retry),
+            ("POST", _SUBSCRIPTIONS, "webhook_write", subscriptions.create),
+            ("GET", _SUBSCRIPTIONS, "webhook_read", subscriptions.listed),
+            ("GET", _SUBSCRIPTION, "webhook_read", subscriptions.read),
+            ("PATCH", _SUBSCRIPTION, "webhook_write", subscriptions.update),
+            ("DELETE", _SUBSCRIPTION, "webhook_write", subscriptions.delete),
+            ("GET", _SUBSCRIPTION + "/deliveries", "webhook_read", self.webhooks.list_deliveries),
+            ("POST", "/api/integrations/sandbox/events/fire", "sandbox", self.sandbox.fire),
         ):
             self.router.add(method, template, self._admitted(endpoint, bucket), bucket)
 
@@ -61,10 +71,18 @@ class MediaMagic:
         """Forget everything."""
         self.uploads.reset()
         self.submissions.reset()
+        self.webhooks.reset()
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        await self.webhooks.close()
 
     def ledger(self) -> dict[str, list[dict[str, Any]]]:
         """What the ledger shows of this service."""
-        return {"submissions": self.submissions.ledger()}
+        return {
+            "submissions": self.submissions.ledger(),
+            "webhook_deliveries": self.webhooks.deliveries.ledger(),
+        }
 
     async def answer(self, call: Call, route: Route | None, path_exists: bool) -> Reply:
         """Process a request."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 from airflow_provider.simulator.calls import Call, NotJson
@@ -41,20 +42,34 @@ class Submissions:
         self._uploads = uploads
         self._results = results
         self._all: dict[str, Submission] = {}
+        self._started: Callable[[Submission, Asset], None] = lambda submission, asset: None
 
     def reset(self) -> None:
         """Forget all."""
         self._all.clear()
+
+    def on_start(self, started: Callable[[Submission, Asset], None]) -> None:
+        """Call somebody whenever a run over an asset starts: its end is known then."""
+        self._started = started
+
+    def running(self) -> list[Submission]:
+        """Those that are not over."""
+        now = self._world.clock.now()
+        return [one for one in self._all.values() if now < one.ends_at]
 
     def find(self, call: Call, caller: Caller) -> Submission:
         """The submission that the path names.
 
         :raises Refusal: 422 for what is no UUID, 404 for what is not in the caller's workspace.
         """
-        submission = self._all.get(call.params[0])
+        return self.named(call.params[0], caller, "submission_id")
+
+    def named(self, submission_id: str, caller: Caller, field: str) -> Submission:
+        """The submission with an id that the request has in this field; refuses as :meth:`find` does."""
+        submission = self._all.get(submission_id)
         if submission is None:
-            if not _is_uuid(call.params[0]):
-                raise invalid("submission_id", "Input should be a valid UUID")
+            if not _is_uuid(submission_id):
+                raise invalid(field, "Input should be a valid UUID")
             raise refuse(404, "Submission not found")
         if submission.workspace_id != caller.workspace_id:
             raise refuse(404, "Submission not found")
@@ -92,6 +107,8 @@ class Submissions:
         for upload in uploads:
             upload.submitted = True
         self._all[submission.id] = submission
+        for asset in assets:
+            self._started(submission, asset)
         return json_reply(201, _accepted(submission, "submitted"))
 
     async def status(self, call: Call, caller: Caller) -> Reply:
@@ -145,6 +162,7 @@ class Submissions:
         length = (first.ends_at - first.started_at) / 2
         asset.attempts.append(Attempt(now, now + length, len(asset.attempts) < asset.attempts_failing))
         submission.final = None
+        self._started(submission, asset)
         self._world.ledger.reopen(submission.id)
         self._world.ledger.asset_retries.append(
             {"submission_id": submission.id, "asset_id": asset.id, "at": now}

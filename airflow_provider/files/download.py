@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import TransferError
@@ -19,10 +18,14 @@ from airflow_provider.files.storage_http import (
     LINK_REFUSED,
     MAX_REFUSALS,
     TRY_AGAIN,
+    Broken,
     LinkError,
     Timeout,
+    body_length,
     describe,
+    is_encoded,
     new_session,
+    read_body,
     refused,
     retry_seconds,
     safe_url,
@@ -168,16 +171,6 @@ class _Useless(TransferError):
     """What has arrived is of no use to another attempt."""
 
 
-class _Broken(Exception):
-    """This attempt ended early; another may do better."""
-
-    def __init__(self, reason: str, response: Response | None = None, *, start_over: bool = False) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.response = response
-        self.start_over = start_over
-
-
 class _LinkRefused(Exception):
     def __init__(self, response: Response) -> None:
         super().__init__()
@@ -222,12 +215,12 @@ class _Download:
             if link.expires_at is not None and self.now() >= link.expires_at:
                 # Used even if it looks expired as well: then it is this clock that is wrong.
                 link = self._link()
-            outcome: _Broken | _LinkRefused
+            outcome: Broken | _LinkRefused
             try:
                 self._attempt(link.url)
                 self._progress.finish()
                 return safe_url(link.url)
-            except (_Broken, _LinkRefused) as error:
+            except (Broken, _LinkRefused) as error:
                 outcome = error
             # Raised outside the except block: a chained traceback would print the signed link.
             if isinstance(outcome, _LinkRefused):
@@ -244,8 +237,7 @@ class _Download:
                 continue
             arrived = self.whole.digest.size
             if arrived > furthest:
-                # Also where every attempt starts over: it counts as progress only when it came further than
-                # all before.
+                # An attempt that had to start over is progress only if it came further than all before.
                 furthest, failures, refusals = arrived, 0, 0
             failures += 1
             if outcome.start_over or self.whole.checkpoint is None:
@@ -308,16 +300,16 @@ class _Download:
             raise _Useless(
                 f"cannot download {self.location} from {safe_url(url)}: the link cannot be used: {error}."
             ) from None
-        raise _Broken(reason)
+        raise Broken(reason)
 
     def _receive(self, response: Response, url: str, start: int | None) -> None:
         status = response.status_code
         if status in LINK_REFUSED:
             raise _LinkRefused(response)
         if status in TRY_AGAIN:
-            raise _Broken(f"the storage host answered {status}", response)
+            raise Broken(f"the storage host answered {status}", response)
         if status == 416 and start is not None:
-            raise _Broken("the storage host has no such range", start_over=True)
+            raise Broken("the storage host has no such range", start_over=True)
         skip = 0
         total: int | None
         if status == 206 and start is not None:
@@ -334,7 +326,7 @@ class _Download:
             )
         self._progress.reset(self.whole.digest.size)
         self._progress.total = total
-        for data in self._body(response):
+        for data in read_body(response, self.chunk_size):
             self.whole.write(data[skip:])
             self._progress.advance(max(len(data) - skip, 0))
             skip = max(skip - len(data), 0)
@@ -344,7 +336,7 @@ class _Download:
                     f"{total or 'unknown'} bytes came in the {self.max_seconds:.0f} s allowed."
                 )
         if total is not None and self.whole.digest.size != total:
-            raise _Broken(f"the body ended at {self.whole.digest.size} of {total} bytes")
+            raise Broken(f"the body ended at {self.whole.digest.size} of {total} bytes")
 
     def _begin(self, response: Response, url: str) -> int | None:
         """Start with a full answer: take its type, length and identity."""
@@ -354,11 +346,11 @@ class _Download:
             )
             self.whole.restart()
         self.media_type = response.headers.get("Content-Type", self.media_type).split(";", 1)[0].strip()
-        if _is_encoded(response):
+        if is_encoded(response):
             # Lengths and ranges then speak of the compressed bytes; what is written is not those.
             self.whole.identify(None, None)
             return None
-        total = _length(response)
+        total = body_length(response)
         chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         if total is None and not chunked and self.need_length:
             raise _Useless(
@@ -378,42 +370,8 @@ class _Download:
         if (
             response.headers.get("Content-Range", "").strip() != f"bytes {start}-{total - 1}/{total}"
             or response.headers.get("ETag", checkpoint.etag) != checkpoint.etag
-            or _is_encoded(response)
+            or is_encoded(response)
         ):
             reason = "the storage host answered with another range than it was asked for"
-            raise _Broken(reason, start_over=True)
+            raise Broken(reason, start_over=True)
         return total
-
-    def _body(self, response: Response) -> Iterator[bytes]:
-        """Yield the body as it comes; raise when it breaks off."""
-        import urllib3
-
-        raw = response.raw
-        encoded = _is_encoded(response)
-        # read(n) waits until n bytes are there, so a trickle would hide from the deadline; read1 returns
-        # what came.
-        read = raw.read if encoded else getattr(raw, "read1", raw.read)
-        length = _length(response)
-        reason = ""
-        while not reason:
-            try:
-                data = read(self.chunk_size, decode_content=encoded)
-            except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-                reason = describe(error)
-                break
-            if not data:
-                break
-            yield data
-        if not reason and encoded and length is not None and raw.tell() != length:
-            reason = f"the body ended at {raw.tell()} of {length} compressed bytes"
-        if reason:
-            raise _Broken(reason)
-
-
-def _is_encoded(response: Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
-
-
-def _length(response: Response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isascii() and text.isdigit() else None

@@ -6,7 +6,8 @@ leaks.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -45,6 +46,22 @@ def safe_url(url: str) -> str:
     except ValueError:
         return "?"
     return f"{parts.hostname or '?'}{port}{parts.path}"
+
+
+class Broken(Exception):
+    """
+    An answer ended early or was not usable; another attempt may do better.
+
+    :param reason: for the log, without the link.
+    :param response: to ask for its ``Retry-After``.
+    :param start_over: what has arrived so far is of no use.
+    """
+
+    def __init__(self, reason: str, response: Response | None = None, *, start_over: bool = False) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.response = response
+        self.start_over = start_over
 
 
 def new_session() -> Session:
@@ -151,3 +168,43 @@ def refused(doing: str, url: str, response: Response) -> TransferError:
         f"{doing} {safe_url(url)}: the storage host answered {response.status_code} {reason}".rstrip() + ".",
         http_status=response.status_code,
     )
+
+
+def read_body(response: Response, chunk_size: int) -> Iterator[bytes]:
+    """
+    Yield the body as it comes, at most ``chunk_size`` bytes at a time.
+
+    :raises Broken: it broke off.
+    """
+    import urllib3
+
+    raw = response.raw
+    encoded = is_encoded(response)
+    # read(n) waits for n bytes, so a trickle would hide from the caller's deadline; read1 returns what came.
+    read = raw.read if encoded else getattr(raw, "read1", raw.read)
+    reason = ""
+    while True:
+        try:
+            data = read(chunk_size, decode_content=encoded)
+        except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
+            reason = describe(error)
+            break
+        if not data:
+            break
+        yield data
+    length = body_length(response)
+    if not reason and encoded and length is not None and raw.tell() != length:
+        reason = f"the body ended at {raw.tell()} of {length} compressed bytes"
+    if reason:
+        raise Broken(reason)
+
+
+def is_encoded(response: Response) -> bool:
+    """Tell whether the bytes on the wire are compressed, although that was not asked for."""
+    return response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity")
+
+
+def body_length(response: Response) -> int | None:
+    """Return the announced length in bytes, ``None`` when there is none."""
+    text = response.headers.get("Content-Length", "")
+    return int(text) if text.isascii() and text.isdigit() else None

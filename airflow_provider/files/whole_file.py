@@ -117,11 +117,16 @@ class _LocalFile:
         self._published = False
 
     def write(self, data: bytes) -> None:
-        with storage_errors("cannot write", self._location):
-            self._part.write(data)
-            self.digest.update(data)
-            if self.checkpoint and self.digest.size - self.checkpoint.offset >= CHECKPOINT_BYTES:
-                self._save()
+        try:
+            with storage_errors("cannot write", self._location):
+                self._part.write(data)
+                self.digest.update(data)
+                if self.checkpoint and self.digest.size - self.checkpoint.offset >= CHECKPOINT_BYTES:
+                    self._save()
+        except TransferError:
+            # The part of a download that did not fit would keep the disk full.
+            self.checkpoint = None
+            raise
 
     def restart(self) -> None:
         with storage_errors("cannot write", self._location):

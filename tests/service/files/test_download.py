@@ -546,6 +546,28 @@ def test_a_part_that_was_complete_is_proven_by_one_byte(origin: Origin, get: Get
     assert (tmp_path / "a").read_bytes() == BODY
 
 
+def test_a_full_disk_is_named_and_given_its_space_back(
+    origin: Origin, get: Get, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import errno
+
+    from airflow_provider.files.part_file import PartFile
+
+    write = PartFile.write
+    times = iter(range(1000))
+
+    def full(self: PartFile, data: bytes) -> None:
+        if next(times) > 3:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(self, data)
+
+    monkeypatch.setattr(PartFile, "write", full)
+    origin.put("a", BODY)
+    with pytest.raises(TransferError, match=r"cannot write .*/a: OSError: No space left.*The disk is full"):
+        get("a", f"{tmp_path}/a", chunk_size=65536)
+    assert os.listdir(tmp_path) == []
+
+
 def test_a_target_that_cannot_be_written_is_named(get: Get) -> None:
     with pytest.raises(TransferError, match=r"cannot write /proc/nowhere/a"):
         get("a", "/proc/nowhere/a")

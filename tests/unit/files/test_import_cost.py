@@ -2,36 +2,47 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import ast
+from collections.abc import Iterator
 from pathlib import Path
 
-HEAVY = ("requests", "urllib3", "fsspec", "pyarrow", "pandas", "filetype", "zipfile", "boto3", "upath")
-MODULES = sorted(
-    path.stem
-    for path in (Path(__file__).parents[3] / "airflow_provider" / "files").glob("*.py")
-    if path.stem != "__init__"
-)
+import pytest
+
+FOLDER = Path(__file__).parents[3] / "airflow_provider" / "files"
+CHEAP = {"airflow_provider.exceptions", "airflow_provider.compat"}
+HEAVY_STANDARD = {"zipfile", "zlib", "ssl", "email", "xml"}
 
 
-def test_nothing_heavy_and_nothing_of_the_layers_above_is_loaded() -> None:
-    program = (
-        "import sys\n"
-        # What Airflow's own exceptions bring along is not ours to count.
-        "import airflow_provider.exceptions\n"
-        "before = set(sys.modules)\n"
-        f"for name in {MODULES!r}: __import__('airflow_provider.files.' + name)\n"
-        "new = {name.split('.')[0] for name in set(sys.modules) - before}\n"
-        f"print(*sorted(new & set({HEAVY!r})))\n"
-        "known = ('files', 'exceptions', 'compat', 'get_provider_info')\n"
-        "ours = {n for n in sys.modules if n.startswith('airflow_provider.')}\n"
-        "print(*sorted(n for n in ours if n.split('.')[1] not in known))\n"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        check=True,
-        cwd=Path(__file__).parents[3],
-    )
-    assert done.stdout.splitlines() == ["", ""]
+def imported_with(tree: ast.Module) -> Iterator[str]:
+    """Yield every module that is imported when this one is: not in functions, not for type checkers."""
+    waiting: list[ast.AST] = list(tree.body)
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield str(node.module)
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            waiting.extend(node.orelse)
+        elif not isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+            waiting.extend(ast.iter_child_nodes(node))
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.py")), ids=lambda path: path.stem)
+def test_a_module_imports_the_standard_library_its_own_package_and_the_errors(path: Path) -> None:
+    import sys
+
+    foreign = [
+        name
+        for name in imported_with(ast.parse(path.read_text(encoding="utf-8")))
+        if not name.startswith("airflow_provider.files.")
+        and name not in CHEAP
+        and (name.split(".")[0] not in sys.stdlib_module_names or name.split(".")[0] in HEAVY_STANDARD)
+    ]
+    assert foreign == []
+
+
+def test_the_check_sees_an_import(tmp_path: Path) -> None:
+    tree = ast.parse("try:\n    import requests.adapters\nfinally:\n    pass\ndef f():\n    import pyarrow\n")
+    assert list(imported_with(tree)) == ["requests.adapters"]
+    assert FOLDER.is_dir()

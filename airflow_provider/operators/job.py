@@ -5,11 +5,13 @@ from __future__ import annotations
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider.compat import TaskDeferralTimeout, conf
 from airflow_provider.exceptions import (
+    AuthenticationError,
     InvalidInputError,
     JobCancelledError,
     JobTimeoutError,
@@ -294,15 +296,39 @@ class JobOperator(PaidOperator[HookT]):
             deadline=entry.deadline,
             pace=self._pace(hook),
         )
-        verdict = wait_here(
-            wait,
-            lambda: self.observe(self.fetch(hook, entry.job_id)),
-            clock=time.time,
-            sleep=time.sleep,
-            log=self.task_log,
-            check=lambda: self._raise_if_killed(hook),
-        )
-        return self._conclude(hook, ledger, entry, verdict.status, verdict.message)
+        with ExitStack() as hooks:
+            current = hook
+
+            def look() -> Observation:
+                nonlocal current
+                try:
+                    return self.observe(self.fetch(current, entry.job_id))
+                except AuthenticationError:
+                    fresh = self._after_rotation(current)
+                    if fresh is None:
+                        raise
+                    hooks.enter_context(fresh)
+                    current = fresh
+                    return self.observe(self.fetch(current, entry.job_id))
+
+            verdict = wait_here(
+                wait,
+                look,
+                clock=time.time,
+                sleep=time.sleep,
+                log=self.task_log,
+                check=lambda: self._raise_if_killed(current),
+            )
+            return self._conclude(current, ledger, entry, verdict.status, verdict.message)
+
+    def _after_rotation(self, refused: HookT) -> HookT | None:
+        """Return a hook with the connection as it is now, when its key is another than the refused one."""
+        self._settings = None
+        hook = self.hook()
+        if hook.settings.identity == refused.settings.identity:
+            return None
+        self.log.info("Connection %s has another key or server now; going on with it.", self.conn_id)
+        return hook
 
     def _conclude(self, hook: HookT, ledger: Ledger, entry: Entry, status: str, message: str) -> Any:
         """Look at the job once more after a wait has ended, and end the task accordingly."""

@@ -48,8 +48,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> Any:
         """Read, then return or write the result."""
-        required_id("submission_id", self.submission_id)
-        required_id("asset_id", self.asset_id)
+        self.submission_id = required_id("submission_id", self.submission_id)
+        self.asset_id = required_id("asset_id", self.asset_id)
         with self.hook() as hook:
             found = self.read(hook)
             return self.land(hook, found, context) if self.output_path else self._small(found)

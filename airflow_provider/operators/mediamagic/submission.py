@@ -233,8 +233,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                 continue
             if isinstance(value, str | Mapping) or not isinstance(value, Sequence):
                 raise InvalidInputError(f"{argument} must be a list; got {value!r}.", parameter=argument)
-            for item in value:
-                required_id(argument, item)
+            setattr(self, argument, [required_id(argument, item) for item in value])
         if self.blob_paths is not None and not self.blob_paths:
             raise InvalidInputError(
                 "blob_paths is empty: there is nothing to submit.", parameter="blob_paths"
@@ -242,7 +241,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         if self.metadata is not None and not isinstance(self.metadata, Mapping):
             raise InvalidInputError("metadata must be an object.", parameter="metadata")
         if self.previous_submission_id is not None:
-            required_id("previous_submission_id", self.previous_submission_id)
+            self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
         if self.files is not None:
             self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
 
@@ -334,8 +333,8 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         self.asset_id = asset_id
 
     def check(self) -> None:
-        required_id("submission_id", self.submission_id)
-        required_id("asset_id", self.asset_id)
+        self.submission_id = required_id("submission_id", self.submission_id)
+        self.asset_id = required_id("asset_id", self.asset_id)
 
     def request(self) -> dict[str, Any]:
         return {"submission_id": self.submission_id, "asset_id": self.asset_id}

@@ -97,7 +97,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         self.report_retries = report_retries
 
     def check(self) -> None:
-        required_id("case_id", self.case_id)
+        self.case_id = required_id("case_id", self.case_id)
         self._demo_data()
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.answers import scrub
 from airflow_provider.hooks.arguments import required_text
 from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
 
@@ -62,7 +63,7 @@ def _failure_message(body: Mapping[str, Any]) -> str:
         reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
     if body.get("errorMessage"):
         reasons.append(str(body["errorMessage"]))
-    return "; ".join(reasons)
+    return scrub("; ".join(reasons))
 
 
 def check_assets(assets: Any) -> list[dict[str, Any]]:

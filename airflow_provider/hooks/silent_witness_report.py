@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from airflow_provider.hooks.answers import scrub
 from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
@@ -40,7 +41,7 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
     state = REPORT_STATES.get(raw_status)
     progress = body.get("progress")
     message = progress.get("message") if isinstance(progress, dict) else None
-    message = message if isinstance(message, str) else ""
+    message = scrub(message) if isinstance(message, str) else ""
     return Observation(
         job_id=str(body["id"]),
         raw_status=raw_status,

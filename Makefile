@@ -15,7 +15,7 @@ INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
 PY          := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint types format constraints clean
+.PHONY: help install demo test test-live lint types format constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,11 @@ demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine
 	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
+
+test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Redis; makes an environment of its own
+	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
+	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
+	$(VENV)-live/bin/python -m pytest -m live tests/live $(PYTEST_ARGS)
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(VENV)/bin/ruff check .

@@ -1,4 +1,4 @@
-"""One real Airflow, both simulated vendors and the book of numbers, shared by all rows that do not break them."""
+"""One real Airflow, both simulated vendors and the book of numbers, shared by all rows."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.live.harness.postgres import Postgres
 BOOK = Book()
 
 EXAMPLES = ["mediamagic_review", "silent_witness_report"]
-DAGS = EXAMPLES + [
+LIVE_DAG_IDS = [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES
     for mode in MODES
@@ -62,7 +62,7 @@ def vendors() -> Iterator[Simulator]:
 def deployment(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Airflow]:
     """One running Airflow for all rows. Two triggerers, because most deployments that care have two."""
     airflow = Airflow(tmp_path_factory.mktemp("airflow") / "home", postgres, triggerers=2)
-    with airflow.running(lambda: DAGS):
+    with airflow.running(lambda: EXAMPLES + LIVE_DAG_IDS):
         yield airflow
 
 

@@ -49,7 +49,7 @@ def test_dag_run_timeout(bench: Bench, mode: str) -> None:
 
 @EACH_MODE
 def test_submission_times_out(bench: Bench, mode: str) -> None:
-    """MediaMagic cannot cancel: the error says that the submission goes on; clearing the task finds it again."""
+    """MediaMagic cannot cancel: it goes on and the error says so; clearing the task finds it again."""
     job = bench.start("mediamagic", mode, variant="once", timeout=6)
     job.run.until_task("failed")
     (submission,) = bench.jobs_of(job)

@@ -1,4 +1,4 @@
-"""A user clears or marks a task whose job runs: what can be cancelled is, once, and nothing runs on unnoticed."""
+"""A user clears or marks a task whose job runs: what can be cancelled is cancelled, once."""
 
 from __future__ import annotations
 

@@ -95,13 +95,17 @@ class Airflow:
         assert migrate.returncode == 0, f"{migrate.stdout[-2000:]}\n{migrate.stderr[-2000:]}"
         try:
             self.start()
-            for dag_id in dag_ids():
-                until(lambda dag_id=dag_id: self.rest.has_dag(dag_id), f"Dag {dag_id} is parsed", seconds=120)  # type: ignore[misc]
-            assert self.rest.import_errors() == []
+            wanted = set(dag_ids())
+            until(lambda: wanted <= self._parsed(), f"parsed: {wanted}", seconds=120)
             yield self
         finally:
             for component in reversed(self.components):
                 component.stop()
+
+    def _parsed(self) -> set[str]:
+        """The Dags that have been parsed; what cannot be parsed never will be."""
+        assert self.rest.import_errors() == []
+        return self.rest.dag_ids()
 
     def start(self) -> None:
         """Start what does not run, and wait until the deployment is healthy."""
@@ -133,13 +137,15 @@ class Airflow:
                         found.append(process)
         return found
 
-    def log_of(self, run_id: str, map_index: int = -1) -> str:
-        """Everything that the tries of a job task have logged, the triggerers' part included."""
+    def log_of(self, run_id: str, map_index: int = -1, *, task_id: str = "job") -> str:
+        """Everything that the tries of a task have logged, the triggerers' part included."""
         mapped = f"map_index={map_index}" if map_index >= 0 else ""
         texts = []
         for home in (self.home, *(self._worker_home(n + 1) for n in range(len(self.workers)))):
-            for path in sorted(home.glob(f"logs/dag_id=*/run_id={run_id}/task_id=job/**/attempt=*.log*")):
-                if mapped in str(path):
+            for path in sorted(
+                home.glob(f"logs/dag_id=*/run_id={run_id}/task_id={task_id}/**/attempt=*.log*")
+            ):
+                if not mapped or path.parent.name == mapped:
                     texts.append(path.read_text(errors="replace"))
         return "\n".join(texts)
 

@@ -10,7 +10,7 @@ from typing import Any
 from airflow_provider.simulator import Simulator
 from tests.live.harness.airflow import Airflow
 from tests.live.harness.held import Holding
-from tests.live.harness.judge import JOBS, Book, Judge, Tally
+from tests.live.harness.judge import ID, JOBS, Book, Judge, Tally
 from tests.live.harness.patience import until
 from tests.live.harness.rest import Run
 from tests.simulator.talk import OCCUPANT, SilentWitnessTalk
@@ -44,7 +44,8 @@ class Job:
     account: Account
     mode: str
     holding: Holding | None = None
-    cases: list[str] = field(default_factory=list)
+    #: of a mapped task: what each of its instances asks for
+    items: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def service(self) -> str:
@@ -61,10 +62,18 @@ class Bench:
     :param book: where the numbers go.
     :param directory: an empty directory of the row.
     :param name: the row's name in the table.
+    :param endless: jobs end only when the test says so.
     """
 
     def __init__(
-        self, airflow: Airflow, simulator: Simulator, book: Book, directory: Path, name: str
+        self,
+        airflow: Airflow,
+        simulator: Simulator,
+        book: Book,
+        directory: Path,
+        name: str,
+        *,
+        endless: bool = True,
     ) -> None:
         self.airflow = airflow
         self.simulator = simulator
@@ -73,8 +82,9 @@ class Bench:
         self._directory = directory
         self._held = 0
         book.rows.append(self.tally)
-        for service in SERVICES:
-            simulator.script(service, duration=ENDLESS)
+        if endless:
+            for service in SERVICES:
+                simulator.script(service, duration=ENDLESS)
 
     # Before the fault
 
@@ -93,7 +103,7 @@ class Bench:
         return key
 
     def rotate(self, account: Account) -> None:
-        """Put another key of the same account into the connection; the old one is good as long as the test lets it."""
+        """Put another key of the same account into the connection; the old one stays good for now."""
         account.keys.append(self.new_key(account.service, account.conn_id.rpartition("_")[2]))
         self.store(account)
 
@@ -132,6 +142,20 @@ class Bench:
         conf |= {"conn_id": account.conn_id, **self.item(account)}
         run = self.airflow.rest.trigger(f"live_{service}_{mode}_{variant}", conf)
         return Job(run, account, mode, holding)
+
+    def prepare_mapped(self, service: str, mode: str, count: int) -> Job:
+        """Make the inputs of a mapped task of ``count`` jobs; :meth:`start_mapped` starts it."""
+        account = self.account(service)
+        items = [self.item(account) for _ in range(count)]
+        if service == "mediamagic":
+            items = [item | {"metadata": {"item": str(number)}} for number, item in enumerate(items)]
+        items = [item | {"conn_id": account.conn_id} for item in items]
+        return Job(Run(self.airflow.rest, f"live_{service}_{mode}_mapped", ""), account, mode, items=items)
+
+    def start_mapped(self, *jobs: Job) -> None:
+        """Trigger the runs of mapped tasks."""
+        for job in jobs:
+            job.run = self.airflow.rest.trigger(job.run.dag_id, {"items": job.items})
 
     # While it happens
 
@@ -184,6 +208,45 @@ class Bench:
         assert len(found) == jobs, (
             f"{job.run.dag_id}: {len(found)} jobs instead of {jobs}: {found}\n{log[-6000:]}"
         )
+
+    def close_mapped(self, job: Job, *, lost: str = "") -> None:
+        """
+        Wait for the end of a mapped task and close its books: one job per instance, each with its own result.
+
+        :param lost: an instance may fail with an error that says this, and with nothing submitted again.
+        """
+        job.run.until_ended(seconds=420)
+        found = self.jobs_of(job)
+        of_item = [[one["id"] for one in found if self._is_of(one, item, job.service)] for item in job.items]
+        tasks = job.run.tasks()
+        self.tally.tasks += len(job.items)
+        self.tally.jobs += len(found)
+        self.tally.duplicates += sum(max(0, len(ids) - 1) for ids in of_item)
+        wrong = []
+        for task in tasks:
+            index = task["map_index"]
+            value = job.run.xcom(map_index=index)
+            right = (
+                self.judge.is_result(job.service, set(job.account.keys), value)
+                and value[ID[job.service]] in of_item[index]
+            )
+            if task["state"] == "success":
+                self.tally.false_successes += not right
+            elif lost and lost in self.airflow.log_of(job.run.run_id, index):
+                self.tally.honest_failures += 1
+                continue
+            if task["state"] != "success" or not right:
+                log = self.airflow.log_of(job.run.run_id, index)[-3000:]
+                wrong.append(f"{index}: {task['state']} after {task['try_number']} tries, {value}\n{log}")
+        assert len(tasks) == len(job.items)
+        assert not wrong, f"{job.run.dag_id}:\n" + "\n".join(wrong)
+        assert [len(ids) for ids in of_item] == [1] * len(job.items), f"{job.run.dag_id}: one job each"
+
+    @staticmethod
+    def _is_of(one: dict[str, Any], item: dict[str, Any], service: str) -> bool:
+        if service == "mediamagic":
+            return bool(one["metadata"].get("item") == item["metadata"]["item"])
+        return bool(one["case_id"] == item["case_id"])
 
     def until_nothing_runs(self, job: Job) -> None:
         """Wait until no job of this task runs at the vendor; nothing but a cancellation can have ended it."""

@@ -1,8 +1,8 @@
 """
 Points at which a test may hold a task to kill it there.
 
-A file in the directory ``conf["hold_dir"]`` of the Dag run holds the task; the task answers with a file that says
-its process id. The mixin only waits around the operator's own steps, it changes none of them.
+A file in the directory ``conf["hold_dir"]`` of the Dag run holds the task, which answers with a file that
+says its process id. The mixin only waits around the operator's own steps, it changes none of them.
 """
 
 from __future__ import annotations

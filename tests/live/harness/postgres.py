@@ -27,7 +27,7 @@ class Postgres:
     """
     A cluster on a free port of the loopback interface.
 
-    PostgreSQL refuses to run as root: then it runs as ``postgres``, or as ``nobody`` where that user is missing.
+    PostgreSQL refuses to run as root: then it runs as ``postgres``, or else as ``nobody``.
 
     :param home: an empty directory of its own.
     """

@@ -51,10 +51,9 @@ class Rest:
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json() if answer.content else None
 
-    def has_dag(self, dag_id: str) -> bool:
-        """Whether a Dag has been parsed."""
-        found = self.call("GET", "/dags", params={"dag_id_pattern": dag_id})["dags"]
-        return any(dag["dag_id"] == dag_id for dag in found)
+    def dag_ids(self) -> set[str]:
+        """The Dags that have been parsed."""
+        return {dag["dag_id"] for dag in self.call("GET", "/dags", params={"limit": 100})["dags"]}
 
     def import_errors(self) -> list[dict[str, Any]]:
         """What could not be parsed."""

@@ -8,6 +8,7 @@ import pytest
 
 from tests.live.harness.airflow import kill_task, lose_worker
 from tests.live.harness.bench import MODES, SERVICES, Bench, Job
+from tests.live.harness.gateway import Gateway
 from tests.live.harness.held import AFTER_ANSWER, AFTER_RECORD, BEFORE_POST
 from tests.live.harness.patience import until
 
@@ -89,3 +90,23 @@ def test_while_waiting_synchronously(bench: Bench, die: Callable[[int], None]) -
     for process in bench.airflow.task_processes():
         die(process.pid)
     end_well(bench, jobs)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_post_arrives_after_its_worker_is_gone(bench: Bench, mode: str) -> None:
+    """The retry looks for the report before the vendor has got the request: it must not give up at once."""
+    with Gateway(bench.simulator.url, "/api/reports") as gateway:
+        job = bench.start("silent_witness", mode, through=gateway.url)
+        until(lambda: gateway.held, "the request is on its way")
+        for process in bench.airflow.task_processes():
+            kill_task(process.pid)
+        until(
+            lambda: "looking for the report" in bench.airflow.log_of(job.run.run_id),
+            "the retry looks for the report",
+        )
+        gateway.release()
+        until(lambda: gateway.passed, "the vendor has got the request")
+        bench.until_waiting(job, try_number=2)
+        bench.finish_jobs()
+        bench.close(job, state="success")
+    bench.count_orphans()

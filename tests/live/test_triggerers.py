@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tests.live.harness.bench import SERVICES, Bench, Job
+from tests.live.harness.patience import until
 
 
 def deferred_jobs(bench: Bench) -> list[Job]:
@@ -57,4 +58,24 @@ def test_everything_killed_while_the_job_ends(bench: Bench) -> None:
     bench.airflow.kill_all()
     bench.finish_jobs()
     bench.airflow.start()
+    end_in_the_first_attempt(bench, jobs, before)
+
+
+def test_a_triggerer_is_cut_off_and_comes_back(bench: Bench) -> None:
+    """Its waits are taken over meanwhile; told to drop them, it must not take that for a user's kill."""
+    jobs = deferred_jobs(bench)
+    before = deadlines(jobs)
+    # Whichever of the two waits for a job, it is cut off once.
+    for triggerer in bench.airflow.triggerers:
+        triggerer.suspend()
+        for job in jobs:
+            bench.until_polled(job, what="the job, by the other triggerer,")
+        triggerer.resume()
+        until(bench.airflow.healthy, "Airflow is healthy")
+    taken_over = [job for job in jobs if job.service == "silent_witness"]
+    for job in taken_over:
+        until(
+            lambda job=job: "Another triggerer has taken over" in bench.airflow.log_of(job.run.run_id),  # type: ignore[misc]
+            "the triggerer that came back has seen that its wait was taken over",
+        )
     end_in_the_first_attempt(bench, jobs, before)

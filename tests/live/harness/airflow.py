@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +21,9 @@ from tests.live.harness.rest import Rest
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 LIVE_DAGS = Path(__file__).resolve().parents[1] / "dags"
+
+TASK_PROCESS = re.compile(r"airflow worker -- [0-9a-f-]{36}$")
+"""The title of a process that runs a task's own code; its supervisor's names the executor as well."""
 
 TIMINGS = {
     # A lost worker is noticed in seconds instead of five minutes, and yet not for a busy machine.
@@ -133,7 +137,7 @@ class Airflow:
         for component in (self.scheduler, *self.workers):
             for process in component.family():
                 with contextlib.suppress(psutil.NoSuchProcess, psutil.AccessDenied):
-                    if "task runner" in " ".join(process.cmdline()):
+                    if TASK_PROCESS.match(" ".join(process.cmdline()).strip()):
                         found.append(process)
         return found
 

@@ -112,13 +112,13 @@ class Bench:
         workspace = account.conn_id.rpartition("_")[2]
         self.simulator.keys({"key": key, "workspace": workspace, "state": "revoked"})
 
-    def store(self, account: Account) -> None:
+    def store(self, account: Account, url: str = "") -> None:
         """Write the connection."""
         # Waits are looked at every second here, which is above what a real key allows.
         extra = {"requests_per_hour": 1_000_000, "requests_per_minute": 100_000}
         extra |= {"connect_timeout": 5, "read_timeout": 20}
         self.airflow.rest.set_connection(
-            account.conn_id, account.service, self.simulator.url, account.key, **extra
+            account.conn_id, account.service, url or self.simulator.url, account.key, **extra
         )
 
     def item(self, account: Account, name: str = "spot") -> dict[str, Any]:
@@ -131,9 +131,27 @@ class Bench:
         talk.key = account.key
         return {"case_id": talk.ready_case(analysis_type="accident_injury", occupants=[OCCUPANT])}
 
-    def start(self, service: str, mode: str, *, variant: str = "retries", hold: str = "", **conf: Any) -> Job:
-        """Trigger a Dag run with one job, for an account of its own."""
+    def start(
+        self,
+        service: str,
+        mode: str,
+        *,
+        variant: str = "retries",
+        hold: str = "",
+        through: str = "",
+        **conf: Any,
+    ) -> Job:
+        """
+        Trigger a Dag run with one job, for an account of its own.
+
+        :param variant: of the Dag, see ``dags/live_jobs.py``.
+        :param hold: where the task is held, see ``held.py``.
+        :param through: URL of a gateway in front of the vendors.
+        :param conf: more for the run's conf.
+        """
         account = self.account(service)
+        if through:
+            self.store(account, through)
         holding = None
         if hold:
             self._held += 1

@@ -11,7 +11,7 @@ import requests
 from airflow_provider.simulator import Simulator
 from tests.airflow.task_run import TaskRun
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
-from tests.simulator.talk import OCCUPANT, SilentWitnessTalk
+from tests.simulator.talk import OCCUPANT, MediaMagicTalk, SilentWitnessTalk
 
 ENDLESS = 1e7
 """Vendor seconds, for a job that does not end during a test."""
@@ -56,6 +56,10 @@ class Job:
 
     def arguments(self) -> dict[str, Any]:
         """What the operator needs; made anew for every task."""
+        raise NotImplementedError
+
+    def order(self) -> str:
+        """Start a job as somebody else; returns its id."""
         raise NotImplementedError
 
     def vendor_says(self, job_id: str) -> dict[str, Any]:
@@ -120,6 +124,15 @@ class SubmissionJob(Job):
         path = self.folder / name
         path.write_text(text)
         return str(path)
+
+    def order(self) -> str:
+        return self.order_of("A guaranteed cure.")
+
+    def order_of(self, text: str) -> str:
+        """A submission, made by somebody else, of one text."""
+        talk = MediaMagicTalk(self.simulator)
+        talk.key = MEDIAMAGIC_KEY
+        return str(talk.submit(talk.upload("ad.txt", text.encode()))["submissionId"])
 
     def result_of(self, job_id: str) -> dict[str, Any]:
         body = self.vendor_says(job_id)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from airflow.sdk import DAG, BaseOperator
+    from airflow.sdk import DAG
 
 TASK_ID = "job"
 _numbers = itertools.count(1)
@@ -74,7 +74,7 @@ class TaskRun:
         self.recorder = recorder
         self.dag = DAG(f"one_task_{next(_numbers)}", schedule=None)
         with self.dag:
-            self.task: BaseOperator = make(task_id=TASK_ID, retries=retries, retry_delay=timedelta(0))
+            self.task: Any = make(task_id=TASK_ID, retries=retries, retry_delay=timedelta(0))
         register(self.dag)
         self.run_id = ""
 
@@ -95,13 +95,13 @@ class TaskRun:
         from airflow.sdk.definitions.dag import _run_task
         from airflow.utils.state import TaskInstanceState
 
-        session = _fresh_session()
+        session = fresh_session()
         if not self.run_id:
             self.run_id = _new_run(self.dag, session)
         ti = self._row(session)
         if next_call:
             ti.next_method, ti.next_kwargs = next_call["next_method"], next_call["next_kwargs"]
-        else:
+        elif ti.state != TaskInstanceState.UP_FOR_RESCHEDULE:
             ti.try_number += 1
         ti.state = TaskInstanceState.SCHEDULED
         session.commit()
@@ -120,7 +120,7 @@ class TaskRun:
         """Clear the task, as a user does."""
         from airflow.models.taskinstance import clear_task_instances
 
-        session = _fresh_session()
+        session = fresh_session()
         clear_task_instances([self._row(session)], session)
         session.commit()
         return self
@@ -129,11 +129,11 @@ class TaskRun:
 
     @property
     def state(self) -> str:
-        return str(self._row(_fresh_session()).state)
+        return str(self._row(fresh_session()).state)
 
     @property
     def tries(self) -> int:
-        return int(self._row(_fresh_session()).try_number)
+        return int(self._row(fresh_session()).try_number)
 
     @property
     def error(self) -> BaseException:
@@ -153,7 +153,7 @@ class TaskRun:
         from airflow.models.xcom import XComModel
         from sqlalchemy import select
 
-        rows = _fresh_session().scalars(
+        rows = fresh_session().scalars(
             select(XComModel).where(XComModel.dag_id == self.dag.dag_id, XComModel.run_id == self.run_id)
         )
         return {row.key: XComModel.deserialize_value(row) for row in rows}
@@ -173,7 +173,7 @@ class TaskRun:
         query = select(Fields.rendered_fields).where(
             Fields.dag_id == self.dag.dag_id, Fields.run_id == self.run_id
         )
-        return dict(_fresh_session().scalars(query).one())
+        return dict(fresh_session().scalars(query).one())
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -188,7 +188,7 @@ class TaskRun:
         query = select(Stored.value).where(
             Stored.dag_id == self.dag.dag_id, Stored.run_id == self.run_id, Stored.key == KEY
         )
-        value = _fresh_session().scalars(query).one_or_none()
+        value = fresh_session().scalars(query).one_or_none()
         return None if value is None else dict(json.loads(value))
 
     def _row(self, session: Any) -> Any:
@@ -202,11 +202,11 @@ class TaskRun:
         ).one()
 
 
-def _fresh_session() -> Any:
+def fresh_session() -> Any:
     """A session that sees what the in-process API server has written meanwhile."""
     from airflow import settings
 
-    session = settings.Session()
+    session = settings.Session()  # type: ignore[misc]
     session.rollback()
     session.expire_all()
     return session
@@ -227,7 +227,8 @@ def trigger_kwargs(deferral: Any) -> dict[str, Any]:
         from airflow.sdk.serde import deserialize
     except ImportError:  # Airflow 3.1 and 3.2
         return dict(deferral.trigger_kwargs)
-    return dict(deserialize(deferral.trigger_kwargs))  # type: ignore[call-overload]
+    kwargs: Any = deserialize(deferral.trigger_kwargs)
+    return dict(kwargs)
 
 
 def register(dag: DAG) -> None:

@@ -51,7 +51,11 @@ from tests.airflow.lone import execute
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 from tests.simulator.talk import OCCUPANT, picture
 
-PARTIES = {"plaintiff_name": "Ann Smith", "defendant_name": "Bob Jones", "attorney_name": "Cleo Park"}
+PARTIES: dict[str, Any] = {
+    "plaintiff_name": "Ann Smith",
+    "defendant_name": "Bob Jones",
+    "attorney_name": "Cleo Park",
+}
 ASSET = {"submission_id": "sub", "asset_id": "ast"}
 
 pytestmark = pytest.mark.usefixtures("mediamagic_conn", "silent_witness_conn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
 from airflow_provider.ledger import KEY, TaskStateStore
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun
+from tests.airflow.task_run import TaskRun, fresh_session
 from tests.airflow.test_both_modes import needs_state_store
 
 pytestmark = needs_state_store
@@ -39,7 +40,7 @@ def test_a_report_cleared_while_it_runs_is_cancelled_and_made_anew(
     (first,) = report.seen()
     report.simulator.clear_scripts()
     report.takes(SOON)
-    run.task.deferrable = deferrable  # type: ignore[attr-defined]
+    run.task.deferrable = deferrable
     run.clear().attempt()
     assert report.cancels() == [first["id"]]
     assert run.value["id"] != first["id"]
@@ -99,7 +100,7 @@ def test_a_partly_failed_submission_serves_a_cleared_task_that_allows_it(submiss
     submission.takes(SOON)
     files = [submission.file("good.txt"), submission.file("bad.txt")]
     run = submission.task(files=files, deferrable=False, reuse_completed=True).test()
-    run.task.allow_partial = True  # type: ignore[attr-defined]
+    run.task.allow_partial = True
     run.clear().attempt()
     assert len(run.value["completedAssetIds"]) == 1
     assert len(submission.seen()) == 1
@@ -110,13 +111,10 @@ def test_a_partly_failed_submission_serves_a_cleared_task_that_allows_it(submiss
 
 def _write(run: TaskRun, value: Any) -> None:
     """Put something else into the task state store under our key."""
-    import json
-
-    from airflow import settings
     from airflow.models.task_state_store import TaskStateStoreModel as Stored
     from sqlalchemy import update
 
-    session = settings.Session()
+    session = fresh_session()
     session.execute(
         update(Stored)
         .where(Stored.dag_id == run.dag.dag_id, Stored.key == KEY)

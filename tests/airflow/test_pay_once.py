@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
 from airflow_provider.operators.job import JobOperator
-from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
+from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun, has_state_store
@@ -171,7 +171,9 @@ def test_the_report_of_a_changed_request_is_cancelled(report: ReportJob) -> None
 
 
 @needs_state_store
-def test_a_rotated_key_finds_the_same_job(job: Job, connect: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_rotated_key_finds_the_same_job(
+    job: Job, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job.takes(SOON)
     new_key = job.key[:-4] + "beef"
     job.simulator.keys(
@@ -180,7 +182,7 @@ def test_a_rotated_key_finds_the_same_job(job: Job, connect: object, monkeypatch
     die_once(monkeypatch, JobOperator, "announce")
     run = job.task(retries=1, deferrable=True).attempt()
     job.simulator.keys({"key": job.key, "state": "revoked", "workspace": "ours"})
-    connect(job.service, host=job.simulator.url, password=new_key)  # type: ignore[operator]
+    connect(job.service, host=job.simulator.url, password=new_key)
     run.attempt()
     assert run.state == "success"
     assert job.creations() == 1
@@ -195,25 +197,14 @@ def test_without_a_state_store_the_log_says_what_is_missing(
     assert "This Airflow has no task state store (3.3 has)" in capfd.readouterr().out
 
 
-def test_a_request_that_names_no_files_is_not_probed_for(submission: SubmissionJob) -> None:
-    """The probe belongs to retries: a first attempt sends one request."""
-    submission.takes(SOON)
-    submission.task(deferrable=True).test()
-    assert submission.creations() == 1
-
-
 def _change(job: Job, run: TaskRun) -> None:
     if job.service == "mediamagic":
-        run.task.metadata = {"campaign": "another"}  # type: ignore[attr-defined]
+        run.task.metadata = {"campaign": "another"}
     else:
-        run.task.use_demo_data = True  # type: ignore[attr-defined]
+        run.task.use_demo_data = True
 
 
 def test_the_record_holds_no_secret(job: Job) -> None:
     job.takes(SOON)
     run = job.task(deferrable=True).test()
     assert job.key not in json.dumps(run.record)
-
-
-def test_the_operator_under_test_is_the_public_one(submission: SubmissionJob) -> None:
-    assert submission.operator is MediaMagicCreateSubmissionOperator

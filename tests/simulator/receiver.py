@@ -56,9 +56,9 @@ class Receiver:
         self.received: list[Received] = []
         #: by path: statuses to come, used up from the front
         self.answers: dict[str, list[int]] = {}
-        #: paths that are not answered until :meth:`close`
+        #: paths that are not answered until :meth:`let_go`
         self.silent: set[str] = set()
-        self._closing = threading.Event()
+        self._let_go = threading.Event()
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -69,8 +69,7 @@ class Receiver:
                 headers = {name.lower(): value for name, value in self.headers.items()}
                 receiver.received.append(Received(self.path, headers, body))
                 if self.path in receiver.silent:
-                    receiver._closing.wait(GIVE_UP)
-                    return
+                    receiver._let_go.wait(GIVE_UP)
                 answers = receiver.answers.get(self.path)
                 status = answers.pop(0) if answers else 204
                 self.send_response(status)
@@ -86,12 +85,19 @@ class Receiver:
             request_queue_size = 200
             daemon_threads = True
 
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A sender that did not wait for the answer is nothing to report."""
+
         self._server = Server(("127.0.0.1", 0), Handler)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.05}).start()
 
+    def let_go(self) -> None:
+        """Answer those who have been left waiting."""
+        self._let_go.set()
+
     def close(self) -> None:
-        self._closing.set()
+        self.let_go()
         self._server.shutdown()
         self._server.server_close()
 

@@ -126,6 +126,19 @@ def test_an_event_is_for_those_who_listen_at_that_moment(
     assert missed["submissionId"] not in told
 
 
+def test_what_ended_before_the_subscription_is_not_told_though_its_submission_goes_on(
+    sim: Simulator, mediamagic: MediaMagicTalk, receiver: Receiver
+) -> None:
+    sim.script("mediamagic", match={"filename": "slow.txt"}, duration=1000)
+    submission = mediamagic.submit(mediamagic.upload("quick.txt"), mediamagic.upload("slow.txt"))
+    sim.advance(100)
+    subscription = mediamagic.subscribe(f"{receiver.url}/hook")
+    sim.advance(LONG)
+    (got,) = receiver.wait(1)
+    assert got.envelope["data"]["asset_id"] == submission["assets"][1]["assetId"]
+    assert len(ledger_of(sim, subscription)) == 1
+
+
 def test_with_the_last_subscription_gone_the_next_one_starts_anew(
     sim: Simulator, mediamagic: MediaMagicTalk, receiver: Receiver
 ) -> None:
@@ -265,6 +278,7 @@ def test_reset_ends_all_deliveries(sim: Simulator, mediamagic: MediaMagicTalk, r
     mediamagic.submit(mediamagic.upload())
     finish_one(sim, mediamagic)
     until(lambda: sum(one["attempts"] for one in ledger_of(sim, subscription)) == 2)
+    sim.webhooks(loss=1)
     sim.reset()
     assert sim.ledger()["webhook_deliveries"] == []
     assert mediamagic.send("GET", SUBSCRIPTIONS).json() == []
@@ -273,6 +287,24 @@ def test_reset_ends_all_deliveries(sim: Simulator, mediamagic: MediaMagicTalk, r
     finish_one(sim, mediamagic)
     receiver.wait(1, "/other")
     assert len(receiver.at("/hook")) == 2
+
+
+def test_reset_breaks_off_what_is_under_way(
+    sim: Simulator, mediamagic: MediaMagicTalk, receiver: Receiver
+) -> None:
+    receiver.silent.add("/hook")
+    receiver.answers["/hook"] = [500]
+    mediamagic.subscribe(f"{receiver.url}/hook")
+    finish_one(sim, mediamagic)
+    receiver.wait(1)
+    sim.reset()
+    receiver.let_go()
+    mediamagic.subscribe(f"{receiver.url}/other")
+    finish_one(sim, mediamagic)
+    sim.advance(LONG)
+    finish_one(sim, mediamagic)
+    receiver.wait(2, "/other")
+    assert len(receiver.at("/hook")) == 1
 
 
 # Faults
@@ -389,7 +421,13 @@ def test_mistakes_are_named_and_change_nothing(sim: Simulator, faults: dict[str,
 
 
 @pytest.mark.parametrize(
-    "change", [{"webhook_timeout": 0}, {"webhook_retry_delays": [5, -1]}, {"webhook_retry_delays": 5}]
+    "change",
+    [
+        {"webhook_timeout": 0},
+        {"webhook_retry_delays": [5, -1]},
+        {"webhook_retry_delays": 5},
+        {"subscriptions_container": "bag"},
+    ],
 )
 def test_settings_that_make_no_sense(sim: Simulator, change: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="simulator:"):

@@ -140,6 +140,8 @@ class JobOperator(PaidOperator[HookT]):
             self._job_id = entry.job_id
             self.announce(context, entry.job_id)
             if self.wait_for_completion and self.observe(body).finished:
+                if entry.left:
+                    entry = ledger.amend(entry, left=False)
                 # The answer to a creation says less of a job than the job itself.
                 return self._conclude(hook, ledger, entry, "success", "")
             return self._proceed(hook, ledger, entry, body)
@@ -211,7 +213,7 @@ class JobOperator(PaidOperator[HookT]):
                 return False
             return True
         if state is JobState.SUCCEEDED or self.repairable(body):
-            if super().usable(hook, ledger, entry, body):
+            if entry.left or super().usable(hook, ledger, entry, body):
                 return True
             self.log.info(
                 "The task was cleared: %s %s is finished and not used again (reuse_completed=False).",

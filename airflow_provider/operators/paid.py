@@ -187,6 +187,9 @@ class PaidOperator(ServiceOperator[HookT]):
             return None
         if not self.usable(hook, ledger, entry, body):
             return None
+        if ledger.cleared(entry):
+            # From here on it is the job of this round: a retry after the clear is no second clear.
+            entry = ledger.amend(entry, max_tries=ledger.max_tries)
         self.log.info(
             "Re-attaching to %s %s of an earlier attempt; nothing is paid for again.", self.noun, entry.job_id
         )

@@ -1,12 +1,4 @@
-"""
-Sending files: multipart bodies and Azure Blob uploads that stream from the store in constant memory.
-
-``requests_toolbelt.MultipartEncoder`` was looked at for the multipart body. It can be read once only, so a
-request that may be sent again (a 429) needs a new one; it measures a part by ``fileno`` or ``len``, which
-files of object stores do not have; and it has not been released since 2023. The parts that are easy to get
-wrong, boundary and header quoting, come from ``urllib3``, which is below ``requests`` anyway; what remains
-is a page.
-"""
+"""Azure Blob uploads through presigned links, streamed from the store in constant memory."""
 
 from __future__ import annotations
 
@@ -14,12 +6,13 @@ import base64
 import logging
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from airflow_provider.exceptions import TransferError
+from airflow_provider.files.bodies import StreamBody
 from airflow_provider.files.location import storage_errors
 from airflow_provider.files.progress import Progress
 from airflow_provider.files.sources import Source
@@ -42,9 +35,6 @@ from airflow_provider.files.storage_http import (
 if TYPE_CHECKING:
     from requests import Response, Session
 
-PIECE_BYTES = 256 * 1024
-"""One write to the socket. It must pass within the connect timeout, so it is small enough for a slow line."""
-
 SINGLE_PUT_LIMIT = 256 * 1024 * 1024
 """
 Largest body of one Put Blob. Azure takes 5,000 MiB since service version 2019-12-12, 256 MiB since
@@ -59,115 +49,6 @@ MAX_BLOCKS = 50_000
 
 # Azure answers 400 to wrong requests and wrong block lists, never to an expired signature.
 _LINK_REFUSED = LINK_REFUSED - {400}
-
-
-class StreamBody:
-    """
-    Part of a source as a request body of known length. Can be sent again: each iteration starts over.
-
-    :param stream: seekable, left open.
-    :param source: where the stream comes from, for errors.
-    :param start: first byte.
-    :param length: bytes.
-    :param progress: told of every piece as it goes out.
-    """
-
-    def __init__(
-        self, stream: BinaryIO, source: Source, start: int, length: int, progress: Progress | None = None
-    ) -> None:
-        self._stream = stream
-        self._source = source
-        self._start = start
-        self._length = length
-        self._progress = progress
-
-    def __len__(self) -> int:
-        return self._length
-
-    def __iter__(self) -> Iterator[bytes]:
-        left = self._length
-        with storage_errors("cannot read", self._source.location):
-            self._stream.seek(self._start)
-        while left:
-            with storage_errors("cannot read", self._source.location):
-                data = self._stream.read(min(PIECE_BYTES, left))
-            left -= len(data)
-            if not data or (not left and self._goes_on()):
-                raise TransferError(
-                    f"{self._source.path} changed while it was being sent: it had {self._source.size} "
-                    f"bytes and now has {'more' if data else 'fewer'}. Send it when nothing writes to it."
-                )
-            yield data
-            if self._progress is not None:
-                self._progress.advance(len(data))
-
-    def _goes_on(self) -> bool:
-        # Found out before the last piece leaves, so that the receiver never gets a request it takes for
-        # whole.
-        if self._start + self._length < self._source.size:
-            return False
-        with storage_errors("cannot read", self._source.location):
-            return bool(self._stream.read(1))
-
-
-class MultipartStream:
-    """
-    A ``multipart/form-data`` body that is read from the store while it is sent.
-
-    Usable as ``data=`` of ``requests``, which takes ``Content-Length`` from ``len()``; pass
-    :attr:`content_type` as the ``Content-Type`` header. Can be sent again, each time from the beginning.
-
-    :param source: the file.
-    :param fields: text fields, sent before the file so that the receiver knows them when the bytes arrive.
-    :param file_field: name of the file part, default ``file``.
-    :param media_type: ``Content-Type`` of the file part, default what the content shows. Always sent:
-        services answer 415 to a part without one.
-    :param log: where progress of a long upload is written.
-    :param on_progress: called with ``(bytes sent, bytes in all)`` for every piece.
-    """
-
-    def __init__(
-        self,
-        source: Source,
-        *,
-        fields: Mapping[str, str] | None = None,
-        file_field: str = "file",
-        media_type: str | None = None,
-        log: logging.Logger | None = None,
-        on_progress: Callable[[int, int | None], None] | None = None,
-    ) -> None:
-        from urllib3.fields import RequestField
-        from urllib3.filepost import choose_boundary
-
-        self._source = source
-        self._log = log or logging.getLogger(__name__)
-        self._on_progress = on_progress
-        boundary = choose_boundary()
-        self.content_type = f"multipart/form-data; boundary={boundary}"
-        head = b""
-        for name, value in (fields or {}).items():
-            field = RequestField(name, value)
-            field.make_multipart()
-            head += f"--{boundary}\r\n{field.render_headers()}".encode() + str(value).encode() + b"\r\n"
-        part = RequestField(file_field, "", filename=source.name)
-        part.make_multipart(content_type=media_type or source.media_type)
-        self._head = head + f"--{boundary}\r\n{part.render_headers()}".encode()
-        self._foot = f"\r\n--{boundary}--\r\n".encode()
-
-    def __len__(self) -> int:
-        return len(self._head) + self._source.size + len(self._foot)
-
-    def __iter__(self) -> Iterator[bytes]:
-        progress = Progress(
-            f"Upload of {self._source.name}", self._source.size, self._log, on_progress=self._on_progress
-        )
-        yield self._head
-        with storage_errors("cannot read", self._source.location):
-            stream = self._source.open()
-        with stream:
-            yield from StreamBody(stream, self._source, 0, self._source.size, progress)
-        yield self._foot
-        progress.finish()
 
 
 @dataclass(frozen=True)
@@ -190,7 +71,7 @@ class UploadLink:
 
 def put_blob(
     session: Session | None,
-    url_factory: Callable[[bool], UploadLink],
+    link: UploadLink | Callable[[bool], UploadLink],
     source: Source,
     *,
     timeout: Timeout = DEFAULT_TIMEOUT,
@@ -208,13 +89,14 @@ def put_blob(
     Up to ``single_put_limit`` with one Put Blob (``x-ms-blob-type: BlockBlob``), above it with Put Block
     and Put Block List through the same link. The blob appears when the last request is answered, whole. A
     broken request is sent again; a link that is refused (401, 403, 404, 410) or has ended is replaced
-    by asking ``url_factory`` again, at most twice in a row. When the fresh link names another blob, the
-    upload starts over there.
+    by asking for a fresh one, at most twice in a row. When the fresh link names another blob, the upload
+    starts over there.
 
     :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is
         sent, never a key. ``None`` makes one. Its adapters should not retry by themselves: urllib3 logs
         links when it does.
-    :param url_factory: called with ``False`` for the first link and ``True`` for a fresh one.
+    :param link: called with ``False`` for the first link and ``True`` for a fresh one; or the one link
+        there is.
     :param source: from ``resolve_sources``.
     :param timeout: seconds to connect and seconds without an answer.
     :param block_size: bytes of one block, default 32 MiB. Grows by itself when 50,000 blocks would not do.
@@ -232,7 +114,8 @@ def put_blob(
     own = session or new_session()
     upload = _BlobUpload(
         session=own,
-        url_factory=url_factory,
+        ask=None if isinstance(link, UploadLink) else link,
+        link=link if isinstance(link, UploadLink) else link(False),
         source=source,
         progress=Progress(f"Upload of {source.name}", source.size, log, on_progress=on_progress),
         timeout=timeout,
@@ -263,7 +146,8 @@ class _BlobMoved(Exception):
 @dataclass(kw_only=True)
 class _BlobUpload:
     session: Session
-    url_factory: Callable[[bool], UploadLink]
+    ask: Callable[[bool], UploadLink] | None
+    link: UploadLink
     source: Source
     progress: Progress
     timeout: Timeout
@@ -272,12 +156,8 @@ class _BlobUpload:
     now: Callable[[], float]
     sleep: Callable[[float], None]
 
-    def __post_init__(self) -> None:
-        self.link = self.url_factory(False)
-
     def put_single(self, stream: BinaryIO) -> None:
-        body = StreamBody(stream, self.source, 0, self.source.size, self.progress)
-        self._put("", body, {"x-ms-blob-type": "BlockBlob"})
+        self._put("", self._body(stream, 0, self.source.size), {"x-ms-blob-type": "BlockBlob"})
 
     def put_blocks(self, stream: BinaryIO, block_size: int) -> None:
         for _ in range(3):
@@ -297,34 +177,46 @@ class _BlobUpload:
         for index, start in enumerate(range(0, self.source.size, block_size)):
             ids.append(base64.b64encode(f"{prefix}-{index:06d}".encode()).decode())
             length = min(block_size, self.source.size - start)
-            body = StreamBody(stream, self.source, start, length, self.progress)
+            body = self._body(stream, start, length)
             self._put(f"&comp=block&blockid={quote(ids[-1], safe='')}", body, {}, may_move=False)
         blocks = "".join(f"<Latest>{block_id}</Latest>" for block_id in ids)
         document = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'
         self._put("&comp=blocklist", document.encode(), {"Content-Type": "application/xml"}, may_move=False)
+
+    def _body(self, stream: BinaryIO, start: int, length: int) -> StreamBody:
+        return StreamBody(
+            stream,
+            length,
+            name=self.source.path,
+            start=start,
+            last=start + length == self.source.size,
+            progress=self.progress,
+        )
 
     def _put(
         self, query: str, body: StreamBody | bytes, headers: Mapping[str, str], *, may_move: bool = True
     ) -> None:
         failures = refusals = 0
         done = self.progress.done
-        if self.link.expires_at is not None and self.now() >= self.link.expires_at:
-            self._refresh(may_move)
+        if self.ask and self.link.expires_at is not None and self.now() >= self.link.expires_at:
+            self._refresh(self.ask, may_move)
         while True:
             self.progress.reset(done)
             response, trouble = self._send(query, body, headers)
-            if response is not None and response.ok:
+            status = None if response is None else response.status_code
+            # Not ``response.ok``: a redirect, which no storage host answers to a PUT, stores nothing.
+            if status is not None and 200 <= status < 300:
                 return
-            if response is not None and response.status_code in _LINK_REFUSED and refusals < MAX_REFUSALS:
+            if status in _LINK_REFUSED and self.ask and refusals < MAX_REFUSALS:
                 refusals += 1
                 self.log.warning(
                     "Upload of %s: the link was refused with %d; asking for a fresh one.",
                     self.source.name,
-                    response.status_code,
+                    status,
                 )
-                self._refresh(may_move)
+                self._refresh(self.ask, may_move)
                 continue
-            if response is not None and response.status_code not in TRY_AGAIN:
+            if response is not None and status not in TRY_AGAIN:
                 doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
                 raise refused(doing, self.link.url, response)
             failures += 1
@@ -342,8 +234,8 @@ class _BlobUpload:
             )
             self.sleep(seconds)
             # A host that refuses a link early often just closes the connection on the rest of the body.
-            if response is None and failures >= 2:
-                self._refresh(may_move)
+            if response is None and self.ask and failures >= 2:
+                self._refresh(self.ask, may_move)
 
     def _send(
         self, query: str, body: StreamBody | bytes, headers: Mapping[str, str]
@@ -366,9 +258,9 @@ class _BlobUpload:
         drain(response)
         return response, f"the storage host answered {response.status_code}"
 
-    def _refresh(self, may_move: bool) -> None:
+    def _refresh(self, ask: Callable[[bool], UploadLink], may_move: bool) -> None:
         old = self.link
-        self.link = self.url_factory(True)
+        self.link = ask(True)
         if not may_move and _blob(old.url) != _blob(self.link.url):
             raise _BlobMoved
 

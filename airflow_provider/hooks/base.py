@@ -16,11 +16,9 @@ from airflow_provider.exceptions import (
     PermissionDeniedError,
     ProviderError,
     SubmitOutcomeUnknownError,
-    TransferError,
     TransportError,
 )
 from airflow_provider.hooks.answers import Answer, Paid, error_for, parse_json, scrub
-from airflow_provider.hooks.bodies import FileBody, MultipartBody
 from airflow_provider.hooks.connected import ConnectedHook
 from airflow_provider.hooks.connection import ConnectionSettings
 from airflow_provider.hooks.retry import RetryPolicy
@@ -28,6 +26,8 @@ from airflow_provider.hooks.retry import RetryPolicy
 if TYPE_CHECKING:
     import aiohttp
     import requests
+
+    from airflow_provider.files.bodies import MultipartBody
 
 T = TypeVar("T")
 
@@ -188,7 +188,6 @@ class ServiceHook(ConnectedHook):
             headers["Content-Type"] = "application/json"
             data = _as_json(json)
         elif body is not None:
-            body.rewind()
             headers["Content-Type"] = body.content_type
             data = body
         return self._send(
@@ -277,40 +276,6 @@ class ServiceHook(ConnectedHook):
                     raise failure(error, endpoint, secrets=secrets) from error
 
         return pieces()
-
-    def _put_storage(
-        self, url: str, endpoint: str, body: FileBody, headers: Mapping[str, str], policy: RetryPolicy
-    ) -> None:
-        """PUT a file to a presigned address, without the key."""
-        from airflow_provider.hooks.sync_client import read_answer
-
-        def attempt() -> None:
-            body.rewind()
-            failed: ProviderError | None = None
-            try:
-                response = self._send(
-                    self.storage_session,
-                    "PUT",
-                    url,
-                    endpoint,
-                    headers=headers,
-                    data=body if len(body) else b"",
-                )
-                answer = read_answer(response, endpoint, secrets=self.settings.secrets, limit=1024 * 1024)
-            except TransferError:  # The file itself; what is behind it names no address.
-                raise
-            except ProviderError as error:
-                failed = error
-            if failed is not None:
-                # The HTTP library's error quotes the signed address; it stays out of every traceback.
-                failed.__cause__ = failed.__context__ = None
-                raise failed
-            if not 200 <= answer.status < 300:
-                refused = error_for(Answer(endpoint, answer.status, answer.headers))
-                refused.code = answer.headers.get("x-ms-error-code")
-                raise refused
-
-        self._persist(attempt, "PUT", endpoint, policy)
 
     # -- the asynchronous half -------------------------------------------------------------------------------
 

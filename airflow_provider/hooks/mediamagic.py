@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final
+from logging import Logger
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from airflow_provider.exceptions import (
-    ApiError,
-    InvalidInputError,
-    TransferError,
-)
+from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.answers import (
     Paid,
     is_json_object,
@@ -21,14 +18,12 @@ from airflow_provider.hooks.answers import (
 )
 from airflow_provider.hooks.arguments import quoted_id, required_text
 from airflow_provider.hooks.base import ServiceHook
-from airflow_provider.hooks.bodies import FileBody, MultipartBody
 from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
     check_assets,
     observe_submission,
 )
-from airflow_provider.hooks.retry import RetryPolicy
 from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
@@ -44,8 +39,6 @@ binary is not documented, so this is the smaller reading.
 
 _API: Final = "/api/integrations"
 _NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
-_UPLOAD_PATIENCE: Final = 1800.0
-"""Seconds in which a further try of a presigned upload may begin; its address is valid for an hour."""
 
 
 class MediaMagicHook(ServiceHook):
@@ -105,53 +98,55 @@ class MediaMagicHook(ServiceHook):
         def read(data: Any) -> dict[str, Any]:
             for name in ("uploadUrl", "blobPath"):
                 require(data, name, str, f"POST {path}")
+            if not _is_upload_url(data["uploadUrl"]):
+                raise malformed(f"POST {path}", "an uploadUrl that is not https")
             return dict(data)
 
         return self._request("POST", path, json=payload, read=read)
 
-    def put_upload(self, upload_url: str, body: BinaryIO, size: int) -> None:
+    def put_upload(self, upload_url: str, file: Any, *, conn_id: str | None = None) -> None:
         """
-        Send a file to a presigned address, in constant memory and without the API key.
+        Send a file to a presigned address, in constant memory and without the API key; above 256 MiB in
+        blocks. Trouble on the way is answered by sending it, or its block, again.
 
         :param upload_url: ``uploadUrl`` of :meth:`create_upload_url`.
-        :param body: binary stream, read from its current position; when it can seek, trouble on the way is
-            answered by sending it again.
-        :param size: its exact length in bytes.
-        :raises InvalidInputError: the address is not https.
+        :param file: local path, or URL of any store (``s3://conn@bucket/key``).
+        :param conn_id: Airflow connection for a URL that names none.
+        :raises InvalidInputError: the address is not https, or the file is missing or empty.
         :raises TransferError: the storage refused the file (most often because the address expired), could
             not be reached, or the file changed on the way. Nothing was submitted.
 
         See https://docs.mediamagic-lite.northell.io/guides/file-upload
         """
-        parts = urlsplit(required_text(upload_url, "upload_url"))
-        if not parts.hostname or not (
-            parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
-        ):
+        from airflow_provider.files.sources import resolve_sources
+        from airflow_provider.files.upload import UploadLink, put_blob
+
+        if not _is_upload_url(required_text(upload_url, "upload_url")):
             raise InvalidInputError(
                 "upload_url must be the https address that create_upload_url returned.",
                 parameter="upload_url",
             )
-        if size < 0:
-            raise InvalidInputError(f"size must be a number of bytes; got {size!r}.", parameter="size")
-        endpoint = f"PUT {parts.scheme}://{parts.hostname}{parts.path}"
-        content = FileBody(body, size)
-        headers = {"x-ms-blob-type": "BlockBlob", "Content-Length": str(size)}
-        retries = self.settings.max_retries if content.rewindable else 0
+        (source,) = resolve_sources([file], conn_id=conn_id, argument="file")
+        link = UploadLink(upload_url, urlsplit(upload_url).path.lstrip("/"))
+        settings = self.settings
         try:
-            self._put_storage(
-                upload_url, endpoint, content, headers, RetryPolicy(retries, total=_UPLOAD_PATIENCE)
+            put_blob(
+                self.storage_session,
+                link,
+                source,
+                timeout=(settings.connect_timeout, settings.read_timeout),
+                max_attempts=settings.max_retries + 1,
+                log=cast("Logger", self.log),
+                sleep=self._sleep,
             )
-        except ApiError as error:
-            status = error.http_status
-            what = f"{endpoint} answered {status}." if status else f"{error}."
-            if status in (401, 403, 404):
-                what += " An upload address is refused when it has expired, an hour after it was made."
+        except TransferError as error:
+            if error.http_status not in (401, 403, 404, 410):
+                raise
             raise TransferError(
-                f"The file was not stored: {what} Ask for a new upload address and send the file again. "
-                "Nothing was submitted.",
-                http_status=status,
-                endpoint=endpoint,
-            ) from error
+                f"{error} An upload address is refused when it has expired, an hour after it was made: ask "
+                "for a new one. Nothing was submitted.",
+                http_status=error.http_status,
+            ) from None
 
     def upload_direct(self, filename: str, content_type: str, body: BinaryIO) -> dict[str, Any]:
         """
@@ -167,12 +162,15 @@ class MediaMagicHook(ServiceHook):
 
         See https://northell-2444134e.mintlify.app/api-reference/uploads/direct-upload
         """
+        from airflow_provider.files.bodies import MultipartBody
+
         path = f"{_API}/uploads/direct"
         part = MultipartBody(
             {},
             filename=required_text(filename, "filename"),
             content_type=required_text(content_type, "content_type"),
             stream=body,
+            log=cast("Logger", self.log),
         )
 
         def read(data: Any) -> dict[str, Any]:
@@ -339,6 +337,17 @@ class MediaMagicHook(ServiceHook):
         if answer.status != 404 or not is_json_object(answer.body):
             parse_json(answer, self.settings.secrets)
         return f"Connected to {self.settings.base_url}; the API key is accepted."
+
+
+def _is_upload_url(url: str) -> bool:
+    """Whether a file may be sent there: over https, or to this machine."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return bool(parts.hostname) and (
+        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
+    )
 
 
 def _submission_path(submission_id: str) -> str:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar
+from logging import Logger
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.answers import Paid, require, require_object
 from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.bodies import MultipartBody
 from airflow_provider.hooks.connection import SILENT_WITNESS, ConnectionSettings
 from airflow_provider.hooks.retry import RetryPolicy
 from airflow_provider.hooks.silent_witness_answers import (
@@ -276,6 +276,8 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/upload
         """
+        from airflow_provider.files.bodies import MultipartBody
+
         path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)
         fields = {"case_id": required_text(case_id, "case_id"), "file_category": category}
@@ -286,6 +288,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             filename=required_text(filename, "filename"),
             content_type=required_text(content_type, "content_type"),
             stream=body,
+            log=cast("Logger", self.log),
         )
 
         def take(data: Any) -> dict[str, Any]:

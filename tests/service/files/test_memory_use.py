@@ -14,10 +14,11 @@ ALLOWED = 24 * 1024 * 1024
 
 PROGRAM = """
 import resource, sys, requests
+from airflow_provider.files.bodies import MultipartBody
 from airflow_provider.files.download import download
 from airflow_provider.files.landing import land_rows
 from airflow_provider.files.sources import resolve_sources
-from airflow_provider.files.upload import MultipartStream, UploadLink, put_blob
+from airflow_provider.files.upload import UploadLink, put_blob
 
 host, folder = sys.argv[1:]
 sink = f"{host}/sink?sig=x"
@@ -27,6 +28,9 @@ source.media_type
 def peak():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
+def form():
+    return MultipartBody({}, filename="in.bin", content_type="video/mp4", stream=source.open())
+
 def rows():
     return ({"s": "x" * 1000} for _ in range(50_000))
 
@@ -34,7 +38,7 @@ work = {
     "download": lambda: download(None, lambda: f"{host}/big?sig=x", f"{folder}/out.bin", expected_type=None),
     "one put": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source),
     "blocks": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source, single_put_limit=1),
-    "multipart": lambda: requests.put(sink, data=MultipartStream(source), timeout=30).raise_for_status(),
+    "multipart": lambda: requests.put(sink, data=form(), timeout=30).raise_for_status(),
     "rows": lambda: land_rows(rows(), f"{folder}/out.jsonl", columns=[("s", "string")]),
 }
 for name, step in work.items():

@@ -11,8 +11,9 @@ import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider.exceptions import TransferError
+from airflow_provider.files.bodies import MultipartBody
 from airflow_provider.files.sources import Source, resolve_sources
-from airflow_provider.files.upload import MultipartStream, UploadLink, put_blob
+from airflow_provider.files.upload import UploadLink, put_blob
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import SIGNATURE, Fault, Origin
 from tests.service.files.test_download import assert_no_signature
@@ -150,6 +151,13 @@ def test_trouble_without_end_is_an_error_that_names_blob_and_host_only(
     assert origin.blobs == {}
 
 
+def test_the_one_link_there_is_is_not_tried_again_when_refused(origin: Origin, source: Source) -> None:
+    origin.expired.add(SIGNATURE)
+    with pytest.raises(TransferError, match="403 AuthenticationFailed"):
+        put_blob(None, UploadLink(origin.link("b"), "b", expires_at=1000.0), source)
+    assert len(origin.seen) == 1
+
+
 def test_a_link_that_stays_refused_is_an_error(
     origin: Origin, put: Put, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -215,9 +223,10 @@ def test_a_source_that_shrinks_is_not_uploaded(
 
 
 def test_a_multipart_body_streams_through_requests(origin: Origin, source: Source) -> None:
-    body = MultipartStream(source, fields={"case_id": "c1"}, media_type="video/mp4")
-    headers = {"Content-Type": body.content_type, "x-ms-blob-type": "BlockBlob"}
-    requests.put(origin.link("direct"), data=body, headers=headers, timeout=5)
+    with source.open() as stream:
+        body = MultipartBody({"case_id": "c1"}, filename="clip", content_type="video/mp4", stream=stream)
+        headers = {"Content-Type": body.content_type, "x-ms-blob-type": "BlockBlob"}
+        requests.put(origin.link("direct"), data=body, headers=headers, timeout=5)
     received = origin.seen[0]
     assert received.headers["content-length"] == str(len(body)) == str(len(received.body))
     assert "transfer-encoding" not in received.headers

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -43,11 +44,14 @@ def submit(hook: MediaMagicHook, content: bytes = b"Free for everybody, guarante
     return hook.create_submission([{"blobPath": uploaded["blobPath"]}])
 
 
-def test_a_submission_from_upload_to_topics(hook: MediaMagicHook, simulator: Simulator, ask: Ask) -> None:
+def test_a_submission_from_upload_to_topics(
+    hook: MediaMagicHook, simulator: Simulator, ask: Ask, tmp_path: Path
+) -> None:
     simulator.script("mediamagic", duration=HOUR)
-    content = b"Free for everybody, guaranteed!"
+    file = tmp_path / "ad.txt"
+    file.write_bytes(b"Free for everybody, guaranteed!")
     url = hook.create_upload_url("ad.txt", "text/plain")
-    hook.put_upload(url["uploadUrl"], io.BytesIO(content), len(content))
+    hook.put_upload(url["uploadUrl"], file)
     created = hook.create_submission(
         [{"blobPath": url["blobPath"]}], sidekick_ids=[NIL], metadata={"campaign": "spring"}
     )
@@ -166,8 +170,10 @@ def test_a_simulated_delay_is_for_sandbox_keys(simulator: Simulator, make_hook: 
         (lambda hook: hook.create_upload_url("a.txt", ""), "content_type"),
         (lambda hook: hook.upload_direct("a.txt", "", io.BytesIO(b"x")), "content_type"),
         (lambda hook: hook.get_asset_result("s1", ""), "asset_id"),
-        (lambda hook: hook.put_upload("", io.BytesIO(b""), 0), "upload_url"),
-        (lambda hook: hook.put_upload("https://example.com/a", io.BytesIO(b""), -1), "size"),
+        (lambda hook: hook.put_upload("", "a.mp4"), "upload_url"),
+        (lambda hook: hook.put_upload("http://storage.example.com/a", "a.mp4"), "upload_url"),
+        (lambda hook: hook.put_upload("https://[::1", "a.mp4"), "upload_url"),
+        (lambda hook: hook.put_upload("https://example.com/a", "no such file"), "file"),
     ],
 )
 def test_what_cannot_be_right_is_not_sent(

@@ -28,6 +28,7 @@ class WorkerDied(BaseException):
 class Recorder:
     """What passes between Airflow and the tasks while they run: outcomes, triggers, events."""
 
+    dag_ids: list[str] = field(default_factory=list)
     errors: list[BaseException | None] = field(default_factory=list)
     deferrals: list[Any] = field(default_factory=list)
     triggers: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
@@ -73,6 +74,7 @@ class TaskRun:
 
         self.recorder = recorder
         self.dag = DAG(f"one_task_{next(_numbers)}", schedule=None)
+        recorder.dag_ids.append(self.dag.dag_id)
         with self.dag:
             self.task: Any = make(task_id=TASK_ID, retries=retries, retry_delay=timedelta(0))
         register(self.dag)

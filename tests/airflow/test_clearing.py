@@ -9,6 +9,8 @@ import pytest
 
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
 from airflow_provider.ledger import KEY, TaskStateStore
+from airflow_provider.operators.job import JobOperator
+from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun, fresh_session
 from tests.airflow.test_both_modes import needs_state_store
@@ -104,6 +106,28 @@ def test_a_partly_failed_submission_serves_a_cleared_task_that_allows_it(submiss
     run.clear().attempt()
     assert len(run.value["completedAssetIds"]) == 1
     assert len(submission.seen()) == 1
+
+
+def test_a_retry_in_the_round_after_a_clear_is_no_second_clear(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, timeout=0.1, cancel_on_timeout=False, retries=1).attempt()
+    die_once(monkeypatch, JobOperator, "_renew")
+    run.clear().attempt()
+    run.attempt(until_deferred=True)
+    assert run.xcoms[job.id_key] == job.seen()[0]["id"]
+    assert len(job.seen()) == 1
+
+
+def test_a_job_left_behind_is_reused_once(job: Job) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=False, timeout=0.1, cancel_on_timeout=False).attempt()
+    job.simulator.advance(SOON)
+    run.clear().attempt()
+    assert len(job.seen()) == 1
+    run.clear().attempt()
+    assert len(job.seen()) == 2
 
 
 # -- records that cannot be used ---

@@ -38,10 +38,14 @@ def sweep(recorder: Recorder, capfd: pytest.CaptureFixture[str], caplog: pytest.
             "triggers": str(recorder.triggers),
             "deferrals": str(recorder.deferrals),
             "events": str(recorder.events),
-            "database": _database(),
+            "database": _database(recorder.dag_ids),
             "output": output.out + output.err,
             "log records": caplog.text,
-            "log files": "\n".join(path.read_text() for path in Path(AIRFLOW_HOME, "logs").rglob("*.log")),
+            "log files": "\n".join(
+                path.read_text()
+                for dag_id in recorder.dag_ids
+                for path in Path(AIRFLOW_HOME, "logs").glob(f"*{dag_id}/**/*.log")
+            ),
         }
         for where, text in traces.items():
             for key in (MEDIAMAGIC_KEY, SILENT_WITNESS_KEY):
@@ -54,10 +58,22 @@ def sweep(recorder: Recorder, capfd: pytest.CaptureFixture[str], caplog: pytest.
     return check
 
 
-def _database() -> str:
-    """Everything that Airflow keeps: XComs, rendered fields, task state, triggers, serialized Dags."""
+def _database(dag_ids: list[str]) -> str:
+    """Everything that Airflow keeps of these Dags: XComs, rendered fields, task state, triggers, the Dags."""
+    rows: list[Any] = []
     with sqlite3.connect(Path(AIRFLOW_HOME, "airflow.db")) as connection:
-        return "\n".join(connection.iterdump())
+        tables = [
+            name for (name,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        ]
+        for table in tables:
+            columns = {row[1] for row in connection.execute(f"PRAGMA table_info('{table}')")}
+            if "dag_id" in columns:
+                marks = ", ".join("?" * len(dag_ids))
+                query = f"SELECT * FROM '{table}' WHERE dag_id IN ({marks})"
+                rows += connection.execute(query, dag_ids).fetchall()
+        rows += connection.execute("SELECT * FROM trigger").fetchall()
+    assert rows or not dag_ids
+    return "\n".join(map(str, rows))
 
 
 def test_the_sweep_sees_what_it_looks_for(sweep: Sweep, recorder: Recorder, airflow_db: None) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError
-from tests.airflow.jobs import ENDLESS, SOON, Job
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.test_both_modes import needs_state_store
 
 PASSING: dict[str, dict[str, Any]] = {
@@ -15,8 +15,6 @@ PASSING: dict[str, dict[str, Any]] = {
     "502-html": {"kind": "html", "status": 502},
     "503": {"kind": "status", "status": 503},
     "408": {"kind": "status", "status": 408},
-    "429": {"kind": "status", "status": 429},
-    "429-retry-after": {"kind": "status", "status": 429, "headers": {"Retry-After": "1"}},
     "reset": {"kind": "reset"},
     "garbage": {"kind": "garbage"},
     "html": {"kind": "html"},
@@ -26,12 +24,37 @@ PASSING: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("trouble", PASSING.values(), ids=PASSING)
-def test_passing_trouble_is_waited_out(job: Job, deferrable: bool, trouble: dict[str, Any]) -> None:
+def test_passing_trouble_is_waited_out(report: ReportJob, deferrable: bool, trouble: dict[str, Any]) -> None:
+    report.takes(SOON)
+    report.simulator.fault(path=report.status_path, method="GET", times=2, **trouble)
+    run = report.task(deferrable=deferrable).test()
+    assert run.value == report.result_of(report.seen()[0]["id"])
+    assert report.simulator.faults()[0]["hits"] == 2
+
+
+@pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}], ids=["429", "429-retry-after"])
+def test_a_rate_limit_is_waited_out_on_the_worker(job: Job, headers: dict[str, str]) -> None:
     job.takes(SOON)
-    job.simulator.fault(path=job.status_path, method="GET", times=2, **trouble)
-    run = job.task(deferrable=deferrable).test()
+    job.simulator.fault("status", job.status_path, "GET", status=429, headers=headers, times=2)
+    run = job.task(deferrable=False).test()
     assert run.value == job.result_of(job.seen()[0]["id"])
-    assert job.simulator.faults()[0]["hits"] == 2
+
+
+def test_a_rate_limit_is_waited_out_in_the_triggerer(report: ReportJob) -> None:
+    report.takes(SOON)
+    headers = {"Retry-After": "1"}
+    report.simulator.fault("status", report.status_path, "GET", status=429, headers=headers, times=1)
+    run = report.task(deferrable=True).test()
+    assert run.value == report.result_of(report.seen()[0]["id"])
+
+
+def test_all_kinds_of_trouble_in_a_row_are_waited_out(submission: SubmissionJob, deferrable: bool) -> None:
+    submission.takes(SOON)
+    for trouble in PASSING.values():
+        submission.simulator.fault(path=submission.status_path, method="GET", times=1, **trouble)
+    run = submission.task(deferrable=deferrable).test()
+    assert run.value == submission.result_of(submission.seen()[0]["id"])
+    assert {fault["hits"] for fault in submission.simulator.faults()} == {1}
 
 
 def test_trouble_right_after_the_wait_is_waited_out_too(job: Job) -> None:
@@ -45,7 +68,7 @@ def test_trouble_right_after_the_wait_is_waited_out_too(job: Job) -> None:
     assert run.value == job.result_of(seen["id"])
 
 
-def test_a_null_answer_of_mediamagic_is_waited_out(submission: Any, deferrable: bool) -> None:
+def test_a_null_answer_of_mediamagic_is_waited_out(submission: SubmissionJob, deferrable: bool) -> None:
     submission.takes(SOON)
     submission.simulator.fault("null_data", submission.status_path, "GET", times=2)
     run = submission.task(deferrable=deferrable).test()

@@ -425,6 +425,8 @@ class JobOperator(PaidOperator[HookT]):
     def _raise_if_killed(self, hook: HookT) -> None:
         if not self._killed:
             return
+        if self._job_id is None:
+            raise JobCancelledError(f"The task was killed before it had its {self.noun}; a retry looks.")
         fate = "goes on"
         if self._job_id and self.can_cancel and self.cancel_on_kill:
             fate = "was cancelled" if self._try_to_cancel(hook, self._job_id) else "could not be cancelled"

@@ -27,6 +27,12 @@ if TYPE_CHECKING:
 OUTCOME_UNKNOWN = (SubmitOutcomeUnknownError, ServerError, MalformedResponseError, TransportError)
 """Errors after which a paid call may have done its work all the same."""
 
+LANDING = 30.0
+"""Seconds after which a request that a dead worker had sent no longer arrives."""
+
+LOOK_AGAIN = 3.0
+"""Seconds between two looks for it."""
+
 
 class PaidOperator(ServiceOperator[HookT]):
     """
@@ -39,6 +45,12 @@ class PaidOperator(ServiceOperator[HookT]):
 
     noun: ClassVar[str]
     """What the service calls the thing paid for."""
+
+    lands_within: ClassVar[float] = 0.0
+    """
+    Seconds within which a paid request may still reach the service after its sender died, where finding it
+    is a look only. A retry that comes sooner must not conclude from an empty list that there is nothing.
+    """
 
     xcom_id_key: ClassVar[str]
     """XCom key under which its id is pushed as soon as it is known."""
@@ -175,7 +187,7 @@ class PaidOperator(ServiceOperator[HookT]):
                 "An earlier attempt sent its request and never recorded an answer; looking for the %s.",
                 self.noun,
             )
-            body = self.find_lost(hook, entry)
+            body = self._find_landed(hook, entry)
             if body is None:
                 self.log.info("The request never reached the service; submitting it now.")
                 return None
@@ -194,6 +206,17 @@ class PaidOperator(ServiceOperator[HookT]):
             "Re-attaching to %s %s of an earlier attempt; nothing is paid for again.", self.noun, entry.job_id
         )
         return entry, body
+
+    def _find_landed(self, hook: HookT, entry: Entry) -> dict[str, Any] | None:
+        """Look for a lost job until its request, whose sender is gone, can no longer be on its way."""
+        landed_by = entry.intent_at + self.lands_within
+        while (body := self.find_lost(hook, entry)) is None and (left := landed_by - time.time()) > 0:
+            self.pause(hook, min(left, LOOK_AGAIN))
+        return body
+
+    def pause(self, hook: HookT, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
 
     def announce(self, context: Context, job_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.base import ServiceOperator, required_id
+from airflow_provider.operators.outlets import tell_outlets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 class AssetOperator(ServiceOperator[MediaMagicHook]):
     """
     Read something about one asset of a submission.
+
+    The events of ``outlets`` carry the manifest of the file: ``extra={"manifests": [...]}``.
 
     :param submission_id: the submission.
     :param asset_id: the asset.
@@ -52,7 +55,11 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self.asset_id = required_id("asset_id", self.asset_id)
         with self.hook() as hook:
             found = self.read(hook)
-            return self.land(hook, found, context) if self.output_path else self._small(found)
+            if not self.output_path:
+                return self._small(found)
+            manifest = self.land(hook, found, context)
+        tell_outlets(self.outlets, context, [manifest])
+        return manifest
 
     @abstractmethod
     def read(self, hook: MediaMagicHook) -> Any:
@@ -103,8 +110,8 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     Read the issues of one asset, as a flat list.
 
     With ``output_path`` they are written one row per issue, as JSON Lines, CSV or Parquet by the file's
-    suffix, for a warehouse to load as they are; XCom then holds the manifest. Fails, retryable, while the
-    asset is unfinished.
+    suffix, for a warehouse to load as they are; XCom and the events of ``outlets`` then hold the manifest.
+    Fails, retryable, while the asset is unfinished.
 
     :param submission_id: the submission.
     :param asset_id: the asset.

@@ -17,13 +17,14 @@ from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import one_of, required_id
 from airflow_provider.operators.job import JobOperator
-from airflow_provider.operators.mediamagic.upload import checked_sources, upload
+from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.waiting.decision import JobState, Observation
 from airflow_provider.waiting.profile import SUBMISSION
 
 if TYPE_CHECKING:
     from airflow_provider.files.sources import Source
+    from airflow_provider.operators.mediamagic.upload import Uploads
 
 
 def failed_assets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -168,6 +169,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param metadata: free-form object for the submission.
     :param previous_submission_id: makes each asset the next version of the asset of that submission.
     :param source_conn_id: connection for object-storage URLs that name none.
+    :param max_parallel: how many files are uploaded at a time, default 4.
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
     :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default),
@@ -208,6 +210,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         metadata: Mapping[str, Any] | None = None,
         previous_submission_id: str | None = None,
         source_conn_id: str | None = None,
+        max_parallel: int = 4,
         on_lost_submission: str = "fail",
         simulation_delay_seconds: float | None = None,
         **kwargs: Any,
@@ -219,11 +222,15 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.metadata = metadata
         self.previous_submission_id = previous_submission_id
         self.source_conn_id = source_conn_id
+        self.max_parallel = max_parallel
         self.on_lost_submission = on_lost_submission
         self.simulation_delay_seconds = simulation_delay_seconds
         self._sources: list[tuple[Source, str]] = []
+        self._uploads: Uploads | None = None
 
     def check(self) -> None:
+        from airflow_provider.files.side_by_side import check_max_parallel
+
         if (self.files is None) == (self.blob_paths is None):
             raise InvalidInputError("Give either files or blob_paths.", parameter="files")
         one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
@@ -242,6 +249,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise InvalidInputError("metadata must be an object.", parameter="metadata")
         if self.previous_submission_id is not None:
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
+        check_max_parallel(self.max_parallel)
         if self.files is not None:
             self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
 
@@ -257,13 +265,24 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
         """Upload the files, recording each, so that a retry does not upload it again."""
         blobs = dict(entry.details.get("blobs", {}))
-        for source, media_type in self._sources:
-            if source.path in blobs:
-                self.log.info("%s was uploaded by an earlier attempt", source.name)
-                continue
-            blobs[source.path] = upload(hook, source, media_type, self.task_log)["blobPath"]
+
+        def arrived(source: Source, uploaded: dict[str, Any]) -> None:
+            nonlocal entry
+            blobs[source.path] = uploaded["blobPath"]
             entry = ledger.amend(entry, details={**entry.details, "blobs": dict(blobs)})
+
+        left = [item for item in self._sources if item[0].path not in blobs]
+        if len(left) < len(self._sources):
+            self.log.info("%d files were uploaded by an earlier attempt", len(self._sources) - len(left))
+        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
+        self._uploads.run(left)
         return entry
+
+    def on_kill(self) -> None:
+        """As for every job; uploads under way are left."""
+        super().on_kill()
+        if self._uploads is not None:
+            self._uploads.stop()
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
         blobs = entry.details.get("blobs", {})

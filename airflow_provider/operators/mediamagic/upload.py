@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from logging import Logger
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
+from airflow_provider.ledger import Entry, Ledger, fingerprint
 from airflow_provider.operators.base import ServiceOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.files.side_by_side import SideBySide
     from airflow_provider.files.sources import Limits, Source
+
+    Uploads: TypeAlias = SideBySide[MediaMagicHook, tuple[Source, str], dict[str, Any]]
 
 MEGABYTE = 1_000_000
 """Whether the vendor's MB are decimal or binary is not documented; the smaller reading is safe in both."""
@@ -101,15 +105,40 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
     ).blob_path
 
 
+def uploads(
+    hook: Callable[[], MediaMagicHook],
+    *,
+    arrived: Callable[[Source, dict[str, Any]], None],
+    max_parallel: int,
+    log: Logger,
+) -> Uploads:
+    """
+    Return what uploads several checked sources at a time.
+
+    :param hook: called once in every thread.
+    :param arrived: called with each source and what :func:`upload` returned, in the caller's thread.
+    :param max_parallel: most uploads at a time.
+    """
+    from airflow_provider.files.side_by_side import SideBySide
+
+    return SideBySide(
+        hook,
+        lambda own, item: upload(own, *item, log),
+        arrived=lambda item, uploaded: arrived(item[0], uploaded),
+        max_parallel=max_parallel,
+    )
+
+
 class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     """
     Upload media files, for submissions to be made of them later.
 
     Returns ``[{"blobPath", "filename", "contentType", "size"}, ...]`` in the order of ``files``. Uploading is
-    not billed; a submission is.
+    not billed; a submission is. A retry does not upload again what has arrived (Airflow 3.3); a clear does.
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.
+    :param max_parallel: how many files are uploaded at a time, default 4.
     :param conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/guides/file-upload
@@ -124,15 +153,49 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         *,
         files: Sequence[Any],
         source_conn_id: str | None = None,
+        max_parallel: int = 4,
         conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
         super().__init__(conn_id=conn_id, **kwargs)
         self.files = files
         self.source_conn_id = source_conn_id
+        self.max_parallel = max_parallel
+        self._uploads: Uploads | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Check every file, then upload them."""
+        """Check every file, then upload those that no earlier attempt has uploaded."""
+        from airflow_provider.files.side_by_side import check_max_parallel
+
+        max_parallel = check_max_parallel(self.max_parallel)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)
+        ledger = Ledger.of(context)
+        entry = self._entry(ledger, [source for source, _ in sources])
+        done: dict[str, Any] = dict(entry.details.get("uploaded", {}))
+
+        def arrived(source: Source, uploaded: dict[str, Any]) -> None:
+            done[source.path] = uploaded
+            ledger.amend(entry, details={"uploaded": done})
+
+        left = [item for item in sources if item[0].path not in done]
+        if len(left) < len(sources):
+            self.log.info("%d files were uploaded by an earlier attempt", len(sources) - len(left))
+        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=max_parallel, log=self.task_log)
+        self._uploads.run(left)
+        return [done[source.path] for source, _ in sources]
+
+    def on_kill(self) -> None:
+        """Begin no further upload, and end."""
+        if self._uploads is not None:
+            self._uploads.stop()
+
+    def _entry(self, ledger: Ledger, sources: Sequence[Source]) -> Entry:
         with self.hook() as hook:
-            return [upload(hook, source, media_type, self.task_log) for source, media_type in sources]
+            mark = fingerprint(
+                {"files": [[source.path, source.size] for source in sources]},
+                connection=f"{self.conn_id} {hook.settings.base_url}",
+            )
+        entry = ledger.read()
+        if entry is None or entry.fingerprint != mark or ledger.cleared(entry):
+            return ledger.prepare(mark, {})
+        return entry

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from airflow_provider.operators.silent_witness.case import (
-    SilentWitnessCreateCaseOperator,
-    SilentWitnessUploadEvidenceOperator,
-)
+from airflow_provider.operators.silent_witness.case import SilentWitnessCreateCaseOperator
 from airflow_provider.operators.silent_witness.documents import SilentWitnessDownloadReportOperator
+from airflow_provider.operators.silent_witness.evidence import SilentWitnessUploadEvidenceOperator
 from airflow_provider.operators.silent_witness.report import (
     SilentWitnessCancelReportOperator,
     SilentWitnessCreateReportOperator,

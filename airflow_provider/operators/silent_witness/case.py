@@ -1,11 +1,10 @@
-"""Make Silent Witness cases and upload their evidence."""
+"""Make Silent Witness cases."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.arguments import required_text
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
@@ -13,33 +12,18 @@ from airflow_provider.hooks.silent_witness_case import (
     SIDES,
     check_accident,
     check_choice,
-    check_file_role,
     check_occupants,
     check_vehicles,
     needs_occupants,
 )
 from airflow_provider.ledger import Entry, Ledger
-from airflow_provider.operators.base import ServiceOperator, required_id
-from airflow_provider.operators.paid import PaidOperator
+from airflow_provider.operators.paid import LANDING, PaidOperator
 from airflow_provider.operators.silent_witness.created import created_since
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.files.sources import Limits, Source
-
 PAGE = 100
-MAX_FILE_BYTES = 50_000_000
-"""Whether 50MB is decimal or binary is not documented; the smaller reading is safe in both."""
-
-IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
-DOCUMENTS = ("application/pdf",)
-ACCEPTED: dict[str, tuple[str, ...]] = {
-    "vehicle_photo": IMAGES,
-    "edr_document": DOCUMENTS,
-    "tcr_document": DOCUMENTS,
-}
-"""Media types by file category, after https://docs.silentwitness.ai/api-reference/files/overview."""
 
 
 class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
@@ -86,6 +70,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     noun = "case"
     xcom_id_key = "case_id"
+    lands_within = LANDING
     template_fields: Sequence[str] = (*FIELDS, "conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "accident": "json",
@@ -177,121 +162,3 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
             if len(page) < PAGE:
                 return
             offset += PAGE
-
-
-class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
-    """
-    Upload evidence to a case: photos, an EDR report, a police report.
-
-    Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name,
-    size and category that the case already has is not uploaded again.
-
-    :param case_id: the case.
-    :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
-    :param category: ``vehicle_photo`` (images), ``edr_document`` or ``tcr_document`` (PDF).
-    :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
-    :param source_conn_id: connection for object-storage URLs that name none.
-    :param conn_id: Silent Witness connection id.
-
-    See https://docs.silentwitness.ai/guides/uploading-evidence
-    """
-
-    hook_class = SilentWitnessHook
-    template_fields: Sequence[str] = (
-        "case_id",
-        "files",
-        "category",
-        "vehicle_role",
-        "source_conn_id",
-        "conn_id",
-    )
-    ui_color = "#f1edfb"
-
-    def __init__(
-        self,
-        *,
-        case_id: str,
-        files: Sequence[Any],
-        category: str = "vehicle_photo",
-        vehicle_role: str | None = None,
-        source_conn_id: str | None = None,
-        conn_id: str = SilentWitnessHook.default_conn_name,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
-        self.case_id = case_id
-        self.files = files
-        self.category = category
-        self.vehicle_role = vehicle_role
-        self.source_conn_id = source_conn_id
-
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Check every file, then upload those the case does not have."""
-        from airflow_provider.files.sources import check_limits, resolve_sources
-
-        case_id = required_id("case_id", self.case_id)
-        role = check_file_role(self.category, self.vehicle_role)
-        limits = self._limits()
-        sources = [
-            (source, check_limits(source, limits, argument="files"))
-            for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
-        ]
-        with self.hook() as hook:
-            present = self._present(hook, case_id, role)
-            return [
-                present.get((source.name, source.size))
-                or self._upload(hook, case_id, role, source, media_type)
-                for source, media_type in sources
-            ]
-
-    def _upload(
-        self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, media_type: str
-    ) -> dict[str, Any]:
-        try:
-            with source.open() as stream:
-                uploaded = hook.upload_file(
-                    case_id,
-                    source.name,
-                    stream,
-                    category=self.category,
-                    vehicle_role=role,
-                    content_type=media_type,
-                )
-        except TransportError as error:
-            arrived = self._present(hook, case_id, role).get((source.name, source.size))
-            if arrived is None:
-                raise
-            self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
-            return arrived
-        self.log.info("Uploaded %s (%d bytes) to case %s", source.name, source.size, case_id)
-        return {
-            "file_id": uploaded["file_id"],
-            "file_name": uploaded.get("file_name", source.name),
-            "status": uploaded.get("status"),
-        }
-
-    def _present(
-        self, hook: SilentWitnessHook, case_id: str, role: str | None
-    ) -> dict[tuple[str, int], dict[str, Any]]:
-        """Return what the case has of this category and vehicle, by name and size."""
-        vehicle_index = {"plaintiff": 0, "defendant": 1}.get(role or "")
-        return {
-            (record["file_name"], record["file_size"]): {
-                "file_id": record["id"],
-                "file_name": record["file_name"],
-                "status": record.get("status"),
-            }
-            for record in hook.list_files(case_id)
-            if record.get("file_category") in (self.category, None)
-            and (vehicle_index is None or record.get("vehicle_index") in (vehicle_index, None))
-            and record.get("status") != "error"
-            and "file_name" in record
-            and "file_size" in record
-        }
-
-    def _limits(self) -> Limits:
-        from airflow_provider.files.sources import Limits
-
-        return Limits(
-            max_bytes=dict.fromkeys(ACCEPTED[self.category], MAX_FILE_BYTES), service="Silent Witness"
-        )

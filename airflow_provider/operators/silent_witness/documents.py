@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError
+from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
 from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.operators.outlets import tell_outlets
 from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     Download a report as PDF, DOCX or both: each file whole or not at all, resumed where the storage can.
 
     Links are always fetched afresh, and again when they expire on the way. Returns one manifest per file:
-    ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``.
+    ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``. The events of ``outlets``
+    carry them too, as ``extra={"manifests": [...]}``: other Dags can be scheduled on a new report.
 
     :param report_id: a completed report.
     :param output_path: folder to write to, local or an object-storage URL.
@@ -73,7 +75,6 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
-        from airflow_provider.files.download import download
         from airflow_provider.files.targets import probe_writable, target_path
 
         report_id = required_id("report_id", self.report_id)
@@ -83,31 +84,37 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             )
         formats = [one_of("formats", item, FORMATS) for item in self.formats]
         required_id("output_path", self.output_path)
+        # The name may come from a template: looked at before anything is fetched.
+        target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)
         probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")
         with self.hook() as hook:
             report = self._completed(hook, report_id)
-            timeout = (hook.settings.connect_timeout, hook.settings.read_timeout)
-            return [
-                {
-                    **download(
-                        hook.storage_session,
-                        self._links(hook, report_id, item),
-                        target_path(
-                            self.output_path,
-                            f"{self.filename or report_id}.{item}",
-                            conn_id=self.output_conn_id,
-                        ),
-                        expected_type="pdf" if item == "pdf" else "docx",
-                        overwrite=self.overwrite,
-                        conn_id=self.output_conn_id,
-                        timeout=timeout,
-                        log=self.task_log,
-                    ),
-                    "report_id": report_id,
-                    "case_id": report.get("case_id"),
-                }
-                for item in formats
-            ]
+            ids = {"report_id": report_id, "case_id": report.get("case_id")}
+            manifests = [{**self._download(hook, report_id, item), **ids} for item in formats]
+        tell_outlets(self.outlets, context, manifests)
+        return manifests
+
+    def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
+        from airflow_provider.files.download import download
+        from airflow_provider.files.targets import target_path
+
+        name = f"{self.filename or report_id}.{file_format}"
+        target = target_path(self.output_path, name, conn_id=self.output_conn_id)
+        try:
+            return download(
+                hook.storage_session,
+                self._links(hook, report_id, file_format),
+                target,
+                expected_type="pdf" if file_format == "pdf" else "docx",
+                overwrite=self.overwrite,
+                conn_id=self.output_conn_id,
+                timeout=(hook.settings.connect_timeout, hook.settings.read_timeout),
+                log=self.task_log,
+            )
+        except TransferError as error:
+            raise TransferError(
+                f"Report {report_id}: {error}", http_status=error.http_status, job_id=report_id
+            ) from error
 
     def _completed(self, hook: SilentWitnessHook, report_id: str) -> Mapping[str, Any]:
         report = hook.get_report(report_id)

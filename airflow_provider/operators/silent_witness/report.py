@@ -12,6 +12,7 @@ from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TY
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id
 from airflow_provider.operators.job import JobOperator
+from airflow_provider.operators.paid import LANDING
 from airflow_provider.operators.silent_witness.created import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from airflow_provider.waiting.decision import JobState, Observation
@@ -68,6 +69,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     noun = REPORT.noun
     xcom_id_key = "report_id"
     can_cancel = True
+    lands_within = LANDING
     template_fields: Sequence[str] = (
         "case_id",
         "report_type",
@@ -171,7 +173,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
             self.report_retries,
             RETRY_PAUSE,
         )
-        self._pause(hook, RETRY_PAUSE)
+        self.pause(hook, RETRY_PAUSE)
         details = {**self.keep_details(entry), "repairs": made + 1}
         return self.submit_once(hook, ledger, ledger.prepare(entry.fingerprint, details))
 
@@ -181,7 +183,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def _demo_data(self) -> bool:
         return as_bool("use_demo_data", self.use_demo_data)
 
-    def _pause(self, hook: SilentWitnessHook, seconds: float) -> None:
+    def pause(self, hook: SilentWitnessHook, seconds: float) -> None:
         until = time.time() + seconds
         while (left := until - time.time()) > 0:
             self._raise_if_killed(hook)

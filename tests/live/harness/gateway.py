@@ -27,6 +27,8 @@ class Gateway:
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
         self.held = 0
         self.passed = 0
+        #: ``GET`` requests that were answered
+        self.read = 0
 
     def __enter__(self) -> Gateway:
         threading.Thread(target=self._accept, daemon=True).start()
@@ -62,6 +64,7 @@ class Gateway:
                     server.sendall(request)
                     answer = _read_message(server)
                 self.passed += held
+                self.read += request.startswith(b"GET ")
                 try:
                     client.sendall(answer)
                 except OSError:

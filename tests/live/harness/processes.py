@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import os
 import signal
@@ -69,6 +70,9 @@ class Component:
     def start(self) -> None:
         """Start it; does not wait until it is ready."""
         assert not self.running, f"{self.name} runs already"
+        if self._process is None:
+            # Also when somebody interrupts the tests while they tidy up.
+            atexit.register(self.kill)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(

@@ -137,7 +137,13 @@ class Run:
         return self.task_state()
 
     def clear(self) -> None:
-        """Clear the job task, as a user does."""
+        """
+        Clear the job task, as a user does.
+
+        Of an ended task only once the scheduler has ended the run too: in between, Airflow forgets the clear.
+        """
+        if self.task_state() in ENDED:
+            self.until_ended()
         body = {
             "dry_run": False,
             "only_failed": False,

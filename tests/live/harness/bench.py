@@ -167,13 +167,14 @@ class Bench:
         items = [self.item(account) for _ in range(count)]
         if service == "mediamagic":
             items = [item | {"metadata": {"item": str(number)}} for number, item in enumerate(items)]
-        items = [item | {"conn_id": account.conn_id} for item in items]
         return Job(Run(self.airflow.rest, f"live_{service}_{mode}_mapped", ""), account, mode, items=items)
 
     def start_mapped(self, *jobs: Job) -> None:
         """Trigger the runs of mapped tasks."""
         for job in jobs:
-            job.run = self.airflow.rest.trigger(job.run.dag_id, {"items": job.items})
+            job.run = self.airflow.rest.trigger(
+                job.run.dag_id, {"items": job.items, "conn_id": job.account.conn_id}
+            )
 
     # While it happens
 

@@ -1,0 +1,45 @@
+"""What a task has written, told to Airflow's assets, so that other Dags can be scheduled on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit, urlunsplit
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+def tell_outlets(outlets: Sequence[Any], context: Context, manifests: Sequence[dict[str, Any]]) -> None:
+    """
+    Let the events of a task's outlets carry what it has written.
+
+    The event of an ``Asset`` gets ``extra={"manifests": [...]}`` with all files. An ``AssetAlias`` gets one
+    event per file, on an asset whose URI is where the file is.
+
+    :param outlets: of the task.
+    :param context: of the running task instance.
+    :param manifests: of the files.
+    """
+    from airflow.sdk import Asset, AssetAlias
+
+    for outlet in outlets:
+        if isinstance(outlet, Asset):
+            context["outlet_events"][outlet].extra["manifests"] = list(manifests)
+        elif isinstance(outlet, AssetAlias):
+            for manifest in manifests:
+                asset = Asset(asset_uri(manifest["path"]))
+                context["outlet_events"][outlet].add(asset, extra={"manifests": [manifest]})
+
+
+def asset_uri(path: str) -> str:
+    """
+    Return the URI under which Airflow knows a file.
+
+    :param path: of a manifest: local path, or URL whose ``conn_id@`` is no part of the asset.
+    """
+    if "://" not in path:
+        return PurePath(path).as_uri()
+    parts = urlsplit(path)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

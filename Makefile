@@ -15,7 +15,7 @@ INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
 PY          := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-live lint types format constraints clean
+.PHONY: help install demo test bench test-live lint types format constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Re
 	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
 	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
 	$(VENV)-live/bin/python -m pytest -m live tests/live $(PYTEST_ARGS)
+
+bench: $(INSTALLED) ## Measure waiting against the floor and the peers, one table per question (BENCH_QUICK=1: 2 min)
+	@$(PY) -m tests.benchmarks
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(VENV)/bin/ruff check .

@@ -123,8 +123,9 @@ class Lane:
 
     def ended(self, wait: Wait) -> None:
         """Take in that the job of a wait was seen to have ended."""
-        if isinstance(wait.pace, LikelyTimes) and wait.begun_at <= wait.ended_at:
-            wait.pace.durations.saw(wait.duration)
+        after, by = wait.ended_between
+        if isinstance(wait.pace, LikelyTimes) and wait.begun_at <= by:
+            wait.pace.durations.saw(after - wait.submitted_at, by - wait.submitted_at)
         self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 

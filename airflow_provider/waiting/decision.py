@@ -226,9 +226,17 @@ class Wait:
         When the job ended, epoch seconds: as the vendor says if that lies between the last two looks at it,
         by whole seconds and a clock that may differ; else the middle between them.
         """
+        after, by = self.ended_between
+        return (after + by) / 2
+
+    @property
+    def ended_between(self) -> tuple[float, float]:
+        """
+        The earliest and the latest that the job can have ended, epoch seconds; alike when that is known.
+        """
         if self._ended_at is not None and self._before - 1.0 <= self._ended_at <= self.seen_at:
-            return self._ended_at
-        return (self._before + self.seen_at) / 2
+            return self._ended_at, self._ended_at
+        return self._before, self.seen_at
 
     @property
     def duration(self) -> float:

@@ -21,7 +21,7 @@ DOCUMENTED = 10
 """How many jobs the documented range weighs as much as."""
 
 OUTLIERS = 0.01
-"""Share of the known durations that is left out of the range at either end."""
+"""Share of the known durations that is left out of the range at either end; one at least."""
 
 SCOUTS = 0.1
 """Share of the waits that look once before the range begins."""
@@ -55,8 +55,19 @@ class Durations:
         self._sorted: list[float] = []
         self._known: tuple[int, tuple[float, float]] | None = None
 
-    def saw(self, seconds: float) -> None:
-        """Take in the duration of a job that has ended."""
+    def saw(self, after: float, by: float | None = None) -> None:
+        """
+        Take in the duration of a job that has ended.
+
+        :param after: seconds from submission.
+        :param by: given when the duration is not known better than that it lies in between.
+        """
+        seconds = after
+        if by is not None:
+            # A wait that had not looked for long must not make believe that its job ended before the range.
+            low, high = self._range(DOCUMENTED)
+            start, end = max(after, low), min(by, high)
+            seconds = (start + end) / 2 if start < end else (after + by) / 2
         if len(self._seen) == self._seen.maxlen:
             self._sorted.remove(self._seen[0])
         self._seen.append(seconds)
@@ -79,14 +90,16 @@ class Durations:
         seen, (low, high) = self._sorted, self.typical
         if not seen:
             return self.typical
-        first = seen[0] if len(seen) < weight else _cut(seen, low, high, weight)
+        # Two early ends are believed before they weigh enough, one may be an exception.
+        first = seen[1] if 1 < len(seen) < weight else _cut(seen, low, high, weight)
         last = -_cut([-seconds for seconds in reversed(seen)], -high, -low, weight)
-        return min(first, _cut(seen, low, high, weight)), max(last, seen[0] + 1.0)
+        first = min(first, _cut(seen, low, high, weight))
+        return first, max(last, first + 1.0)
 
 
 def _cut(seen: Sequence[float], low: float, high: float, weight: int) -> float:
     """Return the age below which the outliers lie, among ``seen`` and ``weight`` more, evenly spread."""
-    outliers = OUTLIERS * (len(seen) + weight)
+    outliers = max(1.0, OUTLIERS * (len(seen) + weight))
     for before, seconds in enumerate(seen):
         age = low + (high - low) * (outliers - before) / weight
         if before + 1 > outliers or age <= seconds:

@@ -1,0 +1,65 @@
+"""What waiting costs, and how that grows: CPU, stalls of the event loop, memory, connection lookups."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.benchmarks.processes import QUICK, result, start, status_server, table, undisturbed
+
+RUNS = [
+    # (waits, seconds between two polls of one wait, seconds measured, contenders)
+    (300, 5.0, 10.0, ("aiohttp", "ours", "dbt Cloud", "Airbyte")),
+    (1000, 5.0, 10.0, ("aiohttp", "ours", "dbt Cloud")),
+    (5000, 12.5, 12.5, ("aiohttp", "ours")),
+    (10_000, 25.0, 25.0, ("aiohttp", "ours")),
+]
+
+
+def main() -> None:
+    undisturbed()
+    found: dict[tuple[int, str], dict[str, Any] | None] = {}
+    with status_server() as url:
+        for waits, interval, seconds, contenders in RUNS[1:2] if QUICK else RUNS:
+            for contender in contenders:
+                process = start("contenders", contender, waits, url, interval, seconds)
+                found[waits, contender] = result(process, timeout=120 + 6 * interval + seconds)
+    rows = []
+    for (waits, contender), one in found.items():
+        floor = found[waits, "aiohttp"]
+        if one is None or floor is None:
+            rows.append([waits, contender, *["did not survive"] * 1, *[""] * 5])
+            continue
+        rows.append(
+            [
+                waits,
+                contender,
+                f"{one['cpu_per_1000']:.2f} s",
+                f"{one['cpu_per_1000'] / floor['cpu_per_1000']:.2f}",
+                f"{one['stall_ms']:.0f} ms",
+                f"{one['kb_per_wait']:.1f} KB",
+                f"{one['kb_per_wait'] - floor['kb_per_wait']:+.1f} KB",
+                one["lookups"],
+            ]
+        )
+    head = [
+        "waits", "contender", "CPU per 1,000 polls", "times the floor", "longest stall", "memory per wait",
+        "over the floor", "connection lookups",
+    ]  # fmt: skip
+    table("Cost of waiting (polls every 5 s; from 5,000 waits on 400 polls a second)", head, rows)
+    few, many = found.get((1000, "ours")), found.get((10_000, "ours"))
+    if few and many:
+        table(
+            "Growth: ten times the waits",
+            ["", "1,000 waits", "10,000 waits", "ratio"],
+            [
+                [name, f"{few[key]:.2f} {unit}", f"{many[key]:.2f} {unit}", f"{many[key] / few[key]:.2f}"]
+                for name, key, unit in (
+                    ("CPU per 1,000 polls", "cpu_per_1000", "s"),
+                    ("memory per wait", "kb_per_wait", "KB"),
+                )
+            ],
+        )
+
+
+if __name__ == "__main__":
+    main()

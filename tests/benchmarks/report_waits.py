@@ -1,0 +1,118 @@
+"""One contender, or one triggerer's part of it, following reports on one key in a process of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+import sys
+import time
+from typing import Any
+
+import aiohttp
+
+
+class Refused(Exception):
+    """The service answered 429."""
+
+
+class Run:
+    """Orders reports and waits for them, in vendor seconds."""
+
+    def __init__(self, task: dict[str, Any], client: aiohttp.ClientSession) -> None:
+        self.task = task
+        self.scale = float(task["scale"])
+        self.client = client
+        self.began = time.time()
+        self.refused = 0
+
+    def clock(self) -> float:
+        return self.began + (time.time() - self.began) * self.scale
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds / self.scale)
+
+    async def order(self) -> str:
+        body = {"case_id": self.task["case_id"], "type": "technical_report"}
+        headers = {"X-API-Key": self.task["ordering_key"]}
+        async with self.client.post(f"{self.task['url']}/api/reports", json=body, headers=headers) as answer:
+            answer.raise_for_status()
+            return str((await answer.json())["data"]["id"])
+
+    async def status(self, report_id: str) -> str:
+        headers = {"X-API-Key": self.task["key"]}
+        async with self.client.get(f"{self.task['url']}/api/reports/{report_id}", headers=headers) as answer:
+            if answer.status == 429:
+                self.refused += 1
+                raise Refused
+            return str((await answer.json())["data"]["status"])
+
+    async def loop(self, first: float, factor: float, most: float) -> bool:
+        """Ask at fixed or growing intervals, as the vendor's samples do; an error ends the wait."""
+        report_id = await self.order()
+        deadline, interval = self.clock() + self.task["timeout"], first
+        while self.clock() < deadline:
+            try:
+                status = await self.status(report_id)
+            except (Refused, aiohttp.ClientError):
+                return False
+            if status in ("completed", "failed", "cancelled"):
+                return status == "completed"
+            await self.sleep(interval)
+            interval = min(interval * factor, most)
+        return False
+
+    async def ours(self) -> bool:
+        from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+
+        report_id = await self.order()
+        now = self.clock()
+        trigger = SilentWitnessReportTrigger("bench", report_id, now, now + self.task["timeout"])
+        async for event in trigger.run():
+            if event.payload["status"] != "success":
+                print(event.payload, file=sys.stderr)
+            return bool(event.payload["status"] == "success")
+        return False
+
+
+LOOPS = {"fixed 5 s": (5.0, 1.0, 5.0), "3 s to 15 s": (3.0, 1.5, 15.0), "fixed 30 s": (30.0, 1.0, 30.0)}
+
+
+async def follow(task: dict[str, Any]) -> dict[str, Any]:
+    from airflow_provider.triggers.hub import Hub
+
+    os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(
+        {
+            "conn_type": "silent_witness",
+            "host": task["url"],
+            "password": task["key"],
+            "extra": {"requests_per_minute": 0, "requests_per_hour": 1000},
+        }
+    )
+    async with aiohttp.ClientSession() as client:
+        run = Run(task, client)
+        hub = Hub(clock=run.clock, sleep=run.sleep)
+        Hub._of_loop[asyncio.get_running_loop()] = hub
+        if task["contender"] == "ours":
+            waits = [run.ours() for _ in range(task["reports"])]
+        else:
+            waits = [run.loop(*LOOPS[task["contender"]]) for _ in range(task["reports"])]
+        ended = await asyncio.gather(*waits)
+        refused = run.refused + sum(lane.budget.throttled for lane in hub._lanes.values())
+    return {"failed": ended.count(False), "refused": refused}
+
+
+def main() -> None:
+    logging.disable(logging.WARNING)
+    import airflow_provider.hooks.async_client
+    import airflow_provider.triggers.silent_witness  # noqa: F401
+    from airflow_provider.compat import airflow_stats
+
+    airflow_stats()
+
+    print(json.dumps(asyncio.run(follow(json.loads(sys.argv[1])))))
+
+
+if __name__ == "__main__":
+    main()

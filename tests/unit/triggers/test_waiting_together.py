@@ -1,0 +1,244 @@
+from __future__ import annotations
+
+import asyncio
+import gc
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import AuthenticationError, RateLimitedError, ServerError, TransportError
+from airflow_provider.triggers.hub import Hub
+from airflow_provider.triggers.lookup import CONNECTION_TTL
+from airflow_provider.waiting.decision import JobState, Observation
+from tests.unit.triggers.virtual import START, Client, Hook, Trigger, VirtualLoop, event, run, seen
+
+DONE = JobState.SUCCEEDED
+
+
+def ends_at(**ends: float) -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        return seen(job_id, DONE if now >= START + ends.get(job_id, 60.0) else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+
+
+def waits(count: int, **more: Any) -> list[Trigger]:
+    options = {"submitted_at": START, "deadline": START + 600, "poll_interval": 10.0, **more}
+    return [Trigger("toy", f"job{number}", **options) for number in range(count)]
+
+
+def all_of(triggers: list[Trigger]) -> list[dict[str, Any]]:
+    async def main(hub: Hub) -> list[dict[str, Any]]:
+        return list(await asyncio.gather(*(event(trigger) for trigger in triggers)))
+
+    found: list[dict[str, Any]] = run(main)
+    return found
+
+
+def test_many_waits_share_one_lookup_and_one_client() -> None:
+    ends_at()
+    events = all_of(waits(200))
+    assert {one["status"] for one in events} == {"success"}
+    assert set(events[0]) == {"status", "job_id", "raw_status", "message", "polls"}
+    assert Hook.lookups == 1
+    assert len(Client.made) == 1
+
+
+def test_a_user_s_interval_is_kept_exactly() -> None:
+    ends_at()
+    all_of(waits(1))
+    times = [now - START for now, _ in Trigger.looks]
+    # The first wait looks the connection up; a look itself takes a twentieth of a second.
+    assert times[0] == pytest.approx(10.5, abs=0.51)
+    assert [b - a for a, b in pairwise(times)] == pytest.approx([10.05] * (len(times) - 1))
+
+
+def test_the_connection_is_looked_up_again_after_a_while() -> None:
+    ends_at(job0=3 * CONNECTION_TTL)
+    all_of(waits(1, deadline=START + 4 * CONNECTION_TTL))
+    assert Hook.lookups in (3, 4)
+
+
+def test_a_known_connection_goes_on_being_used_when_airflow_cannot_be_asked() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        Hook.lookup_error = TransportError("no supervisor")
+        return seen(job_id, DONE if now > START + 700 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    assert all_of(waits(3, deadline=START + 900))[0]["status"] == "success"
+
+
+def test_a_rotated_key_is_picked_up_once_for_all() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if now > START + 30:
+            Hook.key = "k2"
+            if hook.settings.api_key == "k1":
+                raise AuthenticationError("401")
+        return seen(job_id, DONE if now > START + 60 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in all_of(waits(50))} == {"success"}
+    assert Hook.lookups == 2
+
+
+def test_a_key_that_stays_refused_ends_the_wait() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        raise AuthenticationError("401: unknown key")
+
+    Trigger.answer = staticmethod(answer)
+    (found,) = all_of(waits(1))
+    assert found["status"] == "error"
+    assert "unknown key" in found["message"]
+
+
+def test_the_limit_holds_and_nobody_starves() -> None:
+    Hook.limits = {"requests_per_minute": 30}
+    ends_at(**{f"job{number}": 1e9 for number in range(60)})
+    all_of(waits(60, deadline=START + 900, poll_interval=5.0))
+    times = [now for now, _ in Trigger.looks]
+    assert all(sum(at <= other < at + 60 for other in times) <= 30 for at in times)
+    polling = [job for now, job in Trigger.looks if now < START + 880]
+    counts = [polling.count(f"job{number}") for number in range(60)]
+    assert max(counts) - min(counts) <= 2
+
+
+def test_a_deadline_goes_before_those_unseen_longer() -> None:
+    Hook.limits = {"requests_per_minute": 10}
+    ends_at(**{f"job{number}": 1e9 for number in range(30)})
+    triggers = waits(30, deadline=START + 2000, poll_interval=1.0)
+    triggers[29].deadline = START + 100
+    triggers[29].submitted_at = START
+
+    async def main(hub: Hub) -> float:
+        others = [asyncio.create_task(event(trigger)) for trigger in triggers[:29]]
+        found = await event(triggers[29])
+        assert found["status"] == "timeout"
+        ended = hub.clock()
+        for other in others:
+            other.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+        return ended
+
+    assert run(main) <= START + 101
+
+
+def test_a_429_pauses_everybody_and_one_probes_alone() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if START + 30 < now < START + 100:
+            raise RateLimitedError("429")
+        return seen(job_id, DONE if now > START + 120 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    events = all_of(waits(40))
+    assert {one["status"] for one in events} == {"success"}
+    after_the_burst = [now for now, _ in Trigger.looks if START + 45 < now < START + 100]
+    assert len(after_the_burst) <= 4
+    assert all(b - a >= 5 for a, b in pairwise(after_the_burst))
+
+
+def test_retry_after_is_waited_for_by_all() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if START + 15 < now < START + 25:
+            raise RateLimitedError("429", retry_after=90.0)
+        return seen(job_id, DONE if now > START + 120 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in all_of(waits(20))} == {"success"}
+    assert not [now for now, _ in Trigger.looks if START + 26 < now < START + 105]
+
+
+def test_trouble_is_tolerated_for_a_time_only() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        raise ServerError("503")
+
+    Trigger.answer = staticmethod(answer)
+    (found,) = all_of(waits(1, tolerance=100.0))
+    assert found["status"] == "error"
+    assert 100 <= Trigger.looks[-1][0] - Trigger.looks[0][0] <= 115
+
+
+def test_a_deadline_that_has_passed_fires_at_once_after_one_last_look() -> None:
+    ends_at(job0=0.0, job1=1e9)
+    done, late = all_of(waits(2, submitted_at=START - 900, deadline=START - 300))
+    assert (done["status"], done["polls"]) == ("success", 1)
+    assert (late["status"], late["polls"]) == ("timeout", 1)
+    assert all(now < START + 1 for now, _ in Trigger.looks)
+
+
+def test_thousands_taken_over_do_not_look_at_once() -> None:
+    ends_at(**{f"job{number}": 100.0 for number in range(2000)})
+    all_of(waits(2000, submitted_at=START - 50, poll_interval=20.0))
+    first = [now for now, _ in Trigger.looks[:2000]]
+    assert max(sum(second <= now - START < second + 1 for now in first) for second in range(30)) < 200
+
+
+def test_every_way_round_the_loop_sleeps() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        turn = len(Trigger.looks) % 3
+        if turn == 0:
+            raise ServerError("500")
+        if turn == 1:
+            raise RateLimitedError("429", retry_after=0.0)
+        return seen(job_id, fraction=1.0)
+
+    Trigger.answer = staticmethod(answer)
+    (found,) = all_of(waits(1, poll_interval=None))
+    assert found["status"] == "timeout"
+    times = [now for now, _ in Trigger.looks]
+    # The last look may come soon after the one before: it is due at the deadline.
+    assert all(b - a >= 2.4 for a, b in pairwise(times[:-1]))
+
+
+@pytest.mark.parametrize("moment", [0.1, 5.0, 10.03, 30.0])
+def test_cancelled_waits_leave_nothing_open(moment: float) -> None:
+    Hook.limits = {"requests_per_minute": 2}
+    ends_at(**{f"job{number}": 1e9 for number in range(20)})
+
+    async def main(hub: Hub) -> None:
+        tasks = [asyncio.create_task(event(trigger)) for trigger in waits(20)]
+        await asyncio.sleep(moment)
+        for task in tasks:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(isinstance(one, asyncio.CancelledError) for one in ended)
+        assert all(lane.active == 0 and lane._in_flight == 0 for lane in hub._lanes.values())
+
+    run(main)
+
+
+def test_a_closed_loop_takes_its_hub_with_it() -> None:
+    ends_at()
+    all_of(waits(5))
+    all_of(waits(5))
+    loop = VirtualLoop()
+
+    async def current() -> None:
+        Hub.current()
+
+    loop.run_until_complete(current())
+    gc.collect()
+    assert [one for one in Hub._of_loop if one is not loop and isinstance(one, VirtualLoop)] == []
+    loop.close()
+
+
+def test_the_budget_outlives_the_last_wait() -> None:
+    Hook.limits = {"requests_per_minute": 10}
+    ends_at(job0=0.0)
+
+    async def main(hub: Hub) -> list[float]:
+        for _ in range(12):
+            now = hub.clock()
+            await event(Trigger("toy", "job0", now - 20, now + 600, poll_interval=1.0))
+        return [now for now, _ in Trigger.looks]
+
+    times = run(main)
+    assert sum(now < times[0] + 60 for now in times) <= 8
+    assert len(Client.made) == 12
+
+
+def test_a_trigger_survives_its_serialization() -> None:
+    trigger = Trigger("c", "j", 1.0, 2.0, "k", 3.0, True, 4.0, 5.0, True)
+    path, kwargs = trigger.serialize()
+    assert path.endswith(".Trigger")
+    assert Trigger(**kwargs, of_a_later_version=1).serialize() == (path, kwargs)

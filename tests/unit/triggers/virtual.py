@@ -1,0 +1,139 @@
+"""A service without a network, and an event loop whose time passes at once."""
+
+from __future__ import annotations
+
+import asyncio
+import selectors
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, ClassVar
+
+import pytest
+
+from airflow_provider.hooks.base import ServiceHook
+from airflow_provider.hooks.connection import ConnectionSettings, Service
+from airflow_provider.triggers.base import JobTrigger
+from airflow_provider.triggers.hub import Hub
+from airflow_provider.waiting.backoff import Backoff
+from airflow_provider.waiting.decision import JobState, Observation
+from airflow_provider.waiting.profile import JobProfile
+
+
+class _NoWait(selectors.DefaultSelector):
+    skipped = 0.0
+
+    def select(self, timeout: float | None = None) -> Any:
+        if timeout is None:
+            raise RuntimeError("the loop waits for something that never comes")
+        self.skipped += timeout
+        return super().select(0)
+
+
+class VirtualLoop(asyncio.SelectorEventLoop):
+    """Sleeps take no time: its clock jumps to the next timer."""
+
+    def __init__(self) -> None:
+        self.selector = _NoWait()
+        super().__init__(self.selector)
+
+    def time(self) -> float:
+        return self.selector.skipped
+
+
+class Client:
+    """Stands for an aiohttp client; remembers whether it was closed."""
+
+    made: ClassVar[list[Client]] = []
+
+    def __init__(self) -> None:
+        self.closed = False
+        Client.made.append(self)
+
+    async def close(self) -> None:
+        await asyncio.sleep(0)
+        self.closed = True
+
+
+class Hook(ServiceHook):
+    """A hook whose connection is what the test says."""
+
+    service = Service("toy", "Toy", "https://toy.example")
+    conn_type = "toy"
+    default_conn_name = "toy_default"
+    hook_name = "Toy"
+    lookups: ClassVar[int] = 0
+    key: ClassVar[str] = "k1"
+    limits: ClassVar[dict[str, int | None]] = {}
+    lookup_error: ClassVar[Exception | None] = None
+
+    async def aload_settings(self) -> ConnectionSettings:
+        if self._settings is None:
+            Hook.lookups += 1
+            await asyncio.sleep(0.5)
+            if Hook.lookup_error is not None:
+                raise Hook.lookup_error
+            self._settings = ConnectionSettings("toy", "https://toy.example", Hook.key, **Hook.limits)  # type: ignore[arg-type]
+        return self._settings
+
+    def new_async_client(self, *, limit: int = 100) -> Any:
+        return Client()
+
+
+Answer = Callable[[str, float, Hook], Awaitable[Observation]]
+
+
+class Trigger(JobTrigger):
+    """Follows a toy job."""
+
+    hook_class = Hook
+    profile = JobProfile("toy", Backoff(3.0, 1.5, 15.0), typical={"": (120.0, 300.0)}, limits={"": 600.0})
+    answer: ClassVar[Answer]
+    looks: ClassVar[list[tuple[float, str]]] = []
+
+    async def look(self, hook: Any, client: Any) -> Observation:
+        assert not client.closed
+        now = Hub.current().clock()
+        Trigger.looks.append((now, self.job_id))
+        await asyncio.sleep(0.05)
+        return await Trigger.answer(self.job_id, now, hook)
+
+
+def seen(job_id: str, state: JobState = JobState.ACTIVE, **more: Any) -> Observation:
+    return Observation(job_id, str(state), state, **more)
+
+
+@pytest.fixture(autouse=True)
+def fresh() -> None:
+    Client.made, Trigger.looks = [], []
+    Hook.lookups, Hook.key, Hook.limits, Hook.lookup_error = 0, "k1", {}, None
+
+
+START = 1_000_000.0
+
+
+def run(main: Callable[[Hub], Coroutine[Any, Any, Any]]) -> Any:
+    """Run in virtual time, and find nothing left open when it ends."""
+    loop = VirtualLoop()
+
+    async def all_of_it() -> Any:
+        hub = Hub(clock=lambda: START + loop.time())
+        Hub._of_loop[loop] = hub
+        found = await main(hub)
+        for _ in range(5):
+            await asyncio.sleep(0)
+        left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
+        assert not left
+        assert all(client.closed for client in Client.made)
+        return found
+
+    try:
+        return loop.run_until_complete(all_of_it())
+    finally:
+        loop.close()
+
+
+async def event(trigger: JobTrigger) -> dict[str, Any]:
+    """Return the one event of a trigger."""
+    events = [one async for one in trigger.run()]
+    assert len(events) == 1
+    payload: dict[str, Any] = events[0].payload
+    return payload

@@ -100,7 +100,7 @@ class Airflow:
         try:
             self.start()
             wanted = set(dag_ids())
-            until(lambda: wanted <= self._parsed(), f"parsed: {wanted}", seconds=120)
+            until(lambda: wanted <= self._parsed(), f"parsed: {wanted}", seconds=240)
             yield self
         finally:
             for component in reversed(self.components):
@@ -116,7 +116,7 @@ class Airflow:
         for component in self.components:
             if not component.running:
                 component.start()
-        until(self.healthy, "Airflow is healthy", seconds=120)
+        until(self.healthy, "Airflow is healthy", seconds=300)
 
     def healthy(self) -> bool:
         """Whether API server, scheduler and at least one triggerer say that they are well."""

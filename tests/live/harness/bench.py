@@ -166,7 +166,7 @@ class Bench:
         account = self.account(service)
         items = [self.item(account) for _ in range(count)]
         if service == "mediamagic":
-            items = [item | {"metadata": {"item": str(number)}} for number, item in enumerate(items)]
+            items = [item | {"metadata": {"item": f"item-{number}"}} for number, item in enumerate(items)]
         return Job(Run(self.airflow.rest, f"live_{service}_{mode}_mapped", ""), account, mode, items=items)
 
     def start_mapped(self, *jobs: Job) -> None:

@@ -12,7 +12,7 @@ LOOK_EVERY = 0.2
 """Real seconds between two looks at a condition."""
 
 
-def until(condition: Callable[[], T], what: str, *, seconds: float = 90.0) -> T:
+def until(condition: Callable[[], T], what: str, *, seconds: float = 240.0) -> T:
     """
     Return the first truthy value of ``condition``.
 

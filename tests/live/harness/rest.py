@@ -114,7 +114,7 @@ class Run:
         found = self.tasks()
         return str(found[0]["state"] or "") if found else ""
 
-    def until_task(self, *states: str, seconds: float = 120.0, try_number: int = 0) -> None:
+    def until_task(self, *states: str, seconds: float = 240.0, try_number: int = 0) -> None:
         """Wait until the job task has one of these states, in this try or a later one."""
 
         def reached() -> bool:
@@ -123,7 +123,7 @@ class Run:
 
         until(reached, f"{self.dag_id} {self.run_id} is {' or '.join(states)}", seconds=seconds)
 
-    def until_ended(self, seconds: float = 180.0) -> str:
+    def until_ended(self, seconds: float = 300.0) -> str:
         """Wait until the run has ended; its state."""
         return until(
             lambda: state if (state := self.state()) in ("success", "failed") else "",
@@ -131,7 +131,7 @@ class Run:
             seconds=seconds,
         )
 
-    def until_task_ended(self, seconds: float = 180.0) -> str:
+    def until_task_ended(self, seconds: float = 300.0) -> str:
         """Wait until the job task has ended for good; its state."""
         self.until_task(*ENDED, seconds=seconds)
         return self.task_state()

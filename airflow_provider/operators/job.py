@@ -209,8 +209,7 @@ class JobOperator(PaidOperator[HookT]):
         if state is JobState.ACTIVE:
             if ledger.cleared(entry) and not entry.left and self.can_cancel and self.cancel_on_kill:
                 self.log.info("The task was cleared while %s %s was running.", self.noun, entry.job_id)
-                self._try_to_cancel(hook, entry.job_id)
-                return False
+                return not self._try_to_cancel(hook, entry.job_id)
             return True
         if state is JobState.SUCCEEDED or self.repairable(body):
             if entry.left or super().usable(hook, ledger, entry, body):

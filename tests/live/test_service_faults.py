@@ -50,7 +50,13 @@ def test_services_down_while_waiting(bench: Bench) -> None:
 def test_429_storm(bench: Bench) -> None:
     jobs = all_jobs(bench)
     bench.simulator.fault(
-        "status", EVERYTHING, status=429, probability=0.6, seed=1, headers={"Retry-After": "1"}
+        "status",
+        EVERYTHING,
+        status=429,
+        probability=0.6,
+        seed=1,
+        times=100,
+        headers={"Retry-After": "1"},
     )
     bench.start_mapped(*jobs)
     end_well(bench, jobs)

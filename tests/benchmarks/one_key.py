@@ -94,23 +94,29 @@ def measure(
     durations = [low + (high - low) * ((number * 0.618034) % 1) for number in range(count)]
     rows: list[list[object]] = []
     with Simulator(time_scale=SCALE, arguments=("--sw-rate-limit", "off")) as simulator:
-        tasks = []
+        started = []
         for contender in contenders:
+            parts: list[list[dict[str, Any]]] = [[] for _ in range(triggerers)]
             for number in range(rounds):
                 account = f"{contender}-{number}".replace(" ", "-")
                 mine = durations[number : number + 1] if rounds > 1 else durations
-                made = prepare(simulator, account, mine)
-                for part in range(triggerers):
-                    task = {
-                        **made, "contender": contender, "url": simulator.url, "scale": SCALE, "timeout":
-                        timeout, "reports": reports // triggerers + (part < reports % triggerers),
-                    }  # fmt: skip
-                    tasks.append((contender, made["case_id"], start("report_waits", json.dumps(task))))
-        results = [(contender, case, result(process, timeout=600)) for contender, case, process in tasks]
+                task = {
+                    **prepare(simulator, account, mine),
+                    "contender": contender,
+                    "url": simulator.url,
+                    "scale": SCALE,
+                    "timeout": timeout,
+                }
+                for place, part in enumerate(parts):
+                    part.append({**task, "reports": reports // triggerers + (place < reports % triggerers)})
+            cases = {task["case_id"] for task in parts[0]}
+            started.append((contender, cases, [start("report_waits", json.dumps(part)) for part in parts]))
+        results = [
+            (contender, cases, [result(process, timeout=600) for process in processes])
+            for contender, cases, processes in started
+        ]
         ledger = simulator.ledger()
-    for contender in contenders:
-        mine_ = [(case, one) for name, case, one in results if name == contender]
-        cases = {case for case, _ in mine_}
+    for contender, cases, ended in results:
         followed = [
             ledger["polls"][report["id"]] for report in ledger["reports"] if report["case_id"] in cases
         ]
@@ -120,13 +126,13 @@ def measure(
             if one["first_seen_terminal_at"] is not None
         )
         # Whoever does not survive fails all its tasks.
-        failed = sum(one["failed"] if one else reports for _, one in mine_)
+        failed = sum(one["failed"] if one else count // triggerers for one in ended)
         rows.append(
             [
                 title,
                 contender,
                 f"{sum(one['count'] for one in followed) / max(1, len(followed)):.1f}",
-                sum(one["refused"] if one else 0 for _, one in mine_),
+                sum(one["refused"] if one else 0 for one in ended),
                 f"{failed} of {count}",
                 f"{statistics.median(delays):.1f} s" if delays else "never",
                 f"{delays[int(0.95 * (len(delays) - 1) + 0.5)]:.1f} s" if delays else "never",

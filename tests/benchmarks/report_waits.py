@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 import aiohttp
@@ -68,7 +69,7 @@ class Run:
 
         report_id = await self.order()
         now = self.clock()
-        trigger = SilentWitnessReportTrigger("bench", report_id, now, now + self.task["timeout"])
+        trigger = SilentWitnessReportTrigger(self.task["conn_id"], report_id, now, now + self.task["timeout"])
         async for event in trigger.run():
             if event.payload["status"] != "success":
                 print(event.payload, file=sys.stderr)
@@ -79,10 +80,9 @@ class Run:
 LOOPS = {"fixed 5 s": (5.0, 1.0, 5.0), "3 s to 15 s": (3.0, 1.5, 15.0), "fixed 30 s": (30.0, 1.0, 30.0)}
 
 
-async def follow(task: dict[str, Any]) -> dict[str, Any]:
-    from airflow_provider.triggers.hub import Hub
-
-    os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(
+def connect(task: dict[str, Any]) -> None:
+    """Define the connection of a task."""
+    os.environ[f"AIRFLOW_CONN_{task['conn_id'].upper()}"] = json.dumps(
         {
             "conn_type": "silent_witness",
             "host": task["url"],
@@ -90,17 +90,24 @@ async def follow(task: dict[str, Any]) -> dict[str, Any]:
             "extra": {"requests_per_minute": 0, "requests_per_hour": 1000},
         }
     )
+
+
+async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
+    """Follow the reports of several keys that have nothing to do with each other."""
+    from airflow_provider.triggers.hub import Hub
+
+    waits: list[Coroutine[Any, Any, bool]] = []
     async with aiohttp.ClientSession() as client:
-        run = Run(task, client)
-        hub = Hub(clock=run.clock, sleep=run.sleep)
-        Hub._of_loop[asyncio.get_running_loop()] = hub
-        if task["contender"] == "ours":
-            waits = [run.ours() for _ in range(task["reports"])]
-        else:
-            waits = [run.loop(*LOOPS[task["contender"]]) for _ in range(task["reports"])]
+        runs = [Run({**task, "conn_id": f"bench_{number}"}, client) for number, task in enumerate(tasks)]
+        hub = Hub._of_loop[asyncio.get_running_loop()] = Hub(clock=runs[0].clock, sleep=runs[0].sleep)
+        for run in runs:
+            connect(run.task)
+            for _ in range(run.task["reports"]):
+                ours = run.task["contender"] == "ours"
+                waits.append(run.ours() if ours else run.loop(*LOOPS[run.task["contender"]]))
         ended = await asyncio.gather(*waits)
-        refused = run.refused + sum(lane.budget.throttled for lane in hub._lanes.values())
-    return {"failed": ended.count(False), "refused": refused}
+    throttled = sum(lane.budget.throttled for lane in hub._lanes.values())
+    return {"failed": ended.count(False), "refused": throttled + sum(run.refused for run in runs)}
 
 
 def main() -> None:

@@ -13,7 +13,13 @@ SUBMISSION: dict[str, object] = {
     "assets": [], "isRetryable": False,
 }  # fmt: skip
 DBT = {"status": {"code": 200, "is_success": True}, "data": {"id": 1, "status": 3, "job_id": 1}}
-AIRBYTE = {"jobId": 1, "status": "running", "jobType": "sync", "startTime": "2026-06-03T12:00:00Z"}
+AIRBYTE = {
+    "jobId": 1,
+    "connectionId": "1",
+    "status": "running",
+    "jobType": "sync",
+    "startTime": "2026-06-03T12:00:00Z",
+}
 
 polls = 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -17,48 +16,19 @@ from airflow_provider.files.targets import probe_writable, target_path
 from airflow_provider.files.upload import UploadLink, put_blob
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import Fault, Origin
-
-moto_server = pytest.importorskip("moto.server")
-boto3 = pytest.importorskip("boto3")
-pytest.importorskip("s3fs")
-pytest.importorskip("airflow.providers.amazon.aws.fs.s3")
+from tests.service.files.s3_server import s3_server
 
 BODY = bytes(range(256)) * 80 * 1024  # 20 MiB: three parts
 FOLDER = "s3://files_s3@bucket/out"
 
 
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def s3(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Any:
-    connection = {
-        "conn_type": "aws",
-        "login": "testing",
-        "password": "testing",
-        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_FILES_S3", json.dumps(connection))
-    client = boto3.client(
-        "s3",
-        endpoint_url=endpoint,
-        region_name="us-east-1",
-        aws_access_key_id="testing",
-        aws_secret_access_key="testing",
-    )
-    client.create_bucket(Bucket="bucket")
-    yield client
-    for found in client.list_objects_v2(Bucket="bucket").get("Contents", []):
-        client.delete_object(Bucket="bucket", Key=found["Key"])
-    for upload in uploads(client):
-        client.abort_multipart_upload(Bucket="bucket", Key=upload["Key"], UploadId=upload["UploadId"])
-    client.delete_bucket(Bucket="bucket")
+def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    server = s3_server()
+    monkeypatch.setenv("AIRFLOW_CONN_FILES_S3", server.connection)
+    server.fill()
+    yield server.client
+    server.clear()
 
 
 def keys(client: Any) -> list[str]:

@@ -13,12 +13,14 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 CONSTRAINTS := constraints/airflow-$(AIRFLOW).txt
 INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
 PY          := $(VENV)/bin/python
+AZURITE     := .azurite/node_modules/.bin/azurite-blob
+KILLS       ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test bench test-live lint types format constraints clean
+.PHONY: help install demo test test-azure test-kills bench bench-transfers test-live lint types format constraints clean
 
 help: ## Say what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 install: $(INSTALLED) ## Make the virtual environment, when pyproject.toml or the constraints changed
 
@@ -38,8 +40,21 @@ test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Re
 	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
 	$(VENV)-live/bin/python -m pytest -m live tests/live $(PYTEST_ARGS)
 
+test-azure: $(INSTALLED) $(AZURITE) ## Run the tests against Azurite, an Azure Blob Storage that npm installs into .azurite/
+	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[azure-tests]"
+	AZURITE_BLOB=$(CURDIR)/$(AZURITE) $(PY) -m pytest tests/service/files/test_azurite.py $(PYTEST_ARGS)
+
+$(AZURITE):
+	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3
+
+test-kills: $(INSTALLED) ## Kill a download at a hundred random offsets (KILLS=100) and let the next attempt finish
+	FILES_KILL_TIMES=$(KILLS) $(PY) -m pytest --timeout 3600 tests/service/files/test_download_killed.py $(PYTEST_ARGS)
+
 bench: $(INSTALLED) ## Measure waiting against the floor and the peers, one table per question (BENCH_QUICK=1: 2 min)
 	@$(PY) -m tests.benchmarks
+
+bench-transfers: $(INSTALLED) ## Send 5 GB and fetch 2 GB, against curl: memory and throughput (20 GB of disk for a while)
+	@$(PY) -m tests.benchmarks.transfers
 
 lint: $(INSTALLED) ## Check style and formatting
 	$(VENV)/bin/ruff check .

@@ -51,6 +51,7 @@ test-kills: $(INSTALLED) ## Kill a download at a hundred random offsets (KILLS=1
 	FILES_KILL_TIMES=$(KILLS) $(PY) -m pytest --timeout 3600 tests/service/files/test_download_killed.py $(PYTEST_ARGS)
 
 bench: $(INSTALLED) ## Measure waiting against the floor and the peers, one table per question (BENCH_QUICK=1: 2 min)
+	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[bench]"
 	@$(PY) -m tests.benchmarks
 
 bench-transfers: $(INSTALLED) ## Send 5 GB and fetch 2 GB, against curl: memory and throughput (20 GB of disk for a while)

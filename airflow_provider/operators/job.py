@@ -23,6 +23,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import HookT
 from airflow_provider.operators.paid import PaidOperator
+from airflow_provider.task_state import task_state
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.waiting.loop import wait_here
@@ -37,6 +38,9 @@ if TYPE_CHECKING:
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
+
+GIVEN_UP = ("up_for_retry", "scheduled", "queued")
+"""States of a task whose next attempt is due while an earlier one is told to end. A user's clear is `restarting`."""
 
 ASSUMED_PEERS = 25
 """How many other synchronous waits share the key; they cannot see each other."""
@@ -98,6 +102,8 @@ class JobOperator(PaidOperator[HookT]):
         self._job_id: str | None = None
         self._context: Context | None = None
         self._killed = False
+        self._retried_as: Any = None
+        self._spared = False
 
     @abstractmethod
     def observe(self, body: dict[str, Any]) -> Observation:
@@ -134,7 +140,7 @@ class JobOperator(PaidOperator[HookT]):
         self.check()
         self._check_waiting()
         self._context = context
-        ledger = Ledger.of(context)
+        ledger = self._ledger(context)
         with self.hook() as hook:
             entry, body = self.secure(hook, ledger)
             self._job_id = entry.job_id
@@ -149,7 +155,7 @@ class JobOperator(PaidOperator[HookT]):
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Resume after the trigger's event: look at the job again, for the event may be hours old."""
         self._context = context
-        ledger = Ledger.of(context)
+        ledger = self._ledger(context)
         job_id = event["job_id"]
         self._job_id = job_id
         entry = self._entry(ledger, job_id)
@@ -170,7 +176,7 @@ class JobOperator(PaidOperator[HookT]):
             return super().resume_execution(next_method, next_kwargs, context)
         except TaskDeferralTimeout:
             self._context = context
-            ledger = Ledger.of(context)
+            ledger = self._ledger(context)
             entry = ledger.read()
             if entry is None or not entry.job_id:
                 raise
@@ -185,6 +191,12 @@ class JobOperator(PaidOperator[HookT]):
                     f"{entry.job_id}; is a triggerer running?",
                 )
 
+    def _ledger(self, context: Context) -> Ledger:
+        """Return the task's record; with a lasting one, a retry finds the job."""
+        ledger = Ledger.of(context)
+        self._retried_as = context["ti"] if ledger.durable else None
+        return ledger
+
     def on_kill(self) -> None:
         """Cancel the job this task submitted, where the API can; the wait then raises."""
         self._killed = True
@@ -192,6 +204,15 @@ class JobOperator(PaidOperator[HookT]):
             return
         if not self.can_cancel or not self.cancel_on_kill:
             self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
+            return
+        if self._retried_as is not None and task_state(self._retried_as) in GIVEN_UP:
+            # The attempt missed its heartbeats: Airflow gave it up, nobody wants the job ended.
+            self._spared = True
+            self.log.warning(
+                "Airflow gave up this attempt and will retry the task; %s %s goes on for the retry.",
+                self.noun,
+                self._job_id,
+            )
             return
         with self.hook() as hook:
             self._try_to_cancel(hook, self._job_id)
@@ -427,7 +448,7 @@ class JobOperator(PaidOperator[HookT]):
         if self._job_id is None:
             raise JobCancelledError(f"The task was killed before it had its {self.noun}; a retry looks.")
         fate = "goes on"
-        if self._job_id and self.can_cancel and self.cancel_on_kill:
+        if self.can_cancel and self.cancel_on_kill and not self._spared:
             fate = "was cancelled" if self._try_to_cancel(hook, self._job_id) else "could not be cancelled"
         raise JobCancelledError(
             f"The task was killed; {self.noun} {self._job_id} {fate}.", job_id=self._job_id

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.task_state import task_state
 from airflow_provider.triggers.base import JobTrigger
 from airflow_provider.triggers.hub import Hub
 from airflow_provider.waiting.profile import REPORT
@@ -46,25 +47,7 @@ class SilentWitnessReportTrigger(JobTrigger):
         ti = self.task_instance
         if ti is None:
             return False
-        try:
-            from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
-
-            states = await asyncio.wait_for(
-                asyncio.to_thread(
-                    RuntimeTaskInstance.get_task_states,
-                    dag_id=ti.dag_id,
-                    task_ids=[ti.task_id],
-                    run_ids=[ti.run_id],
-                    map_index=ti.map_index,
-                ),
-                STATE_PATIENCE,
-            )
-        except Exception as error:
-            self.log.warning(
-                "Could not read the state of the killed task: %s: %s", type(error).__name__, error
-            )
-            return False
-        return [state for tasks in states.values() for state in tasks.values()] == ["deferred"]
+        return await asyncio.to_thread(task_state, ti, patience=STATE_PATIENCE) == "deferred"
 
     async def on_kill(self) -> None:
         """

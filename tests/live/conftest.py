@@ -21,7 +21,7 @@ LIVE_DAG_IDS = [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES
     for mode in MODES
-    for variant in ("retries", "once", "execution_timeout", "dagrun_timeout", "mapped")
+    for variant in ("retries", "late_retries", "once", "execution_timeout", "dagrun_timeout", "mapped")
 ]
 
 

@@ -108,3 +108,25 @@ def test_post_arrives_after_its_worker_is_gone(bench: Bench, mode: str) -> None:
         bench.finish_jobs()
         bench.close(job, state="success")
     bench.count_orphans()
+
+
+def test_worker_cut_off_and_back(bench: Bench) -> None:
+    """Airflow gives an attempt up that is cut off; when it comes back and is told to end, its report must not."""
+    job = bench.start("silent_witness", "sync", variant="late_retries")
+    bench.until_waiting(job)
+    (task,) = bench.airflow.task_processes()
+    supervisor = task.parent()
+    assert supervisor is not None
+    for process in (supervisor, task):
+        process.suspend()
+    job.run.until_task("up_for_retry")
+    for process in (supervisor, task):
+        process.resume()
+    until(
+        lambda: "Airflow gave up this attempt" in bench.airflow.log_of(job.run.run_id),
+        "the attempt that came back leaves its report alone",
+    )
+    bench.until_waiting(job, try_number=2)
+    bench.finish_jobs()
+    bench.close(job, state="success")
+    bench.count_orphans()

@@ -20,6 +20,7 @@ LIMIT = 20
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "retries": {"task": {"retries": 4}},
+    "late_retries": {"task": {"retries": 4, "retry_delay": timedelta(seconds=20)}},
     "once": {"task": {"retries": 0}},
     "execution_timeout": {"task": {"retries": 0, "execution_timeout": timedelta(seconds=LIMIT)}},
     "dagrun_timeout": {"task": {"retries": 0}, "dag": {"dagrun_timeout": timedelta(seconds=LIMIT)}},
@@ -47,7 +48,7 @@ COMMON: dict[str, Any] = {
     "conn_id": "{{ dag_run.conf['conn_id'] }}",
     "timeout": "{{ dag_run.conf.get('timeout', 600) }}",
     "poll_interval": 1.0,
-    "retry_delay": timedelta(seconds=1),
+    "retry_delay": timedelta(seconds=5),
 }
 
 
@@ -69,7 +70,7 @@ def make(service: str, mode: str) -> None:
             render_template_as_native_obj=True,
             **settings.get("dag", {}),
         ) as dag:
-            operator(deferrable=deferrable, **COMMON, **settings["task"], **arguments)
+            operator(deferrable=deferrable, **{**COMMON, **settings["task"], **arguments})
         globals()[dag.dag_id] = dag
     with DAG(
         f"live_{service}_{mode}_mapped", schedule=None, max_active_runs=64, render_template_as_native_obj=True

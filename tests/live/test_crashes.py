@@ -111,7 +111,7 @@ def test_post_arrives_after_its_worker_is_gone(bench: Bench, mode: str) -> None:
 
 
 def test_worker_cut_off_and_back(bench: Bench) -> None:
-    """Airflow gives an attempt up that is cut off; when it comes back and is told to end, its report must not."""
+    """Airflow gives up an attempt that is cut off; when that comes back and is ended, its report goes on."""
     job = bench.start("silent_witness", "sync", variant="late_retries")
     bench.until_waiting(job)
     (task,) = bench.airflow.task_processes()

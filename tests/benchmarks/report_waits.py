@@ -9,6 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import aiohttp
@@ -67,9 +68,14 @@ class Run:
     async def ours(self) -> bool:
         from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
+        class Scaled(SilentWitnessReportTrigger):
+            async def look(self, hook: Any, client: aiohttp.ClientSession) -> Any:
+                # The service's timestamps are real seconds, and nothing that runs on scaled ones can use them.
+                return replace(await super().look(hook, client), finished_at=None)
+
         report_id = await self.order()
         now = self.clock()
-        trigger = SilentWitnessReportTrigger(self.task["conn_id"], report_id, now, now + self.task["timeout"])
+        trigger = Scaled(self.task["conn_id"], report_id, now, now + self.task["timeout"])
         async for event in trigger.run():
             if event.payload["status"] != "success":
                 print(event.payload, file=sys.stderr)

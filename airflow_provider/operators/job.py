@@ -40,7 +40,7 @@ DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
 
 GIVEN_UP = ("up_for_retry", "scheduled", "queued")
-"""States of a task whose next attempt is due while an earlier one is told to end; a clear makes it `restarting`."""
+"""States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
 ASSUMED_PEERS = 25
 """How many other synchronous waits share the key; they cannot see each other."""

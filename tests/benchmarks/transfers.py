@@ -106,9 +106,10 @@ def upload_contenders(simulator: Simulator, folder: Path) -> list[Contender]:
         ids = [quote(base64.b64encode(f"{number:06d}".encode())) for number in range(count)]
         lines = ['header = "Expect:"']
         for number, block_id in enumerate(ids):
-            piece = folder / f"block-{min(BLOCK_BYTES, UPLOAD_BYTES - number * BLOCK_BYTES)}"
+            # A file each: the same one again and again would come from the page cache.
+            piece = folder / f"block-{number}"
             with piece.open("wb") as stream:
-                stream.truncate(int(piece.name.partition("-")[2]))
+                stream.truncate(min(BLOCK_BYTES, UPLOAD_BYTES - number * BLOCK_BYTES))
             lines += [f'upload-file = "{piece}"', f'url = "{url}&comp=block&blockid={block_id}"']
         (folder / "list").write_text("".join(f"<Latest>{unquote(block_id)}</Latest>" for block_id in ids))
         lines += [f'upload-file = "{folder / "list"}"', f'url = "{url}&comp=blocklist"']
@@ -123,6 +124,7 @@ def upload_contenders(simulator: Simulator, folder: Path) -> list[Contender]:
                 return run()
             finally:
                 simulator.reset()  # what was stored would fill the disk
+                os.sync()  # and what is still to be written would slow down the next one
 
         return then_forget
 

@@ -70,7 +70,7 @@ class Run:
 
         class Scaled(SilentWitnessReportTrigger):
             async def look(self, hook: Any, client: aiohttp.ClientSession) -> Any:
-                # The service's timestamps are real seconds, and nothing that runs on scaled ones can use them.
+                # The service stamps in real seconds; these waits run on scaled ones.
                 return replace(await super().look(hook, client), finished_at=None)
 
         report_id = await self.order()

@@ -53,7 +53,7 @@ def test_the_review_from_s3_to_s3(
     simulator: Simulator, run_example: RunDag, media_files: Inputs, s3: S3Server
 ) -> None:
     simulator.script("mediamagic", duration=SOON)
-    names = [path.name for path in media_files.media if path.suffix in (".txt", ".pdf")]
+    names = [path.name for path in media_files.media if path.suffix == ".txt"]
     for path in media_files.media:
         if path.name in names:
             s3.put(f"in/{path.name}", path.read_bytes())

@@ -33,7 +33,7 @@ demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
 	@$(PY) -m demo
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine
-	$(PY) -m pytest -m "not live" $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not live" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Redis; makes an environment of its own
 	@$(MAKE) --no-print-directory VENV=$(VENV)-live install

@@ -122,7 +122,7 @@ class Inbox:
             for (event, handed_on), outcome in zip(batch, outcomes, strict=True):
                 log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
                 self._done[(event.conn_id, event.id)] = now
-                if outcome is Outcome.NOBODY and len(self._early) < MOST_EARLY:
+                if outcome in (Outcome.NOBODY, Outcome.EARLY) and len(self._early) < MOST_EARLY:
                     self._early[(event.conn_id, event.id)] = (event, now + self._second_looks[0], 0)
                 if not handed_on.done():
                     handed_on.set_result(None)
@@ -141,7 +141,9 @@ class Inbox:
             log.warning("Could not look for waiting tasks again: %s: %s", type(error).__name__, error)
             outcomes = [Outcome.NOBODY] * len(due)
         for (key, (event, _, looks)), outcome in zip(due, outcomes, strict=True):
-            if outcome is not Outcome.NOBODY or looks + 1 == len(self._second_looks):
+            if outcome is Outcome.EARLY:
+                self._early[key] = (event, self._clock() + self._second_looks[0], 0)
+            elif outcome is not Outcome.NOBODY or looks + 1 == len(self._second_looks):
                 log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
                 del self._early[key]
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
@@ -17,6 +18,13 @@ from airflow_provider.plugins.verification import Event
 log = logging.getLogger(__name__)
 
 CLASSPATH: Final = "airflow_provider.triggers.mediamagic.MediaMagicSubmissionTrigger"
+
+GRACE: Final = 10.0
+"""
+Seconds for which a task stays deferred at least. When it is resumed sooner, the scheduler may learn only then
+that the process that deferred it has ended, takes that for the end of the resumed one and fails the task:
+https://github.com/apache/airflow/issues/72716 and its kin, in all supported versions.
+"""
 
 _ROWS: Final = 500
 
@@ -27,6 +35,8 @@ class Outcome(StrEnum):
     WOKEN = "woken"
     NOTED = "noted"
     """The task goes on waiting for other assets; it is recorded with the task which have ended."""
+    EARLY = "early"
+    """The task was deferred only just now; to be tried again in a moment."""
     NOBODY = "nobody"
     """No task waits for the submission, or none yet."""
 
@@ -139,12 +149,14 @@ def _wake_one(trigger_id: int, event: Event) -> Outcome:
             return Outcome.NOBODY
         kwargs = dict(row.kwargs)
         left = still_awaited(kwargs.get("awaited"), event.asset_id)
-        if left is None or not left:
-            Trigger.submit_event(trigger_id, TriggerEvent(waking_event(kwargs, event)), session=session)
-            return Outcome.WOKEN
-        if left != kwargs["awaited"]:
+        if left is not None and left != kwargs["awaited"]:
             row.kwargs = kwargs | {"awaited": left}
-        return Outcome.NOTED
+        if left:
+            return Outcome.NOTED
+        if (datetime.now(UTC) - row.created_date).total_seconds() < GRACE:
+            return Outcome.EARLY
+        Trigger.submit_event(trigger_id, TriggerEvent(waking_event(kwargs, event)), session=session)
+        return Outcome.WOKEN
 
 
 def still_awaited(awaited: Any, asset_id: str) -> list[str] | None:

@@ -1,0 +1,27 @@
+"""Dags for the live tests of webhooks: a submission with the pace of the package, none of the Dag's own."""
+
+from __future__ import annotations
+
+from airflow.sdk import DAG
+
+from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
+from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
+
+with DAG("live_webhooks", schedule=None, max_active_runs=256, render_template_as_native_obj=True):
+    MediaMagicCreateSubmissionOperator(
+        task_id="job",
+        files="{{ dag_run.conf['files'] }}",
+        conn_id="{{ dag_run.conf['conn_id'] }}",
+        timeout="{{ dag_run.conf.get('timeout', 600) }}",
+        deferrable=True,
+        retries=0,
+    )
+
+with DAG("live_webhooks_sensor", schedule=None, max_active_runs=256):
+    MediaMagicSubmissionSensor(
+        task_id="job",
+        submission_id="{{ dag_run.conf['submission_id'] }}",
+        conn_id="{{ dag_run.conf['conn_id'] }}",
+        deferrable=True,
+        retries=0,
+    )

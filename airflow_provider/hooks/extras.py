@@ -147,16 +147,18 @@ class Extras:
 
 def read_secrets(value: Any) -> tuple[str, ...]:
     """
-    Return webhook secrets given as one text, as a list, or as a list in JSON.
+    Return webhook secrets given as one text, as a list, or in JSON as a list or as an object by subscription.
 
     :raises ValueError: says what was expected, and never quotes the value.
     """
-    if isinstance(value, str) and value.lstrip().startswith("["):
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
         try:
             value = json.loads(value)
         except ValueError:
             value = None
     found = [value] if isinstance(value, str) else value
+    if isinstance(found, dict):
+        found = list(found.values())
     expected = (
         "a secret as MediaMagic returned it (`whsec_` and base64 of at least 16 bytes), or a list of up to "
         f"{_MOST_SECRETS} of them"

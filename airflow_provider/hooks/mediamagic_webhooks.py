@@ -98,8 +98,6 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
         """
-        if not isinstance(enabled, bool):
-            raise InvalidInputError(f"enabled must be true or false; got {enabled!r}.", parameter="enabled")
         path = _path(subscription_id)
         return self._request("PATCH", path, json={"enabled": enabled}, read=_reader(f"PATCH {path}"))
 
@@ -127,7 +125,7 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
         """
-        if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= 200:
+        if not 1 <= limit <= 200:
             raise InvalidInputError(f"limit must be 1 to 200; got {limit!r}.", parameter="limit")
         path = f"{_path(subscription_id)}/deliveries"
         return self._request(

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import statistics
+import time
+from collections import Counter
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.plugins.verification import MOST_BYTES
 from tests.live.harness.bench import Account, Bench
 from tests.live.harness.rest import Run
+from tests.webhooks.envelopes import OTHER_SECRET, envelope, signed
 
 
 class Waits:
@@ -97,12 +103,94 @@ def test_a_submission_of_several_assets_wakes_its_task_once(
     assert sum(waits.polls()) <= 2
 
 
+def test_a_lost_event_is_made_up_for_by_a_poll(bench: Bench, tmp_path: Path) -> None:
+    waits = Waits(bench, tmp_path, webhooks=True)
+    bench.simulator.webhooks(loss=1.0)
+    run = waits.start(timeout=90)  # so that the first look is due after half a minute
+    run.until_task("deferred")
+    bench.finish_jobs()
+    run.until_task_ended(seconds=120)
+    assert run.task_state() == "success", bench.airflow.log_of(run.run_id)
+    assert waits.polls() == [2]
+
+
+REQUESTS = 10_000
+
+
+def test_a_flood_of_bad_requests_does_nothing(bench: Bench, tmp_path: Path) -> None:
+    """Forged, stale, replayed, oversized and malformed, from 20 senders at once, beside a waiting task."""
+    waits = Waits(bench, tmp_path, webhooks=True)
+    run = waits.start()
+    run.until_task("deferred")
+    url = f"{bench.airflow.rest.url}/mediamagic/webhooks/{waits.account.conn_id}"
+    secret = waits.subscription["secret"]
+    (submission,) = waits.submissions()
+    body = envelope(data={"submission_id": submission["id"], "asset_id": "a", "status": "complete"})
+    genuine, headers = signed(body, secret=secret)
+    stale = signed(body, secret=secret, age=400)
+    kinds = [
+        (url, signed(body, secret=OTHER_SECRET), 401),
+        (url, stale, 401),
+        (url, (genuine, headers | {"webhook-id": "evt_2"}), 401),
+        (url, (b"x" * (MOST_BYTES + 1), headers), 413),
+        (url, (genuine, headers | {"content-type": "text/plain"}), 415),
+        (url, (genuine, {}), 401),
+        (url + "_not_there", (genuine, headers), 401),
+    ]
+    before = asyncio.run(health(bench.airflow.rest.url, 50))
+    statuses, during = asyncio.run(flood(bench.airflow.rest.url, kinds))
+    assert statuses == Counter({(wanted, wanted): count for (wanted, _), count in statuses.items()})
+    assert statuses.total() == REQUESTS
+    assert run.task_state() == "deferred"
+    assert waits.polls() == [0]
+    bench.tally.note = (
+        f"health: {1000 * statistics.median(before):.0f} ms before, "
+        f"{1000 * statistics.median(during):.0f} ms during the flood (medians)"
+    )
+    bench.finish_jobs()
+    run.until_task_ended(seconds=60)
+    assert run.task_state() == "success"
+
+
+async def health(url: str, times: int) -> list[float]:
+    """Seconds that the API server takes to say how it is."""
+    took = []
+    async with aiohttp.ClientSession() as session:
+        for _ in range(times):
+            begun = time.perf_counter()
+            async with session.get(f"{url}/api/v2/monitor/health") as answer:
+                await answer.read()
+            took.append(time.perf_counter() - begun)
+    return took
+
+
+async def flood(url: str, kinds: list[Any]) -> tuple[Counter[tuple[int, int]], list[float]]:
+    """Send all requests; wanted and real statuses, and how the API server felt meanwhile."""
+    statuses: Counter[tuple[int, int]] = Counter()
+    queue = iter([kinds[number % len(kinds)] for number in range(REQUESTS)])
+
+    async def sender(session: aiohttp.ClientSession) -> None:
+        for target, (body, headers), wanted in queue:
+            async with session.post(target, data=body, headers=headers) as answer:
+                await answer.read()
+                statuses[wanted, answer.status] += 1
+
+    async with aiohttp.ClientSession() as session:
+        senders = asyncio.gather(*(sender(session) for _ in range(20)))
+        took = []
+        while not senders.done():
+            took += await health(url, 5)
+        await senders
+    return statuses, took
+
+
 EACH_WAY = 6
 
 
 def test_side_by_side_with_polling(bench: Bench, tmp_path: Path) -> None:
     """Both ways in one run: how soon after its end a submission is noticed, and at how many requests."""
     ways = {name: Waits(bench, tmp_path, webhooks=name == "webhooks") for name in ("webhooks", "polling")}
+    bench.simulator.clear_scripts()
     bench.simulator.script("mediamagic", duration=90)
     runs: dict[str, list[Run]] = {name: [] for name in ways}
     for _ in range(EACH_WAY):

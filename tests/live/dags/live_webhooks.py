@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from airflow.sdk import DAG
+from typing import Any
 
+from airflow.sdk import DAG, task
+
+from airflow_provider.assets import mediamagic_reviewed
 from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 
@@ -25,3 +28,13 @@ with DAG("live_webhooks_sensor", schedule=None, max_active_runs=256):
         deferrable=True,
         retries=0,
     )
+
+
+with DAG("live_on_reviewed", schedule=[mediamagic_reviewed("live_assets")], max_active_runs=64):
+
+    @task
+    def heard(triggering_asset_events: Any = None) -> list[dict[str, Any]]:
+        """What the events say."""
+        return [event.extra for events in triggering_asset_events.values() for event in events]
+
+    heard()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -51,17 +52,17 @@ class Deferred:
         self.submission_id: str = kwargs["job_id"]
         self.awaited: list[str] = kwargs["awaited"]
 
-    def event(self, asset: int = 0, **changes: str) -> Event:
-        fields = {
-            "conn_id": CONN_ID,
-            "id": f"evt_{asset}",
-            "type": "asset.processing.completed",
-            "submission_id": self.submission_id,
-            "asset_id": self.awaited[asset],
-            "status": "complete",
-            "timestamp": "2026-01-02T03:04:05Z",
-        }
-        return Event(**fields | changes)
+    def event(self, asset: int = 0, **changes: Any) -> Event:
+        event = Event(
+            conn_id=CONN_ID,
+            id=f"evt_{asset}",
+            type="asset.processing.completed",
+            submission_id=self.submission_id,
+            asset_id=self.awaited[asset],
+            status="complete",
+            timestamp="2026-01-02T03:04:05Z",
+        )
+        return dataclasses.replace(event, **changes)
 
     @property
     def row(self) -> Any:
@@ -139,7 +140,7 @@ def test_the_task_is_resumed_when_all_assets_have_ended_whoever_heard_of_them(
     "changes", [{"conn_id": "another"}, {"submission_id": "another"}], ids=["connection", "submission"]
 )
 def test_an_event_of_something_else_resumes_nothing(deferred: Deferred, changes: dict[str, str]) -> None:
-    assert Waker().wake([deferred.event(**changes)]) == [Outcome.NOBODY]
+    assert Waker().wake([dataclasses.replace(deferred.event(), **changes)]) == [Outcome.NOBODY]
     assert deferred.run.state == "deferred"
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import statistics
 import time
 from collections import Counter
@@ -17,6 +18,7 @@ from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.plugins.verification import MOST_BYTES
 from tests.live.harness.bench import Account, Bench
+from tests.live.harness.patience import until
 from tests.live.harness.rest import Run
 from tests.webhooks.envelopes import OTHER_SECRET, envelope, signed
 
@@ -25,12 +27,14 @@ class Waits:
     """Submissions that tasks wait for, on one account.
 
     :param webhooks: whether the account has a subscription and its connection the secret.
+    :param conn_id: of the connection; one of its own by default.
     """
 
-    def __init__(self, bench: Bench, directory: Path, *, webhooks: bool) -> None:
+    def __init__(self, bench: Bench, directory: Path, *, webhooks: bool, conn_id: str = "") -> None:
         self.bench = bench
         self.directory = directory
         self.account: Account = bench.account("mediamagic")
+        self.account.conn_id = conn_id or self.account.conn_id
         self.hook = MediaMagicHook(
             self.account.conn_id,
             settings=ConnectionSettings(self.account.conn_id, bench.simulator.url, self.account.key),
@@ -69,6 +73,12 @@ class Waits:
             for one in self.bench.simulator.ledger()["webhook_deliveries"]
             if one["subscription_id"] == self.subscription.get("id")
         ]
+
+
+def tell(capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """Show a figure, whatever the test's end."""
+    with capsys.disabled():
+        print(f"\n{line}")
 
 
 def seconds(stamp: str) -> float:
@@ -114,10 +124,33 @@ def test_a_lost_event_is_made_up_for_by_a_poll(bench: Bench, tmp_path: Path) -> 
     assert waits.polls() == [2]
 
 
+def test_a_verified_event_starts_a_dag(bench: Bench, tmp_path: Path) -> None:
+    """With no task that waits; every delivery comes twice, the Dag hears of the asset once."""
+    waits = Waits(bench, tmp_path, webhooks=True, conn_id="live_assets")
+    bench.simulator.webhooks(duplicate=1.0)
+    uploaded = waits.hook.upload_direct("spot.txt", "text/plain", io.BytesIO(b"GlowTonic is the best."))
+    waits.hook.create_submission([{"blobPath": uploaded["blobPath"]}])
+    bench.finish_jobs()
+    rest = bench.airflow.rest
+
+    def ended() -> list[dict[str, Any]]:
+        runs = rest.call("GET", "/dags/live_on_reviewed/dagRuns")["dag_runs"]
+        return [run for run in runs if run["state"] == "success"]
+
+    until(ended, "the Dag has run", seconds=120)
+    until(lambda: sum(one["attempts"] for one in waits.deliveries()) == 2, "both copies are sent")
+    (submission,) = waits.submissions()
+    (found,) = (Run(rest, "live_on_reviewed", run["dag_run_id"]).xcom(task_id="heard") for run in ended())
+    assert [one["submission_id"] for one in found] == [submission["id"]]
+    assert waits.polls() == [0]
+
+
 REQUESTS = 10_000
 
 
-def test_a_flood_of_bad_requests_does_nothing(bench: Bench, tmp_path: Path) -> None:
+def test_a_flood_of_bad_requests_does_nothing(
+    bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Forged, stale, replayed, oversized and malformed, from 20 senders at once, beside a waiting task."""
     waits = Waits(bench, tmp_path, webhooks=True)
     run = waits.start()
@@ -143,9 +176,10 @@ def test_a_flood_of_bad_requests_does_nothing(bench: Bench, tmp_path: Path) -> N
     assert statuses.total() == REQUESTS
     assert run.task_state() == "deferred"
     assert waits.polls() == [0]
-    bench.tally.note = (
+    tell(
+        capsys,
         f"health: {1000 * statistics.median(before):.0f} ms before, "
-        f"{1000 * statistics.median(during):.0f} ms during the flood (medians)"
+        f"{1000 * statistics.median(during):.0f} ms during the flood (medians)",
     )
     bench.finish_jobs()
     run.until_task_ended(seconds=60)
@@ -187,7 +221,7 @@ async def flood(url: str, kinds: list[Any]) -> tuple[Counter[tuple[int, int]], l
 EACH_WAY = 6
 
 
-def test_side_by_side_with_polling(bench: Bench, tmp_path: Path) -> None:
+def test_side_by_side_with_polling(bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both ways in one run: how soon after its end a submission is noticed, and at how many requests."""
     ways = {name: Waits(bench, tmp_path, webhooks=name == "webhooks") for name in ("webhooks", "polling")}
     bench.simulator.clear_scripts()
@@ -207,9 +241,10 @@ def test_side_by_side_with_polling(bench: Bench, tmp_path: Path) -> None:
             seconds(run.task()["scheduled_when"]) - ends[run.xcom()["submissionId"]] for run in runs[name]
         ]
         polls = waits.polls()
-        bench.tally.note += (
+        tell(
+            capsys,
             f"{name}: noticed in {statistics.median(noticed):.2f} s (median), {max(noticed):.2f} s (most), "
-            f"{statistics.mean(polls):.1f} requests (mean), {max(polls)} (most); "
+            f"{statistics.mean(polls):.1f} requests (mean), {max(polls)} (most); ",
         )
         if name == "webhooks":
             assert max(polls) <= 3

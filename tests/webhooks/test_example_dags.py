@@ -22,7 +22,7 @@ def dag(request: pytest.FixtureRequest) -> Any:
 
 @pytest.mark.parametrize("dag", ["mediamagic_on_reviewed"], indirect=True)
 def test_the_dag_runs_when_an_asset_was_reviewed(dag: Any) -> None:
-    assert dag.timetable.asset_condition.objects == [mediamagic_reviewed()]
+    assert list(dag.timetable.asset_condition.objects) == [mediamagic_reviewed()]
 
 
 @pytest.mark.parametrize("dag", ["mediamagic_webhooks"], indirect=True)

@@ -9,8 +9,11 @@ from airflow_provider.waiting.profile import SUBMISSION
 from airflow_provider.waiting.rarely import LONGEST, Afresh, Rarely, Trust
 
 BACKOFF = SUBMISSION.backoff
-LATEST = {"rng": lambda: 0.0}
-"""No luck: nothing is shortened."""
+
+
+def no_luck() -> float:
+    """Nothing is shortened."""
+    return 0.0
 
 
 def rarely(limit: float = 600.0, trust: Trust | None = None) -> Rarely:
@@ -20,7 +23,7 @@ def rarely(limit: float = 600.0, trust: Trust | None = None) -> Rarely:
 def looks(pace: Rarely | Afresh | Backoff, until: float) -> list[float]:
     """The ages at which a job that runs so long is looked at."""
     ages, age = [], 0.0
-    while (age := age + pace.delay(age, **LATEST)) < until:
+    while (age := age + pace.delay(age, rng=no_luck)) < until:
         ages.append(age)
     return ages
 
@@ -49,12 +52,12 @@ def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
     trust = Trust(patience=2)
     pace = rarely(trust=trust)
     assert [trust.missing(), trust.lost, trust.missing(), trust.lost] == [False, False, True, True]
-    assert pace.delay(0.0, **LATEST) == BACKOFF.delay(0.0, **LATEST)
+    assert pace.delay(0.0, rng=no_luck) == BACKOFF.delay(0.0, rng=no_luck)
     assert trust.missing() is False, "it is reported once"
 
     trust.came()
 
-    assert pace.delay(0.0, **LATEST) > BACKOFF.cap
+    assert pace.delay(0.0, rng=no_luck) > BACKOFF.cap
 
 
 def test_events_in_between_keep_the_trust() -> None:
@@ -67,6 +70,6 @@ def test_events_in_between_keep_the_trust() -> None:
 
 def test_a_job_that_is_about_to_end_is_looked_at_soon_again() -> None:
     pace = Afresh(200.0, BACKOFF)
-    assert pace.delay(200.0, **LATEST) == BACKOFF.first
-    assert pace.delay(210.0, **LATEST) == BACKOFF.interval(10.0)
-    assert pace.delay(0.0, **LATEST) == BACKOFF.first
+    assert pace.delay(200.0, rng=no_luck) == BACKOFF.first
+    assert pace.delay(210.0, rng=no_luck) == BACKOFF.interval(10.0)
+    assert pace.delay(0.0, rng=no_luck) == BACKOFF.first

@@ -256,7 +256,11 @@ def _new_run(dag: DAG, session: Any) -> str:
     from datetime import UTC, datetime
 
     from airflow.models.dagrun import get_or_create_dagrun
-    from airflow.serialization.serialized_objects import DagSerialization
+
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # type: ignore
     from airflow.utils.types import DagRunTriggeredByType
 
     now = datetime.now(UTC)

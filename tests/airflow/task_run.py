@@ -260,7 +260,9 @@ def _new_run(dag: DAG, session: Any) -> str:
     try:
         from airflow.serialization.serialized_objects import DagSerialization
     except ImportError:  # Airflow 3.1
-        from airflow.serialization.serialized_objects import SerializedDAG as DagSerialization  # type: ignore
+        from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
+            SerializedDAG as DagSerialization,
+        )
     from airflow.utils.types import DagRunTriggeredByType
 
     now = datetime.now(UTC)

@@ -183,6 +183,8 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
     List the workspace's subscriptions, without their secrets.
 
     :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/concepts/webhooks
     """
 
     def execute(self, context: Context) -> list[dict[str, Any]]:

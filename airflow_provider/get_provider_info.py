@@ -56,6 +56,23 @@ def _connection_fields(per_minute: str, per_hour: str) -> dict[str, dict[str, An
     }
 
 
+def _webhook_fields() -> dict[str, dict[str, Any]]:
+    return {
+        "webhook_secret": _field(
+            "Webhook secret",
+            "string",
+            "What MediaMagic signs webhooks with (whsec_...); a JSON list of two while it is being replaced. "
+            "Empty: webhooks are refused, and waits poll.",
+            format="password",
+        ),
+        "webhook_secret_variable": _field(
+            "Webhook secret variable",
+            "string",
+            "Instead: the Airflow Variable in which MediaMagicCreateSubscriptionOperator keeps the secret.",
+        ),
+    }
+
+
 def _form(url: str, key: str) -> dict[str, Any]:
     return {
         "hidden-fields": ["schema", "port", "login"],
@@ -95,7 +112,8 @@ def get_provider_info() -> dict[str, Any]:
                 "conn-fields": _connection_fields(
                     per_minute="no limit until a 429 says otherwise",
                     per_hour="no limit until a 429 says otherwise",
-                ),
+                )
+                | _webhook_fields(),
             },
             {
                 "connection-type": "silent_witness",

@@ -70,7 +70,8 @@ class ConnectionSettings:
     :param max_retries: how often one request may be sent again, default 4.
     :param requests_per_minute: limit that waits share per key; ``None`` is unlimited.
     :param requests_per_hour: limit that waits share per key; ``None`` is unlimited.
-    :param webhook_secret: reserved.
+    :param webhook_secrets: what webhooks may be signed with: one secret, two while it is being replaced.
+    :param webhook_secret_variable: Airflow Variable that holds such secrets, one or a JSON list.
     :raises ConfigurationError: no key, a URL that is none, or a key that would travel over plain http.
     """
 
@@ -84,7 +85,8 @@ class ConnectionSettings:
     max_retries: int = 4
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
-    webhook_secret: str | None = field(default=None, repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secret_variable: str | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "api_key", _checked_key(self.conn_id, self.api_key))
@@ -137,9 +139,15 @@ class ConnectionSettings:
             verify=extras.verify(),
             proxies=extras.proxies(),
             max_retries=extras.max_retries(default=4),
-            webhook_secret=extras.webhook_secret(),
+            webhook_secrets=extras.webhook_secrets(),
+            webhook_secret_variable=extras.webhook_secret_variable(),
             **limits,
         )
+
+    @property
+    def receives_webhooks(self) -> bool:
+        """Whether a secret is named, so that events may come and waits need few looks."""
+        return bool(self.webhook_secrets or self.webhook_secret_variable)
 
     @cached_property
     def identity(self) -> str:
@@ -153,8 +161,9 @@ class ConnectionSettings:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """What must not appear in a message or a log: the key, the webhook secret, proxy passwords."""
-        found = {self.api_key, self.webhook_secret or ""}
+        """What must not appear in a message or a log: the key, webhook secrets, proxy passwords."""
+        found = {self.api_key, *self.webhook_secrets}
+        found |= {secret.removeprefix("whsec_") for secret in self.webhook_secrets}
         for url in self.proxies.values():
             password = urlsplit(url).password or ""
             found |= {password, unquote(password)}

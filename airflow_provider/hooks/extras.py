@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 from typing import Any, Final
@@ -18,10 +19,13 @@ EXTRA_KEYS: Final = (
     "requests_per_minute",
     "verify",
     "webhook_secret",
+    "webhook_secret_variable",
 )
-"""Every key that a connection may carry; ``webhook_secret`` is reserved."""
+"""Every key that a connection may carry."""
 
 _MOST_REQUESTS: Final = 1_000_000
+_MOST_SECRETS: Final = 5
+_SHORTEST_KEY: Final = 16
 
 
 class Extras:
@@ -118,17 +122,63 @@ class Extras:
                 raise error
         return dict(value)
 
-    def webhook_secret(self) -> str | None:
-        """Return the reserved secret."""
+    def webhook_secrets(self) -> tuple[str, ...]:
+        """Return the secrets that webhooks may be signed with; several while one is being replaced."""
         value = self._values.get("webhook_secret")
-        if value is not None and not isinstance(value, str):
-            raise self._bad("webhook_secret", "text")
-        return value
+        if value is None:
+            return ()
+        try:
+            return read_secrets(value)
+        except ValueError as error:
+            raise self._bad("webhook_secret", str(error)) from None
+
+    def webhook_secret_variable(self) -> str | None:
+        """Return the name of the Airflow Variable that holds the secrets."""
+        value = self._values.get("webhook_secret_variable")
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise self._bad("webhook_secret_variable", "the name of an Airflow Variable")
+        return value.strip() if value else None
 
     def _bad(self, name: str, expected: str) -> ConfigurationError:
         return ConfigurationError(
             f"Connection {self.conn_id!r}: the extra `{name}` must be {expected}.", parameter=name
         )
+
+
+def read_secrets(value: Any) -> tuple[str, ...]:
+    """
+    Return webhook secrets given as one text, as a list, or in JSON as a list or as an object by subscription.
+
+    :raises ValueError: says what was expected, and never quotes the value.
+    """
+    if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    found = [value] if isinstance(value, str) else value
+    if isinstance(found, dict):
+        found = list(found.values())
+    expected = (
+        "a secret as MediaMagic returned it (`whsec_` and base64 of at least 16 bytes), or a list of up to "
+        f"{_MOST_SECRETS} of them"
+    )
+    if not isinstance(found, list) or not 1 <= len(found) <= _MOST_SECRETS:
+        raise ValueError(expected)
+    secrets = []
+    for secret in found:
+        if not isinstance(secret, str) or not _is_signing_key(secret.strip()):
+            raise ValueError(expected)
+        secrets.append(secret.strip())
+    return tuple(dict.fromkeys(secrets))
+
+
+def _is_signing_key(secret: str) -> bool:
+    encoded = secret.removeprefix("whsec_").rstrip("=")
+    try:
+        return len(base64.b64decode(encoded + "=" * (-len(encoded) % 4), validate=True)) >= _SHORTEST_KEY
+    except ValueError:
+        return False
 
 
 def _number(value: Any) -> float | None:

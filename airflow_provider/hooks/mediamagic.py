@@ -17,13 +17,13 @@ from airflow_provider.hooks.answers import (
     require_object,
 )
 from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.base import ServiceHook
 from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
     check_assets,
     observe_submission,
 )
+from airflow_provider.hooks.mediamagic_webhooks import WebhookEndpoints
 from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ _API: Final = "/api/integrations"
 _NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
-class MediaMagicHook(ServiceHook):
+class MediaMagicHook(WebhookEndpoints):
     """
     One method per endpoint of the MediaMagic Lite integrations API; arguments and results carry the vendor's
     field names. See https://docs.mediamagic-lite.northell.io/introduction

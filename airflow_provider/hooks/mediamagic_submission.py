@@ -51,6 +51,23 @@ def observe_submission(body: Mapping[str, Any]) -> Observation:
     )
 
 
+def awaited_assets(body: Mapping[str, Any]) -> list[str] | None:
+    """
+    Return the ids of the assets that have not ended; ``None`` when the answer does not list its assets.
+
+    :param body: of a submission, or the answer to its creation. An asset has no status there: one that has
+        ended has a number of issues or an error.
+    """
+    assets = body.get("assets")
+    if not isinstance(assets, list) or not assets:
+        return None
+    ended = ("issueCount", "errorMessage", "errorType")
+    try:
+        return [str(asset["assetId"]) for asset in assets if all(asset.get(name) is None for name in ended)]
+    except (KeyError, TypeError, AttributeError):
+        return None
+
+
 def _failure_message(body: Mapping[str, Any]) -> str:
     listed = body.get("assets")
     reasons = []

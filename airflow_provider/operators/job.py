@@ -135,6 +135,14 @@ class JobOperator(PaidOperator[HookT]):
         """Return what sort of job this is, for the time it usually takes."""
         return ""
 
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        """
+        Return what the service's trigger takes beside what all triggers take.
+
+        :param body: the service's description of the job; ``None`` when it could not be read.
+        """
+        return {}
+
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
         self.check()
@@ -283,7 +291,7 @@ class JobOperator(PaidOperator[HookT]):
             return self._finish(hook, ledger, entry, body)
         entry = self._renew(ledger, entry)
         if self.deferrable:
-            self._defer(entry)
+            self._defer(entry, body)
         return self._wait_here(hook, ledger, entry)
 
     def _renew(self, ledger: Ledger, entry: Entry) -> Entry:
@@ -293,7 +301,7 @@ class JobOperator(PaidOperator[HookT]):
         deadline = max(entry.deadline, time.time() + self.wait_limit())
         return ledger.amend(entry, left=False, deadline=deadline)
 
-    def _defer(self, entry: Entry) -> NoReturn:
+    def _defer(self, entry: Entry, body: dict[str, Any] | None) -> NoReturn:
         trigger = self.trigger_class(
             conn_id=self.conn_id,
             job_id=entry.job_id,
@@ -304,6 +312,7 @@ class JobOperator(PaidOperator[HookT]):
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait,
             cancel_on_kill=self.cancel_on_kill and self.can_cancel,
+            **self.trigger_arguments(body),
         )
         patience = max(0.0, entry.deadline - time.time()) + 2 * self._backoff().cap + DEFER_MARGIN
         self.log.info("Deferring; %s %s is followed by the triggerer.", self.noun, entry.job_id)
@@ -371,7 +380,7 @@ class JobOperator(PaidOperator[HookT]):
             self.log.warning("Could not read the %s after its wait (%s); waiting again.", self.noun, error)
             entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
             if self.deferrable:
-                self._defer(entry)
+                self._defer(entry, None)
             return self._wait_here(hook, ledger, entry)
         except ProviderError as error:
             self._leave(hook, ledger, entry, f"Cannot follow {self.noun} {entry.job_id}: {error}", error)

@@ -83,6 +83,7 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
         self.deferrable = deferrable
         self.own_interval = poke_interval is not None
         self._wait: Wait | None = None
+        self._seen: dict[str, Any] | None = None
 
     @abstractmethod
     def fetch(self, hook: HookT, job_id: str) -> dict[str, Any]:
@@ -111,22 +112,41 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
             done = self.poke(context)
         if isinstance(done, PokeReturnValue):
             return done.xcom_value
-        return self._defer(job_id, backoff)
+        return self._defer(job_id, backoff, self._seen)
 
-    def _defer(self, job_id: str, backoff: Backoff) -> NoReturn:
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        """
+        Return what the service's trigger takes beside what all triggers take.
+
+        :param body: the service's description of the job; ``None`` when it could not be read.
+        """
+        return {}
+
+    def _defer(
+        self,
+        job_id: str,
+        backoff: Backoff,
+        body: dict[str, Any] | None,
+        *,
+        begun_at: float | None = None,
+        deadline: float | None = None,
+    ) -> NoReturn:
         now = time.time()
+        begun_at = now if begun_at is None else begun_at
+        deadline = begun_at + self.timeout if deadline is None else deadline
         own = backoff if self.own_interval or self.exponential_backoff or self.max_wait else None
         trigger = self.trigger_class(
             conn_id=self.conn_id,
             job_id=job_id,
-            submitted_at=now,
-            deadline=now + self.timeout,
+            submitted_at=begun_at,
+            deadline=deadline,
             poll_interval=own.first if own else None,
             exponential_backoff=own.factor if own and own.factor > 1 else None,
             max_wait=own.cap if own else None,
             cancel_on_kill=False,
+            **self.trigger_arguments(body),
         )
-        patience = timedelta(seconds=self.timeout + 2 * backoff.cap + DEFER_MARGIN)
+        patience = timedelta(seconds=max(0.0, deadline - now) + 2 * backoff.cap + DEFER_MARGIN)
         self.defer(trigger=trigger, method_name="execute_complete", timeout=patience)
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
@@ -141,7 +161,16 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
                 if status == "error":
                     raise WaitError(event["message"], job_id=job_id) from error
                 self.log.warning("Could not read the job after its wait (%s); waiting again.", error)
-                return self._defer(job_id, self._backoff())
+                return self._defer(job_id, self._backoff(), None)
+            if status == "woken" and not self.observe(body).finished:
+                # An event is a hint; other parts of the job go on, and so does the time for it.
+                return self._defer(
+                    job_id,
+                    self._backoff(),
+                    body,
+                    begun_at=event.get("submitted_at"),
+                    deadline=event.get("deadline"),
+                )
             if status == "error" and not self.observe(body).finished:
                 raise WaitError(event["message"], job_id=job_id)
             return self._finish(body)
@@ -172,6 +201,7 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
                 if verdict.status == "error":
                     raise
                 return False
+        self._seen = body
         wait.saw(self.observe(body), time.time())
         if news := wait.news():
             self.log.info(news)

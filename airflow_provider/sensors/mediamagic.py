@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.hooks.mediamagic_submission import awaited_assets
 from airflow_provider.sensors.base import JobSensor
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.waiting.decision import Observation
@@ -45,6 +46,9 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
 
     def observe(self, body: dict[str, Any]) -> Observation:
         return observe_submission(body)
+
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        return {"awaited": awaited_assets(body) if body else None}
 
     def result(self, body: dict[str, Any]) -> dict[str, Any]:
         return body

@@ -108,7 +108,7 @@ class JobTrigger(BaseTrigger):
             )
             while True:
                 try:
-                    observation = await seat.look(wait, self.look)
+                    observation = await self._follow(seat, wait)
                 except ProviderError as error:
                     verdict = wait.stumbled(error, hub.clock())
                     self.log.warning("%s %s: %s", wait.noun.capitalize(), self.job_id, error)
@@ -121,9 +121,18 @@ class JobTrigger(BaseTrigger):
                 if verdict is not None:
                     return verdict
 
-    async def _pace(self, seat: Seat) -> Pace:
+    @property
+    def has_own_pace(self) -> bool:
+        """Whether the Dag asks for intervals of its own."""
         asked = (self.poll_interval, self.exponential_backoff, self.max_wait)
-        if any(value is not None for value in asked):
+        return any(value is not None for value in asked)
+
+    async def _follow(self, seat: Seat, wait: Wait) -> Observation | None:
+        """Wait for the next look and make it."""
+        return await seat.look(wait, self.look)
+
+    async def _pace(self, seat: Seat) -> Pace:
+        if self.has_own_pace:
             return self.profile.backoff.adjusted(
                 poll_interval=self.poll_interval,
                 exponential_backoff=self.exponential_backoff,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider.exceptions import ProviderError, RateLimitedError
 from airflow_provider.waiting.budget import RateBudget, windows
 from airflow_provider.waiting.pacing import Crowd, Durations, LikelyTimes
+from airflow_provider.waiting.rarely import Trust
 
 if TYPE_CHECKING:
     import aiohttp
@@ -55,6 +56,7 @@ class Lane:
         )
         self.metrics = metrics
         self.active = 0
+        self.trust = Trust()
         self._clock = clock
         self._sleep = sleep
         self._client: aiohttp.ClientSession | None = None

@@ -2,24 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import asyncio
+import time
+from typing import TYPE_CHECKING, Any
 
+from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.triggers.base import JobTrigger
 from airflow_provider.waiting.profile import SUBMISSION
+from airflow_provider.waiting.rarely import LATE, Afresh, Rarely, Trust
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from airflow_provider.waiting.decision import Observation
+    from airflow_provider.triggers.hub import Seat
+    from airflow_provider.waiting.decision import Observation, Pace, Wait
 
 
 class MediaMagicSubmissionTrigger(JobTrigger):
     """
     Wait for a submission to be ``complete`` or ``failed``.
 
-    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`. MediaMagic cannot cancel a
+    When the connection names a webhook secret, an event is to end the wait: the API server then resumes the
+    task itself, and this trigger looks rarely, for the events that get lost. MediaMagic cannot cancel a
     submission.
+
+    :param awaited: ids of the assets that had not ended when the task was deferred; ``None`` when unknown.
+        The API server takes off those whose events have come.
+    :param kwargs: as in :class:`~airflow_provider.triggers.base.JobTrigger`.
 
     See https://northell-2444134e.mintlify.app/guides/poll-status
     """
@@ -27,8 +37,67 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     hook_class = MediaMagicHook
     profile = SUBMISSION
 
+    def __init__(
+        self,
+        conn_id: str,
+        job_id: str,
+        submitted_at: float,
+        deadline: float,
+        awaited: list[str] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id, job_id, submitted_at, deadline, **kwargs)
+        self.awaited = awaited
+        self._trust: Trust | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        classpath, kwargs = super().serialize()
+        return classpath, kwargs | {"awaited": self.awaited}
+
     async def look(self, hook: MediaMagicHook, client: aiohttp.ClientSession) -> Observation:
         return observe_submission(await hook.aget_submission(client, self.job_id))
 
     async def on_kill(self) -> None:
+        """Say that the submission goes on. Airflow also calls this when an event has woken the task."""
+        if self._trust is not None:
+            self.log.info(
+                "No longer waiting for submission %s: an event came, or the task was killed.", self.job_id
+            )
+            return
         self.log.warning("The task was killed; submission %s goes on: MediaMagic cannot cancel.", self.job_id)
+
+    async def _pace(self, seat: Seat) -> Pace:
+        usual = await super()._pace(seat)
+        # Without a row in Airflow's database, as in `dag.test()`, no event can reach this wait.
+        if self.has_own_pace or self.trigger_id is None:
+            return usual
+        try:
+            lane = await seat.lane()
+        except ProviderError:
+            return usual
+        if not lane.hook.settings.receives_webhooks:
+            return usual
+        if self.awaited == []:
+            # Every asset has ended, so that no event follows, and the submission is about to.
+            return Afresh(time.time() - self.submitted_at, self.profile.backoff)
+        self._trust = lane.trust
+        return Rarely(self.deadline - self.submitted_at, usual, lane.trust, self.profile.backoff)
+
+    async def _follow(self, seat: Seat, wait: Wait) -> Observation | None:
+        try:
+            observation = await super()._follow(seat, wait)
+        except asyncio.CancelledError:
+            # Woken, most likely; a kill or a shutdown does no harm here.
+            if self._trust is not None:
+                self._trust.came()
+            raise
+        if self._trust is not None and observation is not None and observation.finished:
+            late = seat.hub.clock() - (observation.finished_at or wait.seen_at)
+            if late > LATE and self._trust.missing():
+                self.log.warning(
+                    "The last %d submissions of connection %s ended and no webhook said so; asking at the "
+                    "usual pace until one does. Does the subscription exist, and does it reach this Airflow?",
+                    self._trust.patience,
+                    self.conn_id,
+                )
+        return observation

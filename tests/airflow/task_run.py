@@ -256,7 +256,13 @@ def _new_run(dag: DAG, session: Any) -> str:
     from datetime import UTC, datetime
 
     from airflow.models.dagrun import get_or_create_dagrun
-    from airflow.serialization.serialized_objects import DagSerialization
+
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
+            SerializedDAG as DagSerialization,
+        )
     from airflow.utils.types import DagRunTriggeredByType
 
     now = datetime.now(UTC)

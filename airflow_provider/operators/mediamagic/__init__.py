@@ -12,12 +12,24 @@ from airflow_provider.operators.mediamagic.submission import (
     MediaMagicRetryAssetOperator,
 )
 from airflow_provider.operators.mediamagic.upload import MediaMagicUploadFilesOperator
+from airflow_provider.operators.mediamagic.webhooks import (
+    MediaMagicCreateSubscriptionOperator,
+    MediaMagicDeleteSubscriptionOperator,
+    MediaMagicListDeliveriesOperator,
+    MediaMagicListSubscriptionsOperator,
+    MediaMagicSetSubscriptionEnabledOperator,
+)
 
 __all__ = [
     "MediaMagicCreateSubmissionOperator",
+    "MediaMagicCreateSubscriptionOperator",
+    "MediaMagicDeleteSubscriptionOperator",
     "MediaMagicGetAssetResultOperator",
     "MediaMagicGetIssuesOperator",
     "MediaMagicGetTopicsOperator",
+    "MediaMagicListDeliveriesOperator",
+    "MediaMagicListSubscriptionsOperator",
     "MediaMagicRetryAssetOperator",
+    "MediaMagicSetSubscriptionEnabledOperator",
     "MediaMagicUploadFilesOperator",
 ]

@@ -14,6 +14,7 @@ from airflow_provider.exceptions import (
     SubmissionLostError,
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.hooks.mediamagic_submission import awaited_assets
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import one_of, required_id
 from airflow_provider.operators.job import JobOperator
@@ -71,6 +72,9 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     def observe(self, body: dict[str, Any]) -> Observation:
         return observe_submission(body)
 
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        return {"awaited": awaited_assets(body) if body else None}
+
     def result(self, hook: MediaMagicHook, body: dict[str, Any]) -> dict[str, Any]:
         observation = self.observe(body)
         if not observation.finished:
@@ -105,17 +109,22 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     ) -> tuple[Entry, dict[str, Any]] | None:
         """Retry failed assets through the API; the submission goes back to processing."""
         answer = None
+        retried = []
         for asset in self._to_retry(body):
             try:
                 answer = hook.retry_asset(entry.job_id, asset["assetId"])
             except ConflictError as error:
                 self.log.warning("Asset %s cannot be retried now: %s", asset["assetId"], error)
             else:
+                retried.append(asset["assetId"])
                 self.log.info("Retrying asset %s: %s", asset["assetId"], asset.get("errorMessage"))
         if answer is None:
             return None
         entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
-        return entry, {**body, "status": answer.get("status") or "processing"}
+        # As a status request would show them now: the wait that follows is for these.
+        running = {"issueCount": None, "errorMessage": None, "errorType": None}
+        assets = [{**asset, **(running if asset["assetId"] in retried else {})} for asset in body["assets"]]
+        return entry, {**body, "status": answer.get("status") or "processing", "assets": assets}
 
     def repairable(self, body: dict[str, Any]) -> bool:
         if self.observe(body).state is not JobState.FAILED:
@@ -365,6 +374,13 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
         return hook.retry_asset(self.submission_id, self.asset_id)
+
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        assets = (body or {}).get("assets") or []
+        if any("issueCount" in asset for asset in assets):
+            return super().trigger_arguments(body)
+        # The answer to a retry lists all assets and does not say which of them have ended.
+        return {"awaited": [self.asset_id]}
 
     def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
         body = hook.get_submission(self.submission_id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -258,16 +259,39 @@ def test_the_password_of_another_service_is_not_sent(conn_type: str) -> None:
         ConnectionSettings.from_connection(connection, MEDIAMAGIC)
 
 
-def test_no_secret_is_shown() -> None:
-    found = settings(
-        extra={"webhook_secret": "whsec_abcdef", "proxies": {"all": "http://user:pr%40xy@proxy:3128"}}
-    )
+SECRET = "whsec_" + base64.b64encode(b"0123456789abcdef").decode()
 
-    assert found.webhook_secret == "whsec_abcdef"
-    for secret in (KEY, "whsec_abcdef", "pr%40xy"):
+
+@pytest.mark.parametrize(
+    "given", [SECRET, [SECRET], f'["{SECRET}"]', f" {SECRET} "], ids=["text", "list", "JSON", "with blanks"]
+)
+def test_webhook_secrets_are_one_or_several(given: Any) -> None:
+    assert settings(extra={"webhook_secret": given}).webhook_secrets == (SECRET,)
+
+
+@pytest.mark.parametrize(
+    "given", ["whsec_", "whsec_c2hvcnQ=", "not base64!", [], {}, [1], [SECRET] * 6, "[", "[1]"]
+)
+def test_an_unusable_webhook_secret_is_refused_and_not_quoted(given: Any) -> None:
+    with pytest.raises(ConfigurationError, match="`webhook_secret` must be") as caught:
+        settings(extra={"webhook_secret": given})
+    assert "c2hvcnQ" not in str(caught.value)
+
+
+def test_webhooks_are_on_with_a_secret_or_the_name_of_its_variable() -> None:
+    assert not settings().receives_webhooks
+    assert settings(extra={"webhook_secret": SECRET}).receives_webhooks
+    assert settings(extra={"webhook_secret_variable": "mm_secret"}).receives_webhooks
+
+
+def test_no_secret_is_shown() -> None:
+    found = settings(extra={"webhook_secret": SECRET, "proxies": {"all": "http://user:pr%40xy@proxy:3128"}})
+
+    assert found.webhook_secrets == (SECRET,)
+    for secret in (KEY, SECRET, "pr%40xy"):
         assert secret not in repr(found)
         assert secret not in str(found)
-    assert set(found.secrets) == {KEY, "whsec_abcdef", "pr%40xy", "pr@xy"}
+    assert set(found.secrets) == {KEY, SECRET, SECRET.removeprefix("whsec_"), "pr%40xy", "pr@xy"}
 
 
 def test_the_identity_follows_host_and_key_and_gives_neither_away() -> None:

@@ -1,0 +1,216 @@
+"""The webhook endpoints of MediaMagic, and the sandbox's endpoint that fires one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.answers import malformed, require, require_object
+from airflow_provider.hooks.arguments import quoted_id, required_text
+from airflow_provider.hooks.base import ServiceHook
+from airflow_provider.hooks.connection import is_loopback
+
+EVENT_TYPES: Final = ("asset.processing.completed", "asset.processing.failed")
+"""Everything that MediaMagic sends; both are about one asset, none about a submission."""
+
+_SUBSCRIPTIONS: Final = "/api/integrations/webhooks/subscriptions"
+_LONGEST_URL: Final = 2083
+
+
+class WebhookEndpoints(ServiceHook):
+    """Part of :class:`~airflow_provider.hooks.mediamagic.MediaMagicHook`."""
+
+    def create_subscription(
+        self,
+        endpoint_url: str,
+        event_types: Sequence[str] = EVENT_TYPES,
+        *,
+        description: str | None = None,
+    ) -> dict[str, Any]:
+        """
+        Subscribe an address to events of the workspace. Whoever calls this twice gets every event twice.
+
+        :param endpoint_url: https, at most 2083 characters.
+        :param event_types: one or both of :data:`EVENT_TYPES`.
+        :param description: for people.
+        :return: ``id``, ``endpointUrl``, ``eventTypes``, ``enabled`` and, only here and never again,
+            ``secret``: do not log it or return it from a task.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
+        :raises InvalidRequestError: 422, the address is refused or the workspace has too many subscriptions.
+
+        See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
+        """
+        payload: dict[str, Any] = {
+            "endpointUrl": checked_endpoint(endpoint_url),
+            "eventTypes": checked_event_types(event_types),
+        }
+        if description is not None:
+            payload["description"] = required_text(description, "description")
+        endpoint = f"POST {_SUBSCRIPTIONS}"
+
+        def read(data: Any) -> dict[str, Any]:
+            require(data, "secret", str, endpoint)
+            return _subscription(data, endpoint)
+
+        return self._request("POST", _SUBSCRIPTIONS, json=payload, read=read)
+
+    def list_subscriptions(self) -> list[dict[str, Any]]:
+        """
+        List the subscriptions of the workspace, without their secrets.
+
+        Path and container are not documented: a bare list and an object that holds ``subscriptions``,
+        ``items`` or ``data`` are understood.
+
+        See https://docs.mediamagic-lite.northell.io/concepts/webhooks
+        """
+        endpoint = f"GET {_SUBSCRIPTIONS}"
+
+        def read(data: Any) -> list[dict[str, Any]]:
+            found = data
+            if isinstance(data, dict):
+                found = next((data[key] for key in ("subscriptions", "items", "data") if key in data), None)
+            if not isinstance(found, list):
+                raise malformed(endpoint, "something other than a list of subscriptions")
+            return [_subscription(one, endpoint) for one in found]
+
+        return self._request("GET", _SUBSCRIPTIONS, read=read)
+
+    def get_subscription(self, subscription_id: str) -> dict[str, Any]:
+        """
+        Read one subscription, without its secret.
+
+        :raises PermissionDeniedError: 403, it belongs to another workspace.
+        :raises NotFoundError: 404, unknown.
+
+        See https://northell-2444134e.mintlify.app/webhooks/get-subscription
+        """
+        path = _path(subscription_id)
+        return self._request("GET", path, read=_reader(f"GET {path}"))
+
+    def set_subscription_enabled(self, subscription_id: str, enabled: bool) -> dict[str, Any]:
+        """
+        Switch a subscription on or off: the only change that the API allows.
+
+        :raises PermissionDeniedError: 403, it belongs to another workspace.
+        :raises NotFoundError: 404, unknown.
+
+        See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
+        """
+        path = _path(subscription_id)
+        return self._request("PATCH", path, json={"enabled": enabled}, read=_reader(f"PATCH {path}"))
+
+    def delete_subscription(self, subscription_id: str) -> None:
+        """
+        Delete a subscription.
+
+        :raises PermissionDeniedError: 403, it belongs to another workspace.
+        :raises NotFoundError: 404, unknown, or deleted already.
+
+        See https://docs.mediamagic-lite.northell.io/reference/error-codes
+        """
+        self._request("DELETE", _path(subscription_id), read=lambda _: None)
+
+    def list_deliveries(
+        self, subscription_id: str, *, status_filter: str | None = None, limit: int = 50
+    ) -> list[dict[str, Any]]:
+        """
+        List what was sent to a subscription lately, to find out why nothing comes.
+
+        :param subscription_id: the subscription.
+        :param status_filter: as the vendor names it; the values are not published.
+        :param limit: 1 to 200.
+        :return: attempts with ``id``, ``status``, ``createdAt``, ``responseStatus`` and ``eventId``.
+
+        See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
+        """
+        if not 1 <= limit <= 200:
+            raise InvalidInputError(f"limit must be 1 to 200; got {limit!r}.", parameter="limit")
+        path = f"{_path(subscription_id)}/deliveries"
+        return self._request(
+            "GET",
+            path,
+            params={"status_filter": status_filter, "limit": str(limit)},
+            read=lambda data: list(require(data, "attempts", list, f"GET {path}")),
+        )
+
+    def fire_sandbox_event(
+        self, submission_id: str, event_type: str = EVENT_TYPES[0], *, error_message: str | None = None
+    ) -> int:
+        """
+        Let the sandbox send an event for each asset of a submission, without any review. Sandbox keys only.
+
+        :param submission_id: must exist in the workspace.
+        :param event_type: one of :data:`EVENT_TYPES`.
+        :param error_message: for a failure.
+        :return: how many subscriptions were notified, summed over the assets.
+        :raises PermissionDeniedError: 403, the key is a live one.
+        :raises NotFoundError: 404, the submission is not in the workspace.
+
+        See https://docs.mediamagic-lite.northell.io/sandbox/fire-sandbox-event
+        """
+        payload = {
+            "eventType": checked_event_types([event_type])[0],
+            "submissionId": required_text(submission_id, "submission_id"),
+        }
+        if error_message is not None:
+            payload["errorMessage"] = error_message
+        path = "/api/integrations/sandbox/events/fire"
+        return self._request(
+            "POST",
+            path,
+            json=payload,
+            read=lambda data: int(require(data, "dispatched", int, f"POST {path}")),
+        )
+
+
+def checked_endpoint(url: str) -> str:
+    """
+    Return an address that MediaMagic can deliver to.
+
+    :raises InvalidInputError: no https address, or too long. Plain http is for a local server only.
+    """
+    text = required_text(url, "endpoint_url").strip()
+    try:
+        parts = urlsplit(text)
+        host = parts.hostname or ""
+    except ValueError:
+        host = ""
+        parts = urlsplit("")
+    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
+    if not host or not secure or len(text) > _LONGEST_URL:
+        raise InvalidInputError(
+            f"endpoint_url must be an https address of at most {_LONGEST_URL} characters.",
+            parameter="endpoint_url",
+        )
+    return text
+
+
+def checked_event_types(event_types: Sequence[str]) -> list[str]:
+    """
+    Return the event types, each once.
+
+    :raises InvalidInputError: none, or one that does not exist.
+    """
+    if isinstance(event_types, str) or not event_types or not set(event_types) <= set(EVENT_TYPES):
+        raise InvalidInputError(
+            f"event_types must be a list of {' or '.join(EVENT_TYPES)}; got {event_types!r}.",
+            parameter="event_types",
+        )
+    return list(dict.fromkeys(event_types))
+
+
+def _path(subscription_id: str) -> str:
+    return f"{_SUBSCRIPTIONS}/{quoted_id(subscription_id, 'subscription_id')}"
+
+
+def _subscription(data: Any, endpoint: str) -> dict[str, Any]:
+    for name in ("id", "endpointUrl"):
+        require(data, name, str, endpoint)
+    require(data, "eventTypes", list, endpoint)
+    return require_object(data, endpoint)
+
+
+def _reader(endpoint: str) -> Callable[[Any], dict[str, Any]]:
+    return lambda data: _subscription(data, endpoint)

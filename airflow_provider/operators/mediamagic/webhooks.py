@@ -1,0 +1,263 @@
+"""Subscribe an Airflow to MediaMagic's webhooks, and see to its subscriptions."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_webhooks import EVENT_TYPES, checked_endpoint, checked_event_types
+from airflow_provider.operators.base import ServiceOperator, as_bool, required_id
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+
+class WebhookOperator(ServiceOperator[MediaMagicHook]):
+    """
+    What operators for subscriptions share.
+
+    :param conn_id: MediaMagic connection id.
+    """
+
+    hook_class = MediaMagicHook
+    ui_color = "#b8dcff"
+
+    def __init__(self, *, conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+
+
+class MediaMagicCreateSubscriptionOperator(WebhookOperator):
+    """
+    Have MediaMagic send its events to an address, most often that of this Airflow:
+    ``https://airflow.example.com/mediamagic/webhooks/{conn_id}``.
+
+    The secret that signs the events is returned only once, and a task cannot write connections: it goes into
+    an Airflow Variable, never into XCom or a log. Running the task again finds the subscription by its
+    address and event types and enables it; when its secret is no longer in the Variable, it is replaced by a
+    new one.
+
+    Returns the subscription without its secret; its ``id`` is what the other operators take.
+
+    :param endpoint_url: https address.
+    :param event_types: ``asset.processing.completed``, ``asset.processing.failed``; default both.
+    :param secret_variable: name of the Variable; default what the connection's extra
+        ``webhook_secret_variable`` names. It must hold ``secret`` in its name, so that Airflow masks it.
+    :param description: for people.
+    :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
+    """
+
+    template_fields: Sequence[str] = (
+        "endpoint_url",
+        "event_types",
+        "secret_variable",
+        "description",
+        "conn_id",
+    )
+
+    def __init__(
+        self,
+        *,
+        endpoint_url: str,
+        event_types: Sequence[str] = EVENT_TYPES,
+        secret_variable: str | None = None,
+        description: str | None = None,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.endpoint_url = endpoint_url
+        self.event_types = event_types
+        self.secret_variable = secret_variable
+        self.description = description
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        endpoint = checked_endpoint(self.endpoint_url)
+        wanted = checked_event_types(self.event_types)
+        with self.hook() as hook:
+            named = hook.settings.webhook_secret_variable
+            keeper = SecretVariable(self.secret_variable or named)
+            if keeper.name != named:
+                self.log.warning(
+                    "Connection %s does not name the Variable %r in its extra `webhook_secret_variable`: its "
+                    "webhooks are refused until it does.",
+                    self.conn_id,
+                    keeper.name,
+                )
+            secrets = keeper.read()
+            for found in hook.list_subscriptions():
+                if found["endpointUrl"] != endpoint or set(found["eventTypes"]) != set(wanted):
+                    continue
+                if found["id"] not in secrets:
+                    self.log.warning("The secret of subscription %s is lost; replacing it.", found["id"])
+                    hook.delete_subscription(found["id"])
+                    continue
+                self.log.info("Subscription %s exists.", found["id"])
+                return found if found.get("enabled") else hook.set_subscription_enabled(found["id"], True)
+            return self._create(hook, endpoint, wanted, keeper)
+
+    def _create(
+        self, hook: MediaMagicHook, endpoint: str, event_types: list[str], keeper: SecretVariable
+    ) -> dict[str, Any]:
+        from airflow.sdk.log import mask_secret
+
+        subscription = hook.create_subscription(endpoint, event_types, description=self.description)
+        secret = subscription.pop("secret")
+        mask_secret(secret)
+        try:
+            keeper.add(subscription["id"], secret)
+        except Exception as error:
+            # Nobody could ever verify its events.
+            hook.delete_subscription(subscription["id"])
+            raise ConfigurationError(
+                f"The webhook secret could not be stored in the Airflow Variable {keeper.name!r} "
+                f"({type(error).__name__}); the subscription was deleted again."
+            ) from None
+        self.log.info(
+            "Subscription %s to %s; its secret is in %r.", subscription["id"], endpoint, keeper.name
+        )
+        return subscription
+
+
+class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
+    """
+    Delete a subscription and its secret; made for the teardown of
+    :class:`MediaMagicCreateSubscriptionOperator`. One that is gone already is no error.
+
+    :param subscription_id: the ``id`` that creating returned.
+    :param secret_variable: as there; default what the connection names. Without either no secret is deleted.
+    :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/reference/error-codes
+    """
+
+    template_fields: Sequence[str] = ("subscription_id", "secret_variable", "conn_id")
+
+    def __init__(self, *, subscription_id: str, secret_variable: str | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.subscription_id = subscription_id
+        self.secret_variable = secret_variable
+
+    def execute(self, context: Context) -> None:
+        subscription_id = required_id("subscription_id", self.subscription_id)
+        with self.hook() as hook:
+            try:
+                hook.delete_subscription(subscription_id)
+            except NotFoundError:
+                self.log.info("Subscription %s is gone already.", subscription_id)
+            name = self.secret_variable or hook.settings.webhook_secret_variable
+        if name:
+            SecretVariable(name).remove(subscription_id)
+
+
+class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
+    """
+    Switch a subscription on or off. Returns the subscription.
+
+    :param subscription_id: the subscription.
+    :param enabled: true or false.
+    :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
+    """
+
+    template_fields: Sequence[str] = ("subscription_id", "enabled", "conn_id")
+
+    def __init__(self, *, subscription_id: str, enabled: bool, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.subscription_id = subscription_id
+        self.enabled = enabled
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        subscription_id = required_id("subscription_id", self.subscription_id)
+        enabled = as_bool("enabled", self.enabled)
+        with self.hook() as hook:
+            return hook.set_subscription_enabled(subscription_id, enabled)
+
+
+class MediaMagicListSubscriptionsOperator(WebhookOperator):
+    """
+    List the workspace's subscriptions, without their secrets.
+
+    :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/concepts/webhooks
+    """
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        with self.hook() as hook:
+            return hook.list_subscriptions()
+
+
+class MediaMagicListDeliveriesOperator(WebhookOperator):
+    """
+    List what was sent to a subscription lately, to find out why nothing comes.
+
+    :param subscription_id: the subscription.
+    :param status_filter: as the vendor names it; the values are not published.
+    :param limit: 1 to 200, default 50.
+    :param conn_id: MediaMagic connection id.
+
+    See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
+    """
+
+    template_fields: Sequence[str] = ("subscription_id", "status_filter", "conn_id")
+
+    def __init__(
+        self, *, subscription_id: str, status_filter: str | None = None, limit: int = 50, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        self.subscription_id = subscription_id
+        self.status_filter = status_filter
+        self.limit = limit
+
+    def execute(self, context: Context) -> list[dict[str, Any]]:
+        subscription_id = required_id("subscription_id", self.subscription_id)
+        with self.hook() as hook:
+            return hook.list_deliveries(subscription_id, status_filter=self.status_filter, limit=self.limit)
+
+
+class SecretVariable:
+    """
+    The Airflow Variable that holds the secrets of subscriptions, as a JSON object by subscription id.
+
+    :param name: of the Variable.
+    :raises InvalidInputError: no name, or one that Airflow would show unmasked.
+    """
+
+    def __init__(self, name: str | None) -> None:
+        if not name or "secret" not in name.lower():
+            raise InvalidInputError(
+                "secret_variable, or the connection's extra `webhook_secret_variable`, must be the name of "
+                f"an Airflow Variable with `secret` in it, so that Airflow masks it; got {name!r}.",
+                parameter="secret_variable",
+            )
+        self.name = name
+
+    def read(self) -> dict[str, str]:
+        """Return the secrets by subscription id; empty when the Variable holds anything else."""
+        from airflow.sdk import Variable
+
+        try:
+            value = json.loads(Variable.get(self.name, default=None) or "{}")
+        except ValueError:
+            return {}
+        return value if isinstance(value, dict) else {}
+
+    def add(self, subscription_id: str, secret: str) -> None:
+        """Store one more secret."""
+        self._write(self.read() | {subscription_id: secret})
+
+    def remove(self, subscription_id: str) -> None:
+        """Forget a secret."""
+        secrets = self.read()
+        if secrets.pop(subscription_id, None) is not None:
+            self._write(secrets)
+
+    def _write(self, secrets: dict[str, str]) -> None:
+        from airflow.sdk import Variable
+
+        Variable.set(self.name, json.dumps(secrets), description="Secrets of MediaMagic webhooks")

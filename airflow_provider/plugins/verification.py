@@ -1,0 +1,168 @@
+"""
+Whether a request is an event of MediaMagic's, and which. Pure: no Airflow, no network.
+
+See https://docs.mediamagic-lite.northell.io/concepts/webhooks and https://www.standardwebhooks.com
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+MOST_BYTES: Final = 32 * 1024
+"""Longest body that is read. Events hold ids, a status and at most an error message, never results."""
+
+TOLERANCE: Final = 300.0
+"""Seconds by which a timestamp may differ from our clock, either way: what ``standardwebhooks`` allows."""
+
+COMPLETED: Final = "asset.processing.completed"
+FAILED: Final = "asset.processing.failed"
+EVENT_TYPES: Final = (COMPLETED, FAILED)
+
+_LONGEST_HEADER: Final = 1024
+_CHECKS: Final = 5
+"""Signatures computed for every request, so that the time tells nothing of how many secrets there are."""
+_NOBODY: Final = "whsec_" + "bm9ib2R5IGhhcyB0aGlzIHNlY3JldA=="
+_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+
+
+class RefusedError(Exception):
+    """
+    The request is not taken.
+
+    :param status: HTTP status of the answer.
+    :param reason: for the answer and the log; says nothing that a stranger may not know.
+    """
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+def not_genuine() -> RefusedError:
+    """Return the one answer to everything that is not proved to come from MediaMagic."""
+    return RefusedError(401, "No matching signature.")
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """
+    One asset has ended.
+
+    :param conn_id: the connection whose secret proved the event.
+    :param id: the same for every delivery of this event.
+    :param type: ``asset.processing.completed`` or ``asset.processing.failed``.
+    :param submission_id: the submission.
+    :param asset_id: its asset; empty when the event names none.
+    :param status: the asset's status word as sent.
+    :param timestamp: when it happened, as sent.
+    """
+
+    conn_id: str
+    id: str
+    type: str
+    submission_id: str
+    asset_id: str
+    status: str
+    timestamp: str
+
+
+def check_headers(headers: Mapping[str, str], now: float) -> None:
+    """
+    Refuse what cannot be an event, from its headers alone: before anything is read or looked up.
+
+    :param headers: with lower-case names.
+    :param now: epoch seconds.
+    :raises RefusedError: 401, 413 or 415.
+    """
+    named = [headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature")]
+    if not all(named) or max(map(len, named)) > _LONGEST_HEADER:
+        raise not_genuine()
+    try:
+        age = now - float(named[1])
+    except ValueError:
+        raise not_genuine() from None
+    if not abs(age) <= TOLERANCE:
+        raise not_genuine()
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
+        raise RefusedError(415, "Content-Type must be application/json.")
+    length = headers.get("content-length", "0")
+    if not (length.isascii() and length.isdigit()) or len(length) > 9 or int(length) > MOST_BYTES:
+        raise RefusedError(413, f"More than {MOST_BYTES} bytes.")
+
+
+def check_signature(secrets: Sequence[str], body: bytes, headers: Mapping[str, str]) -> None:
+    """
+    Refuse a body that none of the secrets has signed. Takes as long with no secret as with five.
+
+    :param secrets: all that are good now; several during a rotation.
+    :param body: as it was sent, byte by byte.
+    :raises RefusedError: 401.
+    """
+    genuine = False
+    for secret in [*secrets, *[_NOBODY] * _CHECKS][: max(_CHECKS, len(secrets))]:
+        try:
+            Webhook(secret).verify(body, dict(headers))
+        except (json.JSONDecodeError, RecursionError):
+            pass  # the signature was good, and then the library could not parse what was signed
+        except (WebhookVerificationError, ValueError):
+            # Beside its own error the library lets those of decoding a header or the body through.
+            continue
+        genuine = genuine or secret is not _NOBODY
+    if not genuine:
+        raise not_genuine()
+
+
+def read_event(conn_id: str, body: bytes, headers: Mapping[str, str]) -> Event | None:
+    """
+    Read a body whose signature is good.
+
+    MediaMagic documents the envelope and not all names inside ``data``: those of the REST API are understood
+    beside the snake_case ones.
+
+    :return: ``None`` for a type of event that this version does not know.
+    :raises RefusedError: 400, not an event.
+    """
+    try:
+        envelope: Any = json.loads(body)
+    except (ValueError, RecursionError):
+        raise RefusedError(400, "The body is not JSON.") from None
+    if not isinstance(envelope, dict):
+        raise RefusedError(400, "The body is not an object.")
+    if envelope.get("type") not in EVENT_TYPES:
+        return None
+    data = envelope.get("data")
+    if not isinstance(data, dict):
+        raise RefusedError(400, "The field `data` is not an object.")
+    submission_id = _text(data, "submission_id", "submissionId")
+    if not submission_id:
+        raise RefusedError(400, "The field `data.submission_id` is missing.")
+    return Event(
+        conn_id=conn_id,
+        id=_plain(_text(envelope, "id") or headers["webhook-id"]),
+        type=str(envelope["type"]),
+        submission_id=submission_id,
+        asset_id=_text(data, "asset_id", "assetId"),
+        status=_text(data, "status"),
+        timestamp=_text(envelope, "timestamp"),
+    )
+
+
+def _text(data: Mapping[str, Any], *names: str) -> str:
+    for name in names:
+        value = data.get(name)
+        if isinstance(value, str) and value:
+            return value[:256]
+    return ""
+
+
+def _plain(event_id: str) -> str:
+    """Return an id that can be searched for in a database and shown in a log."""
+    return event_id if _PLAIN_ID.fullmatch(event_id) else hashlib.sha256(event_id.encode()).hexdigest()

@@ -1,0 +1,36 @@
+"""
+Fetch the issues of every asset that MediaMagic has reviewed, as soon as it says so: no task waits for it.
+
+MediaMagic's webhooks must reach this Airflow; ``mediamagic_webhooks`` in this folder subscribes to them. Each
+run is for the events that came since the one before. An event is a hint, so the issues are read from the API.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from airflow_provider.assets import mediamagic_reviewed
+from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator
+
+
+@dag(schedule=[mediamagic_reviewed()], catchup=False, tags=["mediamagic", "example"])
+def mediamagic_on_reviewed() -> None:
+    @task
+    def reviewed(triggering_asset_events: Any = None) -> list[dict[str, str]]:
+        return [
+            {"submission_id": event.extra["submission_id"], "asset_id": event.extra["asset_id"]}
+            for events in triggering_asset_events.values()
+            for event in events
+        ]
+
+    @task
+    def report(issues: list[list[dict[str, Any]]]) -> int:
+        return sum(len(found) for found in issues)
+
+    issues = MediaMagicGetIssuesOperator.partial(task_id="get_issues").expand_kwargs(reviewed())
+    report(issues.output)
+
+
+mediamagic_on_reviewed()

@@ -1,0 +1,158 @@
+"""Subscriptions as tasks: made once, their secret kept where it belongs, and deleted again."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.operators.mediamagic import (
+    MediaMagicCreateSubscriptionOperator,
+    MediaMagicDeleteSubscriptionOperator,
+    MediaMagicListDeliveriesOperator,
+    MediaMagicListSubscriptionsOperator,
+    MediaMagicSetSubscriptionEnabledOperator,
+)
+from airflow_provider.plugins.secrets import look_up
+from airflow_provider.simulator import Simulator
+from tests.airflow.conftest import Connect, RunTask
+from tests.conftest import MEDIAMAGIC_KEY
+
+URL = "http://127.0.0.1:9/mediamagic/webhooks/mediamagic_default"
+VARIABLE = "mediamagic_webhook_secret"
+
+
+@pytest.fixture
+def conn(simulator: Simulator, connect: Connect, airflow_db: None) -> Iterator[str]:
+    yield connect(
+        "mediamagic",
+        host=simulator.url,
+        password=MEDIAMAGIC_KEY,
+        extra=json.dumps({"max_retries": 0, "webhook_secret_variable": VARIABLE}),
+    )
+    from airflow.models.variable import Variable
+    from airflow.utils.session import create_session
+    from sqlalchemy import delete
+
+    with create_session() as session:
+        session.execute(delete(Variable))
+
+
+@pytest.fixture
+def hook(conn: str) -> Iterator[MediaMagicHook]:
+    with MediaMagicHook(conn) as hook:
+        yield hook
+
+
+def stored() -> dict[str, str]:
+    """What the Variable holds."""
+    from airflow.models.variable import Variable
+
+    return dict(json.loads(Variable.get(VARIABLE, default_var="{}")))
+
+
+def test_creating_keeps_the_secret_in_the_variable_and_nowhere_else(
+    task_run: RunTask, hook: MediaMagicHook, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test()
+
+    (secret,) = stored().values()
+    assert stored() == {run.value["id"]: secret}
+    assert run.value["endpointUrl"] == URL
+    assert look_up("mediamagic_default") == (secret,), "the receiver finds it"
+    shown = json.dumps([run.xcoms, run.rendered]) + "".join(capfd.readouterr())
+    assert "secret" not in run.value
+    assert secret not in shown
+    assert secret.removeprefix("whsec_") not in shown
+
+
+def test_creating_again_finds_it_and_switches_it_on(task_run: RunTask, hook: MediaMagicHook) -> None:
+    first = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    hook.set_subscription_enabled(first["id"], False)
+
+    again = task_run(
+        MediaMagicCreateSubscriptionOperator,
+        endpoint_url=URL,
+        event_types=list(reversed(first["eventTypes"])),
+    ).test()
+
+    assert (again.value["id"], again.value["enabled"]) == (first["id"], True)
+    assert len(hook.list_subscriptions()) == 1
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"endpoint_url": URL + "_2"}, {"event_types": ["asset.processing.failed"]}],
+    ids=["url", "types"],
+)
+def test_another_address_or_other_events_are_another_subscription(
+    task_run: RunTask, hook: MediaMagicHook, other: dict[str, Any]
+) -> None:
+    for arguments in ({}, other):
+        task_run(MediaMagicCreateSubscriptionOperator, **{"endpoint_url": URL, **arguments}).test()
+    assert {one["id"] for one in hook.list_subscriptions()} == set(stored())
+    assert len(stored()) == 2
+
+
+def test_a_subscription_whose_secret_is_lost_is_replaced(task_run: RunTask, hook: MediaMagicHook) -> None:
+    lost = hook.create_subscription(URL)
+    made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    assert [one["id"] for one in hook.list_subscriptions()] == [made["id"]]
+    assert made["id"] != lost["id"]
+    assert list(stored()) == [made["id"]]
+
+
+def test_a_secret_that_cannot_be_stored_leaves_no_subscription(
+    task_run: RunTask, hook: MediaMagicHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow.sdk import Variable
+
+    def refuse(*args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("whsec_never_shown")
+
+    monkeypatch.setattr(Variable, "set", refuse)
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test()
+
+    assert isinstance(run.error, ConfigurationError)
+    assert "whsec_" not in str(run.error)
+    assert hook.list_subscriptions() == []
+
+
+@pytest.mark.parametrize("name", ["mediamagic_webhooks", ""])
+def test_a_variable_that_airflow_would_not_mask_is_refused_before_anything_is_sent(
+    task_run: RunTask, connect: Connect, simulator: Simulator, name: str
+) -> None:
+    connect("mediamagic", host=simulator.url, password=MEDIAMAGIC_KEY)
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL, secret_variable=name).test()
+    assert isinstance(run.error, InvalidInputError)
+    assert run.error.parameter == "secret_variable"
+    assert simulator.ledger()["total_requests"] == 0
+
+
+def test_deleting_takes_the_secret_along_and_may_be_done_twice(
+    task_run: RunTask, hook: MediaMagicHook
+) -> None:
+    made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    for _ in range(2):
+        run = task_run(MediaMagicDeleteSubscriptionOperator, subscription_id=made["id"]).test()
+        assert run.state == "success"
+    assert hook.list_subscriptions() == []
+    assert stored() == {}
+
+
+def test_switching_listing_and_reading_deliveries(
+    task_run: RunTask, hook: MediaMagicHook, simulator: Simulator
+) -> None:
+    made = hook.create_subscription(URL)
+    off = task_run(
+        MediaMagicSetSubscriptionEnabledOperator, subscription_id=made["id"], enabled="false"
+    ).test()
+    assert off.value["enabled"] is False
+    listed = task_run(MediaMagicListSubscriptionsOperator).test().value
+    assert [(one["id"], one["enabled"]) for one in listed] == [(made["id"], False)]
+    assert "secret" not in listed[0]
+    assert task_run(MediaMagicListDeliveriesOperator, subscription_id=made["id"]).test().value == []

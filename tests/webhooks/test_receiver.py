@@ -1,0 +1,185 @@
+"""What the receiver takes, what it refuses, and that strangers learn nothing from its answers."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from airflow_provider.plugins.verification import MOST_BYTES
+from tests.webhooks.conftest import Behind
+from tests.webhooks.envelopes import FAILED, OTHER_SECRET, SECRET, envelope, signed
+
+
+def send(receiver: TestClient, body: bytes, headers: dict[str, str], conn_id: str = "mm") -> Any:
+    return receiver.post(f"/webhooks/{conn_id}", content=body, headers=headers)
+
+
+def test_a_genuine_event_is_handed_on(receiver: TestClient, behind: Behind) -> None:
+    answer = send(receiver, *signed(envelope()))
+
+    assert (answer.status_code, answer.json()) == (200, {"status": "taken"})
+    (event,) = behind.woken
+    assert behind.recorded == [event]
+    assert (event.conn_id, event.submission_id, event.asset_id) == ("mm", "sub-1", "asset-1")
+
+
+def test_names_of_the_rest_api_are_understood(receiver: TestClient, behind: Behind) -> None:
+    body = envelope(type=FAILED, data={"submissionId": "sub-2", "assetId": "asset-2", "status": "failed"})
+    assert send(receiver, *signed(body)).status_code == 200
+    assert (behind.woken[0].submission_id, behind.woken[0].asset_id) == ("sub-2", "asset-2")
+
+
+@pytest.mark.parametrize("good", [SECRET, OTHER_SECRET])
+def test_both_secrets_are_good_during_a_rotation(receiver: TestClient, behind: Behind, good: str) -> None:
+    behind.secrets["mm"] = (SECRET, OTHER_SECRET)
+    assert send(receiver, *signed(envelope(), secret=good)).status_code == 200
+
+
+def test_the_same_event_is_handed_on_once(receiver: TestClient, behind: Behind) -> None:
+    for age in (0, 0, 3):
+        assert send(receiver, *signed(envelope(), age=age)).status_code == 200
+    assert len(behind.woken) == 1
+    assert len(behind.recorded) == 1
+
+
+def test_an_event_that_could_not_be_handed_on_may_come_again(receiver: TestClient, behind: Behind) -> None:
+    behind.broken = OSError("no database")
+    assert send(receiver, *signed(envelope())).status_code == 503
+    assert behind.woken == []
+
+    behind.broken = None
+    assert send(receiver, *signed(envelope())).status_code == 200
+    assert len(behind.woken) == 1
+
+
+def attacks() -> Iterator[tuple[str, bytes, dict[str, str], str]]:
+    body, headers = signed(envelope())
+    yield "forged", body, headers | {"webhook-signature": "v1," + "A" * 43 + "="}, "mm"
+    yield "signed by another", *signed(envelope(), secret=OTHER_SECRET), "mm"
+    yield "changed body", body.replace(b"sub-1", b"sub-2"), headers, "mm"
+    yield "changed id", body, headers | {"webhook-id": "evt_2"}, "mm"
+    yield "changed time", body, headers | {"webhook-timestamp": str(int(time.time()) + 1)}, "mm"
+    yield "stale", *signed(envelope(), age=400), "mm"
+    yield "from the future", *signed(envelope(), age=-400), "mm"
+    yield "time is no number", body, headers | {"webhook-timestamp": "nan"}, "mm"
+    yield "time is text", body, headers | {"webhook-timestamp": "now"}, "mm"
+    yield (
+        "other version",
+        body,
+        headers | {"webhook-signature": headers["webhook-signature"].replace("v1", "v2")},
+        "mm",
+    )
+    yield "no comma", body, headers | {"webhook-signature": "v1"}, "mm"
+    yield "no base64", body, headers | {"webhook-signature": "v1,?"}, "mm"
+    yield "long header", body, headers | {"webhook-signature": "v1," + "A" * 5000}, "mm"
+    yield "not utf-8", b"\xff\xfe", headers, "mm"
+    yield "unknown connection", body, headers, "nobody"
+    yield "no secret", body, headers, "bare"
+    yield "odd connection id", body, headers, "%27%20OR%201"
+    for name in ("webhook-id", "webhook-timestamp", "webhook-signature"):
+        yield f"without {name}", body, {key: value for key, value in headers.items() if key != name}, "mm"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "conn_id"), [pytest.param(*rest, id=name) for name, *rest in attacks()]
+)
+def test_what_is_not_proved_gets_one_answer_and_does_nothing(
+    receiver: TestClient, behind: Behind, body: bytes, headers: dict[str, str], conn_id: str
+) -> None:
+    behind.secrets["bare"] = ()
+
+    answer = send(receiver, body, headers, conn_id)
+
+    assert (answer.status_code, answer.json()) == (401, {"detail": "No matching signature."})
+    assert behind.woken == behind.recorded == []
+
+
+def test_what_its_headers_give_away_looks_nothing_up(receiver: TestClient, behind: Behind) -> None:
+    body, headers = signed(envelope())
+    send(receiver, *signed(envelope(), age=400))
+    send(receiver, body, headers | {"content-type": "text/plain"})
+    send(receiver, body, headers | {"content-length": str(MOST_BYTES + 1)})
+    send(receiver, b"", {})
+    assert behind.looked_up == []
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["declared", "streamed"])
+def test_an_oversized_body_is_refused_before_it_is_read_whole(
+    receiver: TestClient, behind: Behind, declared: bool
+) -> None:
+    def endless() -> Iterator[bytes]:
+        yield from [b"x" * 1024] * (MOST_BYTES // 1024 + 1)
+
+    body, headers = signed(envelope())
+    if declared:
+        headers |= {"content-length": str(MOST_BYTES + 1)}
+        answer = receiver.post("/webhooks/mm", content=body, headers=headers)
+    else:
+        answer = receiver.post("/webhooks/mm", content=endless(), headers=headers)
+    assert answer.status_code == 413
+    assert behind.woken == []
+    assert behind.looked_up == []
+
+
+def test_only_json_is_taken(receiver: TestClient, behind: Behind) -> None:
+    body, headers = signed(envelope())
+    assert send(receiver, body, headers | {"content-type": "text/plain"}).status_code == 415
+    assert (
+        send(receiver, body, headers | {"content-type": "application/json; charset=utf-8"}).status_code == 200
+    )
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"{", b"[]", b"null", envelope(data=None), envelope(data={"asset_id": "a"}), b"[" * 20_000],
+    ids=["cut", "list", "null", "no data", "no submission", "deep"],
+)
+def test_a_signed_body_that_is_no_event_is_refused(
+    receiver: TestClient, behind: Behind, body: bytes | dict[str, Any]
+) -> None:
+    assert send(receiver, *signed(body)).status_code == 400
+    assert behind.woken == []
+
+
+def test_a_type_that_nobody_knows_is_accepted_and_ignored(receiver: TestClient, behind: Behind) -> None:
+    answer = send(receiver, *signed(envelope(type="asset.processing.started")))
+    assert (answer.status_code, answer.json()) == (200, {"status": "ignored"})
+    assert behind.woken == []
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
+def test_only_post_is_served(receiver: TestClient, method: str) -> None:
+    assert receiver.request(method, "/webhooks/mm").status_code == 405
+
+
+def test_nothing_else_is_served(receiver: TestClient) -> None:
+    for path in ("/", "/docs", "/openapi.json", "/webhooks", "/webhooks/mm/more"):
+        assert receiver.get(path).status_code == 404
+
+
+def test_a_flood_of_made_up_connections_causes_a_handful_of_lookups(
+    receiver: TestClient, behind: Behind
+) -> None:
+    cases = [(body, headers) for _, body, headers, _ in attacks()]
+    for number in range(400):
+        body, headers = cases[number % len(cases)]
+        send(receiver, body, headers, f"made-up-{number}")
+    assert behind.woken == behind.recorded == []
+    assert 0 < len(behind.looked_up) <= 100
+
+
+def test_the_log_shows_no_secret(
+    receiver: TestClient, behind: Behind, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.DEBUG):
+        send(receiver, *signed(envelope()))
+        send(receiver, *signed(envelope(), secret=OTHER_SECRET))
+        send(receiver, *signed(b"{"))
+    assert caplog.records
+    assert SECRET.removeprefix("whsec_") not in caplog.text
+    assert "a secret of the tests" not in caplog.text

@@ -9,6 +9,7 @@ without using up its retries. No message carries an API key or the query string 
 
     ProviderError
     ├── ConfigurationError        stop   the connection is unusable
+    ├── UndefinedConnectionError         Airflow does not find the connection, or cannot look
     ├── InvalidInputError         stop   an argument or a file is wrong; nothing was sent
     ├── ApiError                         the service answered, or failed to
     │   ├── AuthenticationError   stop   401
@@ -75,6 +76,14 @@ class ProviderError(Exception):
 
 class ConfigurationError(ProviderError, AirflowFailException):
     """The connection is unusable: no key, an unknown extra, a key over plain http to a remote host."""
+
+
+class UndefinedConnectionError(ProviderError):
+    """
+    Airflow says that the connection is not defined.
+
+    It says the same when its metadata database cannot be asked, so a retry can help.
+    """
 
 
 class InvalidInputError(ProviderError, AirflowFailException, ValueError):
@@ -249,5 +258,6 @@ __all__ = [
     "SubmitOutcomeUnknownError",
     "TransferError",
     "TransportError",
+    "UndefinedConnectionError",
     "WaitError",
 ]

@@ -116,6 +116,10 @@ async def read_answer(
 
     :raises MalformedResponseError: the body is longer than ``limit`` bytes.
     """
+    announced = response.content_length
+    if announced is not None and announced <= limit and "Content-Encoding" not in response.headers:
+        body = await response.read()
+        return Answer(endpoint, response.status, response.headers, body, request_id)
     pieces, size = [], 0
     async for piece in response.content.iter_chunked(64 * 1024):
         size += len(piece)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, ClassVar, Self
 from airflow.sdk import BaseHook
 
 from airflow_provider.compat import AirflowNotFoundException
-from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.exceptions import UndefinedConnectionError
 from airflow_provider.hooks.connection import ConnectionSettings, Service
 
 if TYPE_CHECKING:
@@ -54,6 +54,7 @@ class ConnectedHook(BaseHook):
         The checked connection, looked up on first use. From async code call :meth:`aload_settings` first.
 
         :raises ConfigurationError: the connection is unusable.
+        :raises UndefinedConnectionError: there is none, or Airflow cannot look.
         """
         if self._settings is None:
             from airflow.sdk.log import mask_secret
@@ -74,6 +75,7 @@ class ConnectedHook(BaseHook):
         Look the connection up without blocking the event loop; later calls return what is known.
 
         :raises ConfigurationError: the connection is unusable.
+        :raises UndefinedConnectionError: there is none, or Airflow cannot look.
         """
         if self._settings is None:
             try:
@@ -89,10 +91,10 @@ class ConnectedHook(BaseHook):
                 await amask_secret(secret)
         return self._settings
 
-    def _undefined(self) -> ConfigurationError:
-        return ConfigurationError(
+    def _undefined(self) -> UndefinedConnectionError:
+        return UndefinedConnectionError(
             f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
-            "API key as password.",
+            "API key as password. Airflow says the same while its database is out of reach.",
             parameter="conn_id",
         )
 

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
+from airflow_provider.exceptions import ProviderError, TransportError, UndefinedConnectionError
 
 if TYPE_CHECKING:
     from airflow_provider.hooks.base import ConnectionSettings, ServiceHook
@@ -49,8 +49,10 @@ class Lookup:
         """
         Return the settings, looked up now only when they are unknown or older than the TTL.
 
-        :raises ConfigurationError: the connection does not exist or is unusable.
-        :raises TransportError: Airflow could not be asked; a known connection goes on being used instead.
+        :raises ConfigurationError: the connection is unusable.
+        :raises UndefinedConnectionError: there is none.
+        :raises TransportError: Airflow could not be asked. A connection known from before goes on being used
+            instead of either.
         """
         if self._settings is not None and self._clock() - self._at < CONNECTION_TTL:
             return self._settings
@@ -58,7 +60,7 @@ class Lookup:
             if self._settings is None or self._clock() - self._at >= CONNECTION_TTL:
                 try:
                     await self._look_up()
-                except TransportError as error:
+                except (TransportError, UndefinedConnectionError) as error:
                     if self._settings is None:
                         raise
                     log.warning("Going on with the connection as looked up before: %s", error)
@@ -78,17 +80,11 @@ class Lookup:
                 await self._look_up()
 
     async def _look_up(self) -> None:
-        from airflow_provider.compat import AirflowNotFoundException
-
         self.lookups += 1
         try:
             self._settings = await self.hook_class(self.conn_id).aload_settings()
         except ProviderError:
             raise
-        except AirflowNotFoundException as error:
-            raise ConfigurationError(
-                f"Connection {self.conn_id!r} is not defined: {error}", parameter="conn_id"
-            ) from error
         except Exception as error:
             raise TransportError(
                 f"Could not look up connection {self.conn_id!r}: {type(error).__name__}: {error}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import ConfigurationError, InvalidInputError
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError, UndefinedConnectionError
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator as CreateSubmission,
 )
@@ -371,5 +371,5 @@ def test_a_connection_of_the_other_service(connect: Connect) -> None:
 
 
 def test_a_connection_that_is_not_defined() -> None:
-    with pytest.raises(ConfigurationError, match="'nowhere' is not defined"):
+    with pytest.raises(UndefinedConnectionError, match="'nowhere' is not defined"):
         execute(CancelReport(task_id="job", report_id="rpt_1", conn_id="nowhere"))

@@ -94,7 +94,8 @@ def trigger(contender: str, url: str, interval: float) -> Callable[[int], AsyncI
             found, params = address(*args, **kwargs)
             return found.replace("https:", "http:"), params
 
-        DbtCloudHook.get_request_url_params = staticmethod(plain_http)  # type: ignore[method-assign]
+        patched: Any = DbtCloudHook
+        patched.get_request_url_params = staticmethod(plain_http)
         return lambda number: DbtCloudRunJobTrigger("bench", number, now + FAR, interval, 1).run()
     from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.exceptions import UndefinedConnectionError
 from airflow_provider.hooks.base import ServiceHook
 from airflow_provider.hooks.connection import ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -84,7 +84,7 @@ def test_the_connection_is_looked_up_once(
 def test_a_connection_that_is_not_defined_is_named(kind: type[Any], half: str) -> None:
     hook = kind("no_such_connection")
 
-    with pytest.raises(ConfigurationError, match="'no_such_connection' is not defined"):
+    with pytest.raises(UndefinedConnectionError, match="'no_such_connection' is not defined"):
         asyncio.run(hook.aload_settings()) if half == "async" else hook.settings
 
 

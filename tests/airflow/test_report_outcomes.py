@@ -60,7 +60,7 @@ def test_the_pause_before_a_new_report_is_the_advised_one(
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(report_module, "RETRY_PAUSE", 60.0)
-    monkeypatch.setattr(report.operator, "_pause", lambda self, hook, seconds: pauses.append(seconds))
+    monkeypatch.setattr(report.operator, "pause", lambda self, hook, seconds: pauses.append(seconds))
     _fail_first(report, 1)
     report.task(report_retries=1, deferrable=False).test()
     assert pauses == [60.0]

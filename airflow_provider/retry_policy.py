@@ -1,0 +1,76 @@
+"""
+A ready retry policy for tasks of this provider: ``retry_policy=JobRetryPolicy()``. Needs Airflow 3.3.
+
+Airflow itself never retries errors that no retry can help, such as a refused key; it does not ask the policy.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from airflow.sdk.definitions.retry_policy import RetryDecision, RetryPolicy
+
+from airflow_provider.exceptions import (
+    ApiError,
+    JobFailedError,
+    JobTimeoutError,
+    LedgerError,
+    SubmitOutcomeUnknownError,
+    WaitError,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+SETTLE = timedelta(seconds=30)
+"""After an unknown outcome: long enough for a request on its way to land, so that the look-up finds it."""
+
+VENDOR_PAUSE = timedelta(seconds=60)
+"""
+Before a new job after a failed one, as
+https://docs.silentwitness.ai/guides/polling-best-practices advises.
+"""
+
+
+class JobRetryPolicy(RetryPolicy):
+    """
+    Choose the delay before a retry by what went wrong; other errors keep the task's own ``retry_delay``.
+
+    - An answer that says when to come back (429, 503): then.
+    - An unknown outcome, or a record that could not be read: after 30 s; the retry looks before it pays.
+    - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches.
+    - A failed job: after a minute.
+    """
+
+    def evaluate(
+        self, exception: BaseException, try_number: int, max_tries: int, context: Context | None = None
+    ) -> RetryDecision:
+        """Return the delay for this error; see the class."""
+        asked = _retry_after(exception)
+        if asked is not None:
+            return RetryDecision.retry(timedelta(seconds=asked), "the service said when to come back")
+        if isinstance(exception, SubmitOutcomeUnknownError | LedgerError):
+            return RetryDecision.retry(SETTLE, "an outcome is unknown; the retry looks before it pays")
+        if isinstance(exception, WaitError | JobTimeoutError):
+            return RetryDecision.retry(timedelta(0), "the retry goes on waiting, where the job goes on")
+        if isinstance(exception, JobFailedError):
+            return RetryDecision.retry(VENDOR_PAUSE, "a new job, after the pause that the vendor advises")
+        return RetryDecision.default()
+
+    def serialize(self) -> dict[str, Any]:
+        """Return what rebuilds the policy: it has no settings."""
+        return {}
+
+    @classmethod
+    def deserialize(cls, data: dict[str, Any]) -> JobRetryPolicy:
+        """Return the policy."""
+        return cls()
+
+
+def _retry_after(exception: BaseException | None) -> float | None:
+    """Return the seconds an answer asked to wait, also when it is only the cause of the error."""
+    for error in (exception, getattr(exception, "__cause__", None)):
+        if isinstance(error, ApiError) and error.retry_after:
+            return error.retry_after
+    return None

@@ -1,0 +1,68 @@
+"""The retry policy: how long to wait before the next attempt, by what went wrong."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.exceptions import (
+    JobFailedError,
+    JobTimeoutError,
+    LedgerError,
+    ProviderError,
+    RateLimitedError,
+    SubmitOutcomeUnknownError,
+    TransferError,
+    WaitError,
+)
+
+pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="Airflow 3.3 brings retry policies")
+
+
+def _caused_by(error: ProviderError, cause: Exception) -> ProviderError:
+    error.__cause__ = cause
+    return error
+
+
+@pytest.mark.parametrize(
+    ("error", "seconds"),
+    [
+        (RateLimitedError("slow down", retry_after=90.0), 90.0),
+        (_caused_by(WaitError("gave up"), RateLimitedError("slow down", retry_after=45.0)), 45.0),
+        (SubmitOutcomeUnknownError("lost"), 30.0),
+        (LedgerError("unreadable"), 30.0),
+        (WaitError("gave up"), 0.0),
+        (JobTimeoutError("too long"), 0.0),
+        (JobFailedError("internal error"), 60.0),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, Exception) else str(value),
+)
+def test_the_delay_follows_from_the_error(error: Exception, seconds: float) -> None:
+    from airflow.sdk.definitions.retry_policy import RetryAction
+
+    from airflow_provider.retry_policy import JobRetryPolicy
+
+    decision = JobRetryPolicy().evaluate(error, 1, 3)
+    assert decision.action is RetryAction.RETRY
+    assert decision.retry_delay is not None
+    assert decision.retry_delay.total_seconds() == seconds
+
+
+@pytest.mark.parametrize("error", [RateLimitedError("slow down"), TransferError("cut"), ValueError("else")])
+def test_other_errors_keep_the_tasks_own_delay(error: Exception) -> None:
+    from airflow.sdk.definitions.retry_policy import RetryAction
+
+    from airflow_provider.retry_policy import JobRetryPolicy
+
+    assert JobRetryPolicy().evaluate(error, 1, 3).action is RetryAction.DEFAULT
+
+
+def test_a_dag_with_the_policy_can_be_stored() -> None:
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import DagSerialization
+
+    from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator
+    from airflow_provider.retry_policy import JobRetryPolicy
+
+    with DAG("with_policy", schedule=None) as dag:
+        SilentWitnessCreateReportOperator(task_id="report", case_id="c", retry_policy=JobRetryPolicy())
+    assert DagSerialization.to_dict(dag)["dag"]["tasks"]

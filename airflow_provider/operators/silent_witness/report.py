@@ -177,9 +177,6 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         details = {**self.keep_details(entry), "repairs": made + 1}
         return self.submit_once(hook, ledger, ledger.prepare(entry.fingerprint, details))
 
-    def repairable(self, body: dict[str, Any]) -> bool:
-        return False
-
     def _demo_data(self) -> bool:
         return as_bool("use_demo_data", self.use_demo_data)
 

@@ -91,7 +91,7 @@ class Lane:
         self._forget(now)
         return Crowd(
             capacity=capacity,
-            sustained_rate=self.budget.sustained_rate(now),
+            sustained_rate=self.budget.sustained_rate(),
             active=max(1, self.active),
             recent=max(1, self.active, len(self._joined)),
             left=self.budget.left(now),
@@ -159,8 +159,7 @@ class Lane:
                 self.metrics.count("transient_errors")
             raise
         else:
-            if self.budget.refusing:
-                self.budget.answered(self._clock())
+            self.budget.answered()
             return seen
         finally:
             self._in_flight -= 1

@@ -15,9 +15,10 @@ LONGEST_PAUSE = 300.0
 LONGEST_ASKED = 3600.0
 """A service that asks for a longer pause than this is asked again after it all the same."""
 
-LONGEST_SPACING = 60.0
-RECOVERY = 300.0
-"""Seconds without a 429 after which the distance between requests has halved."""
+SHORTEST_SPACING = 0.05
+LONGEST_SPACING = 30.0
+RECOVERY = 0.8
+"""Each answer that is no 429 leaves so much of the distance between two requests."""
 
 PLANNED_FOR = 300.0
 """Seconds over which a limit is counted when waits plan their looks; longer windows count whole."""
@@ -50,13 +51,16 @@ class RateBudget:
     """
     The requests that one process may make for polling on one API key.
 
-    Sliding windows bound what this process sends. A 429 pauses every wait on the key and doubles the least
-    distance between two requests, which shrinks again while no 429 comes. Several processes on one key so
-    settle on a common rate without talking to each other, whatever the limit is that they share.
+    Sliding windows bound what this process sends. A 429 pauses every wait on the key, longer with each in a
+    row, and the first of them doubles the least distance between two requests, which shrinks again with every
+    other answer. Several processes on one key so settle on a common rate without talking to each other,
+    whatever the limit is that they share.
 
     :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
     :param share: part of each limit that polling may use.
     :param rng: 0 to 1; keeps processes that were refused together from coming back together.
+
+    ``spacing`` is the least distance between two requests in seconds, 0 when all is well.
     """
 
     def __init__(
@@ -73,7 +77,7 @@ class RateBudget:
         self._rng = rng
         self._asked_until = 0.0
         self._refused_at = -LONGEST_ASKED
-        self._spacing = 0.0
+        self.spacing = 0.0
         self._streak = 0
         self._sent: deque[float] = deque()
         self._latest: deque[float] = deque(maxlen=32)
@@ -98,8 +102,8 @@ class RateBudget:
             at = max(now, self._asked_until, self._refused_at + FIRST_PAUSE)
         else:
             at = max(now, self.paused_until)
-            if self._spacing and self._latest:
-                at = max(at, self._latest[-1] + self.spacing(now))
+            if self.spacing and self._latest:
+                at = max(at, self._latest[-1] + self.spacing)
             if self._told and self._told[0] < 1:
                 at = max(at, self._told[1])
         sent = self._sent
@@ -131,15 +135,18 @@ class RateBudget:
             # Sent before the pause began: one burst of answers is one refusal.
             self.paused_until = max(self.paused_until, self._asked_until)
             return
-        self._spacing = min(LONGEST_SPACING, 2 * max(self.spacing(now), self._usual_distance(now)))
+        if not self._streak:
+            self.spacing = min(LONGEST_SPACING, 2 * max(self.spacing, self._usual_distance(now)))
         self._refused_at = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16)) * (1 + 0.25 * self._rng())
         self._streak += 1
         self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
 
-    def answered(self, now: float) -> None:
+    def answered(self) -> None:
         """Take in an answer that was not a 429."""
         self._streak = 0
+        if self.spacing:
+            self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
 
     def told(
         self, now: float, *, limit: int | None = None, remaining: int, reset_at: float | None = None
@@ -156,21 +163,11 @@ class RateBudget:
         until = now + 60.0 if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
         self._told = (remaining - limit * (1 - self.share), until)
 
-    def spacing(self, now: float) -> float:
-        """Return the least seconds between two requests after a 429; 0 when all is well."""
-        if not self._spacing:
-            return 0.0
-        spacing: float = self._spacing * 0.5 ** (max(0.0, now - self._refused_at) / RECOVERY)
-        if spacing < 0.01:
-            self._spacing = 0.0
-        return spacing
-
-    def sustained_rate(self, now: float) -> float | None:
+    def sustained_rate(self) -> float | None:
         """Return the requests per second that can go on for ever; ``None`` when unlimited."""
         rates = [self._allowed[window] / window.seconds for window in self.limits]
-        spacing = self.spacing(now)
-        if spacing:
-            rates.append(1.0 / spacing)
+        if self.spacing:
+            rates.append(1.0 / self.spacing)
         return min(rates, default=None)
 
     def capacity(self) -> float | None:

@@ -148,6 +148,19 @@ def test_retry_after_is_waited_for_by_all() -> None:
     assert not [now for now, _ in Trigger.looks if START + 26 < now < START + 105]
 
 
+def test_a_storm_of_refusals_does_not_hold_the_waits_for_long_after_it() -> None:
+    Hook.limits = {"requests_per_hour": 1000}
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if START + 10 < now < START + 310 and len(Trigger.looks) % 2:
+            raise RateLimitedError("429", retry_after=1.0)
+        return seen(job_id, DONE if now > START + 300 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in all_of(waits(5, poll_interval=None))} == {"success"}
+    assert Trigger.looks[-1][0] <= START + 310 + 120
+
+
 def test_trouble_is_tolerated_for_a_time_only() -> None:
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
         raise ServerError("503")

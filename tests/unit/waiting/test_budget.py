@@ -56,7 +56,7 @@ def test_a_429_pauses_longer_each_time_and_an_answer_ends_that() -> None:
         pauses.append(tested.paused_until - now)
         now = tested.paused_until
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
-    tested.answered(now)
+    tested.answered()
     tested.refused(now)
     assert tested.paused_until == now + 5
 
@@ -91,12 +91,27 @@ def test_after_a_429_requests_keep_a_distance_that_shrinks_again() -> None:
     for at in range(10):
         tested.take(1000.0 + at)
     tested.refused(1010.0)
-    distance = tested.spacing(1010.0)
-    assert distance == pytest.approx(2.0)
+    assert tested.spacing == pytest.approx(2.0)
     tested.take(1020.0)
-    assert tested.free_at(1020.0) == pytest.approx(1020.0 + tested.spacing(1020.0))
-    assert tested.spacing(1310.0) == pytest.approx(distance / 2)
-    assert tested.free_at(1e5) == 1e5
+    assert tested.free_at(1020.0) == pytest.approx(1022.0)
+    for _ in range(3):
+        tested.answered()
+    assert tested.spacing == pytest.approx(1.0, abs=0.05)
+    for _ in range(20):
+        tested.answered()
+    assert tested.free_at(1020.0) == 1020.0
+
+
+def test_refusals_in_a_row_are_one_sign_of_going_too_fast() -> None:
+    tested = budget()
+    tested.take(1000.0)
+    for at in range(1000, 1030, 3):
+        tested.refused(float(at), retry_after=1.0)
+    assert tested.spacing == pytest.approx(10.0)
+    tested.answered()
+    tested.take(1030.0)
+    tested.refused(1030.0)
+    assert tested.spacing > 15.0
 
 
 def test_a_minute_that_is_full_does_not_stop_the_hour() -> None:
@@ -122,5 +137,5 @@ def test_what_the_service_says_is_left_counts_what_others_use() -> None:
 def test_no_limit_is_no_window() -> None:
     assert windows(per_minute=None, per_hour=0) == ()
     unlimited = budget()
-    assert (unlimited.capacity(), unlimited.left(0.0), unlimited.sustained_rate(0.0)) == (None, None, None)
+    assert (unlimited.capacity(), unlimited.left(0.0), unlimited.sustained_rate()) == (None, None, None)
     assert budget(*windows(per_minute=100, per_hour=1000)).capacity() == 400

@@ -54,7 +54,7 @@ def simulate(
         mine = report % processes
         crowd = Crowd(
             capacity=budgets[mine].capacity(),
-            sustained_rate=budgets[mine].sustained_rate(now),
+            sustained_rate=budgets[mine].sustained_rate(),
             active=running[mine],
             recent=joined[mine],
             left=budgets[mine].left(now),
@@ -81,6 +81,7 @@ def simulate(
             heapq.heappush(events, (now + 5.0, next(order), report))
             continue
         server.append(now)
+        budgets[mine].answered()
         if now >= ends[report]:
             known[mine].saw(looked[report], now)
             running[mine] -= 1
@@ -128,7 +129,7 @@ def test_jobs_much_shorter_than_documented_are_noticed() -> None:
 
 def test_jobs_much_longer_than_documented_leave_requests_for_their_end() -> None:
     run = simulate(100, lambda luck: luck.uniform(1200, 1210))
-    assert run.p95 <= 120
+    assert max(run.delays) <= 450
     assert run.polls <= 8
 
 
@@ -136,10 +137,10 @@ def test_the_second_hundred_profits_from_what_the_first_has_shown() -> None:
     known = Durations(REPORT)
     for _ in range(100):
         known.saw(40.0)
-    assert known.range(running=0) == pytest.approx((40.0, 300.0), abs=30)
+    assert known.range(running=0) == pytest.approx((40.0, 120.0), abs=5)
     for _ in range(100):
         known.saw(50.0)
-    assert known.range(running=0)[0] == 40.0
+    assert known.range(running=0) == pytest.approx((40.0, 50.0), abs=2)
 
 
 def test_jobs_still_running_keep_the_first_ends_from_narrowing_the_range() -> None:
@@ -154,9 +155,9 @@ def test_jobs_still_running_keep_the_first_ends_from_narrowing_the_range() -> No
 def test_one_early_end_may_be_an_exception_and_two_are_believed() -> None:
     known = Durations(REPORT)
     known.saw(10.0)
-    assert known.range(running=50)[0] > 100
+    assert known.range(running=100)[0] > 100
     known.saw(11.0)
-    assert known.range(running=50)[0] == 11.0
+    assert known.range(running=100)[0] == pytest.approx(11.0, abs=5)
 
 
 def test_an_end_in_a_long_gap_is_not_taken_for_an_early_one() -> None:

@@ -81,7 +81,6 @@ def like_a_triggerer() -> None:
 
 def trigger(contender: str, url: str, interval: float) -> Callable[[int], AsyncIterator[Any]]:
     """Return what starts one wait of a provider's trigger."""
-    host = url.removeprefix("http://")
     now = time.time()
     if contender == "ours":
         # What a triggerer imports with its first wait is no cost of waiting; the peers import at the top.
@@ -99,20 +98,11 @@ def trigger(contender: str, url: str, interval: float) -> Callable[[int], AsyncI
             "bench", str(number), now, now + FAR, poll_interval=interval
         ).run()
     if contender == "dbt Cloud":
-        from airflow.providers.dbt.cloud.hooks.dbt import DbtCloudHook
         from airflow.providers.dbt.cloud.triggers.dbt import DbtCloudRunJobTrigger
 
         os.environ["AIRFLOW_CONN_BENCH"] = json.dumps(
-            {"conn_type": "dbt_cloud", "host": host, "login": "1", "password": "k"}
+            {"conn_type": "dbt_cloud", "host": url.removeprefix("https://"), "login": "1", "password": "k"}
         )
-        address = DbtCloudHook.get_request_url_params
-
-        def plain_http(*args: Any, **kwargs: Any) -> tuple[str, dict[str, Any]]:
-            found, params = address(*args, **kwargs)
-            return found.replace("https:", "http:"), params
-
-        patched: Any = DbtCloudHook
-        patched.get_request_url_params = staticmethod(plain_http)
         return lambda number: DbtCloudRunJobTrigger("bench", number, now + FAR, interval, 1).run()
     from airflow.providers.airbyte.triggers.airbyte import AirbyteSyncTrigger
 

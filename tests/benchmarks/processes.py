@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -41,11 +42,21 @@ def environment() -> dict[str, str]:
     }
 
 
-def start(module: str, *arguments: object) -> subprocess.Popen[str]:
-    """Start a module of this folder in a process of its own."""
+def start(module: str, *arguments: object, trusting: Path | None = None) -> subprocess.Popen[str]:
+    """
+    Start a module of this folder in a process of its own.
+
+    :param trusting: the certificate authority that it trusts, instead of those of the web.
+    """
     command = [sys.executable, "-m", f"tests.benchmarks.{module}", *map(str, arguments)]
+    trust = {"SSL_CERT_FILE": str(trusting), "REQUESTS_CA_BUNDLE": str(trusting)} if trusting else {}
     return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(), cwd=REPOSITORY
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment() | trust,
+        cwd=REPOSITORY,
     )
 
 
@@ -66,24 +77,32 @@ def result(process: subprocess.Popen[str], *, timeout: float) -> dict[str, Any] 
 
 
 @contextmanager
-def status_server() -> Iterator[str]:
-    """Run the status server; yields its URL."""
+def status_server() -> Iterator[tuple[str, Path]]:
+    """Run the status server, over HTTPS as the services are; yields its URL and whom to trust."""
+    import trustme
+
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    process = start("status_server", port)
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(200):
-            try:
-                urllib.request.urlopen(f"{url}/polls", timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.05)
-        yield url
-    finally:
-        process.terminate()
-        process.communicate()
+    url = f"https://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        authority, certificate = Path(folder, "authority.pem"), Path(folder, "server.pem")
+        ca = trustme.CA()
+        ca.cert_pem.write_to_path(str(authority))
+        ca.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
+        trust = ssl.create_default_context(cafile=authority)
+        process = start("status_server", port, certificate)
+        try:
+            for _ in range(200):
+                try:
+                    urllib.request.urlopen(f"{url}/polls", timeout=5, context=trust).close()
+                    break
+                except OSError:
+                    time.sleep(0.05)
+            yield url, authority
+        finally:
+            process.terminate()
+            process.communicate()
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

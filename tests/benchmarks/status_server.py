@@ -1,8 +1,9 @@
-"""A small, fast server that answers the status request of every contender: the job is still running."""
+"""A small, fast HTTPS server that answers the status request of every contender: the job is still running."""
 
 from __future__ import annotations
 
 import json
+import ssl
 import sys
 
 from aiohttp import web
@@ -46,7 +47,12 @@ def main() -> None:
     app.router.add_get("/api/v2/accounts/{account}/runs/{run}/", answering(DBT))  # type: ignore[arg-type]
     app.router.add_get("/jobs/{id}", answering(AIRBYTE))  # type: ignore[arg-type]
     app.router.add_get("/v1/jobs/{id}", answering(AIRBYTE))  # type: ignore[arg-type]
-    web.run_app(app, host="127.0.0.1", port=int(sys.argv[1]), print=None, access_log=None, backlog=8192)
+    port, certificate = sys.argv[1:]
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(certificate)
+    web.run_app(
+        app, host="127.0.0.1", port=int(port), ssl_context=tls, print=None, access_log=None, backlog=8192
+    )
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow_provider.assets import KINDS, name_and_uri
-from airflow_provider.plugins.verification import TOLERANCE, Event
+from airflow_provider.webhook_events import TOLERANCE, Event
 
 REMEMBERED = timedelta(seconds=4 * TOLERANCE)
 """How long the same event is not recorded twice. A copy made by a stranger is refused after half of that."""
@@ -45,15 +45,7 @@ def record(event: Event) -> bool:
         model: Any = session.get(AssetModel, asset_id)
         asset_manager.register_asset_change(
             asset=model,
-            extra={
-                "event_id": event.id,
-                "type": event.type,
-                "conn_id": event.conn_id,
-                "submission_id": event.submission_id,
-                "asset_id": event.asset_id,
-                "status": event.status,
-                "timestamp": event.timestamp,
-            },
+            extra=event.as_extra(),
             session=session,
         )
     return True

@@ -11,8 +11,8 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from airflow_provider.plugins.asset_events import record
-from airflow_provider.plugins.verification import TOLERANCE, Event
 from airflow_provider.plugins.waking import Outcome, Waker
+from airflow_provider.webhook_events import TOLERANCE, Event
 
 log = logging.getLogger(__name__)
 

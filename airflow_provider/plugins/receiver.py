@@ -20,7 +20,7 @@ from fastapi.responses import JSONResponse
 
 from airflow_provider.plugins.inbox import FullError, Inbox
 from airflow_provider.plugins.secrets import Secrets
-from airflow_provider.plugins.verification import (
+from airflow_provider.webhook_events import (
     MOST_BYTES,
     RefusedError,
     check_headers,

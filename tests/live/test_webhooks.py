@@ -16,7 +16,7 @@ import pytest
 
 from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
-from airflow_provider.plugins.verification import MOST_BYTES
+from airflow_provider.webhook_events import MOST_BYTES
 from tests.live.harness.bench import Account, Bench
 from tests.live.harness.patience import until
 from tests.live.harness.rest import Run

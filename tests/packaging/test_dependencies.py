@@ -69,7 +69,7 @@ def _files(*patterns: str, without: str = "no such folder") -> list[Path]:
     [
         (_files("airflow_provider/**/*.py", "dags/**/*.py", without="simulator"), ["parquet"]),
         (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
-        (_files("demo/**/*.py", "tests/**/*.py"), ["parquet", "simulator", "dev"]),
+        (_files("demo/**/*.py", "tests/**/*.py"), ["parquet", "simulator", "dev", "bench"]),
     ],
     ids=["package", "simulator", "demo and tests"],
 )

@@ -11,8 +11,8 @@ import pytest
 
 from airflow_provider.plugins import inbox as module
 from airflow_provider.plugins.inbox import FullError, Inbox
-from airflow_provider.plugins.verification import Event
 from airflow_provider.plugins.waking import Outcome
+from airflow_provider.webhook_events import Event
 
 
 def event(number: int = 1, conn_id: str = "mm") -> Event:

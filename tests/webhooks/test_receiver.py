@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
-from airflow_provider.plugins.verification import MOST_BYTES
+from airflow_provider.webhook_events import MOST_BYTES
 from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import FAILED, OTHER_SECRET, SECRET, envelope, signed
 

@@ -1,0 +1,195 @@
+"""
+Event trigger for MediaMagic webhooks that come through a message queue, where Airflow cannot be reached from
+outside.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.hooks.extras import read_secrets
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.webhook_events import (
+    MOST_BYTES,
+    Event,
+    RefusedError,
+    check_age,
+    check_old_signature,
+    read_event,
+)
+
+DAY = 86400.0
+
+SECRETS_TTL = 300.0
+"""Seconds after which the secrets are looked up again, so that a rotation is picked up."""
+
+MOST_REMEMBERED = 10_000
+
+_DEEPEST = 8
+"""How deep inside what a queue's own trigger yields a message is looked for."""
+
+
+class MediaMagicEventTrigger(BaseEventTrigger):
+    """
+    Turn verified MediaMagic webhooks out of a message queue into asset events.
+
+    Whatever receives the webhooks outside (an API gateway, a function) puts each request into the queue as
+    JSON: ``{"headers": {...}, "body": "...", "isBase64Encoded": false}``, which is what AWS API Gateway and
+    Lambda call a proxy request. The queue is read by the common messaging provider; the signature is checked
+    here, with the connection's secret, so that the way to the queue need not be trusted::
+
+        events = Asset(
+            "mediamagic_events",
+            watchers=[
+                AssetWatcher(
+                    name="queue", trigger=MediaMagicEventTrigger(scheme="sqs", sqs_queue="https://...")
+                )
+            ],
+        )
+
+    The ``extra["payload"]`` of the asset event holds ``event_id``, ``type``, ``conn_id``, ``submission_id``,
+    ``asset_id``, ``status`` and ``timestamp``. Copies of an event are dropped as far as this process
+    remembers them; how the queue is acknowledged is up to its own trigger.
+
+    :param scheme: the queue's kind, as ``MessageQueueTrigger`` knows it: ``sqs``, ``redis+pubsub``, ...
+    :param conn_id: connection whose webhook secret proves the events.
+    :param max_age: seconds that an event may have lain in the queue.
+    :param queue: arguments of the queue's own trigger, such as ``sqs_queue``.
+    """
+
+    def __init__(
+        self,
+        *,
+        scheme: str,
+        conn_id: str = MediaMagicHook.default_conn_name,
+        max_age: float = DAY,
+        **queue: Any,
+    ) -> None:
+        super().__init__()
+        if not max_age > 0:
+            raise ValueError(f"max_age must be a positive number of seconds; got {max_age!r}")
+        self.scheme = scheme
+        self.conn_id = conn_id
+        self.max_age = max_age
+        self.queue_arguments = queue
+        self._known: OrderedDict[str, None] = OrderedDict()
+        self._secrets: tuple[float, tuple[str, ...]] | None = None
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {
+                "scheme": self.scheme,
+                "conn_id": self.conn_id,
+                "max_age": self.max_age,
+                **self.queue_arguments,
+            },
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Read the queue for ever; yield an event for each new message that MediaMagic has signed."""
+        from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
+
+        while True:
+            # What was read may be gone from the queue, so nothing is read that could not be verified.
+            await self._current_secrets()
+            # A queue's own trigger may end after a batch.
+            queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
+            async for batch in queue.run():
+                secrets = await self._current_secrets()
+                for message in requests_in(batch.payload):
+                    event = self._verified(message, secrets)
+                    if event is not None:
+                        yield TriggerEvent(event.as_extra())
+            await asyncio.sleep(0)
+
+    def _verified(self, message: dict[str, Any], secrets: tuple[str, ...]) -> Event | None:
+        try:
+            headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
+            check_age(headers, time.time(), most=self.max_age)
+            body = _body(message)
+            check_old_signature(secrets, body, headers)
+            event = read_event(self.conn_id, body, headers)
+        except RefusedError as refused:
+            self.log.warning("A message in the queue was dropped: %s", refused.reason)
+            return None
+        if event is None or event.id in self._known:
+            return None
+        self._known[event.id] = None
+        if len(self._known) > MOST_REMEMBERED:
+            self._known.popitem(last=False)
+        return event
+
+    async def _current_secrets(self) -> tuple[str, ...]:
+        now = time.monotonic()
+        if self._secrets is None or now - self._secrets[0] > SECRETS_TTL:
+            self._secrets = now, await self._look_up()
+        return self._secrets[1]
+
+    async def _look_up(self) -> tuple[str, ...]:
+        settings = await MediaMagicHook(self.conn_id).aload_settings()
+        secrets = settings.webhook_secrets
+        if name := settings.webhook_secret_variable:
+            from airflow.sdk import Variable
+
+            value = await asyncio.to_thread(Variable.get, name, default=None)
+            try:
+                secrets += read_secrets(value or "")
+            except ValueError as error:
+                raise ConfigurationError(
+                    f"Connection {self.conn_id!r}: the Airflow Variable {name!r} must hold {error}."
+                ) from None
+        if not secrets:
+            raise ConfigurationError(
+                f"Connection {self.conn_id!r} has no `webhook_secret` in its extra: nothing can be verified.",
+                parameter="webhook_secret",
+            )
+        return secrets
+
+
+def requests_in(payload: Any, *, depth: int = _DEEPEST) -> Iterator[dict[str, Any]]:
+    """
+    Find the requests in what a queue's trigger yields: each kind of queue wraps its messages in its own way.
+
+    :param payload: dicts, lists, and texts that may be JSON.
+    """
+    if isinstance(payload, bytes):
+        payload = payload.decode(errors="replace")
+    if isinstance(payload, str) and payload.lstrip()[:1] in ("{", "["):
+        try:
+            payload = json.loads(payload)
+        except (ValueError, RecursionError):
+            return
+    if depth == 0:
+        return
+    if isinstance(payload, dict):
+        if isinstance(payload.get("headers"), dict) and isinstance(payload.get("body"), str):
+            yield payload
+        else:
+            for value in payload.values():
+                yield from requests_in(value, depth=depth - 1)
+    elif isinstance(payload, list | tuple):
+        for value in payload:
+            yield from requests_in(value, depth=depth - 1)
+
+
+def _body(message: dict[str, Any]) -> bytes:
+    text: str = message["body"]
+    if len(text) > 2 * MOST_BYTES:
+        raise RefusedError(413, f"More than {MOST_BYTES} bytes.")
+    if not message.get("isBase64Encoded"):
+        return text.encode()
+    try:
+        return base64.b64decode(text, validate=True)
+    except ValueError:
+        raise RefusedError(400, "The body is not Base64.") from None

@@ -1,0 +1,195 @@
+"""Webhooks that come through a queue: a real SQS API on localhost, read by the common messaging provider."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Iterator
+from typing import Any
+
+import boto3  # type: ignore[import-untyped]
+import pytest
+from moto.server import ThreadedMotoServer
+
+from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.triggers.mediamagic_events import MediaMagicEventTrigger, requests_in
+from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
+
+CONN_ID = "mediamagic_of_the_queue"
+
+
+class Queue:
+    """A queue, and what an API gateway in front of it puts there."""
+
+    def __init__(self, endpoint: str) -> None:
+        self.client: Any = boto3.client(
+            "sqs",
+            endpoint_url=endpoint,
+            region_name="us-east-1",
+            aws_access_key_id="testing",
+            aws_secret_access_key="testing",
+        )
+        self.url: str = self.client.create_queue(QueueName="webhooks")["QueueUrl"]
+
+    def put(self, text: str) -> None:
+        self.client.send_message(QueueUrl=self.url, MessageBody=text)
+
+    def deliver(self, *, encoded: bool = False, **how: Any) -> None:
+        body, headers = signed(envelope(how.get("event_id", "evt_1")), **how)
+        text = base64.b64encode(body).decode() if encoded else body.decode()
+        request = {"headers": {name.title(): value for name, value in headers.items()}, "body": text}
+        self.put(json.dumps(request | {"isBase64Encoded": encoded}))
+
+    @property
+    def length(self) -> int:
+        asked = self.client.get_queue_attributes(
+            QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
+        )
+        return int(asked["Attributes"]["ApproximateNumberOfMessages"])
+
+
+@pytest.fixture
+def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    endpoint = f"http://{host}:{port}"
+    aws = {
+        "conn_type": "aws",
+        "login": "testing",
+        "password": "testing",
+        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_QUEUE_AWS", json.dumps(aws))
+    connect(monkeypatch, {"webhook_secret": SECRET})
+    yield Queue(endpoint)
+    server.stop()
+
+
+def connect(monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
+    fields = {"conn_type": "mediamagic", "password": "sk_live_x", "extra": extra}
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(fields))
+
+
+def watching(queue: Queue, **more: Any) -> MediaMagicEventTrigger:
+    return MediaMagicEventTrigger(
+        scheme="sqs",
+        conn_id=CONN_ID,
+        sqs_queue=queue.url,
+        aws_conn_id="queue_aws",
+        wait_time_seconds=0,
+        waiter_delay=0,
+        **more,
+    )
+
+
+def read(trigger: MediaMagicEventTrigger, count: int) -> list[dict[str, Any]]:
+    """Return the payloads of so many events."""
+
+    async def take() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = []
+        async with asyncio.timeout(60):
+            async for event in trigger.run():
+                found.append(event.payload)
+                if len(found) == count:
+                    break
+        return found
+
+    return asyncio.run(take())
+
+
+def test_a_signed_message_becomes_an_event(queue: Queue) -> None:
+    queue.deliver()
+    assert read(watching(queue), 1) == [
+        {
+            "event_id": "evt_1",
+            "type": "asset.processing.completed",
+            "conn_id": CONN_ID,
+            "submission_id": "sub-1",
+            "asset_id": "asset-1",
+            "status": "complete",
+            "timestamp": "2026-01-02T03:04:05Z",
+        }
+    ]
+    assert queue.length == 0
+
+
+def test_what_mediamagic_has_not_signed_is_dropped(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
+    queue.deliver(event_id="forged", secret=OTHER_SECRET)
+    queue.deliver(event_id="too_old", age=2 * 86400)
+    queue.deliver(event_id="of_the_future", age=-3600)
+    queue.put("hello")
+    queue.put('{"headers": {}, "body": "{}"}')
+    queue.put('{"headers": {}, "body": "?", "isBase64Encoded": true}')
+    queue.put(json.dumps({"headers": {"webhook-timestamp": "1e400"}, "body": "x" * 70_000}))
+    queue.deliver(event_id="genuine")
+    assert [one["event_id"] for one in read(watching(queue), 1)] == ["genuine"]
+    assert SECRET not in caplog.text
+
+
+def test_an_event_that_lay_in_the_queue_for_hours_counts(queue: Queue) -> None:
+    queue.deliver(event_id="old", age=20 * 3600)
+    assert [one["event_id"] for one in read(watching(queue), 1)] == ["old"]
+    queue.deliver(event_id="old", age=20 * 3600)
+    queue.deliver(event_id="new")
+    assert [one["event_id"] for one in read(watching(queue, max_age=3600), 1)] == ["new"]
+
+
+def test_copies_are_one_event(queue: Queue) -> None:
+    for name in ("evt_1", "evt_1", "evt_2", "evt_1", "evt_3"):
+        queue.deliver(event_id=name)
+    found = read(watching(queue), 3)
+    assert sorted(one["event_id"] for one in found) == ["evt_1", "evt_2", "evt_3"]
+
+
+def test_a_gateway_may_encode_the_body_and_the_secret_may_rotate(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, {"webhook_secret": [OTHER_SECRET, SECRET]})
+    queue.deliver(event_id="one", encoded=True)
+    queue.deliver(event_id="two", secret=OTHER_SECRET)
+    assert {one["event_id"] for one in read(watching(queue), 2)} == {"one", "two"}
+
+
+def test_without_a_secret_nothing_is_taken_from_the_queue(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect(monkeypatch, {})
+    queue.deliver()
+    with pytest.raises(ConfigurationError, match="webhook_secret"):
+        read(watching(queue), 1)
+    assert queue.length == 1
+
+
+def test_the_trigger_survives_its_serialization_without_a_secret(queue: Queue) -> None:
+    trigger = watching(queue, max_age=60.0)
+    path, kwargs = trigger.serialize()
+    assert path.endswith(".MediaMagicEventTrigger")
+    assert MediaMagicEventTrigger(**kwargs).serialize() == (path, kwargs)
+    assert SECRET not in json.dumps(kwargs)
+
+
+def test_an_age_that_is_none_is_refused() -> None:
+    with pytest.raises(ValueError, match="max_age"):
+        MediaMagicEventTrigger(scheme="sqs", max_age=0)
+
+
+@pytest.mark.parametrize(
+    "wrapped",
+    [
+        {"status": "success", "message_batch": [{"Body": '{"headers": {"a": "1"}, "body": "x"}'}]},
+        {"type": "message", "channel": "c", "data": b'{"headers": {"a": "1"}, "body": "x"}'},
+        '[{"headers": {"a": "1"}, "body": "x"}]',
+        {"headers": {"a": "1"}, "body": "x"},
+    ],
+)
+def test_a_request_is_found_however_a_queue_wraps_it(wrapped: Any) -> None:
+    assert list(requests_in(wrapped)) == [{"headers": {"a": "1"}, "body": "x"}]
+
+
+def test_nesting_without_end_is_given_up() -> None:
+    payload: Any = {"headers": {"a": "1"}, "body": "x"}
+    for _ in range(50):
+        payload = [payload]
+    assert list(requests_in(payload)) == []

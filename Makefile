@@ -17,7 +17,7 @@ AZURITE     := .azurite/node_modules/.bin/azurite-blob
 KILLS       ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-azure test-kills bench bench-transfers test-live lint types format constraints clean
+.PHONY: help install demo test test-azure test-kills bench bench-transfers test-live test-webhooks-at-scale lint types format constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,7 +38,12 @@ test: $(INSTALLED) ## Run all tests that need nothing but this machine
 test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Redis; makes an environment of its own
 	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
 	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
-	$(VENV)-live/bin/python -m pytest -m live tests/live $(PYTEST_ARGS)
+	$(VENV)-live/bin/python -m pytest -m "live and not scale" tests/live $(PYTEST_ARGS)
+
+test-webhooks-at-scale: ## Let 2,000 events wake 1,000 waiting tasks (WEBHOOK_SUBMISSIONS=1000); half an hour
+	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
+	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
+	$(VENV)-live/bin/python -m pytest -m scale tests/live $(PYTEST_ARGS)
 
 test-azure: $(INSTALLED) $(AZURITE) ## Run the tests against Azurite, an Azure Blob Storage that npm installs into .azurite/
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[azure-tests]"

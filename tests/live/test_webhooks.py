@@ -57,6 +57,14 @@ class Waits:
             dag_id, {"conn_id": self.account.conn_id, "files": files, **conf}
         )
 
+    def submit(self, assets: int = 1) -> str:
+        """Make a submission of so many assets that no task has made; its id."""
+        blobs = []
+        for _ in range(assets):
+            spot = io.BytesIO(b"GlowTonic is the best.")
+            blobs.append({"blobPath": self.hook.upload_direct("spot.txt", "text/plain", spot)["blobPath"]})
+        return str(self.hook.create_submission(blobs)["submissionId"])
+
     def submissions(self) -> list[dict[str, Any]]:
         """What the vendor knows of the account's submissions."""
         return self.bench.judge.jobs("mediamagic", set(self.account.keys))
@@ -128,8 +136,7 @@ def test_a_verified_event_starts_a_dag(bench: Bench, tmp_path: Path) -> None:
     """With no task that waits; every delivery comes twice, the Dag hears of the asset once."""
     waits = Waits(bench, tmp_path, webhooks=True, conn_id="live_assets")
     bench.simulator.webhooks(duplicate=1.0)
-    uploaded = waits.hook.upload_direct("spot.txt", "text/plain", io.BytesIO(b"GlowTonic is the best."))
-    waits.hook.create_submission([{"blobPath": uploaded["blobPath"]}])
+    waits.submit()
     bench.finish_jobs()
     rest = bench.airflow.rest
 

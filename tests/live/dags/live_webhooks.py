@@ -29,6 +29,21 @@ with DAG("live_webhooks_sensor", schedule=None, max_active_runs=256):
         retries=0,
     )
 
+with DAG("live_webhooks_many", schedule=None):
+
+    @task
+    def submissions(dag_run: Any = None) -> list[str]:
+        """What the run waits for."""
+        found: list[str] = dag_run.conf["submissions"]
+        return found
+
+    MediaMagicSubmissionSensor.partial(
+        task_id="job",
+        conn_id="{{ dag_run.conf['conn_id'] }}",
+        deferrable=True,
+        timeout=7200,
+        retries=0,
+    ).expand(submission_id=submissions())
 
 with DAG("live_on_reviewed", schedule=[mediamagic_reviewed("live_assets")], max_active_runs=64):
 

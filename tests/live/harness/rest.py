@@ -101,8 +101,20 @@ class Run:
 
     def tasks(self, task_id: str = "job") -> list[dict[str, Any]]:
         """The task's instances, by map index."""
-        found = self.rest.call("GET", f"{self.path}/taskInstances", params={"limit": 100})["task_instances"]
+        found: list[dict[str, Any]] = []
+        while True:
+            page = self.rest.call(
+                "GET", f"{self.path}/taskInstances", params={"limit": 100, "offset": len(found)}
+            )
+            found += page["task_instances"]
+            if len(found) >= page["total_entries"] or not page["task_instances"]:
+                break
         return sorted((one for one in found if one["task_id"] == task_id), key=lambda one: one["map_index"])
+
+    def count(self, state: str) -> int:
+        """How many task instances of the run are in this state."""
+        asked = {"state": state, "limit": 1}
+        return int(self.rest.call("GET", f"{self.path}/taskInstances", params=asked)["total_entries"])
 
     def task(self, task_id: str = "job") -> dict[str, Any]:
         """The task's only instance."""

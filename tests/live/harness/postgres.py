@@ -79,14 +79,18 @@ class Postgres:
         self.server.start()
         until(self._answers, "PostgreSQL answers after its crash")
 
+    def rows(self, *tables: str) -> dict[str, int]:
+        """How many rows these tables of the metadata database have."""
+        return {name: int(self._sql(f"SELECT count(*) FROM {name}", database=NAME)) for name in tables}
+
     def _answers(self) -> bool:
         ready = subprocess.run(
             [str(self._binaries / "pg_isready"), "-q", "-h", "127.0.0.1", "-p", str(self.port)], check=False
         )
         return ready.returncode == 0
 
-    def _sql(self, statement: str) -> str:
-        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", NAME, "-d", "postgres")
+    def _sql(self, statement: str, *, database: str = "postgres") -> str:
+        address = ("-h", "127.0.0.1", "-p", str(self.port), "-U", NAME, "-d", database)
         return self._run("psql", *address, "-tA", "-c", statement).strip()
 
     def _run(self, program: str, *arguments: str) -> str:

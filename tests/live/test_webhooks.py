@@ -162,8 +162,8 @@ def test_a_flood_of_bad_requests_does_nothing(
     bench: Bench, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Forged, stale, replayed, oversized and malformed, from 20 senders at once, beside a waiting task. The replay
-    is of an event that was genuine, for an asset that the task does not wait for.
+    Forged, stale, replayed, oversized and malformed, from 20 senders at once, beside a waiting task. The
+    replay is of an event that was genuine, for an asset that the task does not wait for.
     """
     waits = Waits(bench, tmp_path, webhooks=True)
     run = waits.start()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow.sdk import conf
+    from airflow.sdk import BranchMixIn, conf
     from airflow.sdk.exceptions import (
         AirflowFailException,
         AirflowNotFoundException,
@@ -34,6 +34,10 @@ else:
         from airflow.sdk import conf
     except ImportError:  # Airflow 3.1
         from airflow.configuration import conf
+    try:
+        from airflow.sdk import BranchMixIn
+    except ImportError:  # Airflow 3.1
+        from airflow.providers.standard.operators.branch import BranchMixIn
 
 
 def airflow_stats() -> Any:
@@ -50,6 +54,7 @@ __all__ = [
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
     "AirflowSkipException",
+    "BranchMixIn",
     "TaskDeferralTimeout",
     "airflow_stats",
     "conf",

@@ -27,6 +27,7 @@ without using up its retries. No message carries an API key or the query string 
     ├── LedgerError                      the record of an earlier attempt cannot be read or settled
     │   └── SubmissionLostError   stop   a submission was paid for and its id is lost
     ├── TransferError                    a file could not be moved whole
+    ├── ComplianceError           stop   a compliance gate blocked what was judged
     └── JobError                         what became of a submission or report
         ├── JobFailedError
         │   └── JobInputError     stop   failed for its input: the same input fails again
@@ -204,6 +205,10 @@ class TransferError(ProviderError):
     """A file could not be moved whole; the target holds nothing or what it held before."""
 
 
+class ComplianceError(ProviderError, AirflowFailException):
+    """A compliance gate found issues that its policy does not let pass; the message lists them, worst first."""
+
+
 class JobError(ProviderError):
     """A submission or a report did not come to a good end."""
 
@@ -235,6 +240,7 @@ class ResultGoneError(JobError, AirflowFailException):
 __all__ = [
     "ApiError",
     "AuthenticationError",
+    "ComplianceError",
     "ConfigurationError",
     "ConflictError",
     "InvalidInputError",

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 from airflow_provider.files.location import Location, locate
@@ -75,7 +75,7 @@ def land_rows(
     :raises TransferError: a value does not fit its column, or the file could not be written. Nothing appears.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    chosen = _format(format, location)
+    chosen = format_of(location, format, argument="target")
     converters = _converters(columns)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
@@ -116,6 +116,23 @@ def write_json(
         except (TypeError, ValueError) as error:
             raise TransferError(f"cannot write {location}: the value is not JSON: {error}") from None
     return make_manifest(location.url, whole.digest.size, whole.digest.sha256(), "application/json", **ids)
+
+
+def format_of(location: Location, format: str | None, *, argument: str) -> Format:
+    """
+    Return the format of a file of rows, by its suffix where none is said.
+
+    :raises InvalidInputError: it has none of the three.
+    """
+    if format is None:
+        dot = location.name.rfind(".")
+        format = _FORMAT_BY_SUFFIX.get(location.name[dot:].lower()) if dot >= 0 else None
+    if format not in MEDIA_TYPES:
+        raise InvalidInputError(
+            f"{argument}: no format for {location}; name it .jsonl, .csv or .parquet, or say format=.",
+            parameter=argument,
+        )
+    return cast("Format", format)
 
 
 class _Batches:
@@ -250,18 +267,6 @@ def _encoded(text: str) -> bytes:
 
 def _whole_characters(text: str) -> str:
     return text if text.isascii() else _encoded(text).decode()
-
-
-def _format(format: Format | None, location: Location) -> Format:
-    if format is None:
-        dot = location.name.rfind(".")
-        format = _FORMAT_BY_SUFFIX.get(location.name[dot:].lower()) if dot >= 0 else None
-    if format not in MEDIA_TYPES:
-        raise InvalidInputError(
-            f"target: no format for {location}; name it .jsonl, .csv or .parquet, or say format=.",
-            parameter="target",
-        )
-    return format
 
 
 def _converters(columns: _Columns) -> dict[str, _Converter]:

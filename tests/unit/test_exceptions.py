@@ -14,6 +14,7 @@ from airflow_provider.exceptions import ProviderError, RateLimitedError, Transpo
 EVERY: list[type[ProviderError]] = [getattr(exceptions, name) for name in exceptions.__all__]
 STOP = {
     "AuthenticationError",
+    "ComplianceError",
     "ConfigurationError",
     "InvalidInputError",
     "InvalidRequestError",

@@ -1,7 +1,8 @@
-"""MediaMagic operators: upload media, submit it for review, read what the review found."""
+"""MediaMagic operators: upload media, submit it for review, read and judge what the review found."""
 
 from __future__ import annotations
 
+from airflow_provider.operators.mediamagic.gate import MediaMagicComplianceGateOperator
 from airflow_provider.operators.mediamagic.results import (
     MediaMagicGetAssetResultOperator,
     MediaMagicGetIssuesOperator,
@@ -21,6 +22,7 @@ from airflow_provider.operators.mediamagic.webhooks import (
 )
 
 __all__ = [
+    "MediaMagicComplianceGateOperator",
     "MediaMagicCreateSubmissionOperator",
     "MediaMagicCreateSubscriptionOperator",
     "MediaMagicDeleteSubscriptionOperator",

@@ -72,6 +72,22 @@ def land_issues(
     )
 
 
+def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Return the issue of a landed row in the vendor's field names, as far as people tell issues apart by it.
+
+    :param row: as ``files.landed.read_rows`` yields it.
+    """
+    return {
+        "id": row["issue_id"],
+        "referenceNumber": row.get("reference_number"),
+        "ruleCode": row.get("rule_code"),
+        "summary": row.get("summary"),
+        "severity": row["severity"],
+        "status": row["status"],
+    }
+
+
 def _row(issue: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "issue_id": issue.get("id"),

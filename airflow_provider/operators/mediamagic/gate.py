@@ -1,0 +1,180 @@
+"""Hold back what a review has found too much in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider.compat import BranchMixIn
+from airflow_provider.compliance import CompliancePolicy, Verdict
+from airflow_provider.exceptions import ComplianceError, InvalidInputError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.operators.mediamagic.issue_sources import Gathered, fetched, given
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+ON_BLOCKED = ("fail", "skip", "branch")
+
+
+class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMixIn):
+    """
+    Judge the issues of a review by a policy, and fail, skip or branch when they are too many or too grave.
+
+    Give ``issues`` as upstream tasks return them, or a ``submission_id`` to fetch them. Blocking issues are
+    listed in the log and the error: worst severity first, then by asset, then by the vendor's reference
+    number (a field for where in the media an issue is, is not documented). XCom always gets the verdict,
+    before anything fails: ``passed``, ``judged``, ``counts`` by severity, ``reasons``, ``blockingCount``,
+    ``blocking`` (the first 50, with ids) and ``message``.
+
+    The gate fails with ``ComplianceError``, which stops Airflow's retries: the same issues give the same
+    verdict. An asset whose review is unfinished or has failed is an error and never a pass.
+
+    :param policy: a ``CompliancePolicy``, or a mapping with its fields, which may be templates. Default: no
+        unsettled ``CRITICAL`` or ``MAJOR`` issue, and none that awaits a person.
+    :param issues: what ``MediaMagicGetIssuesOperator`` or ``MediaMagicGetAssetResultOperator`` returns, of
+        one task or of a mapped one (``.output``): lists or manifests; or the paths of landed issues.
+    :param submission_id: instead of ``issues``: the submission to fetch them of.
+    :param asset_ids: with ``submission_id`` the assets to judge, default all; with ``issues`` the asset of
+        each item, in the same order, since an issue does not name its own.
+    :param on_blocked: ``fail`` (default); ``skip`` to skip what is directly downstream, as
+        ``ShortCircuitOperator`` does when it respects trigger rules; or ``branch`` to follow
+        ``blocked_task_ids``. A gate that is itself mapped can only fail.
+    :param blocked_task_ids: with ``branch``: tasks or task groups directly downstream that run when the gate
+        blocks; when it passes, all the others do.
+    :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
+    :param conn_id: MediaMagic connection id; used with ``submission_id`` only.
+
+    See https://docs.mediamagic-lite.northell.io/concepts/assets
+    """
+
+    hook_class = MediaMagicHook
+    inherits_from_skipmixin = True
+    template_fields: Sequence[str] = (
+        "policy",
+        "issues",
+        "submission_id",
+        "asset_ids",
+        "on_blocked",
+        "blocked_task_ids",
+        "source_conn_id",
+        "conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"policy": "json"}
+    ui_color = "#ffe2d9"
+
+    def __init__(
+        self,
+        *,
+        policy: CompliancePolicy | Mapping[str, Any] = CompliancePolicy(),  # noqa: B008 -- immutable
+        issues: Any = None,
+        submission_id: str | None = None,
+        asset_ids: Sequence[str] | None = None,
+        on_blocked: str = "fail",
+        blocked_task_ids: str | Sequence[str] | None = None,
+        source_conn_id: str | None = None,
+        conn_id: str = MediaMagicHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(conn_id=conn_id, **kwargs)
+        self.policy = policy
+        self.issues = issues
+        self.submission_id = submission_id
+        self.asset_ids = asset_ids
+        self.on_blocked = on_blocked
+        self.blocked_task_ids = blocked_task_ids
+        self.source_conn_id = source_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Check the arguments, gather the issues, judge them, let pass or hold back."""
+        policy = CompliancePolicy.of(self.policy)
+        one_of("on_blocked", self.on_blocked, ON_BLOCKED)
+        branches = self._branches(context)
+        gathered = self._gather(policy)
+        _assets_are_known(policy, gathered)
+        verdict = policy.judge(gathered.issues)
+        told = verdict.to_xcom()
+        # Pushed before anything is raised: skipping and failing return nothing.
+        context["ti"].xcom_push(key="return_value", value=told)
+        if verdict.passed:
+            self.log.info("%s", verdict.message())
+            if self.on_blocked == "branch":
+                self.do_branch(context, [other for other in self._direct() if other not in branches] or None)
+        else:
+            self._hold_back(context, verdict)
+        return told
+
+    def _hold_back(self, context: Context, verdict: Verdict) -> None:
+        if self.on_blocked == "fail":
+            raise ComplianceError(verdict.message(), job_id=self.submission_id)
+        self.log.warning("%s", verdict.message())
+        if self.on_blocked == "branch":
+            self.do_branch(context, self._blocked())
+        else:
+            direct = [task for task in self.get_direct_relatives() if not task.is_teardown]
+            self.skip(context["ti"], direct)
+
+    def _gather(self, policy: CompliancePolicy) -> Gathered:
+        asset_ids = self._asset_ids()
+        if (self.issues is None) == (self.submission_id is None):
+            raise InvalidInputError(
+                "Give either issues or submission_id. Did the upstream task push its XCom?",
+                parameter="issues",
+            )
+        if self.submission_id is None:
+            return given(self.issues, asset_ids, self.source_conn_id)
+        self.submission_id = required_id("submission_id", self.submission_id)
+        with self.hook() as hook:
+            return fetched(hook, self.submission_id, asset_ids, policy)
+
+    def _asset_ids(self) -> list[str] | None:
+        if self.asset_ids is None:
+            return None
+        if isinstance(self.asset_ids, str | Mapping):
+            raise InvalidInputError(
+                f"asset_ids must be a list; got {self.asset_ids!r}.", parameter="asset_ids"
+            )
+        return [required_id("asset_ids", asset_id) for asset_id in self.asset_ids]
+
+    def _direct(self) -> list[str]:
+        return sorted(self.downstream_task_ids)
+
+    def _blocked(self) -> list[str]:
+        named = self.blocked_task_ids or ()
+        return [named] if isinstance(named, str) else list(named)
+
+    def _branches(self, context: Context) -> list[str]:
+        """The tasks of ``blocked_task_ids``, groups expanded; checked before anything is fetched."""
+        if self.on_blocked != "fail" and context["ti"].map_index is not None and context["ti"].map_index >= 0:
+            raise InvalidInputError(
+                f"on_blocked={self.on_blocked!r}: a mapped gate can only fail, because Airflow does not skip "
+                "tasks for one of several instances. Give the issues of all assets to one gate.",
+                parameter="on_blocked",
+            )
+        if (self.on_blocked == "branch") != bool(self.blocked_task_ids):
+            raise InvalidInputError(
+                "blocked_task_ids and on_blocked='branch' go together.", parameter="blocked_task_ids"
+            )
+        branches = list(self._expand_task_group_roots(context["ti"], self._blocked()))
+        for task_id in branches:
+            if task_id not in self.downstream_task_ids:
+                raise InvalidInputError(
+                    f"blocked_task_ids: {task_id!r} is not directly downstream of {self.task_id}; those are "
+                    f"{', '.join(self._direct()) or 'none'}.",
+                    parameter="blocked_task_ids",
+                )
+        return branches
+
+
+def _assets_are_known(policy: CompliancePolicy, gathered: Gathered) -> None:
+    """A misspelt asset would let everything pass."""
+    everything_named = all(asset_id and filename for asset_id, filename in gathered.assets)
+    for pattern in policy.assets or ():
+        only = CompliancePolicy(assets=[pattern])
+        if everything_named and not any(only.covers(*asset) for asset in gathered.assets):
+            names = ", ".join(sorted(f"{filename} ({asset_id})" for asset_id, filename in gathered.assets))
+            raise InvalidInputError(
+                f"policy: assets names {pattern!r}, which is none of the assets judged: {names}.",
+                parameter="policy.assets",
+            )

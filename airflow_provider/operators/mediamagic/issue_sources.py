@@ -1,0 +1,147 @@
+"""Issues from wherever an upstream task has left them: in XCom, in landed files, or still at the service."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any
+
+from airflow_provider.compliance import CompliancePolicy, Issue
+from airflow_provider.exceptions import InvalidInputError, JobFailedError, NotReadyError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+
+
+@dataclass
+class Gathered:
+    """
+    Issues, and the assets that were looked into.
+
+    :param issues: of all of them.
+    :param assets: ``(asset id, filename)``, as far as known.
+    """
+
+    issues: list[Issue] = field(default_factory=list)
+    assets: set[tuple[str | None, str | None]] = field(default_factory=set)
+
+    def add(self, found: Any, asset_id: str | None = None, filename: str | None = None) -> None:
+        """Take the issues of one asset, as the vendor sends them."""
+        if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
+            raise _wrong(f"a list of issues was expected, not {_shown(found)}")
+        self.assets.add((asset_id, filename))
+        for issue in found:
+            if not isinstance(issue, Mapping) or not {"id", "severity", "status"} <= issue.keys():
+                raise _wrong(f"{_shown(issue)} is not an issue: it has no id, severity and status")
+            self.issues.append(Issue.of(issue, asset_id=asset_id, filename=filename))
+
+
+def fetched(
+    hook: MediaMagicHook, submission_id: str, asset_ids: Sequence[str] | None, policy: CompliancePolicy
+) -> Gathered:
+    """
+    Fetch issues: two requests per asset.
+
+    :param asset_ids: default all assets of the submission.
+    :param policy: whose ``assets`` say what need not be fetched.
+    :raises NotReadyError: an asset is unfinished.
+    :raises JobFailedError: the review of an asset failed, so that nothing is known about it.
+    """
+    if asset_ids is None:
+        asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
+    if not asset_ids:
+        raise InvalidInputError(
+            f"asset_ids: there is no asset of submission {submission_id} to judge.", parameter="asset_ids"
+        )
+    gathered = Gathered()
+    for asset_id in asset_ids:
+        asset = hook.get_asset_result(submission_id, asset_id)
+        filename = asset.get("filename")
+        if not policy.covers(asset_id, filename):
+            gathered.assets.add((asset_id, filename))
+            continue
+        _must_be_reviewed(asset)
+        gathered.add(hook.get_issues(submission_id, asset_id), asset_id, filename)
+    return gathered
+
+
+def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> Gathered:
+    """
+    Take what upstream tasks returned: lists of issues, asset results, manifests or paths of landed files,
+    one or many.
+
+    :param asset_ids: the asset of each item of ``issues``, which says nothing about it.
+    :param conn_id: connection for object-storage URLs that name none.
+    :raises InvalidInputError: something else.
+    """
+    items = _items(issues)
+    if asset_ids is not None and len(asset_ids) != len(items):
+        raise InvalidInputError(
+            f"asset_ids names {len(asset_ids)} assets and issues has the results of {len(items)}.",
+            parameter="asset_ids",
+        )
+    gathered = Gathered()
+    for item, asset_id in zip(items, asset_ids or repeat(None, len(items)), strict=True):
+        if isinstance(item, str) or (isinstance(item, Mapping) and "path" in item):
+            _add_file(gathered, item, asset_id, conn_id)
+        elif isinstance(item, Mapping) and "issues" in item:
+            _must_be_reviewed(item)
+            gathered.add(item["issues"], item.get("assetId") or asset_id, item.get("filename"))
+        else:
+            gathered.add(item, asset_id)
+    return gathered
+
+
+def _items(issues: Any) -> list[Any]:
+    """One entry per asset or file."""
+    if isinstance(issues, str | Mapping):
+        return [issues]
+    if not isinstance(issues, Iterable):
+        raise _wrong(f"{_shown(issues)} was given. Did the upstream task push its XCom?")
+    items = list(issues)
+    flat = [isinstance(item, Mapping) and "severity" in item for item in items]
+    if any(flat) and not all(flat):
+        raise _wrong("issues are mixed with something else")
+    return [items] if all(flat) else items
+
+
+def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: str | None) -> None:
+    from airflow_provider.files.landed import read_rows
+    from airflow_provider.operators.mediamagic.rows import issue_of_row
+
+    manifest = source if isinstance(source, Mapping) else {}
+    rows = 0
+    for row in read_rows(source, conn_id=conn_id, argument="issues"):
+        rows += 1
+        if not {"issue_id", "severity", "status"} <= row.keys():
+            raise _wrong(f"{_shown(source)} is no file that MediaMagicGetIssuesOperator has landed")
+        gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or None)
+    if not rows:
+        gathered.add([], manifest.get("asset_id") or asset_id)
+
+
+def _must_be_reviewed(asset: Mapping[str, Any]) -> None:
+    name, status = f"Asset {asset.get('assetId')} ({asset.get('filename')})", asset.get("status")
+    if status == "failed":
+        raise JobFailedError(
+            f"{name} was not reviewed: its review failed. Retry it, or name the assets to judge in asset_ids, "
+            "such as the submission's completedAssetIds.",
+            job_id=asset.get("submissionId"),
+        )
+    if status != "complete":
+        raise NotReadyError(
+            f"{name} is {status!r}: its review has not ended, so nothing can be said about it.",
+            job_id=asset.get("submissionId"),
+        )
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+
+def _wrong(problem: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"issues: {problem}. Give what MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator "
+        "returns, one or a list, or files of issues that have landed.",
+        parameter="issues",
+    )

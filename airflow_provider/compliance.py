@@ -128,12 +128,12 @@ class Verdict:
     def message(self) -> str:
         """The verdict for a person, in Markdown and plain text at once."""
         counted = ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
-        judged = f"{self.judged} issues judged, {sum(self.counts.values())} counted" + (
+        judged = f"{_issues(self.judged)} judged, {sum(self.counts.values())} counted" + (
             f" ({counted})" if counted else ""
         )
         if self.passed:
             return f"Passed: {judged}."
-        lines = [f"Blocked by {len(self.blocking)} issues: {'; '.join(self.reasons)}. {judged}.", ""]
+        lines = [f"Blocked by {_issues(len(self.blocking))}: {'; '.join(self.reasons)}. {judged}.", ""]
         lines += [f"- {issue.line()}" for issue in self.blocking[:SHOWN]]
         if len(self.blocking) > SHOWN:
             lines.append(f"- and {len(self.blocking) - SHOWN} more")
@@ -320,6 +320,10 @@ def _matches(text: str, patterns: Iterable[str]) -> bool:
 
 def _text(value: Any) -> str:
     return "" if value is None else " ".join(str(value).split())
+
+
+def _issues(number: int) -> str:
+    return "1 issue" if number == 1 else f"{number} issues"
 
 
 def _cut(text: str) -> str:

@@ -206,7 +206,7 @@ class TransferError(ProviderError):
 
 
 class ComplianceError(ProviderError, AirflowFailException):
-    """A compliance gate found issues that its policy does not let pass; the message lists them, worst first."""
+    """A compliance gate found issues that its policy does not let pass; the message lists them."""
 
 
 class JobError(ProviderError):

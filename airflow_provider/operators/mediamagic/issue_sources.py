@@ -123,8 +123,8 @@ def _must_be_reviewed(asset: Mapping[str, Any]) -> None:
     name, status = f"Asset {asset.get('assetId')} ({asset.get('filename')})", asset.get("status")
     if status == "failed":
         raise JobFailedError(
-            f"{name} was not reviewed: its review failed. Retry it, or name the assets to judge in asset_ids, "
-            "such as the submission's completedAssetIds.",
+            f"{name} was not reviewed: its review failed. Retry it, or name the assets to judge in "
+            "asset_ids, such as the submission's completedAssetIds.",
             job_id=asset.get("submissionId"),
         )
     if status != "complete":

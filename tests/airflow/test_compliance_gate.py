@@ -1,0 +1,335 @@
+"""The compliance gate in whole Dags: where issues come from, and what happens to what is downstream."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.sdk import DAG, TaskGroup, task
+
+from airflow_provider.compliance import CompliancePolicy
+from airflow_provider.exceptions import ComplianceError, InvalidInputError, JobFailedError, NotReadyError
+from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
+from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
+from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
+from tests.airflow.conftest import RunTask
+from tests.airflow.jobs import ENDLESS, SubmissionJob
+from tests.airflow.task_run import TaskRun, register
+
+RunWhole = Callable[..., DagRun]
+
+GRAVE = "A miracle cure for your kids. Price: $19.99, guaranteed."
+"""Two CRITICAL issues, three MAJOR, one MINOR."""
+
+HARMLESS = "Limited time only, for kids."
+"""Two MINOR issues."""
+
+
+@pytest.fixture
+def run_whole(airflow_db: None) -> RunWhole:
+    """Run a whole Dag with ``dag.test()``."""
+
+    def run(dag: DAG, conf: dict[str, Any] | None = None) -> DagRun:
+        register(dag)
+        finished: DagRun = dag.test(run_conf=conf)
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def reviewed(submission: SubmissionJob) -> Callable[[str], dict[str, str]]:
+    """Review a text; the ids of its asset."""
+
+    def review(text: str) -> dict[str, str]:
+        submission.takes(0)
+        job_id = submission.order_of(text)
+        asset_id = submission.vendor_says(job_id)["assets"][0]["assetId"]
+        return {"submission_id": job_id, "asset_id": asset_id}
+
+    return review
+
+
+Reviewed = Callable[[str], dict[str, str]]
+
+
+def states(run: DagRun) -> dict[str, str]:
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+
+def verdict(run: DagRun) -> dict[str, Any]:
+    (ti,) = (ti for ti in run.get_task_instances() if ti.task_id == "gate")
+    found: dict[str, Any] = ti.xcom_pull(task_ids="gate")
+    return found
+
+
+def severities(told: dict[str, Any]) -> list[str]:
+    return [issue["severity"] for issue in told["blocking"]]
+
+
+# -- what it does when it blocks -----------------------------------------------------------------------------
+
+
+@task
+def publish() -> None:
+    """What is held back."""
+
+
+@task(trigger_rule="all_done")
+def tidy_up() -> None:
+    """What runs in any case."""
+
+
+def test_a_blocked_gate_fails_at_once_and_says_why(task_run: RunTask, reviewed: Reviewed) -> None:
+    asset = reviewed(GRAVE)
+    run = task_run(Gate, retries=3, submission_id=asset["submission_id"]).test()
+    assert isinstance(run.error, ComplianceError)
+    assert (run.state, len(run.errors)) == ("failed", 1)
+    lines = [line for line in str(run.error).splitlines() if line.startswith("- ")]
+    assert [line.split()[1] for line in lines] == ["CRITICAL", "CRITICAL", "MAJOR", "MAJOR", "MAJOR"]
+    assert all("(ad.txt, no. " in line for line in lines)
+
+
+def test_the_verdict_is_in_xcom_though_the_gate_failed(task_run: RunTask, reviewed: Reviewed) -> None:
+    asset = reviewed(GRAVE)
+    told = task_run(Gate, submission_id=asset["submission_id"]).test().xcoms["return_value"]
+    assert told["passed"] is False
+    assert told["counts"] == {"CRITICAL": 2, "MAJOR": 3, "MINOR": 1}
+    assert {issue["assetId"] for issue in told["blocking"]} == {asset["asset_id"]}
+    assert all(issue["id"] for issue in told["blocking"])
+
+
+def test_a_passed_gate_returns_its_verdict(task_run: RunTask, reviewed: Reviewed) -> None:
+    told = task_run(Gate, submission_id=reviewed(HARMLESS)["submission_id"]).test().value
+    assert (told["passed"], told["counts"], told["blocking"]) == (True, {"MINOR": 2}, [])
+
+
+@pytest.mark.parametrize(("text", "expected"), [(GRAVE, "skipped"), (HARMLESS, "success")])
+def test_skipping_what_is_downstream(
+    reviewed: Reviewed, run_whole: RunWhole, text: str, expected: str
+) -> None:
+    asset = reviewed(text)
+    with DAG("gate_skips", schedule=None) as dag:
+        (
+            Gate(task_id="gate", submission_id=asset["submission_id"], on_blocked="skip")
+            >> publish()
+            >> tidy_up()
+        )
+    run = run_whole(dag)
+    assert states(run) == {"gate": "success", "publish": expected, "tidy_up": "success"}
+    assert verdict(run)["passed"] is (expected == "success")
+
+
+@pytest.mark.parametrize("blocked", ["ask", ["ask"], ["people"]])
+@pytest.mark.parametrize("text", [GRAVE, HARMLESS])
+def test_branching(reviewed: Reviewed, run_whole: RunWhole, text: str, blocked: Any) -> None:
+    asset = reviewed(text)
+    in_group = blocked == ["people"]
+    with DAG("gate_branches", schedule=None) as dag:
+        gate = Gate(
+            task_id="gate",
+            submission_id=asset["submission_id"],
+            on_blocked="branch",
+            blocked_task_ids=blocked,
+        )
+        with TaskGroup("people", prefix_group_id=False):
+            asked = publish.override(task_id="ask")()
+        gate >> [asked if not in_group else dag.task_group.children["people"], publish()]
+    run = run_whole(dag)
+    ways = ("success", "skipped") if text is GRAVE else ("skipped", "success")
+    assert states(run) == {"gate": "success", "ask": ways[0], "publish": ways[1]}
+    assert verdict(run)["passed"] is (text is HARMLESS)
+
+
+def test_where_the_ways_meet_again(reviewed: Reviewed, run_whole: RunWhole) -> None:
+    asset = reviewed(GRAVE)
+    with DAG("gate_joins", schedule=None) as dag:
+        gate = Gate(
+            task_id="gate",
+            submission_id=asset["submission_id"],
+            on_blocked="branch",
+            blocked_task_ids="ask",
+        )
+        join = publish.override(trigger_rule="none_failed_min_one_success")()
+        gate >> publish.override(task_id="ask")() >> join
+        gate >> join
+    assert set(states(run_whole(dag)).values()) == {"success"}
+
+
+# -- where issues come from ----------------------------------------------------------------------------------
+
+
+def test_issues_of_one_task(reviewed: Reviewed, run_whole: RunWhole) -> None:
+    asset = reviewed(GRAVE)
+    with DAG("gate_one", schedule=None) as dag:
+        issues = GetIssues(task_id="issues", **asset)
+        Gate(task_id="gate", issues=issues.output, asset_ids=[asset["asset_id"]])
+    told = verdict(run_whole(dag))
+    assert severities(told) == ["CRITICAL"] * 2 + ["MAJOR"] * 3
+    assert {issue["assetId"] for issue in told["blocking"]} == {asset["asset_id"]}
+
+
+@pytest.mark.parametrize("operator", [GetIssues, GetResult])
+def test_issues_of_a_mapped_task(reviewed: Reviewed, run_whole: RunWhole, operator: type[Any]) -> None:
+    assets = [reviewed(HARMLESS), reviewed(GRAVE)]
+    with DAG("gate_mapped", schedule=None) as dag:
+        found = operator.partial(task_id="issues").expand_kwargs(assets)
+        Gate(task_id="gate", issues=found.output)
+    run = run_whole(dag)
+    assert states(run)["gate"] == "failed"
+    told = verdict(run)
+    assert (told["judged"], told["blockingCount"]) == (8, 5)
+    named = {issue["assetId"] for issue in told["blocking"]}
+    assert named == ({assets[1]["asset_id"]} if operator is GetResult else {None})
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_issues_that_have_landed(
+    reviewed: Reviewed, run_whole: RunWhole, tmp_path: Path, suffix: str
+) -> None:
+    assets = [reviewed(HARMLESS), reviewed(GRAVE)]
+    with DAG("gate_landed", schedule=None) as dag:
+        landed = GetIssues.partial(task_id="issues").expand_kwargs(
+            [{**asset, "output_path": f"file://{tmp_path}/{asset['asset_id']}.{suffix}"} for asset in assets]
+        )
+        Gate(task_id="gate", issues=landed.output, policy={"assets": ["*.txt"]})
+    told = verdict(run_whole(dag))
+    assert (told["judged"], severities(told)) == (8, ["CRITICAL"] * 2 + ["MAJOR"] * 3)
+    assert {(issue["assetId"], issue["filename"]) for issue in told["blocking"]} == {
+        (assets[1]["asset_id"], "ad.txt")
+    }
+    assert {type(issue["referenceNumber"]) for issue in told["blocking"]} == {int}
+
+
+def test_a_landed_file_by_its_path(task_run: RunTask, reviewed: Reviewed) -> None:
+    target = "memory://bucket/gate/issues.jsonl"
+    task_run(GetIssues, output_path=target, **reviewed(GRAVE)).test()
+    told = task_run(Gate, issues=target).test().xcoms["return_value"]
+    assert told["blockingCount"] == 5
+
+
+def test_a_landed_file_that_has_changed_since_is_not_judged(
+    task_run: RunTask, reviewed: Reviewed, tmp_path: Path
+) -> None:
+    target = tmp_path / "issues.jsonl"
+    manifest = task_run(GetIssues, output_path=str(target), **reviewed(GRAVE)).test().value
+    target.write_text("")
+    run = task_run(Gate, issues=manifest).test()
+    assert "SHA-256" in str(run.error)
+
+
+def test_an_asset_whose_review_is_unfinished_is_never_a_pass(
+    task_run: RunTask, submission: SubmissionJob
+) -> None:
+    submission.takes(ENDLESS)
+    run = task_run(Gate, submission_id=submission.order_of(HARMLESS)).test()
+    assert isinstance(run.error, NotReadyError)
+
+
+def test_an_asset_whose_review_failed_is_never_a_pass(task_run: RunTask, submission: SubmissionJob) -> None:
+    submission.fails(duration=0)
+    run = task_run(Gate, submission_id=submission.order_of(HARMLESS)).test()
+    assert isinstance(run.error, JobFailedError)
+
+
+def test_policies_from_dag_parameters(reviewed: Reviewed, run_whole: RunWhole) -> None:
+    asset = reviewed(GRAVE)
+    with DAG("gate_params", schedule=None, params={"major": 3, "rule": "CAP_12.*"}) as dag:
+        Gate(
+            task_id="gate",
+            submission_id=asset["submission_id"],
+            policy={"allowed": {"MAJOR": "{{ params.major }}"}, "ignore_rules": ["{{ params.rule }}"]},
+        )
+    assert states(run_whole(dag)) == {"gate": "success"}
+    assert states(run_whole(dag, {"major": 2})) == {"gate": "failed"}
+
+
+def test_a_mapped_gate_judges_each_asset_for_itself(reviewed: Reviewed, run_whole: RunWhole) -> None:
+    ids = [reviewed(text)["submission_id"] for text in (GRAVE, HARMLESS)]
+    with DAG("gates", schedule=None) as dag:
+        Gate.partial(task_id="gate").expand(submission_id=ids)
+    found = {ti.map_index: str(ti.state) for ti in run_whole(dag).get_task_instances()}
+    assert found == {0: "failed", 1: "success"}
+
+
+def test_a_mapped_gate_cannot_skip(reviewed: Reviewed, run_whole: RunWhole, recorder: Any) -> None:
+    with DAG("gates_skip", schedule=None) as dag:
+        Gate.partial(task_id="gate", on_blocked="skip").expand(issues=[[]]) >> publish()
+    assert states(run_whole(dag))["publish"] == "upstream_failed"
+    assert getattr(recorder.errors[0], "parameter", None) == "on_blocked"
+
+
+# -- bad input -----------------------------------------------------------------------------------------------
+
+ISSUE = {"id": "i1", "severity": "MINOR", "status": "OPEN"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "parameter"),
+    [
+        ({"policy": {"block_at": "SEVERE"}}, "policy.block_at"),
+        ({"policy": {"blocks": "MAJOR"}}, "policy"),
+        ({"policy": None}, "policy"),
+        ({"on_blocked": "stop"}, "on_blocked"),
+        ({"on_blocked": "branch"}, "blocked_task_ids"),
+        ({"on_blocked": "branch", "blocked_task_ids": "nowhere"}, "blocked_task_ids"),
+        ({"blocked_task_ids": "ask"}, "blocked_task_ids"),
+        ({"issues": []}, "issues"),
+        ({"submission_id": None}, "issues"),
+        ({"submission_id": " "}, "submission_id"),
+        ({"asset_ids": "a1"}, "asset_ids"),
+        ({"asset_ids": []}, "asset_ids"),
+    ],
+)
+def test_bad_input_is_named_before_anything_is_fetched(
+    task_run: RunTask, submission: SubmissionJob, arguments: dict[str, Any], parameter: str
+) -> None:
+    run = task_run(Gate, **{"submission_id": "s1", **arguments}).test()
+    assert getattr(run.error, "parameter", None) == parameter
+    assert submission.simulator.ledger()["requests"] == {}
+
+
+@pytest.mark.parametrize(
+    "issues",
+    [
+        7,
+        "issues.txt",
+        "/nowhere/issues.jsonl",
+        ["x"],
+        [None],
+        [[None]],
+        [ISSUE, [ISSUE]],
+        [[{"id": "i1", "summary": "no severity at all"}]],
+        {"assetId": "a1", "status": "complete", "issues": None},
+    ],
+)
+def test_what_is_not_a_list_of_issues_is_never_a_pass(task_run: RunTask, issues: Any) -> None:
+    run = task_run(Gate, issues=issues).test()
+    assert isinstance(run.error, InvalidInputError)
+    assert run.error.parameter == "issues"
+
+
+def test_a_file_of_something_else_is_never_a_pass(task_run: RunTask, tmp_path: Path) -> None:
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    assert getattr(_gate(task_run, tmp_path / "other.csv").error, "parameter", None) == "issues"
+    (tmp_path / "torn.jsonl").write_text('{"issue_id": "i1", "sev')
+    assert "torn.jsonl" in str(_gate(task_run, tmp_path / "torn.jsonl").error)
+
+
+def _gate(task_run: RunTask, path: Path) -> TaskRun:
+    return task_run(Gate, issues=str(path)).test()
+
+
+def test_as_many_assets_as_results(task_run: RunTask) -> None:
+    run = task_run(Gate, issues=[[ISSUE], [ISSUE]], asset_ids=["a1"]).test()
+    assert getattr(run.error, "parameter", None) == "asset_ids"
+
+
+def test_a_misspelt_asset_is_not_a_pass(task_run: RunTask, reviewed: Reviewed) -> None:
+    policy = CompliancePolicy(assets=["sopt.mp4"])
+    run = task_run(Gate, submission_id=reviewed(GRAVE)["submission_id"], policy=policy).test()
+    assert getattr(run.error, "parameter", None) == "policy.assets"
+    assert "ad.txt" in str(run.error)

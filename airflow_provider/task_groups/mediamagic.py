@@ -1,0 +1,166 @@
+"""Review files with MediaMagic, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from airflow.sdk import TaskGroup, task
+
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.operators.mediamagic import (
+    MediaMagicComplianceGateOperator,
+    MediaMagicCreateSubmissionOperator,
+    MediaMagicGetIssuesOperator,
+    MediaMagicGetTopicsOperator,
+)
+
+if TYPE_CHECKING:
+    from airflow_provider.compliance import CompliancePolicy
+
+ISSUES_SUFFIX = ".issues.jsonl"
+
+
+class MediaMagicReviewTaskGroup(TaskGroup):
+    """
+    Review these files: upload and submit them, wait, fetch the issues of every asset, and judge them.
+
+    The tasks are ``submit``, ``assets``, ``issues`` (one per asset) and, where asked for, ``topics`` (one per
+    asset) and ``gate``, which comes last. Chain on the group as a whole, or on what it holds::
+
+        review = MediaMagicReviewTaskGroup("review", files=["s3://media/{{ ds }}/*.mp4"], policy={})
+        review >> publish()
+        load(review.issues)
+
+    - ``submission``: the submission, with ``completedAssetIds`` and ``failedAssetIds``.
+    - ``assets``: ``[{"submission_id", "asset_id"}, ...]`` of the completed assets, for ``expand_kwargs``.
+    - ``issues``, ``topics``: the results or, with ``output_path``, the manifests of all assets.
+    - ``verdict``: what the gate says (see ``MediaMagicComplianceGateOperator``); ``None`` without ``policy``.
+
+    Everything that a template can be in the operators can be one here.
+
+    :param group_id: of the group, default ``review``.
+    :param files: paths, globs or object-storage URLs, as a list.
+    :param sidekick_ids: UUIDs of the sidekicks to review with, as a list; default none.
+    :param metadata: free-form object for the submission.
+    :param allow_partial: go on with the assets that completed when others failed; those are in
+        ``submission["failedAssetIds"]`` and are not judged.
+    :param timeout: seconds that the review may take, or a timedelta; default 600.
+    :param topics: fetch the topics of every asset too.
+    :param output_path: folder, local or an object-storage URL, to write ``<asset id>.issues.jsonl`` and
+        ``<asset id>.topics.json`` to. Needed when one asset has more than 32 KB of JSON.
+    :param policy: judge the issues by this ``CompliancePolicy`` or mapping with its fields. Default: no gate.
+    :param on_blocked: of the gate: ``fail`` (default), ``skip`` or ``branch``.
+    :param blocked_task_ids: of the gate, with ``branch``.
+    :param deferrable: wait in the triggerer (default).
+    :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
+    :param output_conn_id: connection for an ``output_path`` that names none.
+    :param conn_id: MediaMagic connection id.
+    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
+    """
+
+    def __init__(
+        self,
+        group_id: str = "review",
+        *,
+        files: Sequence[Any],
+        sidekick_ids: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        allow_partial: bool = False,
+        timeout: float | timedelta | None = None,
+        topics: bool = False,
+        output_path: str | None = None,
+        policy: CompliancePolicy | Mapping[str, Any] | None = None,
+        on_blocked: str = "fail",
+        blocked_task_ids: str | Sequence[str] | None = None,
+        deferrable: bool = True,
+        source_conn_id: str | None = None,
+        output_conn_id: str | None = None,
+        conn_id: str = MediaMagicHook.default_conn_name,
+        **group: Any,
+    ) -> None:
+        if policy is None and (on_blocked, blocked_task_ids) != ("fail", None):
+            raise InvalidInputError(
+                "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
+            )
+        super().__init__(group_id=group_id, **group)
+        landing = {"conn_id": conn_id, "output_conn_id": output_conn_id}
+        with self:
+            submit = MediaMagicCreateSubmissionOperator(
+                task_id="submit",
+                files=files,
+                sidekick_ids=sidekick_ids,
+                metadata=metadata,
+                allow_partial=allow_partial,
+                timeout=timeout,
+                deferrable=deferrable,
+                source_conn_id=source_conn_id,
+                conn_id=conn_id,
+            )
+            submission: Any = submit.output
+            targets: Any = assets(submission, output_path)
+            issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **landing).expand_kwargs(
+                targets
+            )
+            results: list[Any] = [issues_of]
+            if topics:
+                results.append(
+                    MediaMagicGetTopicsOperator.partial(task_id="topics", **landing).expand_kwargs(
+                        targets.map(_topics_target)
+                    )
+                )
+            verdict = None
+            if policy is not None:
+                found: dict[str, Any] = (
+                    {"issues": issues_of.output}
+                    if output_path
+                    # By its id an asset can be fetched with its name, which lists of issues do not have.
+                    else {
+                        "submission_id": submission["submission_id"],
+                        "asset_ids": targets.map(_asset_id),
+                    }
+                )
+                gate = MediaMagicComplianceGateOperator(
+                    task_id="gate",
+                    policy=policy,
+                    on_blocked=on_blocked,
+                    blocked_task_ids=blocked_task_ids,
+                    conn_id=conn_id,
+                    **found,
+                )
+                results >> gate
+                verdict = gate.output
+        self.submission = submission
+        self.assets: Any = targets.map(_ids)
+        self.issues: Any = issues_of.output
+        self.topics: Any = results[1].output if topics else None
+        self.verdict: Any = verdict
+
+
+@task
+def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
+    """What to fetch of which assets, and where to."""
+    targets = []
+    for asset_id in submission["completedAssetIds"]:
+        target = {"submission_id": submission["submissionId"], "asset_id": asset_id}
+        if output_path:
+            target["output_path"] = f"{output_path.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}"
+        targets.append(target)
+    return targets
+
+
+def _topics_target(target: dict[str, str]) -> dict[str, str]:
+    if "output_path" not in target:
+        return target
+    return {**target, "output_path": f"{target['output_path'].removesuffix(ISSUES_SUFFIX)}.topics.json"}
+
+
+def _ids(target: dict[str, str]) -> dict[str, str]:
+    return {name: target[name] for name in ("submission_id", "asset_id")}
+
+
+def _asset_id(target: dict[str, str]) -> str:
+    return target["asset_id"]

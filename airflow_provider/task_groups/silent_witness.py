@@ -1,0 +1,108 @@
+"""Report on a case with Silent Witness, in one call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Any
+
+from airflow.sdk import TaskGroup
+
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessCreateReportOperator,
+    SilentWitnessDownloadReportOperator,
+    SilentWitnessUploadEvidenceOperator,
+)
+from airflow_provider.operators.silent_witness.documents import FORMATS
+
+
+class SilentWitnessReportTaskGroup(TaskGroup):
+    """
+    Report on this case: upload its evidence, have the report written, wait, and download it.
+
+    The tasks are ``evidence`` (one per entry; only where there is evidence to upload), ``report`` and
+    ``download``. Chain on the group as a whole, or on what it holds::
+
+        report = SilentWitnessReportTaskGroup(
+            case_id=case.output["case_id"],
+            evidence=[{"files": ["s3://evidence/rear.jpg"], "vehicle_role": "plaintiff"}],
+            output_path="s3://reports/{{ ds }}",
+        )
+        mail(report.files)
+
+    - ``report``: the vendor's report without its links.
+    - ``files``: ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``.
+    - ``evidence``: what was uploaded, a list per entry; ``None`` without ``evidence``.
+
+    Everything that a template can be in the operators can be one here.
+
+    :param group_id: of the group, default ``report``.
+    :param case_id: the case.
+    :param output_path: folder to write the documents to, local or an object-storage URL.
+    :param evidence: arguments of ``SilentWitnessUploadEvidenceOperator``, one entry per category and vehicle:
+        ``[{"files": [...], "category": "vehicle_photo", "vehicle_role": "plaintiff"}, ...]``, or the output
+        of a task that returns such a list. Default: the case has its evidence already.
+    :param analysis_type: the case's analysis type, for the time a report may take.
+    :param formats: ``pdf``, ``docx`` or both (default), as a list.
+    :param filename: file name without suffix; default the report id.
+    :param overwrite: replace files with other content.
+    :param report_retries: how many new reports are started after failures that may pass, default 0.
+    :param timeout: seconds that the report may take, or a timedelta; default by ``analysis_type``.
+    :param deferrable: wait in the triggerer (default).
+    :param source_conn_id: connection for object-storage URLs in ``evidence`` that name none.
+    :param output_conn_id: connection for an ``output_path`` that names none.
+    :param conn_id: Silent Witness connection id.
+    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
+    """
+
+    def __init__(
+        self,
+        group_id: str = "report",
+        *,
+        case_id: str,
+        output_path: str,
+        evidence: Any = None,
+        analysis_type: str | None = None,
+        formats: Sequence[str] = FORMATS,
+        filename: str | None = None,
+        overwrite: bool = False,
+        report_retries: int = 0,
+        timeout: float | timedelta | None = None,
+        deferrable: bool = True,
+        source_conn_id: str | None = None,
+        output_conn_id: str | None = None,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        **group: Any,
+    ) -> None:
+        super().__init__(group_id=group_id, **group)
+        with self:
+            report = SilentWitnessCreateReportOperator(
+                task_id="report",
+                case_id=case_id,
+                analysis_type=analysis_type,
+                report_retries=report_retries,
+                timeout=timeout,
+                deferrable=deferrable,
+                conn_id=conn_id,
+            )
+            report_output: Any = report.output
+            uploads = None
+            if evidence is not None:
+                uploads = SilentWitnessUploadEvidenceOperator.partial(
+                    task_id="evidence", case_id=case_id, source_conn_id=source_conn_id, conn_id=conn_id
+                ).expand_kwargs(evidence)
+                uploads >> report
+            download = SilentWitnessDownloadReportOperator(
+                task_id="download",
+                report_id=report_output["report_id"],
+                output_path=output_path,
+                formats=formats,
+                filename=filename,
+                output_conn_id=output_conn_id,
+                overwrite=overwrite,
+                conn_id=conn_id,
+            )
+        self.evidence: Any = None if uploads is None else uploads.output
+        self.report = report_output
+        self.files: Any = download.output

@@ -1,0 +1,150 @@
+"""The task groups in whole Dags: what they return, and what is chained on them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.sdk import DAG, task
+
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup as Review
+from airflow_provider.task_groups.silent_witness import SilentWitnessReportTaskGroup as Report
+from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
+from tests.airflow.task_run import register
+from tests.simulator.talk import picture
+
+
+def run_whole(dag: DAG, conf: dict[str, Any] | None = None) -> DagRun:
+    register(dag)
+    finished: DagRun = dag.test(run_conf=conf)
+    return finished
+
+
+def states(run: DagRun) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for ti in run.get_task_instances():
+        found.setdefault(ti.task_id, set()).add(str(ti.state))
+    return found
+
+
+def pulled(run: DagRun, task_id: str) -> Any:
+    (ti,) = (ti for ti in run.get_task_instances() if ti.task_id == task_id)
+    return ti.xcom_pull(task_ids=task_id)
+
+
+@task
+def handed_on(value: Any) -> Any:
+    """What a task downstream gets."""
+    return list(value) if not isinstance(value, dict) else value
+
+
+pytestmark = pytest.mark.usefixtures("airflow_db")
+
+
+def test_a_review_hands_on_all_that_it_found(submission: SubmissionJob) -> None:
+    submission.takes(SOON)
+    files = [submission.file(f"{n}.txt", f"Limited time, for kids, number {n}.") for n in range(2)]
+    with DAG("group_review", schedule=None, params={"files": files}) as dag:
+        review = Review(files=files, metadata={"run": "{{ run_id }}"}, topics=True, policy={})
+        for name in ("submission", "assets", "issues", "topics", "verdict"):
+            handed_on.override(task_id=name)(getattr(review, name))
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    asset_ids = pulled(run, "submission")["completedAssetIds"]
+    assert [one["asset_id"] for one in pulled(run, "assets")] == asset_ids
+    assert [len(issues) for issues in pulled(run, "issues")] == [2, 2]
+    assert [topics["assetId"] for topics in pulled(run, "topics")] == asset_ids
+    assert (pulled(run, "verdict")["passed"], pulled(run, "verdict")["counts"]) == (True, {"MINOR": 4})
+    assert submission.seen()[0]["metadata"] == {"run": run.run_id}
+
+
+def test_a_review_without_a_policy_judges_nothing(submission: SubmissionJob) -> None:
+    submission.takes(SOON)
+    with DAG("group_plain", schedule=None) as dag:
+        review = Review(files=[submission.file("claims.txt")])
+        review >> handed_on([])
+    run = run_whole(dag)
+    assert states(run).keys() == {"review.submit", "review.assets", "review.issues", "handed_on"}
+    assert run.state == "success"
+    assert (review.verdict, review.topics) == (None, None)
+
+
+@pytest.mark.parametrize("landed", [False, True])
+def test_a_review_that_blocks_names_the_file(submission: SubmissionJob, tmp_path: Path, landed: bool) -> None:
+    submission.takes(SOON)
+    with DAG("group_blocks", schedule=None) as dag:
+        review = Review(
+            files=[submission.file("claims.txt")],
+            policy={"block_at": "CRITICAL"},
+            on_blocked="skip",
+            topics=landed,
+            output_path=f"{tmp_path}/{{{{ dag.dag_id }}}}" if landed else None,
+        )
+        review >> handed_on([])
+    run = run_whole(dag)
+    assert states(run)["handed_on"] == {"skipped"}
+    told = pulled(run, "review.gate")
+    assert [issue["filename"] for issue in told["blocking"]] == ["claims.txt"]
+    written = {path.name for path in (tmp_path / "group_blocks").glob("*")}
+    asset_id = told["blocking"][0]["assetId"]
+    assert written == ({f"{asset_id}.issues.jsonl", f"{asset_id}.topics.json"} if landed else set())
+
+
+def test_a_review_in_part_judges_what_completed(submission: SubmissionJob) -> None:
+    submission.simulator.script(
+        "mediamagic", duration=SOON, asset_status="failed", match={"filename": "a.txt"}, attempts_failing=9
+    )
+    submission.takes(SOON)
+    files = [submission.file(name, "Limited time.") for name in ("a.txt", "b.txt")]
+    with DAG("group_partial", schedule=None) as dag:
+        Review(files=files, allow_partial=True, policy={})
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    assert pulled(run, "review.gate")["judged"] == 1
+
+
+def test_what_is_for_the_gate_needs_a_policy() -> None:
+    with DAG("group_no_policy", schedule=None), pytest.raises(InvalidInputError, match="policy"):
+        Review(files=["spot.mp4"], on_blocked="skip")
+
+
+@pytest.mark.parametrize("given", ["literal", "from a task"])
+def test_a_report_uploads_reports_and_downloads(report: ReportJob, tmp_path: Path, given: str) -> None:
+    report.takes(SOON)
+    photo = tmp_path / "rear.jpg"
+    photo.write_bytes(picture())
+    entries = [{"files": [str(photo)], "vehicle_role": "plaintiff"}]
+    with DAG("group_report", schedule=None) as dag:
+
+        @task
+        def evidence() -> list[dict[str, Any]]:
+            return entries
+
+        group = Report(
+            case_id=report.case(),
+            evidence=entries if given == "literal" else evidence(),
+            output_path=f"{tmp_path}/{{{{ dag.dag_id }}}}",
+            formats=["pdf"],
+            filename="expert",
+        )
+        for name in ("evidence", "report", "files"):
+            handed_on.override(task_id=f"got_{name}")(getattr(group, name))
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    assert [[one["file_name"] for one in files] for files in pulled(run, "got_evidence")] == [["rear.jpg"]]
+    (manifest,) = pulled(run, "got_files")
+    assert manifest["path"] == f"{tmp_path}/group_report/expert.pdf"
+    assert manifest["report_id"] == pulled(run, "got_report")["id"]
+    assert len(report.seen()) == 1
+
+
+def test_a_report_on_a_case_that_has_its_evidence(report: ReportJob, tmp_path: Path) -> None:
+    report.takes(SOON)
+    with DAG("group_report_only", schedule=None) as dag:
+        Report("expert", case_id=report.case(), output_path=str(tmp_path / "out"))
+    run = run_whole(dag)
+    assert states(run) == {"expert.report": {"success"}, "expert.download": {"success"}}
+    assert len(list((tmp_path / "out").iterdir())) == 2

@@ -16,7 +16,7 @@ from tests.live.harness.postgres import Postgres
 
 BOOK = Book()
 
-EXAMPLES = ["mediamagic_review", "silent_witness_report"]
+EXAMPLES = ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"]
 LIVE_DAG_IDS = ["live_webhooks", "live_webhooks_sensor", "live_webhooks_many", "live_on_reviewed"] + [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES

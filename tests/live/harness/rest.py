@@ -148,6 +148,21 @@ class Run:
         self.until_task(*ENDED, seconds=seconds)
         return self.task_state()
 
+    def until_waiting_for_a_person(self, task_id: str) -> None:
+        """Wait until a human-in-the-loop task has asked: ``awaiting_input``, before Airflow 3.3 deferred."""
+        until(
+            lambda: any(one["state"] in ("awaiting_input", "deferred") for one in self.tasks(task_id)),
+            f"{self.dag_id} {self.run_id} {task_id} waits for a person",
+            seconds=300,
+        )
+
+    def answer(self, task_id: str, *options: str) -> dict[str, Any]:
+        """Answer a human-in-the-loop task; what it has asked."""
+        path = f"{self.path}/taskInstances/{task_id}/-1/hitlDetails"
+        asked: dict[str, Any] = self.rest.call("GET", path)
+        self.rest.call("PATCH", path, json={"chosen_options": list(options), "params_input": {}})
+        return asked
+
     def clear(self) -> None:
         """
         Clear the job task, as a user does.

@@ -1,0 +1,47 @@
+"""The sign-off Dag under a real scheduler: it waits for a person, whom the REST API stands for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from airflow_provider.simulator import Simulator
+from tests.conftest import MEDIAMAGIC_KEY
+from tests.live.conftest import BOOK
+from tests.live.harness.airflow import Airflow
+from tests.live.harness.bench import Bench
+
+
+@pytest.fixture
+def sign_off(deployment: Airflow, vendors: Simulator, tmp_path: Path) -> Bench:
+    """A bench whose reviews end by themselves, and the default connection."""
+    vendors.reset()
+    deployment.start()
+    vendors.script("mediamagic", duration=4.0)
+    deployment.rest.set_connection("mediamagic_default", "mediamagic", vendors.url, MEDIAMAGIC_KEY)
+    return Bench(deployment, vendors, BOOK, tmp_path, "sign-off", endless=False)
+
+
+def test_a_person_releases_and_another_withdraws(sign_off: Bench, tmp_path: Path) -> None:
+    rest = sign_off.airflow.rest
+    spot = tmp_path / "spot.txt"
+    spot.write_text("A miracle cure, guaranteed.")
+    answers = {"Release": "released.json", "Withdraw": "withdrawn.json"}
+    runs = {
+        choice: rest.trigger(
+            "mediamagic_sign_off", {"files": [str(spot)], "output_dir": str(tmp_path / choice)}
+        )
+        for choice in answers
+    }
+    for choice, run in runs.items():
+        run.until_waiting_for_a_person("sign_off")
+        asked = run.answer("sign_off", choice)
+        assert "CRITICAL CAP_12.1 (spot.txt, no. " in asked["body"]
+        assert run.until_ended() == "success"
+        (decision,) = (tmp_path / choice).iterdir()
+        assert decision.name == answers[choice]
+        assert json.loads(decision.read_text())["blockingCount"] == 2
+    sign_off.tally.tasks = sign_off.tally.jobs = len(runs)
+    assert len(sign_off.simulator.ledger()["submissions"]) == len(runs)

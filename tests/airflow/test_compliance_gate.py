@@ -11,13 +11,20 @@ from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, TaskGroup, task
 
 from airflow_provider.compliance import CompliancePolicy
-from airflow_provider.exceptions import ComplianceError, InvalidInputError, JobFailedError, NotReadyError
+from airflow_provider.exceptions import (
+    ComplianceError,
+    InvalidInputError,
+    JobFailedError,
+    NotReadyError,
+    TransferError,
+)
 from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
 from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SubmissionJob
-from tests.airflow.task_run import TaskRun, register
+from tests.airflow.lone import execute
+from tests.airflow.task_run import register
 
 RunWhole = Callable[..., DagRun]
 
@@ -275,7 +282,6 @@ ISSUE = {"id": "i1", "severity": "MINOR", "status": "OPEN"}
         ({"policy": None}, "policy"),
         ({"on_blocked": "stop"}, "on_blocked"),
         ({"on_blocked": "branch"}, "blocked_task_ids"),
-        ({"on_blocked": "branch", "blocked_task_ids": "nowhere"}, "blocked_task_ids"),
         ({"blocked_task_ids": "ask"}, "blocked_task_ids"),
         ({"issues": []}, "issues"),
         ({"submission_id": None}, "issues"),
@@ -285,10 +291,19 @@ ISSUE = {"id": "i1", "severity": "MINOR", "status": "OPEN"}
     ],
 )
 def test_bad_input_is_named_before_anything_is_fetched(
-    task_run: RunTask, submission: SubmissionJob, arguments: dict[str, Any], parameter: str
+    submission: SubmissionJob, arguments: dict[str, Any], parameter: str
 ) -> None:
-    run = task_run(Gate, **{"submission_id": "s1", **arguments}).test()
-    assert getattr(run.error, "parameter", None) == parameter
+    with pytest.raises(InvalidInputError) as caught:
+        execute(Gate(task_id="gate", **{"submission_id": "s1", **arguments}))
+    assert caught.value.parameter == parameter
+    assert submission.simulator.ledger()["requests"] == {}
+
+
+def test_a_branch_that_is_not_downstream_is_named_before_anything_is_fetched(
+    submission: SubmissionJob, task_run: RunTask
+) -> None:
+    run = task_run(Gate, submission_id="s1", on_blocked="branch", blocked_task_ids="nowhere").test()
+    assert getattr(run.error, "parameter", None) == "blocked_task_ids"
     assert submission.simulator.ledger()["requests"] == {}
 
 
@@ -306,26 +321,25 @@ def test_bad_input_is_named_before_anything_is_fetched(
         {"assetId": "a1", "status": "complete", "issues": None},
     ],
 )
-def test_what_is_not_a_list_of_issues_is_never_a_pass(task_run: RunTask, issues: Any) -> None:
-    run = task_run(Gate, issues=issues).test()
-    assert isinstance(run.error, InvalidInputError)
-    assert run.error.parameter == "issues"
+def test_what_is_not_a_list_of_issues_is_never_a_pass(issues: Any) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        execute(Gate(task_id="gate", issues=issues))
+    assert caught.value.parameter == "issues"
 
 
-def test_a_file_of_something_else_is_never_a_pass(task_run: RunTask, tmp_path: Path) -> None:
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
-    assert getattr(_gate(task_run, tmp_path / "other.csv").error, "parameter", None) == "issues"
-    (tmp_path / "torn.jsonl").write_text('{"issue_id": "i1", "sev')
-    assert "torn.jsonl" in str(_gate(task_run, tmp_path / "torn.jsonl").error)
+def test_a_file_of_something_else_is_never_a_pass(tmp_path: Path) -> None:
+    other, torn = tmp_path / "other.csv", tmp_path / "torn.jsonl"
+    other.write_text("a,b\n1,2\n")
+    torn.write_text('{"issue_id": "i1", "sev')
+    with pytest.raises(InvalidInputError, match=r"other\.csv"):
+        execute(Gate(task_id="gate", issues=str(other)))
+    with pytest.raises(TransferError, match=r"torn\.jsonl"):
+        execute(Gate(task_id="gate", issues=str(torn)))
 
 
-def _gate(task_run: RunTask, path: Path) -> TaskRun:
-    return task_run(Gate, issues=str(path)).test()
-
-
-def test_as_many_assets_as_results(task_run: RunTask) -> None:
-    run = task_run(Gate, issues=[[ISSUE], [ISSUE]], asset_ids=["a1"]).test()
-    assert getattr(run.error, "parameter", None) == "asset_ids"
+def test_as_many_assets_as_results() -> None:
+    with pytest.raises(InvalidInputError, match="asset_ids names 1"):
+        execute(Gate(task_id="gate", issues=[[ISSUE], [ISSUE]], asset_ids=["a1"]))
 
 
 def test_a_misspelt_asset_is_not_a_pass(task_run: RunTask, reviewed: Reviewed) -> None:

@@ -146,7 +146,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
     def _branches(self, context: Context) -> list[str]:
         """The tasks of ``blocked_task_ids``, groups expanded; checked before anything is fetched."""
-        if self.on_blocked != "fail" and context["ti"].map_index is not None and context["ti"].map_index >= 0:
+        map_index = context["ti"].map_index
+        if self.on_blocked != "fail" and map_index is not None and map_index >= 0:
             raise InvalidInputError(
                 f"on_blocked={self.on_blocked!r}: a mapped gate can only fail, because Airflow does not skip "
                 "tasks for one of several instances. Give the issues of all assets to one gate.",
@@ -156,6 +157,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
             raise InvalidInputError(
                 "blocked_task_ids and on_blocked='branch' go together.", parameter="blocked_task_ids"
             )
+        if self.on_blocked != "branch":
+            return []
         branches = list(self._expand_task_group_roots(context["ti"], self._blocked()))
         for task_id in branches:
             if task_id not in self.downstream_task_ids:

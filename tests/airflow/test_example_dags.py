@@ -62,7 +62,7 @@ def pulled(run: DagRun, task_id: str, key: str = "return_value") -> list[Any]:
     return [ti.xcom_pull(task_ids=task_id, key=key, map_indexes=ti.map_index) for ti in found]
 
 
-@pytest.mark.parametrize("name", ["mediamagic_review", "silent_witness_report"])
+@pytest.mark.parametrize("name", ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"])
 def test_an_example_loads_without_connections(name: str) -> None:
     assert example(name).dag_id == name
 

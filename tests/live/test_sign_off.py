@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ def test_a_person_releases_and_another_withdraws(sign_off: Bench, tmp_path: Path
     for choice, run in runs.items():
         run.until_waiting_for_a_person("sign_off")
         until(
-            lambda run=run: _scheduler_has_seen_the_worker_leave(sign_off.airflow, run),
+            partial(_scheduler_has_seen_the_worker_leave, sign_off.airflow, run),
             f"the worker that has asked for {run.run_id} is done with",
         )
         asked = run.answer("sign_off", choice)

@@ -13,8 +13,8 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     """
     Divide the default intervals, usual durations and time limits of all waits by ``scale``.
 
-    What a Dag sets itself (``timeout``, ``poll_interval``, ``retry_delay``, ...) stays in real seconds, and so
-    does the default ``timeout`` of a sensor, which is settled when the Dag is defined.
+    What a Dag sets itself (``timeout``, ``poll_interval``, ``retry_delay``, ...) stays in real seconds, and
+    so does the default ``timeout`` of a sensor, which is settled when the Dag is defined.
 
     :param monkeypatch: undoes it.
     :param scale: seconds of the vendors in a real one.

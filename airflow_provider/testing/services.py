@@ -1,7 +1,8 @@
-"""What a test does with the two simulated services: connect to them, decide what happens, see what arrived."""
+"""What a test does with both simulated services: connect, decide what happens, see what arrived."""
 
 from __future__ import annotations
 
+import io
 import json
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,15 @@ KEYS = {"mediamagic": "sk_live_" + "0123456789abcdef" * 4, "silent_witness": "sk
 
 DOCUMENTED_HOUR = 1000
 """Requests an hour on a Silent Witness key."""
+
+
+CASE = {
+    "plaintiff_name": "Ann Smith",
+    "defendant_name": "Bob Jones",
+    "attorney_name": "Cleo Park",
+    "accident": {"date": "2026-01-31", "description": "Rear-ended at a light", "location": "Main and 3rd"},
+    "vehicles": [{"role": "plaintiff", "vehicle_maker": "Toyota", "vehicle_year": "2020"}],
+}
 
 
 class SimulatedServices:
@@ -82,13 +92,40 @@ class SimulatedServices:
         """
         if not self._may_run_dags:
             pytest.fail(
-                "simulated_services.run() writes to Airflow's metadata database: set 'throwaway_airflow = true' "
-                "in pytest's configuration, so that it is never one of yours.",
+                "simulated_services.run() writes to Airflow's metadata database: set "
+                "'throwaway_airflow = true' in pytest's configuration, so that it is never one of yours.",
                 pytrace=False,
             )
         from airflow_provider.testing.throwaway import run_dag
 
         return run_dag(dag, conf)
+
+    def ready_case(self, **fields: Any) -> str:
+        """
+        Make a case with one vehicle and one photo, on which a report can be ordered.
+
+        :param fields: as ``SilentWitnessHook.create_case`` takes them; default parties, accident and vehicle.
+        :return: its id.
+        """
+        from PIL import Image
+
+        from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+        photo = io.BytesIO()
+        Image.new("RGB", (640, 480), (90, 110, 130)).save(photo, "JPEG")
+        photo.seek(0)
+        with SilentWitnessHook(self.connect("silent_witness")) as hook:
+            case = hook.create_case(**{**CASE, **fields})
+            case_id = str(case["case"]["id"])
+            hook.upload_file(
+                case_id,
+                "front.jpg",
+                photo,
+                category="vehicle_photo",
+                vehicle_role="plaintiff",
+                content_type="image/jpeg",
+            )
+        return case_id
 
     # -- what happens to jobs to come ------------------------------------------------------------------------
 
@@ -173,7 +210,7 @@ class SimulatedServices:
         return list(self.simulator.ledger()["reports"])
 
     def requests(self, route: str) -> int:
-        """How many requests arrived, for example of ``POST /api/reports``; ids in paths are ``*``."""
+        """How many requests arrived, for example of ``POST /api/reports`` or ``GET /api/reports/{id}``."""
         return int(self.simulator.ledger()["requests"].get(route, 0))
 
     def _script(self, service: str, duration: float | timedelta | None, **outcome: Any) -> None:

@@ -31,8 +31,8 @@ def enter_throwaway_airflow() -> Path:
     """
     if "airflow.configuration" in sys.modules:
         raise pytest.UsageError(
-            "throwaway_airflow comes too late: another pytest plugin has imported Airflow already. Run pytest "
-            "with '-p no:NAME' for that plugin."
+            "throwaway_airflow comes too late: another pytest plugin has imported Airflow already. Run "
+            "pytest with '-p no:NAME' for that plugin."
         )
     for name in [name for name in os.environ if name.startswith("AIRFLOW_")]:
         del os.environ[name]

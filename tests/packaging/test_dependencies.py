@@ -96,9 +96,9 @@ def test_nothing_imports_the_simulator_but_the_testing_kit_and_nothing_imports_t
     importers: dict[str, set[str]] = {"simulator": set(), "testing": set()}
     for file in _files("airflow_provider/**/*.py", "dags/**/*.py"):
         for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
             for part, found in importers.items():
-                if isinstance(node, ast.ImportFrom) and f"{node.module}.".startswith(
-                    f"airflow_provider.{part}."
-                ):
+                if f"{node.module}.".startswith(f"airflow_provider.{part}."):
                     found.add(file.relative_to(REPOSITORY).parts[1])
     assert importers == {"simulator": {"simulator", "testing"}, "testing": {"testing"}}

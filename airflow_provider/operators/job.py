@@ -145,6 +145,21 @@ class JobOperator(PaidOperator[HookT]):
         """
         return {}
 
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        if self._note.entry is None or task_instance is None:
+            return {}
+        summary = self._note.summary(task_instance)
+        return {
+            "kind": self.noun,
+            "jobId": summary["job_id"],
+            "status": summary["status"],
+            "attempt": summary["attempt"],
+            "paidRequests": summary["paid_requests"],
+            "statusRequests": summary["status_requests"],
+            "waitedSeconds": summary["waited_seconds"],
+            "detectionSeconds": summary["detection_seconds"],
+        }
+
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
         self.check()

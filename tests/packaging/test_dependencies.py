@@ -20,6 +20,7 @@ COMES_WITH = {
     "apache-airflow-core": "apache-airflow",
     "apache-airflow-task-sdk": "apache-airflow",
     "apache-airflow-providers-standard": "apache-airflow",
+    "attrs": "apache-airflow",
     "certifi": "requests",
     "cryptography": "apache-airflow",
     "fastapi": "apache-airflow",

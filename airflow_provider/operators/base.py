@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from airflow.sdk import BaseOperator
 
 from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.lineage.operators import TracksLineage
 
 if TYPE_CHECKING:
     from airflow_provider.hooks.base import ServiceHook
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 HookT = TypeVar("HookT", bound="ServiceHook")
 
 
-class ServiceOperator(BaseOperator, Generic[HookT]):
+class ServiceOperator(TracksLineage, BaseOperator, Generic[HookT]):
     """
     An operator that speaks to one of the services.
 
@@ -31,6 +32,8 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         super().__init__(**kwargs)
         self.conn_id = conn_id
         self._settings: ConnectionSettings | None = None
+        self._read: list[str] = []
+        self._written: list[str] = []
 
     def hook(self) -> HookT:
         """Return a hook; the connection is looked up once per operator."""

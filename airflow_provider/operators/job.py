@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
@@ -22,6 +22,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import HookT
+from airflow_provider.operators.notes import NOTE_KEY, JobNote
 from airflow_provider.operators.paid import PaidOperator
 from airflow_provider.task_state import task_state
 from airflow_provider.waiting.backoff import Backoff
@@ -100,6 +101,7 @@ class JobOperator(PaidOperator[HookT]):
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self._job_id: str | None = None
+        self._note = JobNote(self.noun)
         self._context: Context | None = None
         self._killed = False
         self._retried_as: Any = None
@@ -143,15 +145,31 @@ class JobOperator(PaidOperator[HookT]):
         """
         return {}
 
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        if self._note.entry is None or task_instance is None:
+            return {}
+        summary = self._note.summary(task_instance)
+        return {
+            "kind": self.noun,
+            "jobId": summary["job_id"],
+            "status": summary["status"],
+            "attempt": summary["attempt"],
+            "paidRequests": summary["paid_requests"],
+            "statusRequests": summary["status_requests"],
+            "waitedSeconds": summary["waited_seconds"],
+            "detectionSeconds": summary["detection_seconds"],
+        }
+
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
         self.check()
         self._check_waiting()
         self._context = context
         ledger = self._ledger(context)
-        with self.hook() as hook:
+        with self._noted(context), self.hook() as hook:
             entry, body = self.secure(hook, ledger)
             self._job_id = entry.job_id
+            self._note.entry = entry
             self.announce(context, entry.job_id)
             if self.wait_for_completion and self.observe(body).finished:
                 if entry.left:
@@ -166,7 +184,8 @@ class JobOperator(PaidOperator[HookT]):
         ledger = self._ledger(context)
         job_id = event["job_id"]
         self._job_id = job_id
-        entry = self._entry(ledger, job_id)
+        entry = self._note.entry = self._entry(ledger, job_id)
+        self._note.polls += event.get("polls", 0)
         self.log.info(
             "Waited for %s %s: %s after %s status requests. %s",
             self.noun,
@@ -175,7 +194,7 @@ class JobOperator(PaidOperator[HookT]):
             event.get("polls", "some"),
             event.get("message", ""),
         )
-        with self.hook() as hook:
+        with self._noted(context), self.hook() as hook:
             return self._conclude(hook, ledger, entry, event["status"], event.get("message", ""))
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
@@ -189,7 +208,8 @@ class JobOperator(PaidOperator[HookT]):
             if entry is None or not entry.job_id:
                 raise
             self._job_id = entry.job_id
-            with self.hook() as hook:
+            self._note.entry = entry
+            with self._noted(context), self.hook() as hook:
                 return self._conclude(
                     hook,
                     ledger,
@@ -198,6 +218,28 @@ class JobOperator(PaidOperator[HookT]):
                     f"Airflow's deferral timeout ended the wait for {self.noun} "
                     f"{entry.job_id}; is a triggerer running?",
                 )
+
+    @contextmanager
+    def _noted(self, context: Context) -> Iterator[None]:
+        """Sum the job up for people on call once the attempt has ended; not when it is deferred."""
+        try:
+            yield
+        except Exception as error:
+            self._sum_up(context, error)
+            raise
+        self._sum_up(context, None)
+
+    def _sum_up(self, context: Context, error: Exception | None) -> None:
+        if self._note.entry is None or not self.wait_for_completion:
+            return
+        ti: Any = context["ti"]
+        summary = self._note.summary(ti)
+        (self.log.warning if error else self.log.info)(self._note.line(summary, error))
+        if self.do_xcom_push:
+            try:
+                ti.xcom_push(key=NOTE_KEY, value=summary)
+            except Exception as trouble:
+                self.log.warning("Could not push XCom %s: %s", NOTE_KEY, trouble)
 
     def _ledger(self, context: Context) -> Ledger:
         """Return the task's record; with a lasting one, a retry finds the job."""
@@ -342,14 +384,17 @@ class JobOperator(PaidOperator[HookT]):
                     current = fresh
                     return self.observe(self.fetch(current, entry.job_id))
 
-            verdict = wait_here(
-                wait,
-                look,
-                clock=time.time,
-                sleep=time.sleep,
-                log=self.task_log,
-                check=lambda: self._raise_if_killed(current),
-            )
+            try:
+                verdict = wait_here(
+                    wait,
+                    look,
+                    clock=time.time,
+                    sleep=time.sleep,
+                    log=self.task_log,
+                    check=lambda: self._raise_if_killed(current),
+                )
+            finally:
+                self._note.polls += wait.polls
             return self._conclude(current, ledger, entry, verdict.status, verdict.message)
 
     def _after_rotation(self, refused: HookT) -> HookT | None:
@@ -384,7 +429,7 @@ class JobOperator(PaidOperator[HookT]):
             return self._wait_here(hook, ledger, entry)
         except ProviderError as error:
             self._leave(hook, ledger, entry, f"Cannot follow {self.noun} {entry.job_id}: {error}", error)
-        if self.observe(body).finished:
+        if self._note.saw(self.observe(body)).finished:
             return self._finish(hook, ledger, entry, body)
         if status == "timeout":
             self._timed_out(hook, ledger, entry, message)
@@ -395,9 +440,8 @@ class JobOperator(PaidOperator[HookT]):
     def _finish(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> Any:
         """Return the result of a finished job or raise what became of it. Every path ends here."""
         self._raise_if_killed(hook)
-        observation = self.observe(body)
+        observation = self._note.saw(self.observe(body))
         if observation.state is JobState.SUCCEEDED:
-            self.log.info("%s %s succeeded.", self.noun.capitalize(), entry.job_id)
             return self.result(hook, body)
         if observation.state is JobState.CANCELLED:
             raise JobCancelledError(
@@ -409,6 +453,7 @@ class JobOperator(PaidOperator[HookT]):
             if entry.job_id != self._job_id and self._context is not None:
                 self.announce(self._context, entry.job_id)
             self._job_id = entry.job_id
+            self._note.entry = entry
             return self._proceed(hook, ledger, entry, body)
         return self.failed(hook, body)
 

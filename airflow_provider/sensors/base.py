@@ -24,6 +24,7 @@ from airflow_provider.exceptions import (
     ProviderError,
     WaitError,
 )
+from airflow_provider.lineage.operators import TracksLineage
 from airflow_provider.operators.base import HookT, required_id
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Verdict, Wait
@@ -38,7 +39,7 @@ DEFER_MARGIN = 180.0
 """Seconds past the sensor's own timeout after which Airflow's deferral timeout steps in."""
 
 
-class JobSensor(BaseSensorOperator, Generic[HookT]):
+class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
     """
     Wait until a job has ended; succeed when it succeeded.
 
@@ -96,6 +97,9 @@ class JobSensor(BaseSensorOperator, Generic[HookT]):
     @abstractmethod
     def result(self, body: dict[str, Any]) -> dict[str, Any]:
         """Return what goes to XCom."""
+
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        return {"kind": self.profile.noun, "jobId": getattr(self, self.id_argument)}
 
     def execute(self, context: Context) -> Any:
         """Look once; then wait in the way that was chosen."""

@@ -6,7 +6,7 @@ import ast
 import re
 import sys
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from importlib.metadata import packages_distributions
 from pathlib import Path
 
@@ -20,10 +20,12 @@ COMES_WITH = {
     "apache-airflow-core": "apache-airflow",
     "apache-airflow-task-sdk": "apache-airflow",
     "apache-airflow-providers-standard": "apache-airflow",
+    "attrs": "apache-airflow",
     "certifi": "requests",
     "cryptography": "apache-airflow",
     "fastapi": "apache-airflow",
     "fsspec": "apache-airflow",
+    "openlineage-python": "apache-airflow-providers-openlineage",
     "sqlalchemy": "apache-airflow",
     "starlette": "apache-airflow",
     "uvicorn": "apache-airflow",
@@ -60,18 +62,23 @@ def _imported(files: Iterable[Path]) -> dict[str, set[str]]:
     return found
 
 
-def _files(*patterns: str, without: str = "no such folder") -> list[Path]:
-    return [file for pattern in patterns for file in REPOSITORY.glob(pattern) if without not in file.parts]
+def _files(*patterns: str, without: Collection[str] = ()) -> list[Path]:
+    found = [file for pattern in patterns for file in REPOSITORY.glob(pattern)]
+    return [file for file in found if not set(without) & set(file.parts)]
 
 
 @pytest.mark.parametrize(
     ("files", "extras"),
     [
-        (_files("airflow_provider/**/*.py", "dags/**/*.py", without="simulator"), ["parquet"]),
+        (
+            _files("airflow_provider/**/*.py", "dags/**/*.py", without=("simulator", "testing")),
+            ["parquet", "openlineage"],
+        ),
         (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
+        (_files("airflow_provider/testing/**/*.py"), ["simulator", "testing"]),
         (_files("demo/**/*.py", "tests/**/*.py"), ["parquet", "simulator", "dev", "bench"]),
     ],
-    ids=["package", "simulator", "demo and tests"],
+    ids=["package", "simulator", "testing kit", "demo and tests"],
 )
 def test_every_import_is_asked_for(files: list[Path], extras: list[str]) -> None:
     assert files
@@ -84,3 +91,15 @@ def test_every_import_is_asked_for(files: list[Path], extras: list[str]) -> None
         if not {COMES_WITH.get(name, name) for name in distributions} & asked_for:
             missing[module] = sorted(importers)
     assert missing == {}
+
+
+def test_nothing_imports_the_simulator_but_the_testing_kit_and_nothing_imports_that() -> None:
+    importers: dict[str, set[str]] = {"simulator": set(), "testing": set()}
+    for file in _files("airflow_provider/**/*.py", "dags/**/*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(node, ast.ImportFrom):
+                continue
+            for part, found in importers.items():
+                if f"{node.module}.".startswith(f"airflow_provider.{part}."):
+                    found.add(file.relative_to(REPOSITORY).parts[1])
+    assert importers == {"simulator": {"simulator", "testing"}, "testing": {"testing"}}

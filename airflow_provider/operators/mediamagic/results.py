@@ -58,8 +58,12 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
             if not self.output_path:
                 return self._small(found)
             manifest = self.land(hook, found, context)
+        self._written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
         return manifest
+
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        return {"kind": "submission", "jobId": self.submission_id}
 
     @abstractmethod
     def read(self, hook: MediaMagicHook) -> Any:

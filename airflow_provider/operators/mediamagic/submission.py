@@ -262,6 +262,11 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         if self.files is not None:
             self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
 
+    def lineage_inputs(self) -> Sequence[str]:
+        """The files of the record: a task that was deferred has not resolved them itself."""
+        entry = self._note.entry
+        return [*entry.details.get("blobs", ())] if entry else super().lineage_inputs()
+
     def request(self) -> dict[str, Any]:
         return {
             "files": [[source.path, source.size] for source, _ in self._sources],

@@ -90,9 +90,16 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         with self.hook() as hook:
             report = self._completed(hook, report_id)
             ids = {"report_id": report_id, "case_id": report.get("case_id")}
-            manifests = [{**self._download(hook, report_id, item), **ids} for item in formats]
+            manifests = []
+            self._written = []
+            for item in formats:
+                manifests.append({**self._download(hook, report_id, item), **ids})
+                self._written.append(manifests[-1]["path"])
         tell_outlets(self.outlets, context, manifests)
         return manifests
+
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        return {"kind": "report", "jobId": self.report_id}
 
     def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
         from airflow_provider.files.download import download

@@ -93,6 +93,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             (source, check_limits(source, limits, argument="files"))
             for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
         ]
+        self._read = [source.path for source, _ in sources]
         with self.hook() as hook:
             present = self._present(hook, case_id, role)
         self._uploads = SideBySide(
@@ -103,6 +104,9 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         left = [item for item in sources if (item[0].name, item[0].size) not in present]
         uploaded = iter(self._uploads.run(left))
         return [present.get((source.name, source.size)) or next(uploaded) for source, _ in sources]
+
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        return {"kind": "case", "jobId": self.case_id}
 
     def on_kill(self) -> None:
         """Begin no further upload, and end."""

@@ -1,0 +1,50 @@
+"""Let what this package waits for on its own account pass as quickly as the simulator's time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from airflow_provider.waiting.profile import JobProfile
+
+
+def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
+    """
+    Divide the default intervals, usual durations and time limits of all waits by ``scale``.
+
+    What a Dag sets itself (``timeout``, ``poll_interval``, ``retry_delay``, ...) stays in real seconds, and
+    so does the default ``timeout`` of a sensor, which is settled when the Dag is defined.
+
+    :param monkeypatch: undoes it.
+    :param scale: seconds of the vendors in a real one.
+    """
+    from airflow_provider.operators.mediamagic.submission import SubmissionOperator
+    from airflow_provider.operators.silent_witness import case, report
+    from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
+    from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
+    from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
+    from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+
+    for waits in (
+        SubmissionOperator,
+        MediaMagicSubmissionSensor,
+        MediaMagicSubmissionTrigger,
+        report.SilentWitnessCreateReportOperator,
+        SilentWitnessReportSensor,
+        SilentWitnessReportTrigger,
+    ):
+        monkeypatch.setattr(waits, "profile", _divided(waits.profile, scale))
+    for paid in (case.SilentWitnessCreateCaseOperator, report.SilentWitnessCreateReportOperator):
+        monkeypatch.setattr(paid, "lands_within", paid.lands_within / scale)
+    monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
+
+
+def _divided(profile: JobProfile, scale: float) -> JobProfile:
+    backoff = profile.backoff
+    return replace(
+        profile,
+        backoff=replace(backoff, first=backoff.first / scale, cap=backoff.cap / scale),
+        typical={kind: (low / scale, high / scale) for kind, (low, high) in profile.typical.items()},
+        limits={kind: seconds / scale for kind, seconds in profile.limits.items()},
+    )

@@ -1,0 +1,88 @@
+"""One line in the log and one XCom sum a job up for people on call, however its wait has ended."""
+
+from __future__ import annotations
+
+import pytest
+
+from airflow_provider.operators.notes import NOTE_KEY
+from airflow_provider.operators.silent_witness import report as report_module
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
+from tests.airflow.task_run import has_state_store
+
+
+def the_line(output: pytest.CaptureFixture[str]) -> str:
+    """The line of the last attempt, in the log as ``dag.test()`` prints it."""
+    return [line for line in output.readouterr().out.splitlines() if "Next: " in line][-1]
+
+
+def test_a_job_that_went_well(job: Job, deferrable: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=deferrable, retries=2).test()
+    summary = run.xcoms[NOTE_KEY]
+    (seen,) = job.seen()
+    polls = job.simulator.ledger()["polls"][seen["id"]]["count"]
+    assert summary["job_id"] == seen["id"]
+    assert summary["status"] == seen["status"]
+    assert (summary["attempt"], summary["attempts"], summary["paid_requests"]) == (1, 3, 1)
+    assert summary["status_requests"] == polls - 1, "the last look is the task's own, after its wait"
+    assert summary["waited_seconds"] > 0
+    assert summary["detection_seconds"] <= summary["waited_seconds"] + 1, "the vendors count whole seconds"
+    line = the_line(capfd)
+    assert f"{job.listed[:-1].capitalize()} {seen['id']}: {seen['status']}; attempt 1 of 3, 1 paid" in line
+    assert "Next: nothing, the result is in XCom." in line
+
+
+def test_a_job_that_took_too_long(job: Job, deferrable: bool, capfd: pytest.CaptureFixture[str]) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=deferrable, timeout=0.3).test()
+    assert run.state == "failed"
+    summary = run.xcoms[NOTE_KEY]
+    assert summary["job_id"] == job.seen()[0]["id"]
+    assert summary["detection_seconds"] is None
+    assert "Next: no retry, this was the last attempt; the error says what to do." in the_line(capfd)
+
+
+def test_an_attempt_after_which_another_comes(report: ReportJob, capfd: pytest.CaptureFixture[str]) -> None:
+    report.fails()
+    run = report.task(deferrable=False, retries=1).attempt()
+    assert run.state == "up_for_retry"
+    assert run.xcoms[NOTE_KEY]["status"] == "failed"
+    assert "Next: attempt 2." in the_line(capfd)
+
+
+def test_a_failure_that_no_retry_can_help(report: ReportJob, capfd: pytest.CaptureFixture[str]) -> None:
+    report.fails(message="Delta-v calculation failed: image quality insufficient")
+    report.task(deferrable=False, retries=1).test()
+    assert "Next: no retry, because it could not help" in the_line(capfd)
+
+
+def test_every_report_that_was_asked_for_counts(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(report_module, "RETRY_PAUSE", 0.0)
+    report.fails(times=2)
+    report.takes(SOON)
+    run = report.task(deferrable=deferrable, report_retries=2).test()
+    assert run.xcoms[NOTE_KEY]["paid_requests"] == len(report.seen()) == 3
+    assert run.xcoms[NOTE_KEY]["job_id"] == run.xcoms["report_id"]
+
+
+def test_reports_of_earlier_attempts_count_too(report: ReportJob) -> None:
+    if not has_state_store():
+        pytest.skip("Airflow 3.3 remembers earlier attempts")
+    report.fails(times=1)
+    report.takes(SOON)
+    run = report.task(deferrable=False, retries=1).test()
+    assert (run.xcoms[NOTE_KEY]["attempt"], run.xcoms[NOTE_KEY]["paid_requests"]) == (2, 2)
+
+
+def test_no_wait_no_summary(job: Job) -> None:
+    run = job.task(wait_for_completion=False).test()
+    assert NOTE_KEY not in run.xcoms
+
+
+def test_who_wants_no_xcom_gets_the_line_only(job: Job, capfd: pytest.CaptureFixture[str]) -> None:
+    job.takes(0)
+    run = job.task(do_xcom_push=False, deferrable=False).test()
+    assert NOTE_KEY not in run.xcoms
+    assert the_line(capfd)

@@ -23,7 +23,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import HookT
 from airflow_provider.operators.paid import PaidOperator
-from airflow_provider.task_state import task_state
+from airflow_provider.task_state import given_up
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.waiting.loop import wait_here
@@ -38,9 +38,6 @@ if TYPE_CHECKING:
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
-
-GIVEN_UP = ("up_for_retry", "scheduled", "queued")
-"""States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
 ASSUMED_PEERS = 25
 """How many other synchronous waits share the key; they cannot see each other."""
@@ -99,10 +96,11 @@ class JobOperator(PaidOperator[HookT]):
         self.max_wait = max_wait
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
+        self._begun_at: float | None = None
         self._job_id: str | None = None
         self._context: Context | None = None
         self._killed = False
-        self._retried_as: Any = None
+        self._lasting: tuple[Any, Ledger] | None = None
         self._spared = False
 
     @abstractmethod
@@ -145,6 +143,7 @@ class JobOperator(PaidOperator[HookT]):
 
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
+        self._begun_at = time.time()
         self.check()
         self._check_waiting()
         self._context = context
@@ -202,7 +201,7 @@ class JobOperator(PaidOperator[HookT]):
     def _ledger(self, context: Context) -> Ledger:
         """Return the task's record; with a lasting one, a retry finds the job."""
         ledger = Ledger.of(context)
-        self._retried_as = context["ti"] if ledger.durable else None
+        self._lasting = (context["ti"], ledger) if ledger.durable else None
         return ledger
 
     def on_kill(self) -> None:
@@ -213,11 +212,11 @@ class JobOperator(PaidOperator[HookT]):
         if not self.can_cancel or not self.cancel_on_kill:
             self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
             return
-        if self._retried_as is not None and task_state(self._retried_as) in GIVEN_UP:
+        if self._lasting is not None and given_up(*self._lasting):
             # The attempt missed its heartbeats: Airflow gave it up, nobody wants the job ended.
             self._spared = True
             self.log.warning(
-                "Airflow gave up this attempt and will retry the task; %s %s goes on for the retry.",
+                "Airflow gave up this attempt and retries the task; %s %s goes on for the retry.",
                 self.noun,
                 self._job_id,
             )
@@ -229,7 +228,9 @@ class JobOperator(PaidOperator[HookT]):
         """Return the seconds from submission after which waiting ends."""
         limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
         if self.execution_timeout is not None:
-            limit = min(limit, 0.95 * self.execution_timeout.total_seconds())
+            # Airflow counts from the start of the attempt, uploads included; we must be the first to end it.
+            spent = 0.0 if self._begun_at is None else time.time() - self._begun_at
+            limit = min(limit, max(0.0, 0.95 * self.execution_timeout.total_seconds() - spent))
         return limit
 
     def usable(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> bool:

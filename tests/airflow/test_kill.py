@@ -12,6 +12,7 @@ import pytest
 
 from airflow_provider.exceptions import JobCancelledError
 from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
+from tests.airflow.test_both_modes import needs_state_store
 
 Kill = Callable[[Job], None]
 
@@ -105,6 +106,30 @@ def test_a_kill_just_before_deferring_still_cancels(
     run = report.task(deferrable=True).attempt(until_deferred=True)
     assert run.state == "failed"
     assert report.cancels() == [report.seen()[0]["id"]]
+
+
+@needs_state_store
+def test_an_attempt_that_was_replaced_leaves_the_report_to_the_retry(
+    report: ReportJob, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that was cut off comes back when the retry runs already, and is told to end."""
+    report.takes(ENDLESS)
+    run = report.task(deferrable=False)
+
+    def watch() -> None:
+        until = time.monotonic() + 30
+        while time.monotonic() < until and report.cancels() == []:
+            if any(polls["count"] for polls in report.simulator.ledger()["polls"].values()):
+                run.replace()
+                os.kill(os.getpid(), signal.SIGTERM)
+                return
+            time.sleep(0.05)
+
+    threading.Thread(target=watch, daemon=True).start()
+    run.attempt()
+    assert len(report.seen()) == 1
+    assert report.cancels() == []
+    assert "Airflow gave up this attempt" in capfd.readouterr().out
 
 
 def test_a_sensor_that_is_killed_cancels_nothing(

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from tests.live.harness.bench import MODES, Bench, Job
+from tests.live.harness.bench import MODES, Bench
 from tests.live.harness.patience import until
 
 EACH_MODE = pytest.mark.parametrize("mode", MODES)
-
-
-def accepted_cancels(bench: Bench, job: Job) -> list[str]:
-    """Reports of this task that were cancelled by a request, in order."""
-    own = {one["id"] for one in bench.jobs_of(job)}
-    cancels = bench.simulator.ledger()["cancels"]
-    return [one["report_id"] for one in cancels if one["accepted"] and one["report_id"] in own]
 
 
 @EACH_MODE
@@ -24,7 +17,7 @@ def test_report_marked(bench: Bench, mode: str, state: str) -> None:
     bench.until_waiting(job)
     job.run.mark(state)
     bench.until_nothing_runs(job)
-    assert len(accepted_cancels(bench, job)) == 1
+    assert len(bench.accepted_cancels(job)) == 1
     bench.close(job, state=state, marked=True)
     bench.count_orphans()
 
@@ -53,7 +46,7 @@ def test_report_cleared(bench: Bench, mode: str) -> None:
     (first,) = bench.jobs_of(job)
     job.run.clear()
     until(lambda: len(bench.jobs_of(job)) == 2, "the cleared task has started a report of its own")
-    until(lambda: accepted_cancels(bench, job) == [first["id"]], "the first report is cancelled, once")
+    until(lambda: bench.accepted_cancels(job) == [first["id"]], "the first report is cancelled, once")
     bench.finish_jobs()
     bench.close(job, state="success", jobs=2)
     assert job.run.xcom()["id"] != first["id"]

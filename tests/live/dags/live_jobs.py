@@ -15,8 +15,8 @@ from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOper
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator
 from tests.live.harness.held import Held
 
-LIMIT = 20
-"""Seconds of the time-outs that are part of a Dag."""
+LIMIT = 60
+"""Seconds of the time-outs that are part of a Dag: enough to submit and defer on a machine that is busy."""
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "retries": {"task": {"retries": 4}},

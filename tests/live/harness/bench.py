@@ -197,6 +197,12 @@ class Bench:
         job.run.until_task("deferred" if job.mode == "deferred" else "running", try_number=try_number)
         self.until_polled(job)
 
+    def accepted_cancels(self, job: Job) -> list[str]:
+        """Reports of this task that were cancelled by a request, in order."""
+        own = {one["id"] for one in self.jobs_of(job)}
+        cancels = self.simulator.ledger()["cancels"]
+        return [one["report_id"] for one in cancels if one["accepted"] and one["report_id"] in own]
+
     def finish_jobs(self) -> None:
         """Let every job end at the vendor."""
         self.simulator.advance(ENDLESS)
@@ -272,7 +278,6 @@ class Bench:
         until(
             lambda: all(one["terminal"] for one in self.jobs_of(job)),
             f"every job of {job.run.dag_id} is cancelled",
-            seconds=60,
         )
 
     def count_orphans(self, *, allowed: tuple[str, ...] = ()) -> None:

@@ -146,8 +146,8 @@ class PaidOperator(ServiceOperator[HookT]):
         entry = ledger.intend(entry, time.time())
 
         def intend_anew() -> None:
-            # A later attempt looks for what was sent shortly after the intent. If it has begun already, Airflow
-            # refuses this attempt the record, and so nothing is sent.
+            # A later attempt looks for what was sent shortly after the intent. If there is one already,
+            # Airflow refuses this attempt the record, and so nothing is sent.
             nonlocal entry
             entry = ledger.intend(entry, time.time())
 

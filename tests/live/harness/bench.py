@@ -185,7 +185,7 @@ class Bench:
     def polls_of(self, job: Job) -> int:
         """How often the vendor was asked for the status of this task's jobs."""
         polls = self.simulator.ledger()["polls"]
-        # A job that was never asked about is not in the ledger's list.
+        # A job that began between the two looks at the ledger is only in the second.
         return sum(polls[one["id"]]["count"] for one in self.jobs_of(job) if one["id"] in polls)
 
     def until_polled(self, job: Job, more: int = 2, what: str = "") -> None:

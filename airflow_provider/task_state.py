@@ -11,24 +11,31 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PATIENCE = 2.0
+PATIENCE = 3.0
 """Seconds to wait for the answer; a killed process has five before it is killed for good."""
 
 GIVEN_UP = ("up_for_retry", "scheduled", "queued")
 """States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
+GOING_ON = ("running", "deferred", "awaiting_input")
+"""States that this attempt may be in, or the one that has replaced it."""
 
-def given_up(ti: Any, ledger: Ledger) -> bool:
+
+def given_up(ti: Any, ledger: Ledger) -> bool | None:
     """
     Return whether Airflow has given this attempt up for the next one, which may be running by now.
 
     :param ti: the running task instance.
     :param ledger: its lasting record, in which this attempt has written.
+    :return: ``None`` when it cannot be learnt in time.
     """
-    if task_state(ti) in GIVEN_UP:
-        return True
-    # An attempt that another one has replaced has lost its place, and with it its view of the record.
-    return _answer(lambda: ledger.read() is None, PATIENCE) is True
+
+    def ask() -> bool:
+        state = _state(ti)
+        # An attempt that another one has replaced has lost its place, and with it its view of the record.
+        return state in GIVEN_UP or (state in GOING_ON and ledger.read() is None)
+
+    return _answer(ask, PATIENCE)
 
 
 def task_state(ti: Any, *, patience: float = PATIENCE) -> str | None:
@@ -38,17 +45,16 @@ def task_state(ti: Any, *, patience: float = PATIENCE) -> str | None:
     :param ti: the running task instance, or the one a trigger waits for.
     :param patience: seconds to wait for the answer.
     """
+    return _answer(lambda: _state(ti), patience)
 
-    def ask() -> Any:
-        from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-        states = RuntimeTaskInstance.get_task_states(
-            dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
-        )
-        (state,) = (state for tasks in states.values() for state in tasks.values())
-        return state
+def _state(ti: Any) -> str | None:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
-    state = _answer(ask, patience)
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    (state,) = (state for tasks in states.values() for state in tasks.values())
     return None if state is None else str(state)
 
 

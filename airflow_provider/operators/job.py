@@ -212,17 +212,26 @@ class JobOperator(PaidOperator[HookT]):
         if not self.can_cancel or not self.cancel_on_kill:
             self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
             return
-        if self._lasting is not None and given_up(*self._lasting):
-            # The attempt missed its heartbeats: Airflow gave it up, nobody wants the job ended.
+        if self._retry_goes_on():
             self._spared = True
-            self.log.warning(
-                "Airflow gave up this attempt and retries the task; %s %s goes on for the retry.",
-                self.noun,
-                self._job_id,
-            )
             return
         with self.hook() as hook:
             self._try_to_cancel(hook, self._job_id)
+
+    def _retry_goes_on(self) -> bool:
+        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
+        if self._lasting is None:
+            return False
+        ti, ledger = self._lasting
+        if ledger.last_try or (given := given_up(ti, ledger)) is False:
+            return False
+        if given:
+            reason = "Airflow gave up this attempt and retries the task"
+        else:
+            # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
+            reason = "Airflow did not say in time whether a retry follows"
+        self.log.warning("%s; %s %s goes on for the retry.", reason, self.noun, self._job_id)
+        return True
 
     def wait_limit(self) -> float:
         """Return the seconds from submission after which waiting ends."""

@@ -115,7 +115,13 @@ class ServiceHook(ConnectedHook):
         settings = self.settings
         endpoint = f"{method} {path}"
 
+        attempts = 0
+
         def attempt() -> T:
+            nonlocal attempts
+            attempts += 1
+            if paid is not None and attempts > 1 and self.before_resending is not None:
+                self.before_resending()
             answer = self._answer(
                 method,
                 path,

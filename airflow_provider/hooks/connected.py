@@ -40,6 +40,8 @@ class ConnectedHook(BaseHook):
         self._settings = settings
         #: called with the headers of every answer to an asynchronous request
         self.on_headers: Callable[[Mapping[str, str]], None] | None = None
+        #: called before a paid request goes out again, after a pause that may have been long
+        self.before_resending: Callable[[], None] | None = None
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
         # Replaced in tests, so that none of them sleeps.

@@ -24,7 +24,7 @@ from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import HookT
 from airflow_provider.operators.notes import NOTE_KEY, JobNote
 from airflow_provider.operators.paid import PaidOperator
-from airflow_provider.task_state import task_state
+from airflow_provider.task_state import given_up
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.waiting.loop import wait_here
@@ -39,9 +39,6 @@ if TYPE_CHECKING:
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
-
-GIVEN_UP = ("up_for_retry", "scheduled", "queued")
-"""States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
 ASSUMED_PEERS = 25
 """How many other synchronous waits share the key; they cannot see each other."""
@@ -100,11 +97,12 @@ class JobOperator(PaidOperator[HookT]):
         self.max_wait = max_wait
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
+        self._begun_at: float | None = None
         self._job_id: str | None = None
         self._note = JobNote(self.noun)
         self._context: Context | None = None
         self._killed = False
-        self._retried_as: Any = None
+        self._lasting: tuple[Any, Ledger] | None = None
         self._spared = False
 
     @abstractmethod
@@ -162,6 +160,7 @@ class JobOperator(PaidOperator[HookT]):
 
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
+        self._begun_at = time.time()
         self.check()
         self._check_waiting()
         self._context = context
@@ -244,7 +243,7 @@ class JobOperator(PaidOperator[HookT]):
     def _ledger(self, context: Context) -> Ledger:
         """Return the task's record; with a lasting one, a retry finds the job."""
         ledger = Ledger.of(context)
-        self._retried_as = context["ti"] if ledger.durable else None
+        self._lasting = (context["ti"], ledger) if ledger.durable else None
         return ledger
 
     def on_kill(self) -> None:
@@ -255,23 +254,34 @@ class JobOperator(PaidOperator[HookT]):
         if not self.can_cancel or not self.cancel_on_kill:
             self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
             return
-        if self._retried_as is not None and task_state(self._retried_as) in GIVEN_UP:
-            # The attempt missed its heartbeats: Airflow gave it up, nobody wants the job ended.
+        if self._retry_goes_on():
             self._spared = True
-            self.log.warning(
-                "Airflow gave up this attempt and will retry the task; %s %s goes on for the retry.",
-                self.noun,
-                self._job_id,
-            )
             return
         with self.hook() as hook:
             self._try_to_cancel(hook, self._job_id)
+
+    def _retry_goes_on(self) -> bool:
+        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
+        if self._lasting is None:
+            return False
+        ti, ledger = self._lasting
+        if ledger.last_try or (given := given_up(ti, ledger)) is False:
+            return False
+        if given:
+            reason = "Airflow gave up this attempt and retries the task"
+        else:
+            # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
+            reason = "Airflow did not say in time whether a retry follows"
+        self.log.warning("%s; %s %s goes on for the retry.", reason, self.noun, self._job_id)
+        return True
 
     def wait_limit(self) -> float:
         """Return the seconds from submission after which waiting ends."""
         limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
         if self.execution_timeout is not None:
-            limit = min(limit, 0.95 * self.execution_timeout.total_seconds())
+            # Airflow counts from the start of the attempt, uploads included; we must be the first to end it.
+            spent = 0.0 if self._begun_at is None else time.time() - self._begun_at
+            limit = min(limit, max(0.0, 0.95 * self.execution_timeout.total_seconds() - spent))
         return limit
 
     def usable(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> bool:

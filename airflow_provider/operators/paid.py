@@ -144,6 +144,14 @@ class PaidOperator(ServiceOperator[HookT]):
         """Write the intent, send the paid call, record what it started."""
         entry = self.prepare(hook, ledger, entry)
         entry = ledger.intend(entry, time.time())
+
+        def intend_anew() -> None:
+            # A later attempt looks for what was sent shortly after the intent. If there is one already,
+            # Airflow refuses this attempt the record, and so nothing is sent.
+            nonlocal entry
+            entry = ledger.intend(entry, time.time())
+
+        hook.before_resending = intend_anew
         try:
             body = self.submit(hook, entry)
         except OUTCOME_UNKNOWN as error:
@@ -154,6 +162,8 @@ class PaidOperator(ServiceOperator[HookT]):
         except ProviderError:
             ledger.amend(entry, intent_at=0.0)
             raise
+        finally:
+            hook.before_resending = None
         return self._settle(ledger, entry, body, time.time())
 
     def _adopt_lost(

@@ -127,6 +127,12 @@ class TaskRun:
         session.commit()
         return self
 
+    def replace(self) -> None:
+        """Give the attempt that runs up for lost, as the scheduler does when its heartbeats are missing."""
+        session = fresh_session()
+        self._row(session).prepare_db_for_next_try(session)
+        session.commit()
+
     # -- what came of it -------------------------------------------------------------------------------------
 
     @property

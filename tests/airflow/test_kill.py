@@ -12,19 +12,21 @@ import pytest
 
 from airflow_provider.exceptions import JobCancelledError
 from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
+from tests.airflow.test_both_modes import needs_state_store
 
-Kill = Callable[[Job], None]
+Kill = Callable[..., None]
 
 
 @pytest.fixture
 def kill_while_waiting() -> Kill:
     """Send the signal that Airflow sends, once the vendor has seen a status request of the job."""
 
-    def arm(job: Job) -> None:
+    def arm(job: Job, first: Callable[[], None] = lambda: None) -> None:
         def watch() -> None:
             until = time.monotonic() + 30
             while time.monotonic() < until:
                 if any(polls["count"] for polls in job.simulator.ledger()["polls"].values()):
+                    first()
                     os.kill(os.getpid(), signal.SIGTERM)
                     return
                 time.sleep(0.05)
@@ -105,6 +107,42 @@ def test_a_kill_just_before_deferring_still_cancels(
     run = report.task(deferrable=True).attempt(until_deferred=True)
     assert run.state == "failed"
     assert report.cancels() == [report.seen()[0]["id"]]
+
+
+@needs_state_store
+def test_an_attempt_that_was_replaced_leaves_the_report_to_the_retry(
+    report: ReportJob, kill_while_waiting: Kill, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A worker that was cut off comes back when the retry runs already, and is told to end."""
+    report.takes(ENDLESS)
+    run = report.task(deferrable=False, retries=1)
+    kill_while_waiting(report, run.replace)
+    run.attempt()
+    assert len(report.seen()) == 1
+    assert report.cancels() == []
+    assert "Airflow gave up this attempt" in capfd.readouterr().out
+
+
+@needs_state_store
+@pytest.mark.parametrize(("retries", "cancels"), [(1, 0), (0, 1)])
+def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_answer(
+    report: ReportJob,
+    kill_while_waiting: Kill,
+    monkeypatch: pytest.MonkeyPatch,
+    retries: int,
+    cancels: int,
+) -> None:
+    """The API server is so slow that heartbeats were missed, and does not say what became of the attempt."""
+
+    def unreachable(ti: object) -> str:
+        raise ConnectionError("no answer")
+
+    monkeypatch.setattr("airflow_provider.task_state._state", unreachable)
+    report.takes(ENDLESS)
+    kill_while_waiting(report)
+    run = report.task(deferrable=False, retries=retries).attempt()
+    assert type(run.error) is JobCancelledError
+    assert len(report.cancels()) == cancels
 
 
 def test_a_sensor_that_is_killed_cancels_nothing(

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
 from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
+from airflow_provider.hooks.retry import RetryPolicy
 from airflow_provider.operators.job import JobOperator
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once
@@ -145,6 +147,44 @@ def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
     run = job.task(retries=1, deferrable=True).test()
     (seen,) = job.seen()
     assert run.value == job.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_request_that_goes_out_late_is_intended_anew(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later attempt looks for half a minute after the intent: the intent must not age while 429s pass."""
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.create_path, "POST", status=429, times=1)
+    run = report.task(deferrable=True)
+    intents: list[float] = []
+
+    def during_the_pause(*args: Any, **kwargs: Any) -> float:
+        intents.append((run.record or {})["intent_at"])
+        return 0.0
+
+    monkeypatch.setattr(RetryPolicy, "pause", during_the_pause)
+    run.attempt(until_deferred=True)
+    (before,) = intents
+    assert (run.record or {})["intent_at"] > before
+
+
+@needs_state_store
+def test_an_attempt_that_was_replaced_meanwhile_sends_nothing_more(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Airflow gave it up while it paused for a 429; the next attempt has looked, in vain, and submits."""
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.create_path, "POST", status=429, times=1)
+    run = report.task(retries=1)
+
+    def replaced(*args: Any, **kwargs: Any) -> float:
+        run.replace()
+        return 0.0
+
+    monkeypatch.setattr(RetryPolicy, "pause", replaced)
+    run.attempt()
+    assert report.seen() == []
 
 
 @needs_state_store

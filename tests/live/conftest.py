@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,15 +14,17 @@ from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import MODES, SERVICES, Bench
 from tests.live.harness.judge import Book
 from tests.live.harness.postgres import Postgres
+from tests.live.harness.processes import sweep
 
 BOOK = Book()
 
+VARIANTS = ("retries", "late_retries", "once", "retry_policy", "execution_timeout", "dagrun_timeout")
 EXAMPLES = ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"]
 LIVE_DAG_IDS = ["live_webhooks", "live_webhooks_sensor", "live_webhooks_many", "live_on_reviewed"] + [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES
     for mode in MODES
-    for variant in ("retries", "late_retries", "once", "execution_timeout", "dagrun_timeout", "mapped")
+    for variant in (*VARIANTS, "mapped")
 ]
 
 
@@ -32,6 +35,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         if here in item.path.parents:
             item.add_marker("live")
             item.add_marker(pytest.mark.timeout(600))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """No process outlives the run, not even one that a killed scheduler has left."""
+    # As for Ctrl-C: what ends the run by force must not skip the tidying up.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    yield
+    BOOK.processes_left = sweep(tmp_path_factory.getbasetemp())
+    assert not BOOK.processes_left
 
 
 @pytest.fixture(scope="session")

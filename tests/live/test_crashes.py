@@ -110,23 +110,34 @@ def test_post_arrives_after_its_worker_is_gone(bench: Bench, mode: str) -> None:
     bench.count_orphans()
 
 
-def test_worker_cut_off_and_back(bench: Bench) -> None:
-    """Airflow gives up an attempt that is cut off; when that comes back and is ended, its report goes on."""
-    job = bench.start("silent_witness", "sync", variant="late_retries")
-    bench.until_waiting(job)
-    (task,) = bench.airflow.task_processes()
-    supervisor = task.parent()
-    assert supervisor is not None
-    for process in (supervisor, task):
+@pytest.mark.parametrize(
+    ("variant", "retry_runs"),
+    [
+        pytest.param("late_retries", False, id="before the retry"),
+        pytest.param("retries", True, id="during it"),
+    ],
+)
+def test_worker_cut_off_and_back(bench: Bench, variant: str, retry_runs: bool) -> None:
+    """Airflow gives up an attempt that is cut off; when that comes back and is ended, its job goes on."""
+    jobs = [bench.start(service, "sync", variant=variant) for service in SERVICES]
+    for job in jobs:
+        bench.until_waiting(job)
+    attempts = bench.airflow.task_processes()
+    supervisors = [attempt.parent() for attempt in attempts]
+    cut_off = [process for process in (*supervisors, *attempts) if process is not None]
+    assert len(cut_off) == 2 * len(jobs)
+    for process in cut_off:
         process.suspend()
-    job.run.until_task("up_for_retry")
-    for process in (supervisor, task):
+    for job in jobs:
+        if retry_runs:
+            bench.until_waiting(job, try_number=2)
+        else:
+            job.run.until_task("up_for_retry")
+    for process in cut_off:
         process.resume()
-    until(
-        lambda: "Airflow gave up this attempt" in bench.airflow.log_of(job.run.run_id),
-        "the attempt that came back leaves its report alone",
-    )
-    bench.until_waiting(job, try_number=2)
-    bench.finish_jobs()
-    bench.close(job, state="success")
-    bench.count_orphans()
+    until(lambda: not any(one.is_running() for one in attempts), "the attempts that came back are ended")
+    for job in jobs:
+        if job.service == "silent_witness":
+            assert "Airflow gave up this attempt" in bench.airflow.log_of(job.run.run_id)
+            assert bench.accepted_cancels(job) == []
+    end_well(bench, jobs)

@@ -4,17 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.live.harness.bench import MODES, Bench, Job
+from tests.live.harness.bench import MODES, SERVICES, Bench
+from tests.live.harness.judge import ID
 from tests.live.harness.patience import until
 
 EACH_MODE = pytest.mark.parametrize("mode", MODES)
-
-
-def accepted_cancels(bench: Bench, job: Job) -> list[str]:
-    """Reports of this task that were cancelled by a request, in order."""
-    own = {one["id"] for one in bench.jobs_of(job)}
-    cancels = bench.simulator.ledger()["cancels"]
-    return [one["report_id"] for one in cancels if one["accepted"] and one["report_id"] in own]
 
 
 @EACH_MODE
@@ -24,7 +18,7 @@ def test_report_marked(bench: Bench, mode: str, state: str) -> None:
     bench.until_waiting(job)
     job.run.mark(state)
     bench.until_nothing_runs(job)
-    assert len(accepted_cancels(bench, job)) == 1
+    assert len(bench.accepted_cancels(job)) == 1
     bench.close(job, state=state, marked=True)
     bench.count_orphans()
 
@@ -53,7 +47,7 @@ def test_report_cleared(bench: Bench, mode: str) -> None:
     (first,) = bench.jobs_of(job)
     job.run.clear()
     until(lambda: len(bench.jobs_of(job)) == 2, "the cleared task has started a report of its own")
-    until(lambda: accepted_cancels(bench, job) == [first["id"]], "the first report is cancelled, once")
+    until(lambda: bench.accepted_cancels(job) == [first["id"]], "the first report is cancelled, once")
     bench.finish_jobs()
     bench.close(job, state="success", jobs=2)
     assert job.run.xcom()["id"] != first["id"]
@@ -73,17 +67,22 @@ def test_submission_cleared(bench: Bench, mode: str) -> None:
 
 
 @EACH_MODE
-def test_report_cleared_after_success(bench: Bench, mode: str) -> None:
+def test_cleared_after_success(bench: Bench, mode: str) -> None:
     """A user who clears a task that succeeded wants it done again: that is a second job on purpose."""
-    job = bench.start("silent_witness", mode)
-    bench.until_waiting(job)
+    jobs = [bench.start(service, mode) for service in SERVICES]
+    for job in jobs:
+        bench.until_waiting(job)
     bench.finish_jobs()
-    job.run.until_task("success")
-    first = job.run.xcom()["id"]
-    job.run.clear()
-    until(lambda: len(bench.jobs_of(job)) == 2, "the cleared task has started a report of its own")
-    bench.until_waiting(job, try_number=2)
+    for job in jobs:
+        job.run.until_task("success")
+    firsts = [job.run.xcom()[ID[job.service]] for job in jobs]
+    for job in jobs:
+        job.run.clear()
+    for job in jobs:
+        until(lambda job=job: len(bench.jobs_of(job)) == 2, f"{job.run.dag_id}, cleared, has started a job")  # type: ignore[misc]
+        bench.until_waiting(job, try_number=2)
     bench.finish_jobs()
-    bench.close(job, state="success", jobs=2)
-    assert job.run.xcom()["id"] != first
+    for job, first in zip(jobs, firsts, strict=True):
+        bench.close(job, state="success", jobs=2)
+        assert job.run.xcom()[ID[job.service]] != first
     bench.count_orphans()

@@ -98,7 +98,7 @@ def test_an_event_wakes_the_task(bench: Bench, tmp_path: Path) -> None:
     run = waits.start()
     run.until_task("deferred")
     bench.finish_jobs()
-    run.until_task_ended(seconds=60)
+    run.until_task_ended()
     assert run.task_state() == "success", bench.airflow.log_of(run.run_id)
     assert waits.polls() == [1], "the final read and nothing else"
     assert [one["response_statuses"] for one in waits.deliveries()] == [[200]]
@@ -115,7 +115,7 @@ def test_a_submission_of_several_assets_wakes_its_task_once(
     run = waits.start(assets=assets)
     run.until_task("deferred")
     bench.finish_jobs()
-    run.until_task_ended(seconds=60)
+    run.until_task_ended()
     assert run.task_state() == "success", bench.airflow.log_of(run.run_id)
     assert len(waits.deliveries()) == assets
     assert sum(waits.polls()) <= 2
@@ -127,7 +127,7 @@ def test_a_lost_event_is_made_up_for_by_a_poll(bench: Bench, tmp_path: Path) -> 
     run = waits.start(timeout=90)  # so that the first look is due after half a minute
     run.until_task("deferred")
     bench.finish_jobs()
-    run.until_task_ended(seconds=120)
+    run.until_task_ended()
     assert run.task_state() == "success", bench.airflow.log_of(run.run_id)
     assert waits.polls() == [2]
 
@@ -144,7 +144,7 @@ def test_a_verified_event_starts_a_dag(bench: Bench, tmp_path: Path) -> None:
         runs = rest.call("GET", "/dags/live_on_reviewed/dagRuns")["dag_runs"]
         return [run for run in runs if run["state"] == "success"]
 
-    until(ended, "the Dag has run", seconds=120)
+    until(ended, "the Dag has run")
     until(lambda: sum(one["attempts"] for one in waits.deliveries()) == 2, "both copies are sent")
     (submission,) = waits.submissions()
     (found,) = (Run(rest, "live_on_reviewed", run["dag_run_id"]).xcom(task_id="heard") for run in ended())
@@ -201,7 +201,7 @@ def test_a_flood_of_bad_requests_does_nothing(
         f"{1000 * statistics.median(during):.0f} ms during the flood (medians)",
     )
     bench.finish_jobs()
-    run.until_task_ended(seconds=60)
+    run.until_task_ended()
     assert run.task_state() == "success"
 
 
@@ -253,7 +253,7 @@ def test_side_by_side_with_polling(bench: Bench, tmp_path: Path, capsys: pytest.
             runs[name][-1].until_task("deferred")
     for name, waits in ways.items():
         for run in runs[name]:
-            run.until_task_ended(seconds=240)
+            run.until_task_ended()
             assert run.task_state() == "success", bench.airflow.log_of(run.run_id)
         ends = {one["id"]: one["finished_at"] for one in waits.submissions()}
         noticed = [

@@ -13,15 +13,20 @@ from airflow.sdk import DAG, task
 
 from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator
+from airflow_provider.retry_policy import JobRetryPolicy
 from tests.live.harness.held import Held
 
-LIMIT = 20
-"""Seconds of the time-outs that are part of a Dag."""
+LIMIT = 60
+"""Seconds of the time-outs that are part of a Dag: enough to submit and defer on a machine that is busy."""
 
 VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "retries": {"task": {"retries": 4}},
     "late_retries": {"task": {"retries": 4, "retry_delay": timedelta(seconds=20)}},
     "once": {"task": {"retries": 0}},
+    # The Dag's own delay is longer than any test waits: only the policy can bring the retry.
+    "retry_policy": {
+        "task": {"retries": 4, "retry_delay": timedelta(hours=1), "retry_policy": JobRetryPolicy()}
+    },
     "execution_timeout": {"task": {"retries": 0, "execution_timeout": timedelta(seconds=LIMIT)}},
     "dagrun_timeout": {"task": {"retries": 0}, "dag": {"dagrun_timeout": timedelta(seconds=LIMIT)}},
 }

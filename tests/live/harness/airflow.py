@@ -100,7 +100,9 @@ class Airflow:
         try:
             self.start()
             wanted = set(dag_ids())
-            until(lambda: wanted <= self._parsed(), f"parsed: {wanted}", seconds=240)
+            until(lambda: wanted <= self._parsed(), f"parsed: {wanted}", seconds=300)
+            for component in self.components:
+                assert component.running, f"{component.name} has given up:\n{component.tail()}"
             yield self
         finally:
             for component in reversed(self.components):
@@ -218,7 +220,7 @@ class Airflow:
         if self._broker:
             settings |= {
                 "CELERY__BROKER_URL": self._broker,
-                "CELERY__RESULT_BACKEND": "db+" + self.database.url.replace("+psycopg2", ""),
+                "CELERY__RESULT_BACKEND": f"db+{self.database.url}",
                 "CELERY__WORKER_CONCURRENCY": "8",
                 "CELERY__WORKER_PREFETCH_MULTIPLIER": "1",
             }

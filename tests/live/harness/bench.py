@@ -185,7 +185,8 @@ class Bench:
     def polls_of(self, job: Job) -> int:
         """How often the vendor was asked for the status of this task's jobs."""
         polls = self.simulator.ledger()["polls"]
-        return sum(polls[one["id"]]["count"] for one in self.jobs_of(job))
+        # A job that began between the two looks at the ledger is only in the second.
+        return sum(polls[one["id"]]["count"] for one in self.jobs_of(job) if one["id"] in polls)
 
     def until_polled(self, job: Job, more: int = 2, what: str = "") -> None:
         """Wait until the job is being waited for: status requests arrive."""
@@ -196,6 +197,12 @@ class Bench:
         """Wait until the task waits for its job in its own mode."""
         job.run.until_task("deferred" if job.mode == "deferred" else "running", try_number=try_number)
         self.until_polled(job)
+
+    def accepted_cancels(self, job: Job) -> list[str]:
+        """Reports of this task that were cancelled by a request, in order."""
+        own = {one["id"] for one in self.jobs_of(job)}
+        cancels = self.simulator.ledger()["cancels"]
+        return [one["report_id"] for one in cancels if one["accepted"] and one["report_id"] in own]
 
     def finish_jobs(self) -> None:
         """Let every job end at the vendor."""
@@ -272,7 +279,6 @@ class Bench:
         until(
             lambda: all(one["terminal"] for one in self.jobs_of(job)),
             f"every job of {job.run.dag_id} is cancelled",
-            seconds=60,
         )
 
     def count_orphans(self, *, allowed: tuple[str, ...] = ()) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 BEFORE_POST, AFTER_ANSWER, AFTER_RECORD = "before_post", "after_answer", "after_record"
 
-LONGEST = 120.0
+LONGEST = 400.0
 """Real seconds after which a task that nobody killed goes on."""
 
 

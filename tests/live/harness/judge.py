@@ -37,6 +37,8 @@ class Book:
     """All rows of the run, for the table at its end."""
 
     rows: list[Tally] = field(default_factory=list)
+    #: processes of the deployments that could not be ended with the run; unknown before its end
+    processes_left: int | None = None
 
     def table(self) -> list[str]:
         """The table as lines."""
@@ -54,7 +56,7 @@ class Book:
                 for name in ("tasks", "jobs", "duplicates", "orphans", "false_successes", "honest_failures")
             ),
         )
-        return [*lines, self._line(whole)]
+        return [*lines, self._line(whole), "", f"processes left behind: {self.processes_left}"]
 
     @staticmethod
     def _line(row: Tally) -> str:

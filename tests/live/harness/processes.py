@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -81,6 +82,7 @@ class Component:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
+                cwd=self.log.parent,
                 start_new_session=True,
                 user=self._user if os.geteuid() == 0 else None,
             )
@@ -132,6 +134,29 @@ class Component:
         if not self.log.exists():
             return "(no output)"
         return "\n".join(self.log.read_text(errors="replace").splitlines()[-lines:])
+
+
+def sweep(directory: Path) -> int:
+    """
+    Kill what still works in a directory or below it: whose parent died by itself, nobody has killed with it.
+
+    :return: how many are left all the same.
+    """
+
+    def left() -> list[psutil.Process]:
+        found = []
+        for process in psutil.process_iter():
+            with contextlib.suppress(psutil.Error):
+                if Path(process.cwd()).is_relative_to(directory):
+                    found.append(process)
+        return found
+
+    end = time.monotonic() + GRACE
+    while (remaining := left()) and time.monotonic() < end:
+        for process in remaining:
+            kill_process(process)
+        psutil.wait_procs(remaining, timeout=1)
+    return len(remaining)
 
 
 def kill_process(process: psutil.Process) -> None:

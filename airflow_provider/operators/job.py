@@ -22,13 +22,12 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.operators.base import HookT
+from airflow_provider.operators.cancelling import CancellableOperator
 from airflow_provider.operators.notes import NOTE_KEY, JobNote
-from airflow_provider.operators.paid import PaidOperator
-from airflow_provider.task_state import given_up
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.waiting.loop import wait_here
-from airflow_provider.waiting.pacing import Crowd, Durations, LikelyTimes
+from airflow_provider.waiting.pacing import unseen_peers
 from airflow_provider.waiting.profile import JobProfile
 
 if TYPE_CHECKING:
@@ -40,14 +39,11 @@ if TYPE_CHECKING:
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
 
-ASSUMED_PEERS = 25
-"""How many other synchronous waits share the key; they cannot see each other."""
-
 LATE_READS = 3600.0
 """Seconds past the deadline during which a finished job that cannot be read is waited for again."""
 
 
-class JobOperator(PaidOperator[HookT]):
+class JobOperator(CancellableOperator[HookT]):
     """
     Submit a job, wait for its end, return its result.
 
@@ -70,7 +66,6 @@ class JobOperator(PaidOperator[HookT]):
 
     profile: ClassVar[JobProfile]
     trigger_class: ClassVar[type[JobTrigger]]
-    can_cancel: ClassVar[bool] = False
     template_fields: Sequence[str] = ("conn_id", "timeout")
 
     def __init__(
@@ -88,26 +83,22 @@ class JobOperator(PaidOperator[HookT]):
         reuse_completed: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, reuse_completed=reuse_completed, **kwargs)
+        super().__init__(
+            conn_id=conn_id,
+            cancel_on_kill=cancel_on_kill,
+            cancel_on_timeout=cancel_on_timeout,
+            reuse_completed=reuse_completed,
+            **kwargs,
+        )
         self.wait_for_completion = wait_for_completion
         self.deferrable = deferrable
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.exponential_backoff = exponential_backoff
         self.max_wait = max_wait
-        self.cancel_on_kill = cancel_on_kill
-        self.cancel_on_timeout = cancel_on_timeout
         self._begun_at: float | None = None
-        self._job_id: str | None = None
         self._note = JobNote(self.noun)
         self._context: Context | None = None
-        self._killed = False
-        self._lasting: tuple[Any, Ledger] | None = None
-        self._spared = False
-
-    @abstractmethod
-    def observe(self, body: dict[str, Any]) -> Observation:
-        """Read the job's state from the service's description."""
 
     @abstractmethod
     def result(self, hook: HookT, body: dict[str, Any]) -> dict[str, Any]:
@@ -126,10 +117,6 @@ class JobOperator(PaidOperator[HookT]):
     def repairable(self, body: dict[str, Any]) -> bool:
         """Whether a failed job of an earlier attempt still serves: as it is, or after :meth:`repair`."""
         return False
-
-    def cancel(self, hook: HookT, job_id: str) -> None:
-        """Cancel the job at the service."""
-        raise NotImplementedError
 
     def kind(self) -> str:
         """Return what sort of job this is, for the time it usually takes."""
@@ -240,41 +227,6 @@ class JobOperator(PaidOperator[HookT]):
             except Exception as trouble:
                 self.log.warning("Could not push XCom %s: %s", NOTE_KEY, trouble)
 
-    def _ledger(self, context: Context) -> Ledger:
-        """Return the task's record; with a lasting one, a retry finds the job."""
-        ledger = Ledger.of(context)
-        self._lasting = (context["ti"], ledger) if ledger.durable else None
-        return ledger
-
-    def on_kill(self) -> None:
-        """Cancel the job this task submitted, where the API can; the wait then raises."""
-        self._killed = True
-        if self._job_id is None:
-            return
-        if not self.can_cancel or not self.cancel_on_kill:
-            self.log.warning("The task was killed; %s %s goes on.", self.noun, self._job_id)
-            return
-        if self._retry_goes_on():
-            self._spared = True
-            return
-        with self.hook() as hook:
-            self._try_to_cancel(hook, self._job_id)
-
-    def _retry_goes_on(self) -> bool:
-        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
-        if self._lasting is None:
-            return False
-        ti, ledger = self._lasting
-        if ledger.last_try or (given := given_up(ti, ledger)) is False:
-            return False
-        if given:
-            reason = "Airflow gave up this attempt and retries the task"
-        else:
-            # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
-            reason = "Airflow did not say in time whether a retry follows"
-        self.log.warning("%s; %s %s goes on for the retry.", reason, self.noun, self._job_id)
-        return True
-
     def wait_limit(self) -> float:
         """Return the seconds from submission after which waiting ends."""
         limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
@@ -303,12 +255,6 @@ class JobOperator(PaidOperator[HookT]):
             return False
         self.log.info("The recorded %s %s is %s; submitting a new one.", self.noun, entry.job_id, state)
         return False
-
-    def supersede(self, hook: HookT, entry: Entry) -> None:
-        """Cancel a recorded job of another request, so that nothing is left running."""
-        super().supersede(hook, entry)
-        if entry.job_id and self.can_cancel and self.cancel_on_kill:
-            self._try_to_cancel(hook, entry.job_id)
 
     def _check_waiting(self) -> None:
         self._timeout_seconds()
@@ -506,30 +452,6 @@ class JobOperator(PaidOperator[HookT]):
             return "a retry, or clearing the task, re-attaches to it"
         return "this Airflow version cannot re-attach a retry to it"
 
-    def _raise_if_killed(self, hook: HookT) -> None:
-        if not self._killed:
-            return
-        if self._job_id is None:
-            raise JobCancelledError(f"The task was killed before it had its {self.noun}; a retry looks.")
-        fate = "goes on"
-        if self.can_cancel and self.cancel_on_kill and not self._spared:
-            fate = "was cancelled" if self._try_to_cancel(hook, self._job_id) else "could not be cancelled"
-        raise JobCancelledError(
-            f"The task was killed; {self.noun} {self._job_id} {fate}.", job_id=self._job_id
-        )
-
-    def _try_to_cancel(self, hook: HookT, job_id: str) -> bool:
-        """Cancel a job that is still active; return whether it no longer runs."""
-        try:
-            observation = self.observe(self.fetch(hook, job_id))
-            if not observation.finished:
-                self.cancel(hook, job_id)
-                self.log.info("Cancelled %s %s.", self.noun, job_id)
-        except ProviderError as error:
-            self.log.warning("Could not cancel %s %s, it may still be running: %s", self.noun, job_id, error)
-            return False
-        return True
-
     def _entry(self, ledger: Ledger, job_id: str) -> Entry:
         """Return the record of the job that an event is about, or what the event alone says of it."""
         entry = ledger.read()
@@ -553,12 +475,7 @@ class JobOperator(PaidOperator[HookT]):
         )
 
     def _pace(self, hook: HookT) -> Pace:
-        asked = (self.poll_interval, self.exponential_backoff, self.max_wait)
-        per_hour = hook.settings.requests_per_hour
-        if not per_hour or any(value is not None for value in asked):
-            return self._backoff() if any(value is not None for value in asked) else self.profile.backoff
-        crowd = Crowd(
-            capacity=per_hour, sustained_rate=per_hour / 3600.0, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
-        )
-        durations = Durations(self.profile.typical_for(self.kind()))
-        return LikelyTimes(durations=durations, crowd=lambda: crowd, backoff=self.profile.backoff)
+        if any(value is not None for value in (self.poll_interval, self.exponential_backoff, self.max_wait)):
+            return self._backoff()
+        typical = self.profile.typical_for(self.kind())
+        return unseen_peers(typical, self.profile.backoff, per_hour=hook.settings.requests_per_hour)

@@ -175,3 +175,25 @@ class LikelyTimes:
         if elapsed <= 0 and luck < SCOUTS and low > self.backoff.first:
             return float(self.backoff.first * (low / self.backoff.first) ** (luck / SCOUTS))
         return min(low - elapsed + distance * (0.8 + 0.4 * luck), affordable)
+
+
+ASSUMED_PEERS = 25
+"""How many waits share a key that cannot see each other."""
+
+
+def unseen_peers(
+    typical: tuple[float, float], backoff: Backoff, *, per_hour: int | None
+) -> Backoff | LikelyTimes:
+    """
+    Return the pace of a wait on a worker, which learns nothing from the others on its key.
+
+    :param typical: shortest and longest documented duration in seconds.
+    :param backoff: documented intervals.
+    :param per_hour: requests that the key allows; ``None`` or 0 when unlimited.
+    """
+    if not per_hour:
+        return backoff
+    crowd = Crowd(
+        capacity=per_hour, sustained_rate=per_hour / 3600.0, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
+    )
+    return LikelyTimes(durations=Durations(typical), crowd=lambda: crowd, backoff=backoff)

@@ -51,29 +51,30 @@ def test_a_report_cleared_while_it_runs_is_cancelled_and_made_anew(
 def test_a_report_cleared_while_it_runs_is_waited_for_when_killing_must_not_cancel(
     report: ReportJob,
 ) -> None:
-    report.takes(SOON)
+    report.takes(ENDLESS)
     run = report.task(deferrable=True, cancel_on_kill=False).attempt(until_deferred=True)
     (first,) = report.seen()
-    run.clear().attempt()
-    assert run.value["id"] == first["id"]
+    run.clear().attempt(until_deferred=True)
+    assert run.xcoms[report.id_key] == first["id"]
+    assert len(report.seen()) == 1
     assert report.cancels() == []
 
 
 def test_a_submission_cleared_while_it_runs_is_waited_for(submission: SubmissionJob) -> None:
     """It cannot be cancelled and is paid for."""
-    submission.takes(SOON)
+    submission.takes(ENDLESS)
     run = submission.task(deferrable=True).attempt(until_deferred=True)
-    run.clear().attempt()
-    assert run.value["submissionId"] == submission.seen()[0]["id"]
+    run.clear().attempt(until_deferred=True)
+    assert run.xcoms[submission.id_key] == submission.seen()[0]["id"]
     assert len(submission.seen()) == 1
 
 
 def test_a_job_left_at_its_deadline_gets_its_time_again(job: Job, deferrable: bool) -> None:
-    job.takes(SOON)
+    job.takes(ENDLESS)
     run = job.task(deferrable=deferrable, timeout=0.1, cancel_on_timeout=False, retries=1).attempt()
     assert type(run.error) is JobTimeoutError
     assert "re-attaches to it" in str(run.error)
-    job.simulator.advance(SOON)
+    job.simulator.advance(ENDLESS)
     run.attempt()
     assert run.state == "success"
     assert len(job.seen()) == 1

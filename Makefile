@@ -17,7 +17,8 @@ AZURITE     := .azurite/node_modules/.bin/azurite-blob
 KILLS       ?= 100
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-azure test-kills bench bench-transfers test-live test-webhooks-at-scale lint types format constraints clean
+.PHONY: help install demo test test-matrix test-azure test-kills bench bench-transfers test-live test-webhooks-at-scale
+.PHONY: lint types format docs dist constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,6 +35,9 @@ demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine
 	$(PY) -m pytest -m "not live" -n 2 --dist loadfile $(PYTEST_ARGS)
+
+test-matrix: $(INSTALLED) ## Run them for Airflow 3.1 to 3.3 and Python 3.11 to 3.13 (MATRIX="3.1-3.12 3.3-3.13": only these)
+	@PYTEST_ARGS="$(PYTEST_ARGS)" scripts/matrix $(MATRIX)
 
 test-live: ## Run the tests with a real scheduler, triggerers, PostgreSQL and Redis; makes an environment of its own
 	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
@@ -73,9 +77,17 @@ format: $(INSTALLED) ## Rewrite what lint complains about, as far as it can be d
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+docs: $(INSTALLED) ## Build the documentation into site/, every warning an error
+	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[docs]"
+	$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env docs site
+
+# The same commit gives the same bytes: flit takes all times in the archives from SOURCE_DATE_EPOCH.
+dist: $(INSTALLED) ## Build wheel and sdist into dist/
+	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(PY) -m build --no-isolation
+
 constraints: $(INSTALLED) ## Resolve constraints/ anew
 	scripts/constraints $(VENV)/bin/uv
 
 clean: ## Remove what was made, except the virtual environment
-	rm -rf .demo demo-output build dist .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .demo .matrix demo-output build dist site .pytest_cache .mypy_cache .ruff_cache
 	find airflow_provider dags demo tests -name __pycache__ -type d -prune -exec rm -rf {} +

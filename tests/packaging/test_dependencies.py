@@ -29,6 +29,7 @@ COMES_WITH = {
     "sqlalchemy": "apache-airflow",
     "starlette": "apache-airflow",
     "uvicorn": "apache-airflow",
+    "pyyaml": "apache-airflow",
     "urllib3": "requests",
     "yarl": "aiohttp",
 }

@@ -12,6 +12,7 @@ import venv
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_string
+from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -80,11 +81,40 @@ def test_wheel_caps_no_dependency(wheel: zipfile.ZipFile) -> None:
 
 def test_sdist_can_be_worked_with(sdist: set[str]) -> None:
     assert {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "scripts/install"} <= sdist
+    assert {"SECURITY.md", "CONTRIBUTING.md", "docs/conf.py", "docs/index.md"} <= sdist
     assert {"airflow_provider/py.typed", "tests/conftest.py", "demo/__main__.py"} <= sdist
     assert "constraints/airflow-3.3.txt" in sdist
     assert [
         name for name in sdist if "__pycache__" in name or name.startswith((".venv", "demo-output"))
     ] == []
+
+
+def test_the_same_source_gives_the_same_bytes(built: Path, tmp_path: Path) -> None:
+    def archives(name: str, *, touched: int, mode: int) -> dict[str, str]:
+        """Digests of both archives, built in another place, from files of another time and mode."""
+        place = tmp_path / name
+        with tarfile.open(built / f"{STEM}.tar.gz") as archive:
+            archive.extractall(place, filter="data")
+        for path in (place / STEM).rglob("*"):
+            if path.is_file():
+                path.chmod(mode)
+                os.utime(path, (touched, touched))
+        build = "from flit_core import buildapi as b; b.build_wheel('dist'); b.build_sdist('dist')"
+        (place / STEM / "dist").mkdir()
+        _run(
+            sys.executable,
+            "-c",
+            build,
+            cwd=place / STEM,
+            env={**os.environ, "SOURCE_DATE_EPOCH": "1780000000"},
+        )
+        return {
+            path.name: sha256(path.read_bytes()).hexdigest() for path in (place / STEM / "dist").iterdir()
+        }
+
+    here = archives("here", touched=1_700_000_000, mode=0o644)
+    assert len(here) == 2
+    assert archives("there", touched=1_750_000_000, mode=0o600) == here
 
 
 @pytest.fixture(scope="module")
@@ -160,6 +190,24 @@ def test_installed_wheel_brings_its_connection_types(said: dict[str, Any]) -> No
     assert hooks.keys() == {"mediamagic", "silent_witness"}
     assert hooks["mediamagic"]["hook_name"] == "MediaMagic"
     assert hooks["silent_witness"]["hook_name"] == "Silent Witness"
+
+
+@pytest.mark.slow
+def test_installed_wheel_can_be_imported_without_extras(elsewhere: Path, tmp_path: Path) -> None:
+    program = """
+import importlib, pkgutil, airflow_provider
+for module in pkgutil.walk_packages(airflow_provider.__path__, "airflow_provider."):
+    if not module.name.startswith("airflow_provider.simulator."):
+        try:
+            importlib.import_module(module.name)
+            print(module.name)
+        except ImportError:
+            if not module.name.endswith(".retry_policy"):  # for Airflow 3.3
+                raise
+"""
+    environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    imported = _run(str(elsewhere), "-c", program, cwd=tmp_path, env=environment).split()
+    assert {"airflow_provider.operators.mediamagic", "airflow_provider.plugins.receiver"} <= set(imported)
 
 
 def _run(*command: str, **options: Any) -> str:

@@ -79,7 +79,7 @@ format: $(INSTALLED) ## Rewrite what lint complains about, as far as it can be d
 
 docs: $(INSTALLED) ## Build the documentation into site/, every warning an error
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[docs]"
-	$(PY) -m sphinx --fail-on-warning --keep-going --nitpicky --fresh-env docs site
+	$(PY) -m sphinx --quiet --fail-on-warning --keep-going --fresh-env docs site
 
 # The same commit gives the same bytes: flit takes all times in the archives from SOURCE_DATE_EPOCH.
 dist: $(INSTALLED) ## Build wheel and sdist into dist/

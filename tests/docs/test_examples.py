@@ -1,0 +1,179 @@
+"""The Dags and connections that the documentation shows do what it says of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet  # type: ignore[import-untyped]
+import pytest
+from airflow.models.dagrun import DagRun
+from airflow.sdk import DAG, Connection
+
+from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.simulator import Simulator
+from demo.inputs import Inputs
+from tests.airflow.task_run import register
+from tests.simulator.talk import MediaMagicTalk, SilentWitnessTalk
+
+HERE = Path(__file__).parent
+DAGS = sorted(path.stem for path in (HERE / "dags").glob("*.py"))
+SOON = 20.0
+
+Run = Callable[..., DagRun]
+
+
+def dags(name: str) -> dict[str, DAG]:
+    try:
+        from airflow.dag_processing.dagbag import DagBag
+    except ImportError:  # Airflow 3.1
+        from airflow.models.dagbag import DagBag  # type: ignore[no-redef]
+
+    if name == "report_with_retries":
+        pytest.importorskip(
+            "airflow.sdk.definitions.retry_policy", reason="Airflow 3.3 brings retry policies"
+        )
+    bag = DagBag(HERE / "dags" / f"{name}.py")
+    assert bag.import_errors == {}
+    found: dict[str, DAG] = bag.dags
+    return found
+
+
+@pytest.fixture
+def run(airflow_db: None, mediamagic_conn: str, silent_witness_conn: str, simulator: Simulator) -> Run:
+    """Run an example, with other arguments for some of its tasks; all jobs take a third of a second."""
+    for service in ("mediamagic", "silent_witness"):
+        simulator.script(service, duration=SOON)
+
+    def run(name: str, conf: dict[str, Any] | None = None, **tasks: dict[str, Any]) -> DagRun:
+        dag = dags(name)[name]
+        for task_id, arguments in tasks.items():
+            for argument, value in arguments.items():
+                setattr(dag.get_task(task_id), argument, value)
+        register(dag)
+        finished: DagRun = dag.test(run_conf=conf or {})
+        return finished
+
+    return run
+
+
+@pytest.fixture
+def case_id(simulator: Simulator, silent_witness_conn: str) -> str:
+    """A case with a photo."""
+    return _witness(simulator).ready_case()
+
+
+def _witness(simulator: Simulator) -> SilentWitnessTalk:
+    from tests.conftest import SILENT_WITNESS_KEY
+
+    talk = SilentWitnessTalk(simulator)
+    talk.key = SILENT_WITNESS_KEY
+    return talk
+
+
+def states(run: DagRun) -> dict[str, str]:
+    return {ti.task_id: str(ti.state) for ti in run.get_task_instances()}
+
+
+def returned(run: DagRun, task_id: str) -> Any:
+    (found,) = (ti for ti in run.get_task_instances() if ti.task_id == task_id)
+    return found.xcom_pull(task_ids=task_id)
+
+
+@pytest.mark.parametrize("name", DAGS)
+def test_an_example_loads_without_connections(name: str) -> None:
+    assert name in dags(name)
+
+
+def test_the_first_dag(run: Run, case_id: str, media_files: Inputs, tmp_path: Path) -> None:
+    finished = run(
+        "nightly",
+        review={"files": [str(media_files.media[0])]},
+        report={"case_id": case_id},
+        download={"output_path": str(tmp_path)},
+    )
+    assert finished.state == "success"
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".docx"}
+
+
+def test_issues_land_as_parquet(run: Run, tmp_path: Path) -> None:
+    ad = tmp_path / "ad.txt"
+    ad.write_text("A guaranteed cure. It is the number one in the country.")
+    assert run("issues_to_parquet", {"files": [str(ad)], "output_dir": str(tmp_path)}).state == "success"
+    (landed,) = tmp_path.glob("*.parquet")
+    assert pyarrow.parquet.read_table(landed).num_rows > 0
+
+
+def test_jobs_of_others_are_waited_for(run: Run, simulator: Simulator, case_id: str) -> None:
+    from tests.conftest import MEDIAMAGIC_KEY
+
+    talk = MediaMagicTalk(simulator)
+    talk.key = MEDIAMAGIC_KEY
+    submission_id = talk.submit(talk.upload("ad.txt", b"A guaranteed cure."))["submissionId"]
+    report_id = _witness(simulator).order(case_id).json()["data"]["id"]
+    simulator.advance(60)
+    finished = run("jobs_of_others", {"submission_id": submission_id, "report_id": report_id})
+    assert finished.state == "success"
+    assert returned(finished, "report")["id"] == report_id
+
+
+def test_a_transient_failure_gets_a_new_report(
+    run: Run, simulator: Simulator, case_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider.operators.silent_witness.report.RETRY_PAUSE", 0.0)
+    simulator.clear_scripts()
+    simulator.script(
+        "silent_witness", duration=SOON, status="failed", message="Report generation timed out", times=1
+    )
+    simulator.script("silent_witness", duration=SOON)
+    finished = run("report_with_retries", {"case_id": case_id}, report={"pool": "default_pool"})
+    assert finished.state == "success"
+    assert len(simulator.ledger()["reports"]) == 2
+
+
+def test_the_teardown_cancels_the_report(run: Run, simulator: Simulator, case_id: str) -> None:
+    simulator.clear_scripts()
+    simulator.script("silent_witness", duration=1e7)
+    finished = run("report_with_teardown", {"case_id": case_id}, report={"timeout": 1})
+    assert states(finished) == {"report": "failed", "cancel": "success"}
+    assert returned(finished, "cancel")["status"] == "cancelled"
+
+
+def test_a_hook_asks_what_no_operator_does(run: Run, simulator: Simulator, case_id: str) -> None:
+    report_id = _witness(simulator).order(case_id).json()["data"]["id"]
+    assert returned(run("with_a_hook", {"case_id": case_id}), "reports_of").keys() == {report_id}
+    assert returned(run("with_a_hook", {"case_id": "case_nobody_knows"}), "reports_of") == {}
+
+
+def _connections() -> dict[str, Connection]:
+    found = {
+        f"{name} (json)": Connection.from_json(json.dumps(fields), conn_id=name)
+        for name, fields in json.loads((HERE / "connections.json").read_text()).items()
+    }
+    for line in (HERE / "connections.env").read_text().splitlines():
+        (setting,) = shlex.split(line)
+        name, _, value = setting.partition("=")
+        conn_id = re.fullmatch(r"AIRFLOW_CONN_(\w+)", name)[1].lower()  # type: ignore[index]
+        if value.startswith("{"):
+            found[f"{conn_id} (env)"] = Connection.from_json(value, conn_id=conn_id)
+        else:
+            found[f"{conn_id} (env)"] = Connection.from_uri(value, conn_id=conn_id)
+    return found
+
+
+@pytest.mark.parametrize("name", ["connections.json", "connections.env"])
+def test_connections_are_usable(name: str) -> None:
+    kind = "json" if name.endswith("json") else "env"
+    found = {
+        label: ConnectionSettings.from_connection(connection)
+        for label, connection in _connections().items()
+        if label.endswith(f"({kind})")
+    }
+    assert len(found) == 3
+    limited = found[f"silent_witness_default ({kind})"]
+    assert limited.requests_per_hour == 500
+    assert limited.requests_per_minute == 100

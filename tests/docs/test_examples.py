@@ -149,6 +149,34 @@ def test_a_hook_asks_what_no_operator_does(run: Run, simulator: Simulator, case_
     assert returned(run("with_a_hook", {"case_id": "case_nobody_knows"}), "reports_of") == {}
 
 
+@pytest.mark.parametrize(
+    ("text", "publish"),
+    [("A miracle cure.", "upstream_failed"), ("Limited time. Price: $9.99", "success")],
+)
+def test_a_gate_holds_back(run: Run, tmp_path: Path, text: str, publish: str) -> None:
+    ad = tmp_path / "ad.txt"
+    ad.write_text(text)
+    assert states(run("gated", {"files": [str(ad)]}))["publish"] == publish
+
+
+def test_a_gate_branches(run: Run, simulator: Simulator) -> None:
+    from tests.conftest import MEDIAMAGIC_KEY
+
+    talk = MediaMagicTalk(simulator)
+    talk.key = MEDIAMAGIC_KEY
+    submission_id = talk.submit(talk.upload("ad.txt", b"A miracle cure."))["submissionId"]
+    simulator.advance(60)
+    finished = states(run("gate_by_id", {"submission_id": submission_id}))
+    assert (finished["withdraw"], finished["publish"]) == ("success", "skipped")
+
+
+def test_a_report_in_one_call(run: Run, case_id: str, media_files: Inputs, tmp_path: Path) -> None:
+    conf = {"case_id": case_id, "photos": str(media_files.photos[0]), "output_dir": str(tmp_path)}
+    finished = run("report_in_one_call", conf)
+    assert finished.state == "success"
+    assert sorted(returned(finished, "paths")) == sorted(str(path) for path in tmp_path.iterdir())
+
+
 def _connections() -> dict[str, Connection]:
     found = {
         f"{name} (json)": Connection.from_json(json.dumps(fields), conn_id=name)

@@ -1,0 +1,26 @@
+"""Publish what a review finds nothing grave in."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import dag, task
+
+from airflow_provider.compliance import CompliancePolicy
+from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
+
+POLICY = CompliancePolicy(block_at="MAJOR", allowed={"MINOR": 5}, ignore_rules=["CAP_8.*"])
+
+
+@dag(schedule=None)
+def gated(files: list[str] | None = None) -> None:
+    review = MediaMagicReviewTaskGroup(files=files, policy=POLICY)
+
+    @task
+    def publish(verdict: dict[str, Any]) -> str:
+        return verdict["message"]
+
+    publish(review.verdict)
+
+
+gated()

@@ -18,7 +18,7 @@ def gated(files: list[str] | None = None) -> None:
 
     @task
     def publish(verdict: dict[str, Any]) -> str:
-        return verdict["message"]
+        return str(verdict["message"])
 
     publish(review.verdict)
 

@@ -66,7 +66,7 @@ def test_celery_worker_lost_after_the_record(celery: Airflow, vendors: Simulator
     bench.count_orphans()
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_celery_chaos(celery: Airflow, vendors: Simulator, tmp_path: Path) -> None:
     vendors.reset()
     celery.start()

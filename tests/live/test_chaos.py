@@ -120,7 +120,7 @@ def chaotic(deployment: Airflow, vendors: Simulator, tmp_path: Path) -> Iterator
     vendors.clear_faults()
 
 
-@pytest.mark.timeout(1200)
+@pytest.mark.timeout(1800)
 def test_fifty_jobs(chaotic: Bench) -> None:
     combinations = [(service, mode) for service in SERVICES for mode in MODES]
     jobs = [

@@ -27,7 +27,7 @@ TASK_PROCESS = re.compile(r"airflow worker -- [0-9a-f-]{36}$")
 
 TIMINGS = {
     # A lost worker is noticed in seconds instead of five minutes, and yet not for a busy machine.
-    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "12",
+    "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
     "SCHEDULER__SCHEDULER_HEARTBEAT_SEC": "1",

@@ -241,7 +241,7 @@ class Bench:
 
         :param lost: an instance may fail with an error that says this, and with nothing submitted again.
         """
-        job.run.until_ended(seconds=420)
+        job.run.until_ended(seconds=900)
         found = self.jobs_of(job)
         of_item = [[one["id"] for one in found if self._is_of(one, item, job.service)] for item in job.items]
         tasks = job.run.tasks()

@@ -12,6 +12,9 @@ import requests
 
 from tests.live.harness.patience import until
 
+PATIENCE = 120.0
+"""Real seconds that one call may take."""
+
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 
 
@@ -43,11 +46,21 @@ class Rest:
             return False
 
     def call(self, method: str, path: str, **kwargs: Any) -> Any:
-        """Send one call; the body of its answer."""
+        """Send one call; the body of its answer. Reading is patient with a server that is busy or cut off."""
         if "Authorization" not in self._session.headers:
-            token = self._session.get(f"{self.url}/auth/token", timeout=30).json()["access_token"]
+            token = self._session.get(f"{self.url}/auth/token", timeout=PATIENCE).json()["access_token"]
             self._session.headers["Authorization"] = f"Bearer {token}"
-        answer = self._session.request(method, f"{self.url}/api/v2{path}", timeout=30, **kwargs)
+
+        def send() -> requests.Response:
+            return self._session.request(method, f"{self.url}/api/v2{path}", timeout=PATIENCE, **kwargs)
+
+        def read() -> list[requests.Response]:
+            try:
+                return [answer] if (answer := send()).status_code < 500 else []
+            except requests.RequestException:
+                return []
+
+        answer = until(read, f"an answer to {method} {path}")[0] if method == "GET" else send()
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:500]}"
         return answer.json() if answer.content else None
 
@@ -68,7 +81,7 @@ class Rest:
             "password": password,
             "extra": json.dumps(extra),
         }
-        known = self._session.get(f"{self.url}/api/v2/connections/{conn_id}", timeout=30)
+        known = self._session.get(f"{self.url}/api/v2/connections/{conn_id}", timeout=PATIENCE)
         if known.ok:
             self.call("PATCH", f"/connections/{conn_id}", json=body)
         else:

@@ -94,8 +94,17 @@ def test_every_extra_is_described() -> None:
     assert [key for key in EXTRA_KEYS if f"`{key}`" not in PAGES["connections.md"]] == []
 
 
-def test_the_first_dag_of_the_readme_is_the_tested_one() -> None:
-    (shown,) = re.findall(r"^```python\n(.*?)^```$", (REPOSITORY / "README.md").read_text(), re.DOTALL | re.M)
-    tested = (REPOSITORY / "tests" / "docs" / "dags" / "nightly.py").read_text(encoding="utf-8")
-    wanted = tested.partition("import annotations\n")[2].replace(" -> None:", ":")
-    assert re.sub(r"\n+", "\n", shown).strip() == re.sub(r"\n+", "\n", wanted).strip()
+def test_the_code_of_the_readme_is_tested() -> None:
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+    dag, test = (_bare(shown) for shown in re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.M))
+    assert dag == _bare(_source("docs/dags/nightly.py").partition("import annotations\n")[2])
+    assert test in _bare(_source("airflow/test_users_own_dag.py"))
+
+
+def _source(path: str) -> str:
+    return (REPOSITORY / "tests" / path).read_text(encoding="utf-8")
+
+
+def _bare(code: str) -> str:
+    """Code without its type hints and line breaks."""
+    return re.sub(r"\s+", "", re.sub(r"(?<=\w): (SimulatedServices|dict\[str, str\])| -> None", "", code))

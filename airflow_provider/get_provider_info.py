@@ -103,6 +103,17 @@ def get_provider_info() -> dict[str, Any]:
         "operators": _modules("operators"),
         "sensors": _modules("sensors"),
         "triggers": _modules("triggers"),
+        "extra-links": [
+            f"airflow_provider.links.{name}"
+            for name in (
+                "FileLink",
+                "MediaMagicStatusLink",
+                "ReportDocxLink",
+                "ReportPdfLink",
+                "SilentWitnessDashboardLink",
+                "SilentWitnessStatusLink",
+            )
+        ],
         "connection-types": [
             {
                 "connection-type": "mediamagic",

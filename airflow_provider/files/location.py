@@ -87,7 +87,7 @@ class Location:
         if self.fs is None:
             return open(self.path, "rb")
         # MemoryFileSystem hands out the one stored object, whose position all readers would share.
-        if "memory" in _protocols(self.fs):
+        if "memory" in protocols(self.fs):
             import io
 
             return io.BytesIO(self.fs.cat_file(self.path))
@@ -193,7 +193,8 @@ def _from_object_storage_path(value: Any, argument: str) -> Location:
     return _remote(protocol, value.path.lstrip("/"), conn_id, argument)
 
 
-def _protocols(fs: Any) -> tuple[str, ...]:
+def protocols(fs: Any) -> tuple[str, ...]:
+    """Return the schemes that a file system answers to."""
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 

@@ -21,6 +21,7 @@ from airflow_provider.exceptions import (
     WaitError,
 )
 from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.links import show_links
 from airflow_provider.operators.base import HookT
 from airflow_provider.operators.cancelling import CancellableOperator
 from airflow_provider.operators.notes import NOTE_KEY, JobNote
@@ -325,6 +326,8 @@ class JobOperator(CancellableOperator[HookT]):
             deadline=entry.deadline,
             pace=self._pace(hook),
         )
+        if self._context is not None:
+            show_links(self, self._context["ti"])
         with ExitStack() as hooks:
             current = hook
 

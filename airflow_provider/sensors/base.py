@@ -24,6 +24,7 @@ from airflow_provider.exceptions import (
     ProviderError,
     WaitError,
 )
+from airflow_provider.links import show_links
 from airflow_provider.lineage.operators import TracksLineage
 from airflow_provider.operators.base import HookT, required_id
 from airflow_provider.waiting.backoff import Backoff
@@ -111,6 +112,8 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
                 f"poke_interval or max_wait: {error}", parameter="poke_interval"
             ) from error
         if not self.deferrable:
+            if not self.reschedule:
+                show_links(self, context["ti"])
             return super().execute(context)
         with self._lenient():
             done = self.poke(context)

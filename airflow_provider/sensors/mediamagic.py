@@ -7,6 +7,7 @@ from typing import Any
 
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.hooks.mediamagic_submission import awaited_assets
+from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.sensors.base import JobSensor
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.waiting.decision import Observation
@@ -34,6 +35,7 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     id_argument = "submission_id"
     template_fields: Sequence[str] = ("submission_id", "conn_id")
     ui_color = "#b8dcff"
+    operator_extra_links = (MediaMagicStatusLink(),)
 
     def __init__(
         self, *, submission_id: str, conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any

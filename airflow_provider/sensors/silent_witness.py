@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.operators.silent_witness.report import report_summary
 from airflow_provider.sensors.base import JobSensor
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
@@ -34,6 +35,7 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     id_argument = "report_id"
     template_fields: Sequence[str] = ("report_id", "conn_id")
     ui_color = "#cfc2f0"
+    operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
 
     def __init__(
         self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any

@@ -13,6 +13,7 @@ import pytest
 
 from airflow_provider import __version__
 from airflow_provider.get_provider_info import field_behaviour, get_provider_info
+from tests.unit.operators.every_class import EVERY
 
 INFO = get_provider_info()
 MODULES = [
@@ -65,6 +66,19 @@ def test_entry_point_leads_here() -> None:
 
 def test_current_version_comes_first() -> None:
     assert INFO["versions"][0] == __version__
+
+
+def test_links_are_those_that_operators_and_sensors_have() -> None:
+    assert INFO["extra-links"] == [
+        "airflow_provider.links.FileLink",
+        "airflow_provider.links.MediaMagicStatusLink",
+        "airflow_provider.links.ReportDocxLink",
+        "airflow_provider.links.ReportPdfLink",
+        "airflow_provider.links.SilentWitnessDashboardLink",
+        "airflow_provider.links.SilentWitnessStatusLink",
+    ]
+    used = {type(link) for cls in EVERY for link in cls.operator_extra_links}
+    assert {f"{link.__module__}.{link.__name__}" for link in used} == set(INFO["extra-links"])
 
 
 @pytest.mark.parametrize("module", MODULES)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.links import FileLink, MediaMagicStatusLink
 from airflow_provider.operators.base import ServiceOperator, required_id
 from airflow_provider.operators.outlets import tell_outlets
 
@@ -32,6 +33,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     hook_class = MediaMagicHook
     template_fields: Sequence[str] = ("submission_id", "asset_id", "output_path", "output_conn_id", "conn_id")
     ui_color = "#d9ecff"
+    operator_extra_links = (MediaMagicStatusLink(), FileLink())
 
     def __init__(
         self,

@@ -16,6 +16,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.hooks.mediamagic_submission import awaited_assets
 from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.operators.base import one_of, required_id
 from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
@@ -50,6 +51,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     noun = SUBMISSION.noun
     xcom_id_key = "submission_id"
     ui_color = "#b8dcff"
+    operator_extra_links = (MediaMagicStatusLink(),)
 
     def __init__(
         self,

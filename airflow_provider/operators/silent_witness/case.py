@@ -17,6 +17,7 @@ from airflow_provider.hooks.silent_witness_case import (
     needs_occupants,
 )
 from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.links import SilentWitnessDashboardLink
 from airflow_provider.operators.paid import LANDING, PaidOperator
 from airflow_provider.operators.silent_witness.created import created_since
 
@@ -78,6 +79,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         "occupants": "json",
     }
     ui_color = "#e3dcf5"
+    operator_extra_links = (SilentWitnessDashboardLink(),)
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.links import ReportDocxLink, ReportPdfLink, SilentWitnessDashboardLink
 from airflow_provider.operators.base import ServiceOperator, one_of, required_id
 from airflow_provider.operators.outlets import tell_outlets
 from airflow_provider.waiting.decision import JobState
@@ -52,6 +53,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         "conn_id",
     )
     ui_color = "#f1edfb"
+    operator_extra_links = (SilentWitnessDashboardLink(), ReportPdfLink(), ReportDocxLink())
 
     def __init__(
         self,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role
+from airflow_provider.links import SilentWitnessDashboardLink
 from airflow_provider.operators.base import ServiceOperator, required_id
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         "conn_id",
     )
     ui_color = "#f1edfb"
+    operator_extra_links = (SilentWitnessDashboardLink(),)
 
     def __init__(
         self,

@@ -10,6 +10,7 @@ from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
 from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id
 from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.paid import LANDING
@@ -79,6 +80,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         "conn_id",
     )
     ui_color = "#cfc2f0"
+    operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
 
     def __init__(
         self,
@@ -202,6 +204,7 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     template_fields: Sequence[str] = ("report_id", "conn_id")
     ui_color = "#f1edfb"
+    operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
 
     def __init__(
         self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any

@@ -32,27 +32,38 @@ def _field(label: str, kind: str, description: str, **schema: str | float) -> di
 
 
 def _connection_fields(per_minute: str, per_hour: str) -> dict[str, dict[str, Any]]:
-    shared = "Shared by everything that uses this key. Empty:"
+    shared = "Shared by everything that uses this key; 0: no limit. Empty:"
     return {
         "connect_timeout": _field(
-            "Connect timeout (s)", "number", "How long to wait for the connection to be made.", minimum=0
+            "Connect timeout (s)",
+            "number",
+            "How long to wait for the connection to be made. Empty: 10.",
+            minimum=0,
         ),
         "read_timeout": _field(
-            "Read timeout (s)", "number", "How long to wait for the next byte of an answer.", minimum=0
+            "Read timeout (s)",
+            "number",
+            "How long to wait for the next byte of an answer. Empty: 60.",
+            minimum=0,
         ),
         "verify": _field(
             "Verify TLS",
             "string",
-            "true (the default), false, or the path of a CA bundle on the worker and the triggerer.",
+            "true, false, or the path of a CA bundle on the worker and the triggerer. Empty: true.",
         ),
         "proxies": _field(
-            "Proxies", "object", 'Proxy by scheme, as JSON: {"https": "http://proxy.example:3128"}.'
+            "Proxies",
+            "object",
+            'Proxy by scheme, as JSON: {"https": "http://proxy.example:3128"}. Empty: the environment.',
         ),
         "max_retries": _field(
-            "Retries", "integer", "How often one request that may be sent again is sent again.", minimum=0
+            "Retries",
+            "integer",
+            "How often one request that may be sent again is sent again. Empty: 4.",
+            minimum=0,
         ),
-        "requests_per_minute": _field("Requests per minute", "integer", f"{shared} {per_minute}.", minimum=1),
-        "requests_per_hour": _field("Requests per hour", "integer", f"{shared} {per_hour}.", minimum=1),
+        "requests_per_minute": _field("Requests per minute", "integer", f"{shared} {per_minute}.", minimum=0),
+        "requests_per_hour": _field("Requests per hour", "integer", f"{shared} {per_hour}.", minimum=0),
     }
 
 
@@ -75,9 +86,11 @@ def _webhook_fields() -> dict[str, dict[str, Any]]:
 
 def _form(url: str, key: str) -> dict[str, Any]:
     return {
-        "hidden-fields": ["schema", "port", "login"],
+        # The port can be part of the URL. It has a field because the test button of Airflow 3.3.2 refuses
+        # saved connections without a port: https://github.com/apache/airflow/pull/73298
+        "hidden-fields": ["schema", "login"],
         "relabeling": {"host": "Base URL", "password": "API key"},
-        "placeholders": {"host": url, "password": key},
+        "placeholders": {"host": url, "port": "443", "password": key},
     }
 
 

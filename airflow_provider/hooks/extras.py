@@ -35,7 +35,8 @@ class Extras:
     No error quotes a value: a secret may have been put into the wrong place.
 
     :param conn_id: for the messages.
-    :param text: the field ``extra``: a JSON object, or empty. An empty text inside it counts as absent.
+    :param text: the field ``extra``: a JSON object, or empty. Inside it null and an empty text count as
+        absent: Airflow's form saves its empty fields as null.
     :raises ConfigurationError: not a JSON object, or an unknown key.
     """
 
@@ -58,11 +59,13 @@ class Extras:
                 f"Known: {', '.join(EXTRA_KEYS)}.",
                 parameter=unknown[0],
             )
-        self._values: dict[str, Any] = {name: value for name, value in values.items() if value != ""}
+        self._values: dict[str, Any] = {
+            name: value for name, value in values.items() if value not in ("", None)
+        }
 
     def seconds(self, name: str, *, default: float, most: float) -> float:
         """Return a number of seconds above 0 and up to ``most``."""
-        if self._values.get(name) is None:
+        if name not in self._values:
             return default
         number = _number(self._values[name])
         if number is None or not 0 < number <= most:
@@ -71,7 +74,7 @@ class Extras:
 
     def max_retries(self, *, default: int) -> int:
         """Return a whole number from 0 to 20."""
-        if self._values.get("max_retries") is None:
+        if "max_retries" not in self._values:
             return default
         number = _number(self._values["max_retries"])
         if number is None or not number.is_integer() or not 0 <= number <= 20:
@@ -79,22 +82,19 @@ class Extras:
         return int(number)
 
     def limit(self, name: str, *, default: int | None) -> int | None:
-        """Return a number of requests; 0 and null turn the limit off, absence means the default."""
+        """Return a number of requests; 0 turns the limit off."""
         if name not in self._values:
             return default
-        value = self._values[name]
-        if value is None or (isinstance(value, str) and value.strip().lower() in ("null", "none")):
-            return None
-        number = _number(value)
+        number = _number(self._values[name])
         if number is None or not number.is_integer() or not 0 <= number <= _MOST_REQUESTS:
-            raise self._bad(name, "a whole number of requests; 0 or null turns the limit off")
+            raise self._bad(name, "a whole number of requests; 0 turns the limit off")
         return int(number) or None
 
     def verify(self) -> bool | str:
         """Return whether to check certificates, or the CA file or folder to check them against."""
         value = self._values.get("verify", True)
-        if value is None or isinstance(value, bool):
-            return value is not False
+        if isinstance(value, bool):
+            return value
         if isinstance(value, str):
             if value.strip().lower() in ("true", "false"):
                 return value.strip().lower() == "true"

@@ -101,11 +101,11 @@ def test_an_underscore_in_a_uri_is_explained() -> None:
 def test_values_in_a_uri_are_text_and_understood() -> None:
     found = from_uri(
         f"silent-witness://:{KEY}@localhost:8090/?connect_timeout=3&read_timeout=30.5&verify=false"
-        "&max_retries=2&requests_per_minute=0&requests_per_hour=null&proxies=http%3A%2F%2Fproxy%3A3128"
+        "&max_retries=2&requests_per_minute=0&requests_per_hour=500&proxies=http%3A%2F%2Fproxy%3A3128"
     )
 
     assert (found.connect_timeout, found.read_timeout, found.verify) == (3, 30.5, False)
-    assert (found.max_retries, found.requests_per_minute, found.requests_per_hour) == (2, None, None)
+    assert (found.max_retries, found.requests_per_minute, found.requests_per_hour) == (2, None, 500)
     assert found.proxies == {"all": "http://proxy:3128"}
 
 
@@ -127,12 +127,16 @@ def test_a_ca_file_must_exist(tmp_path: Path) -> None:
         settings(extra={"verify": str(tmp_path / "missing.pem")})
 
 
-def test_zero_and_null_turn_a_limit_off_and_absence_keeps_the_default() -> None:
-    found = settings("silent_witness", extra={"requests_per_minute": None})
+def test_zero_turns_a_limit_off_and_absence_keeps_the_default() -> None:
+    found = settings("silent_witness", extra={"requests_per_minute": 0})
 
     assert (found.requests_per_minute, found.requests_per_hour) == (None, 1000)
-    assert settings("silent_witness", extra={"requests_per_hour": 0}).requests_per_hour is None
-    assert settings("silent_witness", extra={"requests_per_hour": ""}).requests_per_hour == 1000
+
+
+@pytest.mark.parametrize("empty", [None, ""])
+@pytest.mark.parametrize("conn_type", ["mediamagic", "silent_witness"])
+def test_empty_fields_of_a_form_keep_every_default(conn_type: str, empty: str | None) -> None:
+    assert settings(conn_type, extra=dict.fromkeys(EXTRA_KEYS, empty)) == settings(conn_type)
 
 
 @pytest.mark.parametrize(
@@ -148,6 +152,7 @@ def test_zero_and_null_turn_a_limit_off_and_absence_keeps_the_default() -> None:
         ("max_retries", 21),
         ("requests_per_minute", -1),
         ("requests_per_minute", "many"),
+        ("requests_per_minute", "null"),
         ("requests_per_hour", [1]),
         ("requests_per_hour", 10**400),
         ("verify", 1),

@@ -18,7 +18,7 @@ KILLS       ?= 100
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-matrix test-azure test-kills bench bench-transfers test-live test-webhooks-at-scale
-.PHONY: lint types format docs dist constraints clean
+.PHONY: test-browser lint types format docs dist constraints clean
 
 help: ## Say what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -34,7 +34,7 @@ demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
 	@$(PY) -m demo
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine
-	$(PY) -m pytest -m "not live" -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not live and not browser" -n 2 --dist loadfile $(PYTEST_ARGS)
 
 test-matrix: $(INSTALLED) ## Run them for Airflow 3.1 to 3.3 and Python 3.11 to 3.13 (MATRIX="3.1-3.12 3.3-3.13": only these)
 	@PYTEST_ARGS="$(PYTEST_ARGS)" scripts/matrix $(MATRIX)
@@ -48,6 +48,11 @@ test-webhooks-at-scale: ## Let 2,000 events wake 1,000 waiting tasks (WEBHOOK_SU
 	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
 	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
 	$(VENV)-live/bin/python -m pytest -m scale tests/live $(PYTEST_ARGS)
+
+test-browser: ## Use the web interface in a headless Chromium; makes an environment of its own, and browser-output/
+	@$(MAKE) --no-print-directory VENV=$(VENV)-browser install
+	@tests/browser/prepare $(VENV)-browser $(CONSTRAINTS)
+	$(VENV)-browser/bin/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
 
 test-azure: $(INSTALLED) $(AZURITE) ## Run the tests against Azurite, an Azure Blob Storage that npm installs into .azurite/
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[azure-tests]"

@@ -1,0 +1,121 @@
+"""Airflow's web interface as a person uses it: the pages that these tests look at."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from playwright.sync_api import Locator, Page, expect
+
+
+class Web:
+    """
+    One browser tab.
+
+    :param page: of Playwright.
+    :param url: of the API server.
+    :param pictures: folder for screenshots.
+    """
+
+    def __init__(self, page: Page, url: str, pictures: Path) -> None:
+        self.page = page
+        self.url = url
+        self.pictures = pictures
+
+    def picture(self, name: str) -> None:
+        """Keep what the tab shows now."""
+        self.pictures.mkdir(parents=True, exist_ok=True)
+        self.page.wait_for_timeout(400)  # sections and toasts slide in; only the picture depends on it
+        self.page.screenshot(path=self.pictures / f"{name}.png")
+
+    def new_connection(self, service: str, conn_id: str) -> Form:
+        """
+        Open an empty connection form.
+
+        :param service: the connection type, as people see it.
+        """
+        self.page.goto(f"{self.url}/connections")
+        self.page.get_by_role("button", name="Add Connection").first.click()
+        form = Form(self)
+        form.choose(service)
+        form.field("connection_id").fill(conn_id)
+        return form
+
+    def connection(self, conn_id: str) -> Form:
+        """Open the form of a saved connection."""
+        self.page.goto(f"{self.url}/connections")
+        self._row(conn_id).get_by_role("button", name="Edit Connection").click()
+        form = Form(self)
+        expect(form.field("connection_id")).to_have_value(conn_id)
+        return form
+
+    def test_connection(self, conn_id: str) -> str:
+        """Press the test button of a saved connection; return what the interface answers."""
+        self.page.goto(f"{self.url}/connections")
+        self._row(conn_id).get_by_role("button", name="Test Connection").click()
+        toast = self.page.locator("[data-scope=toast][data-part=root]").filter(has_text="Test Connection")
+        expect(toast).to_be_visible()
+        return toast.inner_text()
+
+    def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
+        """Open a task instance; return the links beside it, by name."""
+        mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
+        self.page.goto(f"{self.url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}{mapped}")
+        expect(self.page.get_by_text("Extra Links")).to_be_visible()
+        found = self.page.locator("a[target=_blank]").filter(
+            has_text=re.compile("MediaMagic|Silent|Report|File")
+        )
+        expect(found.first).to_be_visible()
+        return {link.inner_text(): link.get_attribute("href") or "" for link in found.all()}
+
+    def _row(self, conn_id: str) -> Locator:
+        return self.page.get_by_role("row").filter(has=self.page.get_by_text(conn_id, exact=True))
+
+
+class Form:
+    """The dialog in which a connection is made or changed."""
+
+    def __init__(self, web: Web) -> None:
+        self._page = web.page
+        self.dialog = web.page.get_by_role("dialog")
+
+    def choose(self, service: str) -> None:
+        """Choose the connection type."""
+        self.dialog.get_by_role("combobox").first.click()
+        self._page.keyboard.type(service)
+        self._page.get_by_role("option", name=service, exact=True).click()
+        expect(self.section("Standard Fields")).to_be_visible()
+
+    def field(self, name: str) -> Locator:
+        """A standard field by its name, or one of ours: ``extra("read_timeout")``."""
+        return self.dialog.locator(f"[name={name}]")
+
+    def extra(self, name: str) -> Locator:
+        """One of the declared fields that end up in the connection's extra."""
+        return self.field(f"element_{name}")
+
+    def section(self, title: str) -> Locator:
+        """The heading that opens and closes a part of the form."""
+        return self.dialog.get_by_role("button", name=title, exact=True)
+
+    def open(self, title: str) -> None:
+        """Open a part of the form; the others close."""
+        if self.section(title).get_attribute("aria-expanded") != "true":
+            self.section(title).click()
+        expect(self.section(title)).to_have_attribute("aria-expanded", "true")
+
+    def extra_json(self) -> dict[str, Any]:
+        """The whole extra, as the form shows it."""
+        self.open("Extra Fields JSON")
+        editor = self.dialog.get_by_role("region", name="Extra Fields JSON").locator(".view-lines")
+        expect(editor).to_contain_text("}")
+        shown: dict[str, Any] = json.loads(editor.inner_text().replace("\xa0", " "))
+        return shown
+
+    def save(self) -> None:
+        """Save, and wait until the interface says so."""
+        self.dialog.get_by_role("button", name="Save").click()
+        expect(self.dialog).to_be_hidden()

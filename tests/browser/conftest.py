@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 # `make test` collects here too, and has no Playwright.
 collect_ignore_glob = [] if importlib.util.find_spec("playwright") else ["test_*.py"]
 
-VIEW = {"width": 1200, "height": 1000}
-
 PATIENCE = 30_000
 """Milliseconds that the interface may take to show something, far more than it ever does."""
 
@@ -89,7 +87,7 @@ def web(server: str, chromium: str, pictures: Path) -> Iterator[Web]:
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=arguments)
-        page = browser.new_page(viewport=VIEW)  # type: ignore[arg-type, unused-ignore]
+        page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
         yield Web(page, server, pictures)

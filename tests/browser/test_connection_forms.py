@@ -139,7 +139,7 @@ def test_a_connection_is_made_changed_and_tested(web: Web, service: Service, sim
     conn_id = f"{service.conn_type}_form"
     form = web.new_connection(service.name, conn_id)
     fill(form, service, simulator)
-    web.picture(f"{service.conn_type}-extra-fields")
+    web.picture(f"{service.conn_type}-extra-fields", height=1700)
     form.open("Standard Fields")
     web.picture(f"{service.conn_type}-standard-fields")
     form.save()

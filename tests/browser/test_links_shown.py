@@ -53,6 +53,7 @@ def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
         return talk.ready_case(analysis_type="accident_injury", occupants=[OCCUPANT])
 
     def report(**script: Any) -> TaskRun:
+        simulator_process.reset()
         simulator_process.script("silent_witness", **script)
         return TaskRun(
             lambda **basic: CreateReport(**basic, case_id=case(), deferrable=True, poll_interval=0.05),

@@ -25,8 +25,9 @@ class Web:
         self.url = url
         self.pictures = pictures
 
-    def picture(self, name: str) -> None:
-        """Keep what the tab shows now."""
+    def picture(self, name: str, *, height: int = 1000) -> None:
+        """Keep what the tab shows now, in a window of ``height`` pixels."""
+        self.page.set_viewport_size({"width": 1200, "height": height})
         self.pictures.mkdir(parents=True, exist_ok=True)
         self.page.wait_for_timeout(400)  # sections and toasts slide in; only the picture depends on it
         self.page.screenshot(path=self.pictures / f"{name}.png")
@@ -61,9 +62,9 @@ class Web:
         return toast.inner_text()
 
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
-        """Open a task instance; return the links beside it, by name."""
+        """Open the details of a task instance; return its links, by name."""
         mapped = f"/mapped/{map_index}" if map_index >= 0 else ""
-        self.page.goto(f"{self.url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}{mapped}")
+        self.page.goto(f"{self.url}/dags/{dag_id}/runs/{quote(run_id)}/tasks/{task_id}{mapped}/details")
         expect(self.page.get_by_text("Extra Links")).to_be_visible()
         found = self.page.locator("a[target=_blank]").filter(
             has_text=re.compile("MediaMagic|Silent|Report|File")
@@ -114,6 +115,14 @@ class Form:
         expect(editor).to_contain_text("}")
         shown: dict[str, Any] = json.loads(editor.inner_text().replace("\xa0", " "))
         return shown
+
+    def write_extra_json(self, extra: dict[str, Any]) -> None:
+        """Replace the whole extra."""
+        self.open("Extra Fields JSON")
+        self.dialog.get_by_role("region", name="Extra Fields JSON").locator(".view-lines").click()
+        self._page.keyboard.press("Control+A")
+        self._page.keyboard.insert_text(json.dumps(extra))
+        self.open("Standard Fields")
 
     def save(self) -> None:
         """Save, and wait until the interface says so."""

@@ -59,7 +59,8 @@ class Web:
         self._row(conn_id).get_by_role("button", name="Test Connection").click()
         toast = self.page.locator("[data-scope=toast][data-part=root]").filter(has_text="Test Connection")
         expect(toast).to_be_visible()
-        return toast.inner_text()
+        answer: str = toast.inner_text()
+        return answer
 
     def links(self, dag_id: str, run_id: str, task_id: str, map_index: int = -1) -> dict[str, str]:
         """Open the details of a task instance; return its links, by name."""

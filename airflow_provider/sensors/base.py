@@ -24,8 +24,8 @@ from airflow_provider.exceptions import (
     ProviderError,
     WaitError,
 )
-from airflow_provider.links import show_links
 from airflow_provider.lineage.operators import TracksLineage
+from airflow_provider.links import show_links
 from airflow_provider.operators.base import HookT, required_id
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Verdict, Wait

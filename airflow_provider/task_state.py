@@ -40,22 +40,23 @@ def given_up(ti: Any, ledger: Ledger) -> bool | None:
 
 def task_state(ti: Any, *, patience: float = PATIENCE) -> str | None:
     """
-    Return the state of a task instance, whichever of its attempts that is; ``None`` when it cannot be learnt.
+    Return the state of a task instance, whichever of its attempts that is.
 
     :param ti: the running task instance, or the one a trigger waits for.
     :param patience: seconds to wait for the answer.
+    :return: ``none`` when it has no state, as after a clear; ``None`` when that cannot be learnt in time.
     """
     return _answer(lambda: _state(ti), patience)
 
 
-def _state(ti: Any) -> str | None:
+def _state(ti: Any) -> str:
     from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
     states = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
     (state,) = (state for tasks in states.values() for state in tasks.values())
-    return None if state is None else str(state)
+    return "none" if state is None else str(state)
 
 
 def _answer(question: Callable[[], T], patience: float) -> T | None:

@@ -37,9 +37,9 @@ class SilentWitnessReportTrigger(JobTrigger):
     async def look(self, hook: SilentWitnessHook, client: aiohttp.ClientSession) -> Observation:
         return observe_report(await hook.aget_report(client, self.job_id))
 
-    async def _taken_over(self) -> bool:
+    async def _still_wanted(self) -> bool:
         """
-        Return whether the task is deferred still, so that nobody has killed it.
+        Return whether the task waits on for the report, so that nobody has killed it.
 
         A task that a user cleared may be deferred again in its next attempt; that attempt has cancelled this
         report itself before it submitted another.
@@ -47,7 +47,13 @@ class SilentWitnessReportTrigger(JobTrigger):
         ti = self.task_instance
         if ti is None:
             return False
-        return await asyncio.to_thread(task_state, ti, patience=STATE_PATIENCE) == "deferred"
+        state = await asyncio.to_thread(task_state, ti, patience=STATE_PATIENCE)
+        if state == "deferred":
+            self.log.info("Another triggerer has taken over; report %s goes on.", self.job_id)
+        elif state is None:
+            # An Airflow that has just taken a kill answers; after an outage the wait may go on elsewhere.
+            self.log.warning("Airflow did not say who killed the task; report %s goes on.", self.job_id)
+        return state in ("deferred", None)
 
     async def on_kill(self) -> None:
         """
@@ -59,8 +65,7 @@ class SilentWitnessReportTrigger(JobTrigger):
         if not self.cancel_on_kill:
             self.log.warning("The task was killed; report %s goes on (cancel_on_kill=False).", self.job_id)
             return
-        if await self._taken_over():
-            self.log.info("Another triggerer has taken over; report %s goes on.", self.job_id)
+        if await self._still_wanted():
             return
         try:
             async with Hub.current().seat(self.hook_class, self.conn_id) as seat:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import threading
@@ -11,6 +12,7 @@ from collections.abc import Callable
 import pytest
 
 from airflow_provider.exceptions import JobCancelledError
+from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
 from tests.airflow.test_both_modes import needs_state_store
 
@@ -142,6 +144,28 @@ def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_
     kill_while_waiting(report)
     run = report.task(deferrable=False, retries=retries).attempt()
     assert type(run.error) is JobCancelledError
+    assert len(report.cancels()) == cancels
+
+
+@pytest.mark.parametrize(("state", "cancels"), [("failed", 1), ("none", 1), ("deferred", 0), ("", 0)])
+def test_a_killed_wait_cancels_its_report_unless_it_goes_on_elsewhere(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch, state: str, cancels: int
+) -> None:
+    """The last case: Airflow does not answer."""
+
+    def answer(ti: object) -> str:
+        if not state:
+            raise ConnectionError("no answer")
+        return state
+
+    monkeypatch.setattr("airflow_provider.task_state._state", answer)
+    monkeypatch.setattr(SilentWitnessReportTrigger, "task_instance", object())
+    report.takes(ENDLESS)
+    now = time.time()
+    trigger = SilentWitnessReportTrigger(
+        "silent_witness_default", report.order(), now, now + 600, cancel_on_kill=True
+    )
+    asyncio.run(trigger.on_kill())
     assert len(report.cancels()) == cancels
 
 

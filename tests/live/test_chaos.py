@@ -102,6 +102,13 @@ def run_chaos(bench: Bench, chaos: Chaos, jobs: list[Job], minutes: float) -> No
         time.sleep(chaos.rng.uniform(0.5, 4))  # the pace of the harm, not a wait for anything
     bench.simulator.clear_faults()
     print(f"seed {SEED}: {', '.join(chaos.done)}")
+
+    def all_ended() -> bool:
+        # A scheduler may die of a crashed database some seconds later; whoever runs one has it restarted.
+        bench.airflow.start()
+        return all(job.run.state() in ("success", "failed") for job in jobs)
+
+    until(all_ended, "all runs have ended", seconds=600)
     for job in jobs:
         bench.close_mapped(job, lost=LOST if job.service == "mediamagic" else "")
     until(

@@ -45,6 +45,8 @@ def shown(dag: DAG) -> dict[str, list[dict[str, str]]]:
         from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
             SerializedDAG as DagSerialization,
         )
+    # Whoever reads a serialized Dag decides this for the whole process; the API server wants them.
+    DagSerialization._load_operator_extra_links = True
     stored: Any = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
     rows = fresh_session().scalars(
         select(TaskInstance).where(TaskInstance.dag_id == dag.dag_id).order_by(TaskInstance.map_index)

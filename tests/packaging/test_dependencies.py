@@ -26,6 +26,7 @@ COMES_WITH = {
     "fastapi": "apache-airflow",
     "fsspec": "apache-airflow",
     "openlineage-python": "apache-airflow-providers-openlineage",
+    "s3fs": "apache-airflow-providers-amazon",
     "sqlalchemy": "apache-airflow",
     "starlette": "apache-airflow",
     "uvicorn": "apache-airflow",
@@ -77,7 +78,10 @@ def _files(*patterns: str, without: Collection[str] = ()) -> list[Path]:
         ),
         (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
         (_files("airflow_provider/testing/**/*.py"), ["simulator", "testing"]),
-        (_files("demo/**/*.py", "tests/**/*.py"), ["parquet", "simulator", "dev", "bench"]),
+        (
+            _files("demo/**/*.py", "tests/**/*.py", without=["browser"]),
+            ["parquet", "simulator", "dev", "bench"],
+        ),
     ],
     ids=["package", "simulator", "testing kit", "demo and tests"],
 )

@@ -114,11 +114,15 @@ class Airflow:
         return self.rest.dag_ids()
 
     def start(self) -> None:
-        """Start what does not run, and wait until the deployment is healthy."""
-        for component in self.components:
-            if not component.running:
-                component.start()
-        until(self.healthy, "Airflow is healthy", seconds=300)
+        """Start what does not run, or dies of what was done to the others, until the deployment is healthy."""
+
+        def well() -> bool:
+            for component in self.components:
+                if not component.running:
+                    component.start()
+            return self.healthy()
+
+        until(well, "Airflow is healthy", seconds=300)
 
     def healthy(self) -> bool:
         """Whether API server, scheduler and at least one triggerer say that they are well."""

@@ -114,7 +114,7 @@ class Airflow:
         return self.rest.dag_ids()
 
     def start(self) -> None:
-        """Start what does not run, and what dies of the harm to the others, until the deployment is healthy."""
+        """Start what does not run, or dies of the harm done to others, until the deployment is healthy."""
 
         def well() -> bool:
             for component in self.components:

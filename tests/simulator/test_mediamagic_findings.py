@@ -64,6 +64,7 @@ def sound(seconds: int, level: int) -> bytes:
         ("ad.docx", word(AD)),
         ("ad.svg", f"<svg xmlns='http://www.w3.org/2000/svg'><text>{AD}</text></svg>".encode()),
     ],
+    ids=["txt", "pdf", "docx", "svg"],
 )
 def test_words_are_found_in_every_kind_of_document(
     mediamagic: MediaMagicTalk, filename: str, content: bytes

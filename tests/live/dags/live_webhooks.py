@@ -29,7 +29,8 @@ with DAG("live_webhooks_sensor", schedule=None, max_active_runs=256):
         retries=0,
     )
 
-with DAG("live_webhooks_many", schedule=None):
+# More at once than the machine has cores only make the API server run out of database connections.
+with DAG("live_webhooks_many", schedule=None, max_active_tasks=8):
 
     @task
     def submissions(dag_run: Any = None) -> list[str]:

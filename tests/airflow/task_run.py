@@ -286,3 +286,16 @@ def _new_run(dag: DAG, session: Any) -> str:
     )
     session.commit()
     return str(run.run_id)
+
+
+def as_stored(dag: DAG) -> Any:
+    """The Dag as the API server reads it from the database."""
+    try:
+        from airflow.serialization.serialized_objects import DagSerialization
+    except ImportError:  # Airflow 3.1
+        from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
+            SerializedDAG as DagSerialization,
+        )
+    # Whoever reads a serialized Dag decides this for the whole process; the API server wants links.
+    DagSerialization._load_operator_extra_links = True
+    return DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))

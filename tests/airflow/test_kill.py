@@ -147,6 +147,7 @@ def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_
     assert len(report.cancels()) == cancels
 
 
+@needs_state_store
 @pytest.mark.parametrize(("state", "cancels"), [("failed", 1), ("none", 1), ("deferred", 0), ("", 0)])
 def test_a_killed_wait_cancels_its_report_unless_it_goes_on_elsewhere(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch, state: str, cancels: int

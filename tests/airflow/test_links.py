@@ -17,7 +17,7 @@ from airflow_provider.operators.silent_witness import SilentWitnessDownloadRepor
 from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor as ReportSensor
 from tests.airflow.conftest import Connect, RunTask
 from tests.airflow.jobs import ENDLESS, SOON, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun, fresh_session, register
+from tests.airflow.task_run import TaskRun, as_stored, fresh_session, register
 from tests.service.files.s3_server import s3_server
 
 DASHBOARD = "https://app.staging.silentwitness.ai"
@@ -39,15 +39,7 @@ def shown(dag: DAG) -> dict[str, list[dict[str, str]]]:
     from airflow.models.taskinstance import TaskInstance
     from sqlalchemy import select
 
-    try:
-        from airflow.serialization.serialized_objects import DagSerialization
-    except ImportError:  # Airflow 3.1
-        from airflow.serialization.serialized_objects import (  # type: ignore[assignment, attr-defined]
-            SerializedDAG as DagSerialization,
-        )
-    # Whoever reads a serialized Dag decides this for the whole process; the API server wants them.
-    DagSerialization._load_operator_extra_links = True
-    stored: Any = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
+    stored = as_stored(dag)
     rows = fresh_session().scalars(
         select(TaskInstance).where(TaskInstance.dag_id == dag.dag_id).order_by(TaskInstance.map_index)
     )

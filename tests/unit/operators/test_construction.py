@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, BaseOperator, XComArg
 
+from tests.airflow.task_run import as_stored
 from tests.unit.operators.every_class import EVERY, OPERATORS, SENSORS
 
 AIRFLOWS_OWN = set(inspect.signature(BaseOperator.__init__).parameters) | {
@@ -170,12 +171,9 @@ def test_a_sensor_takes_its_times_as_timedeltas_too(cls: type[Any]) -> None:
 
 @pytest.mark.parametrize("cls", OPERATORS, ids=lambda cls: cls.__name__)
 def test_an_operator_survives_serialization(cls: type[Any]) -> None:
-    from airflow.serialization.serialized_objects import DagSerialization
-
     with DAG("serialized", schedule=None) as dag:
         cls(task_id="job", **_required(cls))
-    restored = DagSerialization.deserialize_dag(DagSerialization.serialize_dag(dag))
-    assert list(restored.task_dict["job"].template_fields) == list(cls.template_fields)
+    assert list(as_stored(dag).task_dict["job"].template_fields) == list(cls.template_fields)
 
 
 def _required(cls: type[Any]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import pytest
 from airflow_provider.operators.notes import NOTE_KEY
 from airflow_provider.operators.silent_witness import report as report_module
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
-from tests.airflow.task_run import has_state_store
+from tests.airflow.test_both_modes import needs_state_store
 
 
 def the_line(output: pytest.CaptureFixture[str]) -> str:
@@ -67,9 +67,8 @@ def test_every_report_that_was_asked_for_counts(
     assert run.xcoms[NOTE_KEY]["job_id"] == run.xcoms["report_id"]
 
 
+@needs_state_store
 def test_reports_of_earlier_attempts_count_too(report: ReportJob) -> None:
-    if not has_state_store():
-        pytest.skip("Airflow 3.3 remembers earlier attempts")
     report.fails(times=1)
     report.takes(SOON)
     run = report.task(deferrable=False, retries=1).test()

@@ -19,9 +19,10 @@ MEDIAMAGIC_DOCS = "https://docs.mediamagic.app"
 SILENT_WITNESS_DOCS = "https://docs.silentwitness.ai"
 
 
-def _modules(kind: str) -> list[dict[str, Any]]:
+def _modules(kind: str, *more_of_mediamagic: str) -> list[dict[str, Any]]:
+    mediamagic = [f"airflow_provider.{kind}.{name}" for name in ("mediamagic", *more_of_mediamagic)]
     return [
-        {"integration-name": MEDIAMAGIC, "python-modules": [f"airflow_provider.{kind}.mediamagic"]},
+        {"integration-name": MEDIAMAGIC, "python-modules": mediamagic},
         {"integration-name": SILENT_WITNESS, "python-modules": [f"airflow_provider.{kind}.silent_witness"]},
     ]
 
@@ -115,7 +116,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks"),
         "operators": _modules("operators"),
         "sensors": _modules("sensors"),
-        "triggers": _modules("triggers"),
+        "triggers": _modules("triggers", "mediamagic_events"),
         "extra-links": [
             f"airflow_provider.links.{name}"
             for name in (

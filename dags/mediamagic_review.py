@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath, dag, task
+from airflow.sdk import ObjectStoragePath, Param, dag, task
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -22,8 +22,10 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicGetTopicsOperator,
 )
 
+FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
 
-@dag(schedule=None, catchup=False, tags=["mediamagic", "example"])
+
+@dag(schedule=None, catchup=False, params={"files": FILES}, tags=["mediamagic", "example"])
 def mediamagic_review(files: list[str] | None = None, output_dir: str = "mediamagic-review") -> None:
     submission = MediaMagicCreateSubmissionOperator(
         task_id="submit",

@@ -17,10 +17,12 @@ from datetime import timedelta
 from typing import Any
 
 from airflow.providers.standard.operators.hitl import HITLBranchOperator
-from airflow.sdk import ObjectStoragePath, dag, task
+from airflow.sdk import ObjectStoragePath, Param, dag, task
 
 from airflow_provider.compliance import CompliancePolicy
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
+
+FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
 
 
 def write_decision(output_dir: str, decision: str, verdict: dict[str, Any]) -> str:
@@ -30,7 +32,7 @@ def write_decision(output_dir: str, decision: str, verdict: dict[str, Any]) -> s
     return str(target)
 
 
-@dag(schedule=None, catchup=False, tags=["mediamagic", "example"])
+@dag(schedule=None, catchup=False, params={"files": FILES}, tags=["mediamagic", "example"])
 def mediamagic_sign_off(files: list[str] | None = None, output_dir: str = "mediamagic-sign-off") -> None:
     review = MediaMagicReviewTaskGroup(
         files=files,

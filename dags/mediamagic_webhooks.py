@@ -11,7 +11,7 @@ it with the conf ``{"files": ["spot.mp4"], "airflow_url": "https://airflow.examp
 
 from __future__ import annotations
 
-from airflow.sdk import dag
+from airflow.sdk import Param, dag
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -19,8 +19,10 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicDeleteSubscriptionOperator,
 )
 
+FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
 
-@dag(schedule=None, catchup=False, tags=["mediamagic", "example"])
+
+@dag(schedule=None, catchup=False, params={"files": FILES}, tags=["mediamagic", "example"])
 def mediamagic_webhooks(
     files: list[str] | None = None, airflow_url: str = "https://airflow.example.com"
 ) -> None:

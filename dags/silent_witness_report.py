@@ -9,7 +9,7 @@ Try it: ``airflow dags test silent_witness_report --conf '{"photos": ["rear.jpg"
 
 from __future__ import annotations
 
-from airflow.sdk import dag, task
+from airflow.sdk import Param, dag, task
 
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
@@ -18,8 +18,16 @@ from airflow_provider.operators.silent_witness import (
     SilentWitnessUploadEvidenceOperator,
 )
 
+PHOTOS = Param(None, type=["null", "array"], description="Paths or URLs of vehicle photos, one per line")
+EDR_REPORTS = Param(None, type=["null", "array"], description="Paths or URLs of EDR documents, one per line")
 
-@dag(schedule=None, catchup=False, tags=["silent_witness", "example"])
+
+@dag(
+    schedule=None,
+    catchup=False,
+    params={"photos": PHOTOS, "edr_reports": EDR_REPORTS},
+    tags=["silent_witness", "example"],
+)
 def silent_witness_report(
     photos: list[str] | None = None,
     edr_reports: list[str] | None = None,

@@ -1,4 +1,4 @@
-"""A real API server on the database of the test session, and a headless Chromium in front of it."""
+"""A headless Chromium, and in front of it a real API server on the database of the test session."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ from tests.live.harness.processes import Component, free_port
 from tests.live.harness.rest import Rest
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.browser.web import Web
 
 # `make test` collects here too, and has no Playwright.
@@ -77,11 +79,9 @@ def chromium() -> str:
 
 
 @pytest.fixture
-def web(server: str, chromium: str, pictures: Path) -> Iterator[Web]:
-    """A fresh tab."""
+def tab(chromium: str) -> Iterator[Page]:
+    """A fresh tab of a fresh browser."""
     from playwright.sync_api import expect, sync_playwright
-
-    from tests.browser.web import Web
 
     # Chromium refuses its own sandbox to root.
     arguments = ["--no-sandbox"] if os.geteuid() == 0 else []
@@ -90,5 +90,13 @@ def web(server: str, chromium: str, pictures: Path) -> Iterator[Web]:
         page = browser.new_page()
         page.set_default_timeout(PATIENCE)
         expect.set_options(timeout=PATIENCE)
-        yield Web(page, server, pictures)
+        yield page
         browser.close()
+
+
+@pytest.fixture
+def web(server: str, tab: Page, pictures: Path) -> Web:
+    """The interface in a fresh tab."""
+    from tests.browser.web import Web
+
+    return Web(tab, server, pictures)

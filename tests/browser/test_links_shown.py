@@ -41,10 +41,10 @@ class Runs:
 
 
 @pytest.fixture(scope="module")
-def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
+def runs(simulated_services_process: Simulator, airflow_db: None) -> Iterator[Runs]:
     """Tasks in every state; the simulator counts as production, and its S3 as Amazon's."""
-    simulator_process.reset()
-    talk = SilentWitnessTalk(simulator_process)
+    simulated_services_process.reset()
+    talk = SilentWitnessTalk(simulated_services_process)
     talk.key = SILENT_WITNESS_KEY
     store = s3_server()
     store.fill()
@@ -53,8 +53,8 @@ def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
         return talk.ready_case(analysis_type="accident_injury", occupants=[OCCUPANT])
 
     def report(**script: Any) -> TaskRun:
-        simulator_process.reset()
-        simulator_process.script("silent_witness", **script)
+        simulated_services_process.reset()
+        simulated_services_process.script("silent_witness", **script)
         return TaskRun(
             lambda **basic: CreateReport(**basic, case_id=case(), deferrable=True, poll_interval=0.05),
             Recorder(),
@@ -62,7 +62,7 @@ def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
 
     connection = {
         "conn_type": "silent_witness",
-        "host": simulator_process.url,
+        "host": simulated_services_process.url,
         "password": SILENT_WITNESS_KEY,
     }
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +70,7 @@ def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
         patch.setattr(web_address, "_aws_console", lambda location: CONSOLE)
         patch.setenv("AIRFLOW_CONN_SILENT_WITNESS_DEFAULT", json.dumps(connection))
         patch.setenv("AIRFLOW_CONN_FILES_S3", store.connection)
-        simulator_process.script("silent_witness", duration=SOON)
+        simulated_services_process.script("silent_witness", duration=SOON)
         cases = [case(), case()]
         with DAG("crash_reports", schedule=None) as dag:
             reports = CreateReport.partial(task_id="report", deferrable=True, poll_interval=0.05).expand(
@@ -81,13 +81,13 @@ def runs(simulator_process: Simulator, airflow_db: None) -> Iterator[Runs]:
             )
         register(dag)
         run_id = dag.test().run_id
-        made = simulator_process.ledger()["reports"]
+        made = simulated_services_process.ledger()["reports"]
         report_ids = [one["id"] for each in cases for one in made if one["case_id"] == each]
         deferred = report(duration=ENDLESS).attempt(until_deferred=True)
         failed = report(duration=SOON, status="failed", message="Report generation timed out").test()
         yield Runs(deferred, failed, dag, run_id, report_ids)
     store.clear()
-    simulator_process.reset()
+    simulated_services_process.reset()
 
 
 def test_of_a_deferred_task(runs: Runs, web: Web) -> None:

@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from playwright.sync_api import Locator, Page, expect
 
+TRIGGER = re.compile("^Trigger")
+
 
 class Web:
     """
@@ -31,6 +33,34 @@ class Web:
         self.pictures.mkdir(parents=True, exist_ok=True)
         self.page.wait_for_timeout(400)  # sections and toasts slide in; only the picture depends on it
         self.page.screenshot(path=self.pictures / f"{name}.png")
+
+    def log_in(self, name: str, password: str) -> None:
+        """Answer the login page."""
+        self.page.goto(self.url)
+        self.page.locator("input[type=text], input[name=username]").first.fill(name)
+        self.page.locator("input[type=password]").fill(password)
+        self.page.get_by_role("button", name=re.compile("Sign in|Log ?in", re.IGNORECASE)).click()
+        expect(self.page.get_by_text("Welcome")).to_be_visible()
+
+    def trigger(self, dag_id: str, **parameters: str) -> Locator:
+        """
+        Open the form that starts a Dag, and fill it in.
+
+        :param parameters: of the Dag, as they are typed.
+        :return: the form's button.
+        """
+        self.page.goto(f"{self.url}/dags/{dag_id}")
+        self.page.get_by_role("button", name=TRIGGER).first.click()
+        form = self.page.get_by_role("dialog")
+        for name, value in parameters.items():
+            form.locator(f"[name=element_{name}]").fill(value)
+        return form.get_by_role("button", name=TRIGGER)
+
+    def started(self, button: Locator) -> str:
+        """Press the button of :meth:`trigger`; the run's page."""
+        button.click()
+        self.page.wait_for_url("**/runs/*")
+        return str(self.page.url)
 
     def new_connection(self, service: str, conn_id: str) -> Form:
         """

@@ -149,16 +149,6 @@ def test_a_hook_asks_what_no_operator_does(run: Run, simulator: Simulator, case_
     assert returned(run("with_a_hook", {"case_id": "case_nobody_knows"}), "reports_of") == {}
 
 
-@pytest.mark.parametrize(
-    ("text", "publish"),
-    [("A miracle cure.", "upstream_failed"), ("Limited time. Price: $9.99", "success")],
-)
-def test_a_gate_holds_back(run: Run, tmp_path: Path, text: str, publish: str) -> None:
-    ad = tmp_path / "ad.txt"
-    ad.write_text(text)
-    assert states(run("gated", {"files": [str(ad)]}))["publish"] == publish
-
-
 def test_a_gate_branches(run: Run, simulator: Simulator) -> None:
     from tests.conftest import MEDIAMAGIC_KEY
 

@@ -6,13 +6,16 @@ import os
 import statistics
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from airflow_provider.waiting.rarely import LONGEST
+from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import Bench
 from tests.live.harness.patience import until
+from tests.live.harness.postgres import Postgres
 from tests.live.test_webhooks import Waits, seconds, tell
 
 SUBMISSIONS = int(os.environ.get("WEBHOOK_SUBMISSIONS", "1000"))
@@ -21,6 +24,14 @@ MINUTE = 60.0
 
 HOUR = 3600.0
 """For the start and the end of a thousand tasks on two cores."""
+
+
+@pytest.fixture(scope="module")
+def deployment(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Airflow]:
+    """Nothing is killed here, and a machine that starts a thousand tasks must not be taken for dead."""
+    airflow = Airflow(tmp_path_factory.mktemp("airflow") / "home", postgres, triggerers=2, timings={})
+    with airflow.running(lambda: ["live_webhooks_many"]):
+        yield airflow
 
 
 @pytest.mark.scale

@@ -79,7 +79,7 @@ def _files(*patterns: str, without: Collection[str] = ()) -> list[Path]:
         (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
         (_files("airflow_provider/testing/**/*.py"), ["simulator", "testing"]),
         (
-            _files("demo/**/*.py", "tests/**/*.py", without=["browser"]),
+            _files("demo/**/*.py", "tests/**/*.py", without=["browser", "project"]),
             ["parquet", "simulator", "dev", "bench"],
         ),
     ],

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
-import subprocess
 import sys
 import tarfile
-import venv
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from email import message_from_string
 from hashlib import sha256
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +17,8 @@ import pytest
 
 from airflow_provider import __version__
 from airflow_provider.get_provider_info import get_provider_info
+from tests.packaging.archives import REPOSITORY, build, install, run
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 NAME = "airflow-provider-mediamagic-silentwitness"
 STEM = f"{NAME.replace('-', '_')}-{__version__}"
 
@@ -30,9 +26,7 @@ STEM = f"{NAME.replace('-', '_')}-{__version__}"
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the sdist, and the wheel built from that sdist."""
-    directory = tmp_path_factory.mktemp("dist")
-    _run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(directory), str(REPOSITORY))
-    return directory
+    return build(tmp_path_factory.mktemp("dist")).parent
 
 
 @pytest.fixture(scope="module")
@@ -101,7 +95,7 @@ def test_the_same_source_gives_the_same_bytes(built: Path, tmp_path: Path) -> No
                 os.utime(path, (touched, touched))
         build = "from flit_core import buildapi as b; b.build_wheel('dist'); b.build_sdist('dist')"
         (place / STEM / "dist").mkdir()
-        _run(
+        run(
             sys.executable,
             "-c",
             build,
@@ -120,22 +114,8 @@ def test_the_same_source_gives_the_same_bytes(built: Path, tmp_path: Path) -> No
 @pytest.fixture(scope="module")
 def elsewhere(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of a fresh environment that holds the wheel, without extras, and what it needs."""
-    home = tmp_path_factory.mktemp("elsewhere")
     (wheel,) = built.glob("*.whl")
-    airflow = ".".join(metadata.version("apache-airflow-core").split(".")[:2])
-    arguments = ("--constraint", str(REPOSITORY / "constraints" / f"airflow-{airflow}.txt"), str(wheel))
-    python = home / "venv" / "bin" / "python"
-    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
-    if uv:
-        venv.create(home / "venv")
-        # Without the network first: as a rule uv's cache holds what this environment was made of.
-        for offline in (["--offline"], []):
-            command = [uv, "pip", "install", "--quiet", *offline, "--python", str(python), *arguments]
-            if subprocess.run(command, check=False, capture_output=True).returncode == 0:
-                return python
-    venv.create(home / "venv", clear=True, with_pip=True)
-    _run(str(python), "-m", "pip", "install", "--quiet", *arguments)
-    return python
+    return install(wheel, tmp_path_factory.mktemp("elsewhere"))
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +131,7 @@ def said(elsewhere: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     commands = {"list": ["list"], "get": ["get", NAME, "--full"], "hooks": ["hooks"]}
 
     def ask(arguments: list[str]) -> Any:
-        answer = _run(
+        answer = run(
             str(elsewhere),
             "-m",
             "airflow",
@@ -206,7 +186,7 @@ for module in modules:
 print(json.dumps([modules, failed]))
 """
     environment = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
-    answer = _run(str(elsewhere), "-c", program, cwd=tmp_path, env=environment)
+    answer = run(str(elsewhere), "-c", program, cwd=tmp_path, env=environment)
     modules, failed = json.loads(answer.splitlines()[-1])
     assert "airflow_provider.operators.mediamagic" in modules
     parts_with_an_extra = ("airflow_provider.simulator.", "airflow_provider.testing.")
@@ -216,11 +196,3 @@ print(json.dumps([modules, failed]))
         for module, error in failed.items()
         if module not in single and not module.startswith(parts_with_an_extra)
     ] == []
-
-
-def _run(*command: str, **options: Any) -> str:
-    done: subprocess.CompletedProcess[str] = subprocess.run(
-        command, check=False, capture_output=True, text=True, **options
-    )
-    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
-    return done.stdout

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib
 import json
+import pkgutil
+import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from airflow_provider import __version__
+from airflow_provider import __version__, triggers
 from airflow_provider.get_provider_info import field_behaviour, get_provider_info
 from tests.unit.operators.every_class import EVERY
 
@@ -84,6 +86,16 @@ def test_links_are_those_that_operators_and_sensors_have() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_module_can_be_imported(module: str) -> None:
     importlib.import_module(module)
+
+
+def test_every_trigger_of_a_service_is_listed() -> None:
+    found = [
+        module.name
+        for module in pkgutil.iter_modules(triggers.__path__, "airflow_provider.triggers.")
+        for name, one in vars(importlib.import_module(module.name)).items()
+        if re.fullmatch("(MediaMagic|SilentWitness).+Trigger", name) and one.__module__ == module.name
+    ]
+    assert sorted(found) == sorted(module for module in MODULES if ".triggers." in module)
 
 
 @pytest.mark.parametrize("connection_type", CONNECTIONS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Asset, dag, task
+from airflow.sdk import Asset, Param, dag, task
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -12,9 +12,10 @@ from airflow_provider.operators.mediamagic import (
 )
 
 ISSUES = Asset("mediamagic_issues")
+FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
 
 
-@dag(schedule=None)
+@dag(schedule=None, params={"files": FILES})
 def issues_to_parquet(files: list[str] | None = None, output_dir: str = "s3://lake/issues") -> None:
     submission = MediaMagicCreateSubmissionOperator(
         task_id="submit", files=files, allow_partial=True, asset_retries=2, deferrable=True

@@ -9,7 +9,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
@@ -25,8 +25,7 @@ LIVE_DAGS = Path(__file__).resolve().parents[1] / "dags"
 TASK_PROCESS = re.compile(r"airflow worker -- [0-9a-f-]{36}$")
 """The title of a process that runs a task's own code; its supervisor's names the executor as well."""
 
-TIMINGS = {
-    # A lost worker is noticed in seconds instead of five minutes, and yet not for a busy machine.
+QUICK_TO_NOTICE = {
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT": "20",
     "SCHEDULER__TASK_INSTANCE_HEARTBEAT_TIMEOUT_DETECTION_INTERVAL": "2",
     "SCHEDULER__JOB_HEARTBEAT_SEC": "2",
@@ -39,7 +38,10 @@ TIMINGS = {
     "TRIGGERER__TRIGGERER_HEALTH_CHECK_THRESHOLD": "12",
     "WORKERS__MIN_HEARTBEAT_INTERVAL": "2",
     "CORE__KILLED_TASK_CLEANUP_TIME": "30",
-    # The Dags do not change.
+}
+"""A lost worker is noticed in seconds instead of five minutes, and yet not for a busy machine."""
+
+DAGS_DO_NOT_CHANGE = {
     "DAG_PROCESSOR__REFRESH_INTERVAL": "600",
     "DAG_PROCESSOR__MIN_FILE_PROCESS_INTERVAL": "600",
     "DAG_PROCESSOR__STALE_DAG_THRESHOLD": "3600",
@@ -55,16 +57,25 @@ class Airflow:
     :param triggerers: how many.
     :param broker: Redis URL; with it tasks run under the CeleryExecutor on ``workers`` workers.
     :param workers: Celery workers, each with a disk (home, temporary directory, logs) of its own.
+    :param timings: settings of Airflow; without them its own, which forgive a busy machine more.
     """
 
     def __init__(
-        self, home: Path, database: Postgres, *, triggerers: int = 1, broker: str = "", workers: int = 0
+        self,
+        home: Path,
+        database: Postgres,
+        *,
+        triggerers: int = 1,
+        broker: str = "",
+        workers: int = 0,
+        timings: Mapping[str, str] = QUICK_TO_NOTICE,
     ) -> None:
         self.home = home
         self.database = database
         self.port = free_port()
         self.rest = Rest(f"http://127.0.0.1:{self.port}")
         self._broker = broker
+        self._timings = {**timings, **DAGS_DO_NOT_CHANGE}
         home.mkdir(parents=True)
         self.api_server = self._component("api-server", ready=self.rest.healthy)
         self.scheduler = self._component(
@@ -200,7 +211,7 @@ class Airflow:
             for name, path in (("live", LIVE_DAGS), ("examples", REPOSITORY / "dags"))
         ]
         url = self.rest.url
-        settings = TIMINGS | {
+        settings = self._timings | {
             "CORE__EXECUTOR": "CeleryExecutor" if self._broker else "LocalExecutor",
             "CORE__PARALLELISM": "24",
             "CORE__MAX_ACTIVE_TASKS_PER_DAG": "64",

@@ -28,9 +28,12 @@ class Waits:
 
     :param webhooks: whether the account has a subscription and its connection the secret.
     :param conn_id: of the connection; one of its own by default.
+    :param endpoint: where events are sent to; the API server's receiver by default.
     """
 
-    def __init__(self, bench: Bench, directory: Path, *, webhooks: bool, conn_id: str = "") -> None:
+    def __init__(
+        self, bench: Bench, directory: Path, *, webhooks: bool, conn_id: str = "", endpoint: str = ""
+    ) -> None:
         self.bench = bench
         self.directory = directory
         self.account: Account = bench.account("mediamagic")
@@ -43,7 +46,7 @@ class Waits:
         extra: dict[str, Any] = {}
         if webhooks:
             self.subscription = self.hook.create_subscription(
-                f"{bench.airflow.rest.url}/mediamagic/webhooks/{self.account.conn_id}"
+                endpoint or f"{bench.airflow.rest.url}/mediamagic/webhooks/{self.account.conn_id}"
             )
             extra["webhook_secret"] = self.subscription["secret"]
         bench.airflow.rest.set_connection(

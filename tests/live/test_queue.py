@@ -59,7 +59,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory, queue: Queue) -> Iterat
     database = Postgres(base / "cluster")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LIVE_QUEUE_URL", queue.url)
-        airflow = Airflow(base / "home", database, triggerers=2)
+        airflow = Airflow(base / "home", database, triggerers=2, timings={})
         try:
             database.start()
             with airflow.running(lambda: ["live_on_queue"]):

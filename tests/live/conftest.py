@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import signal
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ from tests.live.harness.processes import sweep
 
 BOOK = Book()
 
-VARIANTS = ("retries", "late_retries", "once", "retry_policy", "execution_timeout", "dagrun_timeout")
+VARIANTS = ["retries", "late_retries", "once", "execution_timeout", "dagrun_timeout"]
+if importlib.util.find_spec("airflow.sdk.definitions.retry_policy"):
+    VARIANTS.append("retry_policy")
 EXAMPLES = ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"]
 LIVE_DAG_IDS = ["live_webhooks", "live_webhooks_sensor", "live_webhooks_many", "live_on_reviewed"] + [
     f"live_{service}_{mode}_{variant}"

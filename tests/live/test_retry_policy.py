@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+pytest.importorskip("airflow.sdk.definitions.retry_policy", reason="Airflow 3.3 brings retry policies")
+
 from tests.live.harness.bench import MODES, SERVICES, Bench, Job
 from tests.live.harness.patience import until
 

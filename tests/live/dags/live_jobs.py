@@ -6,6 +6,7 @@ What is asked for comes from the run's conf; what Airflow fixes when it parses a
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +14,6 @@ from airflow.sdk import DAG, task
 
 from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator
-from airflow_provider.retry_policy import JobRetryPolicy
 from tests.live.harness.held import Held
 
 LIMIT = 60
@@ -23,13 +23,17 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "retries": {"task": {"retries": 4}},
     "late_retries": {"task": {"retries": 4, "retry_delay": timedelta(seconds=20)}},
     "once": {"task": {"retries": 0}},
-    # The Dag's own delay is longer than any test waits: only the policy can bring the retry.
-    "retry_policy": {
-        "task": {"retries": 4, "retry_delay": timedelta(hours=1), "retry_policy": JobRetryPolicy()}
-    },
     "execution_timeout": {"task": {"retries": 0, "execution_timeout": timedelta(seconds=LIMIT)}},
     "dagrun_timeout": {"task": {"retries": 0}, "dag": {"dagrun_timeout": timedelta(seconds=LIMIT)}},
 }
+
+with suppress(ImportError):  # before Airflow 3.3
+    from airflow_provider.retry_policy import JobRetryPolicy
+
+    # The Dag's own delay is longer than any test waits: only the policy can bring the retry.
+    VARIANTS["retry_policy"] = {
+        "task": {"retries": 4, "retry_delay": timedelta(hours=1), "retry_policy": JobRetryPolicy()}
+    }
 
 
 class HeldSubmission(Held, MediaMagicCreateSubmissionOperator):

@@ -366,7 +366,8 @@ def test_an_unusable_connection(
     )
     with pytest.raises(ConfigurationError) as caught:
         execute(operator)
-    assert said in str(caught.value)
+    # Airflow 3.1 takes a variable that it cannot read for no connection.
+    assert said in str(caught.value) or ("JSON" in said and "is not defined" in str(caught.value))
     assert f"{service}_default" in str(caught.value)
     assert key not in str(caught.value)
 

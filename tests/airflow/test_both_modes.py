@@ -79,12 +79,15 @@ def test_an_event_that_says_timeout_is_checked_against_the_job(job: Job) -> None
 
 
 def test_an_event_of_a_job_that_still_runs_goes_on_waiting(job: Job) -> None:
-    job.takes(SOON)
+    job.takes(3600)
     run = job.task(deferrable=True).attempt(until_deferred=True)
     (seen,) = job.seen()
+    run.resume(_event("success", seen["id"]), until_deferred=True)
+    assert run.state == "deferred"
+    assert len(run.recorder.deferrals) == 2
+    job.simulator.advance(3600)
     run.resume(_event("success", seen["id"]))
     assert run.value == job.result_of(seen["id"])
-    assert len(run.recorder.deferrals) == 2
 
 
 def test_the_same_event_twice_gives_the_result_twice(job: Job) -> None:

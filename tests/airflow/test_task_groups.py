@@ -75,7 +75,7 @@ def test_a_review_without_a_policy_judges_nothing(submission: SubmissionJob) -> 
 @pytest.mark.parametrize("landed", [False, True])
 def test_a_review_that_blocks_names_the_file(submission: SubmissionJob, tmp_path: Path, landed: bool) -> None:
     submission.takes(SOON)
-    with DAG("group_blocks", schedule=None) as dag:
+    with DAG(f"group_blocks_{landed}", schedule=None) as dag:
         review = Review(
             files=[submission.file("claims.txt")],
             policy={"block_at": "CRITICAL"},
@@ -88,7 +88,7 @@ def test_a_review_that_blocks_names_the_file(submission: SubmissionJob, tmp_path
     assert states(run)["handed_on"] == {"skipped"}
     told = pulled(run, "review.gate")
     assert [issue["filename"] for issue in told["blocking"]] == ["claims.txt"]
-    written = {path.name for path in (tmp_path / "group_blocks").glob("*")}
+    written = {path.name for path in (tmp_path / dag.dag_id).glob("*")}
     asset_id = told["blocking"][0]["assetId"]
     assert written == ({f"{asset_id}.issues.jsonl", f"{asset_id}.topics.json"} if landed else set())
 
@@ -117,7 +117,7 @@ def test_a_report_uploads_reports_and_downloads(report: ReportJob, tmp_path: Pat
     photo = tmp_path / "rear.jpg"
     photo.write_bytes(picture())
     entries = [{"files": [str(photo)], "vehicle_role": "plaintiff"}]
-    with DAG("group_report", schedule=None) as dag:
+    with DAG(f"group_report_{given.split()[0]}", schedule=None) as dag:
 
         @task
         def evidence() -> list[dict[str, Any]]:
@@ -136,7 +136,7 @@ def test_a_report_uploads_reports_and_downloads(report: ReportJob, tmp_path: Pat
     assert run.state == "success", states(run)
     assert [[one["file_name"] for one in files] for files in pulled(run, "got_evidence")] == [["rear.jpg"]]
     (manifest,) = pulled(run, "got_files")
-    assert manifest["path"] == f"{tmp_path}/group_report/expert.pdf"
+    assert manifest["path"] == f"{tmp_path}/{dag.dag_id}/expert.pdf"
     assert manifest["report_id"] == pulled(run, "got_report")["id"]
     assert len(report.seen()) == 1
 

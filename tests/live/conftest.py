@@ -14,7 +14,7 @@ from airflow_provider.simulator import Simulator
 from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import MODES, SERVICES, Bench
 from tests.live.harness.judge import Book
-from tests.live.harness.postgres import Postgres
+from tests.live.harness.postgres import Postgres, running_postgres
 from tests.live.harness.processes import sweep
 
 BOOK = Book()
@@ -53,16 +53,8 @@ def _swept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def postgres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
     """A PostgreSQL cluster of our own."""
-    # Another user runs it, who must be able to reach the directory.
-    base = tmp_path_factory.mktemp("postgres")
-    for directory in (base, *base.parents[:2]):
-        directory.chmod(0o755)
-    cluster = Postgres(base / "cluster")
-    try:
-        cluster.start()
+    with running_postgres(tmp_path_factory.mktemp("postgres")) as cluster:
         yield cluster
-    finally:
-        cluster.server.stop()
 
 
 @pytest.fixture(scope="session")

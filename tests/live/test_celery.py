@@ -18,7 +18,7 @@ from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import MODES, SERVICES, Bench
 from tests.live.harness.held import AFTER_RECORD
 from tests.live.harness.patience import until
-from tests.live.harness.postgres import Postgres
+from tests.live.harness.postgres import running_postgres
 from tests.live.harness.redis import Redis
 from tests.live.test_chaos import SEED, Chaos, run_chaos
 
@@ -30,17 +30,14 @@ JOBS_EACH = 5
 def celery(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Airflow]:
     """A deployment of its own, with a database of its own."""
     base = tmp_path_factory.mktemp("celery")
-    for directory in (base, *base.parents[:2]):
-        directory.chmod(0o755)
-    redis, database = Redis(base / "redis"), Postgres(base / "cluster")
+    redis = Redis(base / "redis")
     try:
         redis.start()
-        database.start()
-        airflow = Airflow(base / "home", database, triggerers=2, broker=redis.url, workers=2)
-        with airflow.running(lambda: LIVE_DAG_IDS):
-            yield airflow
+        with running_postgres(base) as database:
+            airflow = Airflow(base / "home", database, triggerers=2, broker=redis.url, workers=2)
+            with airflow.running(lambda: LIVE_DAG_IDS):
+                yield airflow
     finally:
-        database.server.stop()
         redis.server.stop()
 
 

@@ -2,45 +2,20 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from moto.server import ThreadedMotoServer
 
 from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import Bench
 from tests.live.harness.patience import until
-from tests.live.harness.postgres import Postgres
+from tests.live.harness.postgres import running_postgres
 from tests.live.harness.rest import Run
 from tests.live.test_webhooks import Waits
 from tests.simulator.receiver import Receiver
 from tests.webhooks.envelopes import OTHER_SECRET, envelope, signed
-
-AWS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-
-
-class Queue:
-    """SQS on localhost."""
-
-    def __init__(self) -> None:
-        self._server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-        self._server.start()
-        host, port = self._server.get_host_and_port()
-        self.endpoint = f"http://{host}:{port}"
-        self._client: Any = boto3.client("sqs", endpoint_url=self.endpoint, **AWS)
-        self.url: str = self._client.create_queue(QueueName="webhooks")["QueueUrl"]
-
-    def put(self, body: bytes, headers: dict[str, str]) -> None:
-        """What an API gateway does with a request."""
-        request = {"headers": headers, "body": body.decode(), "isBase64Encoded": False}
-        self._client.send_message(QueueUrl=self.url, MessageBody=json.dumps(request))
-
-    def close(self) -> None:
-        self._server.stop()
+from tests.webhooks.sqs import Queue
 
 
 @pytest.fixture(scope="module")
@@ -54,18 +29,11 @@ def queue() -> Iterator[Queue]:
 def deployment(tmp_path_factory: pytest.TempPathFactory, queue: Queue) -> Iterator[Airflow]:
     """A deployment that knows the queue, with a database of its own."""
     base = tmp_path_factory.mktemp("queue")
-    for directory in (base, *base.parents[:2]):
-        directory.chmod(0o755)
-    database = Postgres(base / "cluster")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, running_postgres(base) as database:
         patch.setenv("LIVE_QUEUE_URL", queue.url)
         airflow = Airflow(base / "home", database, triggerers=2, timings={})
-        try:
-            database.start()
-            with airflow.running(lambda: ["live_on_queue"]):
-                yield airflow
-        finally:
-            database.server.stop()
+        with airflow.running(lambda: ["live_on_queue"]):
+            yield airflow
 
 
 @pytest.fixture
@@ -81,14 +49,14 @@ def test_a_signed_event_of_a_queue_starts_a_dag(
 ) -> None:
     """Beside it in the queue: a forged one before it, and a copy after it."""
     rest = bench.airflow.rest
-    rest.set_connection("live_queue_aws", "aws", "", "", endpoint_url=queue.endpoint, **AWS)
+    rest.set_connection("live_queue_aws", "aws", "", "", **queue.extra)
     waits = Waits(bench, tmp_path, webhooks=True, conn_id="live_queue", endpoint=f"{gateway.url}/hook")
     submission_id = waits.submit()
     bench.finish_jobs()
     (event,) = until(lambda: gateway.at("/hook"), "the vendor has sent its event")
-    queue.put(*signed(envelope("evt_forged"), secret=OTHER_SECRET))
+    queue.receive(*signed(envelope("evt_forged"), secret=OTHER_SECRET))
     for _ in range(2):
-        queue.put(event.body, event.headers)
+        queue.receive(event.body, event.headers)
 
     def ended() -> list[Run]:
         runs = rest.call("GET", "/dags/live_on_queue/dagRuns")["dag_runs"]

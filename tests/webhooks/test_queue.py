@@ -3,73 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import Iterator
 from typing import Any
 
-import boto3  # type: ignore[import-untyped]
 import pytest
-from moto.server import ThreadedMotoServer
 
 from airflow_provider.exceptions import ConfigurationError
 from airflow_provider.triggers.mediamagic_events import MediaMagicEventTrigger, requests_in
 from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
+from tests.webhooks.sqs import Queue
 
 CONN_ID = "mediamagic_of_the_queue"
 
 
-class Queue:
-    """A queue, and what an API gateway in front of it puts there."""
-
-    def __init__(self, endpoint: str) -> None:
-        self.client: Any = boto3.client(
-            "sqs",
-            endpoint_url=endpoint,
-            region_name="us-east-1",
-            aws_access_key_id="testing",
-            aws_secret_access_key="testing",
-        )
-        self.url: str = self.client.create_queue(QueueName="webhooks")["QueueUrl"]
-
-    def put(self, text: str) -> None:
-        self.client.send_message(QueueUrl=self.url, MessageBody=text)
-
-    def deliver(self, *, encoded: bool = False, **how: Any) -> None:
-        body, headers = signed(envelope(how.get("event_id", "evt_1")), **how)
-        text = base64.b64encode(body).decode() if encoded else body.decode()
-        request = {"headers": {name.title(): value for name, value in headers.items()}, "body": text}
-        self.put(json.dumps(request | {"isBase64Encoded": encoded}))
-
-    @property
-    def length(self) -> int:
-        asked = self.client.get_queue_attributes(
-            QueueUrl=self.url, AttributeNames=["ApproximateNumberOfMessages"]
-        )
-        return int(asked["Attributes"]["ApproximateNumberOfMessages"])
-
-
 @pytest.fixture
 def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
-    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    aws = {
-        "conn_type": "aws",
-        "login": "testing",
-        "password": "testing",
-        "extra": {"endpoint_url": endpoint, "region_name": "us-east-1"},
-    }
-    monkeypatch.setenv("AIRFLOW_CONN_QUEUE_AWS", json.dumps(aws))
+    one = Queue()
+    monkeypatch.setenv("AIRFLOW_CONN_QUEUE_AWS", json.dumps({"conn_type": "aws", "extra": one.extra}))
     connect(monkeypatch, {"webhook_secret": SECRET})
-    yield Queue(endpoint)
-    server.stop()
+    yield one
+    one.close()
 
 
 def connect(monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
     fields = {"conn_type": "mediamagic", "password": "sk_live_x", "extra": extra}
     monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", json.dumps(fields))
+
+
+def deliver(queue: Queue, *, encoded: bool = False, **how: Any) -> None:
+    """Let an event arrive: of MediaMagic, unless ``how`` it is signed says otherwise."""
+    queue.receive(*signed(envelope(how.get("event_id", "evt_1")), **how), encoded=encoded)
 
 
 def watching(queue: Queue, **more: Any) -> MediaMagicEventTrigger:
@@ -100,7 +64,7 @@ def read(trigger: MediaMagicEventTrigger, count: int) -> list[dict[str, Any]]:
 
 
 def test_a_signed_message_becomes_an_event(queue: Queue) -> None:
-    queue.deliver()
+    deliver(queue)
     assert read(watching(queue), 1) == [
         {
             "event_id": "evt_1",
@@ -116,29 +80,29 @@ def test_a_signed_message_becomes_an_event(queue: Queue) -> None:
 
 
 def test_what_mediamagic_has_not_signed_is_dropped(queue: Queue, caplog: pytest.LogCaptureFixture) -> None:
-    queue.deliver(event_id="forged", secret=OTHER_SECRET)
-    queue.deliver(event_id="too_old", age=2 * 86400)
-    queue.deliver(event_id="of_the_future", age=-3600)
+    deliver(queue, event_id="forged", secret=OTHER_SECRET)
+    deliver(queue, event_id="too_old", age=2 * 86400)
+    deliver(queue, event_id="of_the_future", age=-3600)
     queue.put("hello")
     queue.put('{"headers": {}, "body": "{}"}')
     queue.put('{"headers": {}, "body": "?", "isBase64Encoded": true}')
     queue.put(json.dumps({"headers": {"webhook-timestamp": "1e400"}, "body": "x" * 70_000}))
-    queue.deliver(event_id="genuine")
+    deliver(queue, event_id="genuine")
     assert [one["event_id"] for one in read(watching(queue), 1)] == ["genuine"]
     assert SECRET not in caplog.text
 
 
 def test_an_event_that_lay_in_the_queue_for_hours_counts(queue: Queue) -> None:
-    queue.deliver(event_id="old", age=20 * 3600)
+    deliver(queue, event_id="old", age=20 * 3600)
     assert [one["event_id"] for one in read(watching(queue), 1)] == ["old"]
-    queue.deliver(event_id="old", age=20 * 3600)
-    queue.deliver(event_id="new")
+    deliver(queue, event_id="old", age=20 * 3600)
+    deliver(queue, event_id="new")
     assert [one["event_id"] for one in read(watching(queue, max_age=3600), 1)] == ["new"]
 
 
 def test_copies_are_one_event(queue: Queue) -> None:
     for name in ("evt_1", "evt_1", "evt_2", "evt_1", "evt_3"):
-        queue.deliver(event_id=name)
+        deliver(queue, event_id=name)
     found = read(watching(queue), 3)
     assert sorted(one["event_id"] for one in found) == ["evt_1", "evt_2", "evt_3"]
 
@@ -147,8 +111,8 @@ def test_a_gateway_may_encode_the_body_and_the_secret_may_rotate(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(monkeypatch, {"webhook_secret": [OTHER_SECRET, SECRET]})
-    queue.deliver(event_id="one", encoded=True)
-    queue.deliver(event_id="two", secret=OTHER_SECRET)
+    deliver(queue, event_id="one", encoded=True)
+    deliver(queue, event_id="two", secret=OTHER_SECRET)
     assert {one["event_id"] for one in read(watching(queue), 2)} == {"one", "two"}
 
 
@@ -156,7 +120,7 @@ def test_without_a_secret_nothing_is_taken_from_the_queue(
     queue: Queue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     connect(monkeypatch, {})
-    queue.deliver()
+    deliver(queue)
     with pytest.raises(ConfigurationError, match="webhook_secret"):
         read(watching(queue), 1)
     assert queue.length == 1

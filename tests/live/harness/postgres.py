@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.live.harness.patience import until
@@ -108,6 +110,23 @@ class Postgres:
 
     def _environment(self) -> dict[str, str]:
         return {"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": str(self.home)}
+
+
+@contextlib.contextmanager
+def running_postgres(base: Path) -> Iterator[Postgres]:
+    """
+    A cluster for the length of a ``with`` block.
+
+    :param base: a directory of pytest; another user, who runs the cluster, is let into it.
+    """
+    for directory in (base, *base.parents[:2]):
+        directory.chmod(0o755)
+    cluster = Postgres(base / "cluster")
+    try:
+        cluster.start()
+        yield cluster
+    finally:
+        cluster.server.stop()
 
 
 def _unprivileged() -> str:

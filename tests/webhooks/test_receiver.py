@@ -85,14 +85,14 @@ def attacks() -> Iterator[tuple[str, bytes, dict[str, str], str]]:
         yield f"without {name}", body, {key: value for key, value in headers.items() if key != name}, "mm"
 
 
-@pytest.mark.parametrize(
-    ("body", "headers", "conn_id"), [pytest.param(*rest, id=name) for name, *rest in attacks()]
-)
+@pytest.mark.parametrize("name", [name for name, *_ in attacks()])
 def test_what_is_not_proved_gets_one_answer_and_does_nothing(
-    receiver: TestClient, behind: Behind, body: bytes, headers: dict[str, str], conn_id: str
+    receiver: TestClient, behind: Behind, name: str
 ) -> None:
     behind.secrets["bare"] = ()
 
+    # Made anew, for what was signed when the tests were collected is stale by now.
+    ((_, body, headers, conn_id),) = [attack for attack in attacks() if attack[0] == name]
     answer = send(receiver, body, headers, conn_id)
 
     assert (answer.status_code, answer.json()) == (401, {"detail": "No matching signature."})

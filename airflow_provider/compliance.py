@@ -169,12 +169,14 @@ class CompliancePolicy:
         threshold, so that only ``allowed`` and what is insisted on block.
     :param allowed: how many issues of a severity may pass, all assets together, such as
         ``{"MAJOR": 2, "MINOR": 20}``. When there are more, all of that severity block.
-    :param ignore_rules: rule codes that never count, as a list; ``*`` and ``?`` are wildcards (``CAP_8.*``).
+    :param ignore_rules: rule codes that do not count, as a list; ``*`` and ``?`` are wildcards (``CAP_8.*``).
+        What is insisted on counts all the same.
     :param insist_on_rules: rule codes of which every counting issue blocks, whatever its severity; wins over
         ``ignore_rules``.
     :param statuses: issue statuses that count, default ``OPEN``, ``ACKNOWLEDGED``, ``AWAITING_HUMAN_INPUT``.
-    :param insist_on_statuses: statuses in which every issue blocks, whatever its severity; default
-        ``AWAITING_HUMAN_INPUT``: the review itself asks for a person. An empty list switches that off.
+    :param insist_on_statuses: statuses in which every issue of ``assets`` blocks, whatever its severity; wins
+        over ``ignore_rules``. Default ``AWAITING_HUMAN_INPUT``: the review itself asks for a person. An empty
+        list switches that off.
     :param assets: asset ids or file names that count, with wildcards; default all.
     :raises InvalidInputError: a value is wrong; the message names it.
 
@@ -231,7 +233,7 @@ class CompliancePolicy:
     def covers(self, asset_id: str | None, filename: str | None) -> bool:
         """Tell whether what is found in an asset counts."""
         return self.assets is None or any(
-            fnmatchcase(name, pattern) for name in (asset_id, filename) if name for pattern in self.assets
+            _matches(name, self.assets) for name in (asset_id, filename) if name
         )
 
     def judge(self, issues: Iterable[Issue]) -> Verdict:
@@ -270,13 +272,13 @@ class CompliancePolicy:
                 "asset_ids, or asset results or landed files, which name it.",
                 parameter="policy.assets",
             )
-        unsettled = (
-            issue.status in self.statuses
-            or issue.status in self.insist_on_statuses
-            or issue.status not in STATUSES
-        )
+        if not self.covers(issue.asset_id, issue.filename):
+            return False
+        if issue.status in self.insist_on_statuses:
+            return True
+        unsettled = issue.status in self.statuses or issue.status not in STATUSES
         ignored = _matches(issue.rule_code, self.ignore_rules) and not self._insists_on_rule(issue)
-        return unsettled and not ignored and self.covers(issue.asset_id, issue.filename)
+        return unsettled and not ignored
 
     def _limit(self, severity: str) -> int | None:
         """How many may pass; ``None`` for any number."""
@@ -315,7 +317,8 @@ def _rank(severity: str) -> int:
 
 
 def _matches(text: str, patterns: Iterable[str]) -> bool:
-    return any(fnmatchcase(text, pattern) for pattern in patterns)
+    # A name may itself hold what is a wildcard: spot[1].mp4.
+    return any(text == pattern or fnmatchcase(text, pattern) for pattern in patterns)
 
 
 def _text(value: Any) -> str:

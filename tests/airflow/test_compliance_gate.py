@@ -18,9 +18,12 @@ from airflow_provider.exceptions import (
     NotReadyError,
     TransferError,
 )
+from airflow_provider.files.landing import land_rows
+from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
 from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
+from airflow_provider.operators.mediamagic.rows import land_issues
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SubmissionJob
 from tests.airflow.lone import execute
@@ -228,6 +231,21 @@ def test_a_landed_file_that_has_changed_since_is_not_judged(
     assert "SHA-256" in str(run.error)
 
 
+def test_a_mapped_task_without_instances_is_never_a_pass(
+    airflow_db: None, run_whole: RunWhole, recorder: Any
+) -> None:
+    with DAG("gate_of_nothing", schedule=None) as dag:
+
+        @task
+        def assets() -> list[dict[str, str]]:
+            return []
+
+        issues = GetIssues.partial(task_id="issues").expand_kwargs(assets())
+        Gate(task_id="gate", issues=issues.output, trigger_rule="none_failed")
+    assert states(run_whole(dag))["gate"] == "failed"
+    assert "no upstream task has returned anything" in str(recorder.errors[-1])
+
+
 def test_an_asset_whose_review_is_unfinished_is_never_a_pass(
     task_run: RunTask, submission: SubmissionJob
 ) -> None:
@@ -272,6 +290,32 @@ def test_a_mapped_gate_cannot_skip(reviewed: Reviewed, run_whole: RunWhole, reco
 # -- bad input -----------------------------------------------------------------------------------------------
 
 ISSUE = {"id": "i1", "severity": "MINOR", "status": "OPEN"}
+CRITICAL = {**ISSUE, "severity": "CRITICAL"}
+
+
+def landed(target: Path, asset_id: str | None, filename: str | None, *issues: Any) -> dict[str, Any]:
+    return land_issues(
+        issues, {"assetId": asset_id, "filename": filename}, run_id="manual", target=str(target)
+    )
+
+
+def result(asset_id: str, filename: str | None, *issues: Any) -> dict[str, Any]:
+    return {"assetId": asset_id, "filename": filename, "status": "complete", "issues": list(issues)}
+
+
+def told_of(issues: Any, *assets: str, **arguments: Any) -> dict[str, Any]:
+    told: dict[str, Any] = execute(
+        Gate(task_id="gate", issues=issues, policy={"assets": list(assets)}, **arguments)
+    )
+    return told
+
+
+def refused(issues: Any, *assets: str, **arguments: Any) -> str:
+    """The error when the gate does not know which assets are meant."""
+    with pytest.raises(InvalidInputError) as caught:
+        told_of(issues, *assets, **arguments)
+    assert caught.value.parameter == "policy.assets"
+    return str(caught.value)
 
 
 @pytest.mark.parametrize(
@@ -337,6 +381,45 @@ def test_a_file_of_something_else_is_never_a_pass(tmp_path: Path) -> None:
         execute(Gate(task_id="gate", issues=str(torn)))
 
 
+@pytest.mark.parametrize("name", ["other.csv", "other.parquet", "empty.csv"])
+def test_an_empty_file_of_something_else_is_never_a_pass(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    manifest = land_rows([], path, columns=[("a", "string"), ("b", "string")])
+    if name == "empty.csv":
+        path.write_text("")
+        manifest = {"path": str(path)}
+    for issues in (manifest, str(path)):
+        with pytest.raises(InvalidInputError, match=name) as caught:
+            execute(Gate(task_id="gate", issues=issues))
+        assert caught.value.parameter == "issues"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_a_landed_file_of_no_issues_is_a_pass(tmp_path: Path, suffix: str) -> None:
+    manifest = landed(tmp_path / f"issues.{suffix}", "a1", "spot.mp4")
+    for issues in (manifest, manifest["path"]):
+        assert execute(Gate(task_id="gate", issues=issues))["passed"]
+
+
+def test_a_file_with_other_rows_than_its_manifest_says_is_never_a_pass(tmp_path: Path) -> None:
+    manifest = landed(tmp_path / "issues.jsonl", "a1", "spot.mp4", ISSUE)
+    Path(manifest["path"]).write_text("")
+    del manifest["sha256"]
+    with pytest.raises(TransferError, match="it has 0 rows, not 1"):
+        execute(Gate(task_id="gate", issues=manifest))
+
+
+@pytest.mark.parametrize("issues", [(), [[], ()]])
+def test_nothing_from_upstream_is_never_a_pass(issues: Any) -> None:
+    with pytest.raises(InvalidInputError, match="no upstream task has returned anything") as caught:
+        execute(Gate(task_id="gate", issues=issues))
+    assert caught.value.parameter == "issues"
+
+
+def test_no_issues_of_one_task_are_a_pass() -> None:
+    assert execute(Gate(task_id="gate", issues=[], asset_ids=["a1"]))["passed"]
+
+
 def test_as_many_assets_as_results() -> None:
     with pytest.raises(InvalidInputError, match="asset_ids names 1"):
         execute(Gate(task_id="gate", issues=[[ISSUE], [ISSUE]], asset_ids=["a1"]))
@@ -347,3 +430,83 @@ def test_a_misspelt_asset_is_not_a_pass(task_run: RunTask, reviewed: Reviewed) -
     run = task_run(Gate, submission_id=reviewed(GRAVE)["submission_id"], policy=policy).test()
     assert getattr(run.error, "parameter", None) == "policy.assets"
     assert "ad.txt" in str(run.error)
+
+
+@pytest.mark.parametrize("assets", [["spot.mp4"], ["*.mp4"], ["a2"], ["a1", "a2"]])
+def test_an_asset_that_is_called_by_a_name_nobody_knows_is_not_a_pass(
+    tmp_path: Path, assets: list[str]
+) -> None:
+    assert "a1" in refused([CRITICAL], *assets, asset_ids=["a1"])
+    assert "a1" in refused(result("a1", None, CRITICAL), *assets)
+    manifest = landed(tmp_path / "issues.csv", "a1", None, CRITICAL)
+    assert "a1" in refused(manifest, *assets)
+    assert "a1" in refused(manifest["path"], *assets)
+
+
+def test_a_name_that_nobody_knows_is_refused_before_there_are_issues() -> None:
+    assert "spot.mp4" in refused([], "spot.mp4", asset_ids=["a1"])
+
+
+def test_assets_may_be_known_by_their_ids_alone() -> None:
+    assert told_of([[CRITICAL], [ISSUE]], "a2", asset_ids=["a1", "a2"])["counts"] == {"MINOR": 1}
+    with pytest.raises(ComplianceError, match="CRITICAL"):
+        told_of([[CRITICAL], [ISSUE]], "a1", asset_ids=["a1", "a2"])
+
+
+def test_a_file_name_does_not_leave_out_assets_whose_file_names_are_unknown() -> None:
+    issues = [result("a1", "spot.mp4", ISSUE), [CRITICAL]]
+    assert "a2" in refused(issues, "*.mp4", asset_ids=["a1", "a2"])
+    assert told_of(issues, "a1", asset_ids=["a1", "a2"])["counts"] == {"MINOR": 1}
+    with pytest.raises(ComplianceError, match="CRITICAL"):
+        told_of(issues, "*.mp4", "a2", asset_ids=["a1", "a2"])
+
+
+def test_an_id_does_not_leave_out_assets_whose_ids_are_unknown(tmp_path: Path) -> None:
+    issues = [
+        landed(tmp_path / "1.jsonl", "a1", "spot.mp4"),
+        landed(tmp_path / "2.jsonl", None, "b.mp4", CRITICAL),
+    ]
+    assert "b.mp4" in refused(issues, "a1")
+    assert told_of(issues, "spot.mp4")["counts"] == {}
+
+
+def test_a_file_name_does_not_leave_out_fetched_assets_whose_file_names_are_unknown(
+    submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assets = {"a1": result("a1", "spot.mp4"), "a2": result("a2", None)}
+    issues = {"a1": [ISSUE], "a2": [CRITICAL]}
+    monkeypatch.setattr(MediaMagicHook, "get_asset_result", lambda hook, _, asset_id: assets[asset_id])
+    monkeypatch.setattr(MediaMagicHook, "get_issues", lambda hook, _, asset_id: issues[asset_id])
+    fetching = {"submission_id": "s1", "asset_ids": ["a1", "a2"]}
+    assert "a2" in refused(None, "*.mp4", **fetching)
+    assert told_of(None, "a1", **fetching)["counts"] == {"MINOR": 1}
+
+
+def test_a_misspelt_asset_is_not_a_pass_beside_a_landed_file_of_no_issues(tmp_path: Path) -> None:
+    manifests = [
+        landed(tmp_path / "1.jsonl", "a1", "spot.mp4", CRITICAL),
+        landed(tmp_path / "2.jsonl", "a2", "b.mp4"),
+    ]
+    assert "b.mp4 (a2)" in refused(manifests, "sopt.mp4")
+    assert "spot.mp4 (a1)" in refused([manifest["path"] for manifest in manifests], "sopt.mp4")
+    assert told_of(manifests, "b.mp4")["passed"]
+
+
+def test_manifests_without_file_names_are_judged_by_what_is_known(tmp_path: Path) -> None:
+    manifests = [
+        landed(tmp_path / "1.jsonl", "a1", "spot.mp4", CRITICAL),
+        landed(tmp_path / "2.jsonl", "a2", "b.mp4"),
+    ]
+    for manifest in manifests:
+        manifest.pop("filename", None)
+    assert "a2" in refused(manifests, "sopt.mp4")
+    assert told_of(manifests, "a2")["passed"]
+    with pytest.raises(ComplianceError, match=r"spot\.mp4"):
+        told_of(manifests, "spot.mp4")
+
+
+def test_landed_files_of_no_issues_need_not_say_whose_they_are(tmp_path: Path) -> None:
+    minor = landed(tmp_path / "1.jsonl", "a1", "spot.mp4", ISSUE)["path"]
+    clean = landed(tmp_path / "2.jsonl", "a2", "b.mp4")["path"]
+    assert told_of(clean, "*.mp4")["passed"]
+    assert told_of([minor, clean], "spot.mp4", "b.mp4")["passed"]

@@ -113,6 +113,16 @@ def test_insisting_wins_over_ignoring() -> None:
     assert found.blocking == (important,)
 
 
+def test_an_issue_that_awaits_a_person_blocks_though_its_rule_is_ignored() -> None:
+    waiting, other = issue("INFO", status="AWAITING_HUMAN_INPUT"), issue("CRITICAL")
+    assert judge(waiting, other, ignore_rules=["*"]).blocking == (waiting,)
+    assert judge(waiting, ignore_rules=["*"], insist_on_statuses=[]).passed
+
+
+def test_an_issue_that_awaits_a_person_in_another_asset_does_not_count() -> None:
+    assert judge(issue(status="AWAITING_HUMAN_INPUT", asset_id="a1"), assets=["a2"]).passed
+
+
 def test_a_settled_issue_of_a_rule_that_is_insisted_on_does_not_block() -> None:
     assert judge(issue(status="DISMISSED"), insist_on_rules=["CAP_8.4"]).passed
 
@@ -121,6 +131,13 @@ def test_a_settled_issue_of_a_rule_that_is_insisted_on_does_not_block() -> None:
 def test_only_the_assets_that_are_named_count(named: str) -> None:
     mine, other = issue(asset_id="a1", filename="spot.mp4"), issue(asset_id="a2", filename="b.txt")
     assert judge(mine, other, assets=[named]).blocking == (mine,)
+
+
+def test_a_name_that_holds_a_wildcard_means_itself() -> None:
+    mine = issue(ruleCode="CAP[8]", asset_id="a1", filename="spot[1].mp4")
+    assert judge(mine, assets=["spot[1].mp4"]).blocking == (mine,)
+    assert judge(mine, ignore_rules=["CAP[8]"]).passed
+    assert judge(mine, ignore_rules=["CAP*"], insist_on_rules=["CAP[8]"]).blocking == (mine,)
 
 
 def test_an_issue_without_its_asset_cannot_be_left_out_by_its_asset() -> None:

@@ -10,7 +10,7 @@ from airflow_provider.compliance import CompliancePolicy, Verdict
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.base import ServiceOperator, one_of, required_id
-from airflow_provider.operators.mediamagic.issue_sources import Gathered, fetched, given
+from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetched, given
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -34,10 +34,13 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     :param policy: a ``CompliancePolicy``, or a mapping with its fields, which may be templates. Default: no
         unsettled ``CRITICAL`` or ``MAJOR`` issue, and none that awaits a person.
     :param issues: what ``MediaMagicGetIssuesOperator`` or ``MediaMagicGetAssetResultOperator`` returns, of
-        one task or of a mapped one (``.output``): lists or manifests; or the paths of landed issues.
+        one task or of a mapped one (``.output``): lists or manifests; or the paths of landed issues. A
+        mapped task's ``.output`` holds nothing of instances that were skipped or have failed, which a gate
+        with a trigger rule such as ``all_done`` cannot see: give ``asset_ids`` there.
     :param submission_id: instead of ``issues``: the submission to fetch them of.
     :param asset_ids: with ``submission_id`` the assets to judge, default all; with ``issues`` the asset of
-        each item, in the same order, since an issue does not name its own.
+        each item, in the same order, since an issue does not name its own. That there are as many items as
+        assets is checked, so that an absent one is an error.
     :param on_blocked: ``fail`` (default); ``skip`` to skip what is directly downstream, as
         ``ShortCircuitOperator`` does when it respects trigger rules; or ``branch`` to follow
         ``blocked_task_ids``. A gate that is itself mapped can only fail.
@@ -92,8 +95,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         one_of("on_blocked", self.on_blocked, ON_BLOCKED)
         branches = self._branches(context)
         gathered = self._gather(policy)
-        _assets_are_known(policy, gathered)
         verdict = policy.judge(gathered.issues)
+        _assets_are_known(policy, gathered)
         told = verdict.to_xcom()
         # Pushed before anything is raised: skipping and failing return nothing.
         context["ti"].xcom_push(key="return_value", value=told)
@@ -171,13 +174,31 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
 
 def _assets_are_known(policy: CompliancePolicy, gathered: Gathered) -> None:
-    """A misspelt asset would let everything pass."""
-    everything_named = all(asset_id and filename for asset_id, filename in gathered.assets)
+    """A misspelt asset would let everything pass, and so would one that is called by a name nobody knows."""
+    left_out = gathered.left_out(policy)
+    # The path of a landed file without rows does not say whose it is; where nothing is left out it need not.
+    if not left_out and (None, None) in gathered.assets:
+        return
     for pattern in policy.assets or ():
         only = CompliancePolicy(assets=[pattern])
-        if everything_named and not any(only.covers(*asset) for asset in gathered.assets):
-            names = ", ".join(sorted(f"{filename} ({asset_id})" for asset_id, filename in gathered.assets))
+        by_id = any(only.covers(asset_id, None) for asset_id, _ in gathered.assets)
+        by_name = any(only.covers(None, filename) for _, filename in gathered.assets)
+        if not (by_id or by_name):
+            names = ", ".join(sorted(map(_named, gathered.assets)))
             raise InvalidInputError(
                 f"policy: assets names {pattern!r}, which is none of the assets judged: {names}.",
                 parameter="policy.assets",
             )
+        for asset in left_out:
+            asset_id, filename = asset
+            if (by_name and not filename) or (by_id and not asset_id):
+                raise InvalidInputError(
+                    f"policy: assets names {pattern!r}, and nothing says whether that is also "
+                    f"{_named(asset)}. Name the assets by what is known of all of them.",
+                    parameter="policy.assets",
+                )
+
+
+def _named(asset: Asset) -> str:
+    asset_id, filename = asset
+    return f"{filename or 'file name unknown'} ({asset_id or 'id unknown'})"

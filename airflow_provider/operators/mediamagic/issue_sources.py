@@ -11,6 +11,12 @@ from airflow_provider.compliance import CompliancePolicy, Issue
 from airflow_provider.exceptions import InvalidInputError, JobFailedError, NotReadyError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 
+Asset = tuple[str | None, str | None]
+"""Asset id and file name, as far as known."""
+
+LANDED = ("issue_id", "severity", "status")
+"""Columns without which a file holds no landed issues."""
+
 
 @dataclass
 class Gathered:
@@ -18,21 +24,28 @@ class Gathered:
     Issues, and the assets that were looked into.
 
     :param issues: of all of them.
-    :param assets: ``(asset id, filename)``, as far as known.
+    :param assets: all, also those without issues.
+    :param unread: those of ``assets`` whose issues were not fetched, because the policy leaves them out.
     """
 
     issues: list[Issue] = field(default_factory=list)
-    assets: set[tuple[str | None, str | None]] = field(default_factory=set)
+    assets: set[Asset] = field(default_factory=set)
+    unread: set[Asset] = field(default_factory=set)
 
     def add(self, found: Any, asset_id: str | None = None, filename: str | None = None) -> None:
         """Take the issues of one asset, as the vendor sends them."""
         if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
             raise _wrong(f"a list of issues was expected, not {_shown(found)}")
         self.assets.add((asset_id, filename))
-        for issue in found:
+        for issue in _all_of(found):
             if not isinstance(issue, Mapping) or not {"id", "severity", "status"} <= issue.keys():
                 raise _wrong(f"{_shown(issue)} is not an issue: it has no id, severity and status")
             self.issues.append(Issue.of(issue, asset_id=asset_id, filename=filename))
+
+    def left_out(self, policy: CompliancePolicy) -> set[Asset]:
+        """Assets that may have issues, none of which counts."""
+        found = {(issue.asset_id, issue.filename) for issue in self.issues}
+        return self.unread | {asset for asset in found if not policy.covers(*asset)}
 
 
 def fetched(
@@ -58,6 +71,7 @@ def fetched(
         filename = asset.get("filename")
         if not policy.covers(asset_id, filename):
             gathered.assets.add((asset_id, filename))
+            gathered.unread.add((asset_id, filename))
             continue
         _must_be_reviewed(asset)
         gathered.add(hook.get_issues(submission_id, asset_id), asset_id, filename)
@@ -97,11 +111,19 @@ def _items(issues: Any) -> list[Any]:
         return [issues]
     if not isinstance(issues, Iterable):
         raise _wrong(f"{_shown(issues)} was given. Did the upstream task push its XCom?")
-    items = list(issues)
+    items = _all_of(issues)
     flat = [isinstance(item, Mapping) and "severity" in item for item in items]
     if any(flat) and not all(flat):
         raise _wrong("issues are mixed with something else")
     return [items] if all(flat) else items
+
+
+def _all_of(found: Iterable[Any]) -> list[Any]:
+    """What one task returned is a list, which may be empty; what a mapped one did is another sequence."""
+    items = list(found)
+    if not items and not isinstance(found, list):
+        raise _wrong("no upstream task has returned anything")
+    return items
 
 
 def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: str | None) -> None:
@@ -109,14 +131,13 @@ def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: st
     from airflow_provider.operators.mediamagic.rows import issue_of_row
 
     manifest = source if isinstance(source, Mapping) else {}
+    asset_id, filename = manifest.get("asset_id") or asset_id, manifest.get("filename")
     rows = 0
-    for row in read_rows(source, conn_id=conn_id, argument="issues"):
+    for row in read_rows(source, columns=LANDED, conn_id=conn_id, argument="issues"):
         rows += 1
-        if not {"issue_id", "severity", "status"} <= row.keys():
-            raise _wrong(f"{_shown(source)} is no file that MediaMagicGetIssuesOperator has landed")
-        gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or None)
+        gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or filename)
     if not rows:
-        gathered.add([], manifest.get("asset_id") or asset_id)
+        gathered.add([], asset_id, filename)
 
 
 def _must_be_reviewed(asset: Mapping[str, Any]) -> None:

@@ -49,7 +49,7 @@ def land_issues(
     :param run_id: the Dag run.
     :param target: file to write, local or in a store; its suffix decides the format.
     :param conn_id: connection for a URL that names none.
-    :return: manifest with ``rows``, ``submission_id`` and ``asset_id``.
+    :return: manifest with ``rows``, ``submission_id``, ``asset_id`` and ``filename``.
     """
     from airflow_provider.files.landing import land_rows
 
@@ -69,6 +69,7 @@ def land_issues(
         conn_id=conn_id,
         submission_id=shared["submission_id"],
         asset_id=shared["asset_id"],
+        filename=shared["filename"],
     )
 
 

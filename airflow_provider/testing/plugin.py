@@ -28,12 +28,20 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     )
 
 
-def pytest_load_initial_conftests(early_config: pytest.Config) -> None:
-    """Make the throwaway Airflow before anything can import Airflow, which then reads its settings."""
-    if early_config.getini(THROWAWAY):
-        from airflow_provider.testing.throwaway import enter_throwaway_airflow
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_load_initial_conftests(early_config: pytest.Config) -> Iterator[None]:
+    """
+    Make the throwaway Airflow before anything can import Airflow, which then reads its settings, and before
+    other plugins (such as pytest-env) put what pytest's configuration says into the environment.
+    """
+    if not early_config.getini(THROWAWAY):
+        return (yield)
+    from airflow_provider.testing.throwaway import check_still_in, enter_throwaway_airflow
 
-        enter_throwaway_airflow()
+    home = enter_throwaway_airflow()
+    loaded = yield
+    check_still_in(home)
+    return loaded
 
 
 @pytest.fixture(scope="session")
@@ -73,15 +81,17 @@ def simulated_services(
     from airflow_provider.testing.pace import quicken
     from airflow_provider.testing.services import SimulatedServices
 
-    services = SimulatedServices(
-        simulated_services_process,
-        monkeypatch,
-        time_scale=simulated_services_time_scale,
-        may_run_dags=request.config.getini(THROWAWAY),
-    )
-    services.connect("mediamagic")
-    services.connect("silent_witness")
-    quicken(monkeypatch, simulated_services_time_scale)
-    simulated_services_process.reset()
-    yield services
-    simulated_services_process.reset()
+    with pytest.MonkeyPatch.context() as patch:  # not the test's own, which it may undo half-way
+        services = SimulatedServices(
+            simulated_services_process,
+            patch,
+            time_scale=simulated_services_time_scale,
+            may_run_dags=request.config.getini(THROWAWAY),
+        )
+        services.connect("mediamagic")
+        services.connect("silent_witness")
+        quicken(patch, simulated_services_time_scale)
+        simulated_services_process.reset()
+        yield services
+        simulated_services_process.reset()
+        monkeypatch.undo()  # what the test has put over ours goes first

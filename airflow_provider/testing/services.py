@@ -21,6 +21,8 @@ KEYS = {"mediamagic": "sk_live_" + "0123456789abcdef" * 4, "silent_witness": "sk
 DOCUMENTED_HOUR = 1000
 """Requests an hour on a Silent Witness key."""
 
+MOST_AN_HOUR = 1_000_000
+"""What a connection may say at most."""
 
 CASE = {
     "plaintiff_name": "Ann Smith",
@@ -72,15 +74,19 @@ class SimulatedServices:
         :param conn_id: default ``mediamagic_default`` or ``silent_witness_default``, which are there already.
         :param extra: of the connection, for example ``max_retries=0``.
         :return: the connection id.
+
+        The test fails when Airflow has another connection of that id, which it prefers.
         """
         conn_id = conn_id or f"{conn_type}_default"
         if conn_type == "silent_witness":
             # The hour is as much shorter as everything else.
-            extra = {"requests_per_hour": int(DOCUMENTED_HOUR * self.time_scale), **extra}
+            hour = min(int(DOCUMENTED_HOUR * self.time_scale), MOST_AN_HOUR)
+            extra = {"requests_per_hour": hour, **extra}
         fields = {"conn_type": conn_type, "host": self.simulator.url, "password": KEYS[conn_type]}
         self._monkeypatch.setenv(
             f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({**fields, "extra": json.dumps(extra)})
         )
+        self._check_leads_here(conn_id)
         return conn_id
 
     def run(self, dag: DAG, conf: dict[str, Any] | None = None) -> DagRun:
@@ -109,12 +115,14 @@ class SimulatedServices:
         """
         from PIL import Image
 
+        from airflow_provider.hooks.connection import ConnectionSettings
         from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
         photo = io.BytesIO()
         Image.new("RGB", (640, 480), (90, 110, 130)).save(photo, "JPEG")
         photo.seek(0)
-        with SilentWitnessHook(self.connect("silent_witness")) as hook:
+        settings = ConnectionSettings("simulated_services", self.simulator.url, KEYS["silent_witness"])
+        with SilentWitnessHook(settings.conn_id, settings=settings) as hook:
             case = hook.create_case(**{**CASE, **fields})
             case_id = str(case["case"]["id"])
             hook.upload_file(
@@ -212,6 +220,17 @@ class SimulatedServices:
     def requests(self, route: str) -> int:
         """How many requests arrived, for example of ``POST /api/reports`` or ``GET /api/reports/{id}``."""
         return int(self.simulator.ledger()["requests"].get(route, 0))
+
+    def _check_leads_here(self, conn_id: str) -> None:
+        from airflow.sdk import BaseHook
+
+        if BaseHook.get_connection(conn_id).host != self.simulator.url:
+            pytest.fail(
+                f"Connection {conn_id!r} does not lead to the simulator: Airflow's secrets backend has one "
+                "of that id, perhaps a real one. Set 'throwaway_airflow = true' in pytest's configuration, "
+                "which leaves that backend out, or use another id.",
+                pytrace=False,
+            )
 
     def _script(self, service: str, duration: float | timedelta | None, **outcome: Any) -> None:
         seconds = duration.total_seconds() if isinstance(duration, timedelta) else duration

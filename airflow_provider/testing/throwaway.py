@@ -41,17 +41,39 @@ def enter_throwaway_airflow() -> Path:
     dags = home / "dags"
     dags.mkdir()
     os.environ |= {
-        "AIRFLOW_HOME": str(home),
+        **_places(home),
         "AIRFLOW__CORE__DAGS_FOLDER": str(dags),
         "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
         "AIRFLOW__CORE__FERNET_KEY": "",
-        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
         "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_hex(32),
         "AIRFLOW__LOGGING__BASE_LOG_FOLDER": str(home / "logs"),
         "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
         "AIRFLOW__USAGE_DATA_COLLECTION__ENABLED": "False",
     }
     return home
+
+
+def check_still_in(home: Path) -> None:
+    """
+    Refuse to go on when pytest's configuration leads Airflow somewhere else after all.
+
+    :param home: what :func:`enter_throwaway_airflow` returned.
+    :raises pytest.UsageError: names the variable.
+    """
+    for name, value in _places(home).items():
+        if os.environ.get(name) != value:
+            raise pytest.UsageError(
+                f"throwaway_airflow is a temporary home with SQLite, and a conftest.py or another pytest "
+                f"plugin sets {name}. Take one of the two out."
+            )
+
+
+def _places(home: Path) -> dict[str, str]:
+    """What decides where Airflow writes to."""
+    return {
+        "AIRFLOW_HOME": str(home),
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": f"sqlite:///{home / 'airflow.db'}",
+    }
 
 
 @cache

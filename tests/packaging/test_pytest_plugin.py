@@ -79,6 +79,118 @@ def test_both_connections_lead_to_the_simulator_and_are_taken_back(project: Proj
     assert "4 passed" in project.pytest()
 
 
+BACKEND = """
+    import os
+    from airflow.sdk import Connection
+    from airflow.secrets import BaseSecretsBackend
+
+    class Backend(BaseSecretsBackend):
+        def get_connection(self, conn_id, **kwargs):
+            if conn_id == os.environ.get("KEPT_IN_THE_BACKEND"):
+                return Connection(conn_id=conn_id, conn_type="silent_witness", host="http://127.0.0.1:9")
+    """
+
+
+@pytest.fixture
+def backend(project: Project) -> Project:
+    """A project under an Airflow with a secrets backend of its own, which is asked before the environment."""
+    project.environment["AIRFLOW__SECRETS__BACKEND"] = "the_backend.Backend"
+    project.write("the_backend.py", BACKEND)
+    project.write(
+        "test_it.py",
+        """
+        def test_a_case(simulated_services):
+            simulated_services.ready_case()
+
+        def test_another(simulated_services):
+            simulated_services.connect("silent_witness", "another")
+        """,
+    )
+    return project
+
+
+@pytest.mark.parametrize(
+    ("kept", "outcome"),
+    [("silent_witness_default", "2 errors"), ("another", "1 failed, 1 passed")],
+)
+def test_a_connection_that_a_secrets_backend_overrides_is_refused(
+    backend: Project, kept: str, outcome: str
+) -> None:
+    backend.environment["KEPT_IN_THE_BACKEND"] = kept
+    said = backend.pytest()
+    assert outcome in said
+    assert f"Connection {kept!r} does not lead to the simulator" in said
+    assert "throwaway_airflow = true" in said
+
+
+def test_a_secrets_backend_without_such_connections_is_no_trouble(backend: Project) -> None:
+    assert "2 passed" in backend.pytest()
+
+
+def test_a_test_that_undoes_its_own_patches_keeps_the_simulator(project: Project) -> None:
+    project.environment["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] = "the user's own"
+    project.write(
+        "test_it.py",
+        """
+        import os
+        import pytest
+
+        NAME = "AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"
+
+        def test_undo(simulated_services, monkeypatch):
+            monkeypatch.undo()
+            assert simulated_services.simulator.url in os.environ[NAME]
+
+        def test_overridden(monkeypatch, simulated_services):
+            monkeypatch.setenv(NAME, "{}")
+
+        def test_afterwards():
+            assert os.environ[NAME] == "the user's own"
+        """,
+    )
+    assert "3 passed" in project.pytest()
+
+
+def test_a_ready_case_leaves_the_connections_as_the_test_made_them(project: Project) -> None:
+    project.write(
+        "test_it.py",
+        """
+        from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+        def test_it(simulated_services):
+            conn_id = simulated_services.connect("silent_witness", max_retries=0)
+            simulated_services.ready_case()
+            assert SilentWitnessHook(conn_id).settings.max_retries == 0
+        """,
+    )
+    assert "1 passed" in project.pytest()
+
+
+def test_time_may_pass_thousands_of_times_as_fast(project: Project) -> None:
+    project.write(
+        "conftest.py",
+        """
+        import pytest
+
+        @pytest.fixture(scope="session")
+        def simulated_services_time_scale():
+            return 5000.0
+        """,
+    )
+    project.write(
+        "test_it.py",
+        """
+        from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+        def test_it(simulated_services):
+            assert simulated_services.ready_case()
+            with SilentWitnessHook("silent_witness_default") as hook:
+                assert hook.test_connection()[0]
+        """,
+    )
+    assert "1 passed" in project.pytest()
+
+
 def test_a_throwaway_airflow_takes_nothing_from_the_users_own_and_leaves_nothing(project: Project) -> None:
     project.environment["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] = "a real key"
     project.environment["AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"] = "postgresql://production"
@@ -102,6 +214,49 @@ def test_a_throwaway_airflow_takes_nothing_from_the_users_own_and_leaves_nothing
     assert home.is_absolute()
     assert not home.exists()
     assert not Path(project.environment["AIRFLOW_HOME"]).exists()
+
+
+ENV_PLUGIN = """
+    import os
+    import pytest
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_load_initial_conftests():
+        os.environ["AIRFLOW_VAR_BUCKET"] = "s3://tests"
+        os.environ.update({name: "elsewhere" for name in os.environ.get("MOVED", "").split()})
+    """
+
+
+@pytest.mark.parametrize("arguments", [(), ("-n", "1")], ids=["alone", "xdist"])
+def test_what_pytests_own_configuration_sets_is_kept(project: Project, arguments: tuple[str, ...]) -> None:
+    project.environment["AIRFLOW_VAR_BUCKET"] = "s3://production"
+    project.environment["AIRFLOW_VAR_OTHER"] = "the user's own"
+    project.write("pytest.ini", "[pytest]\nthrowaway_airflow = true\n")
+    project.write("like_pytest_env.py", ENV_PLUGIN)
+    project.write(
+        "test_it.py",
+        """
+        import os
+
+        def test_it():
+            names = {name for name in os.environ if name.startswith("AIRFLOW_VAR_")}
+            assert names == {"AIRFLOW_VAR_BUCKET"}
+            assert os.environ["AIRFLOW_VAR_BUCKET"] == "s3://tests"
+            assert "airflow-home-" in os.environ["AIRFLOW_HOME"]
+        """,
+    )
+    assert "1 passed" in project.pytest("-p", "like_pytest_env", *arguments)
+
+
+@pytest.mark.parametrize("name", ["AIRFLOW_HOME", "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN"])
+def test_a_throwaway_airflow_is_not_moved_elsewhere(project: Project, name: str) -> None:
+    project.environment["MOVED"] = name
+    project.write("pytest.ini", "[pytest]\nthrowaway_airflow = true\n")
+    project.write("like_pytest_env.py", ENV_PLUGIN)
+    project.write("test_it.py", "def test_it(): ...")
+    said = project.pytest("-p", "like_pytest_env")
+    assert f"sets {name}" in said
+    assert "passed" not in said
 
 
 def test_a_throwaway_airflow_that_comes_too_late_says_so(project: Project) -> None:

@@ -2,7 +2,8 @@
 Have Silent Witness reconstruct an accident and write the report.
 
 A case is made, its evidence uploaded side by side, the report waited for in the triggerer and downloaded as
-PDF and DOCX. Needs the connection ``silent_witness_default``. Creating a case raises an invoice.
+PDF and DOCX. Needs the connection ``silent_witness_default``. Creating a case raises an invoice, so none is
+made without evidence to report on.
 
 Try it: ``airflow dags test silent_witness_report --conf '{"photos": ["rear.jpg"], "output_dir": "out"}'``.
 """
@@ -77,15 +78,20 @@ def silent_witness_report(
 
     @task
     def evidence(photos: list[str] | None, edr_reports: list[str] | None) -> list[dict[str, object]]:
-        return [
+        found: list[dict[str, object]] = [
             {"files": [path], "category": category, "vehicle_role": "plaintiff"}
             for category, paths in (("vehicle_photo", photos), ("edr_document", edr_reports))
             for path in paths or []
         ]
+        if not found:
+            raise ValueError("Name photos or edr_reports: a report needs one of them")
+        return found
 
+    entries = evidence(photos, edr_reports)
+    entries >> case
     uploads = SilentWitnessUploadEvidenceOperator.partial(
         task_id="upload_evidence", case_id=case.output["case_id"]
-    ).expand_kwargs(evidence(photos, edr_reports))
+    ).expand_kwargs(entries)
 
     report = SilentWitnessCreateReportOperator(
         task_id="create_report",

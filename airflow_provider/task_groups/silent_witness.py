@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup
+from airflow.sdk import TaskGroup, XComArg, task
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator,
@@ -22,7 +23,9 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     Report on this case: upload its evidence, have the report written, wait, and download it.
 
     The tasks are ``evidence`` (one per entry; only where there is evidence to upload), ``report`` and
-    ``download``. Chain on the group as a whole, or on what it holds::
+    ``download``; where the evidence is the output of a task, also ``entries`` and ``uploaded`` around
+    ``evidence``, so that an empty list is no reason to skip the report. Chain on the group as a whole, or on
+    what it holds::
 
         report = SilentWitnessReportTaskGroup(
             case_id=case.output["case_id"],
@@ -42,7 +45,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     :param output_path: folder to write the documents to, local or an object-storage URL.
     :param evidence: arguments of ``SilentWitnessUploadEvidenceOperator``, one entry per category and vehicle:
         ``[{"files": [...], "category": "vehicle_photo", "vehicle_role": "plaintiff"}, ...]``, or the output
-        of a task that returns such a list. Default: the case has its evidence already.
+        of a task that returns such a list. Default, or an empty list: the case has its evidence already.
     :param analysis_type: the case's analysis type, for the time a report may take.
     :param formats: ``pdf``, ``docx`` or both (default), as a list.
     :param filename: file name without suffix; default the report id.
@@ -87,12 +90,17 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 conn_id=conn_id,
             )
             report_output: Any = report.output
-            uploads = None
-            if evidence is not None:
+            uploaded: Any = None
+            from_task = isinstance(evidence, XComArg)
+            if from_task or evidence:
+                found: Any = entries(evidence) if from_task else evidence
                 uploads = SilentWitnessUploadEvidenceOperator.partial(
                     task_id="evidence", case_id=case_id, source_conn_id=source_conn_id, conn_id=conn_id
-                ).expand_kwargs(evidence)
-                uploads >> report
+                ).expand_kwargs(found)
+                uploaded = uploads.output
+                if from_task:
+                    uploaded = complete(found, uploaded)
+                uploaded >> report
             download = SilentWitnessDownloadReportOperator(
                 task_id="download",
                 report_id=report_output["report_id"],
@@ -103,6 +111,21 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 overwrite=overwrite,
                 conn_id=conn_id,
             )
-        self.evidence: Any = None if uploads is None else uploads.output
+        self.evidence: Any = uploaded
         self.report = report_output
         self.files: Any = download.output
+
+
+@task
+def entries(evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The evidence, in a task that is skipped with whatever the group is chained on."""
+    return list(evidence)
+
+
+@task(task_id="uploaded", trigger_rule="none_failed")
+def complete(entries: list[dict[str, Any]] | None, uploaded: Any) -> list[Any]:
+    """What was uploaded. Airflow skips ``evidence`` for an empty list too, which must not stop a report."""
+    results = list(uploaded or ())
+    if entries is None or len(results) != len(entries):
+        raise AirflowSkipException("Something before the report was skipped, so that no report is started.")
+    return results

@@ -136,6 +136,14 @@ def test_the_report_is_about_the_parties_of_the_case(
         assert party in text
 
 
+@pytest.mark.parametrize("conf", [{}, {"photos": [], "edr_reports": []}], ids=["none", "empty"])
+def test_a_report_without_evidence_fails_before_anything_is_paid_for(
+    simulator: Simulator, run_example: RunDag, conf: dict[str, Any]
+) -> None:
+    assert run_example("silent_witness_report", conf).state == "failed"
+    assert simulator.ledger()["total_requests"] == 0
+
+
 def test_the_manifests_of_the_download_are_true(
     simulator: Simulator, run_example: RunDag, media_files: Inputs, tmp_path: Path
 ) -> None:

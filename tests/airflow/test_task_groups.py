@@ -9,6 +9,7 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, task
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup as Review
 from airflow_provider.task_groups.silent_witness import SilentWitnessReportTaskGroup as Report
@@ -148,3 +149,88 @@ def test_a_report_on_a_case_that_has_its_evidence(report: ReportJob, tmp_path: P
     run = run_whole(dag)
     assert states(run) == {"expert.report": {"success"}, "expert.download": {"success"}}
     assert len(list((tmp_path / "out").iterdir())) == 2
+
+
+@pytest.mark.parametrize("given", ["literal", "from a task"])
+def test_a_report_with_nothing_to_upload_is_about_what_the_case_has(
+    report: ReportJob, tmp_path: Path, given: str
+) -> None:
+    report.takes(SOON)
+    with DAG(f"group_nothing_{given.split()[0]}", schedule=None) as dag:
+        group = Report(
+            case_id=report.case(),
+            evidence=[] if given == "literal" else handed_on([]),
+            output_path=str(tmp_path / "out"),
+        )
+        if given != "literal":
+            handed_on.override(task_id="got_evidence")(group.evidence)
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    assert states(run)["report.download"] == {"success"}
+    assert len(report.seen()) == 1
+    if given != "literal":
+        assert pulled(run, "got_evidence") == []
+
+
+@task
+def told(value: str) -> str:
+    return value
+
+
+@task
+def skipped() -> Any:
+    """What a user leaves out on purpose."""
+    raise AirflowSkipException
+
+
+@task
+def broken() -> Any:
+    raise RuntimeError("no evidence to be had")
+
+
+@pytest.mark.parametrize("what", ["case", "evidence", "before the group"])
+@pytest.mark.parametrize("how", ["skipped", "failed"])
+def test_no_report_is_paid_for_where_something_upstream_was_left_out(
+    report: ReportJob, tmp_path: Path, what: str, how: str
+) -> None:
+    with DAG(f"group_{how}_{what.replace(' ', '_')}", schedule=None) as dag:
+        left_out: Any = {"skipped": skipped, "failed": broken}[how]()
+        case: Any = left_out if what == "case" else told(report.case())
+        group = Report(
+            case_id=case,
+            evidence=left_out if what == "evidence" else handed_on.override(task_id="entries")([]),
+            output_path=str(tmp_path / "out"),
+        )
+        if what == "before the group":
+            left_out >> group
+    run = run_whole(dag)
+    assert states(run)["report.report"] == {{"skipped": "skipped", "failed": "upstream_failed"}[how]}
+    assert report.creations() == 0
+
+
+def test_no_report_is_paid_for_where_an_upload_failed(report: ReportJob, tmp_path: Path) -> None:
+    with DAG("group_upload_failed", schedule=None) as dag:
+        Report(
+            case_id=report.case(),
+            evidence=handed_on([{"files": [str(tmp_path / "missing.jpg")]}]),
+            output_path=str(tmp_path / "out"),
+        )
+    run = run_whole(dag)
+    assert run.state == "failed"
+    assert states(run)["report.report"] == {"upstream_failed"}
+    assert report.creations() == 0
+
+
+def test_no_report_is_paid_for_where_only_the_uploads_were_left_out(
+    report: ReportJob, tmp_path: Path
+) -> None:
+    with DAG("group_uploads_skipped", schedule=None) as dag:
+        Report(
+            case_id=report.case(),
+            evidence=handed_on([{"files": [str(tmp_path / "rear.jpg")]}]),
+            output_path=str(tmp_path / "out"),
+        )
+        skipped() >> dag.get_task("report.evidence")
+    run = run_whole(dag)
+    assert states(run)["report.report"] == {"skipped"}
+    assert report.creations() == 0

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from airflow.sdk import DAG
 
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -20,6 +21,9 @@ from airflow_provider.operators.mediamagic import (
 from airflow_provider.plugins.secrets import look_up
 from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import Connect, RunTask
+from tests.airflow.jobs import SOON, SubmissionJob
+from tests.airflow.test_example_dags import example
+from tests.airflow.test_task_groups import run_whole, states
 from tests.conftest import MEDIAMAGIC_KEY
 
 URL = "http://127.0.0.1:9/mediamagic/webhooks/mediamagic_default"
@@ -46,6 +50,16 @@ def conn(simulator: Simulator, connect: Connect, airflow_db: None) -> Iterator[s
 def hook(conn: str) -> Iterator[MediaMagicHook]:
     with MediaMagicHook(conn) as hook:
         yield hook
+
+
+@pytest.fixture
+def dag(submission: SubmissionJob, conn: str) -> DAG:
+    """The example Dag, on one file."""
+    submission.takes(SOON)
+    dag = example("mediamagic_webhooks")
+    dag.get_task("subscribe").endpoint_url = URL  # type: ignore[union-attr]
+    dag.get_task("submit").files = submission.arguments()["files"]  # type: ignore[union-attr]
+    return dag
 
 
 def stored() -> dict[str, str]:
@@ -142,6 +156,30 @@ def test_deleting_takes_the_secret_along_and_may_be_done_twice(
         assert run.state == "success"
     assert hook.list_subscriptions() == []
     assert stored() == {}
+
+
+@pytest.mark.parametrize("before", ["none", "kept", "secret lost"])
+def test_a_teardown_deletes_only_what_its_run_made(
+    dag: DAG, hook: MediaMagicHook, task_run: RunTask, before: str
+) -> None:
+    made = None
+    if before == "kept":
+        made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    elif before == "secret lost":
+        hook.create_subscription(URL)
+    run = run_whole(dag)
+    assert states(run) == {"subscribe": {"success"}, "submit": {"success"}, "unsubscribe": {"success"}}
+    left = [one["id"] for one in hook.list_subscriptions()]
+    assert len(left) == (0 if before == "none" else 1)
+    assert left == list(stored()), "each has its secret"
+    assert made is None or left == [made["id"]]
+
+
+def test_what_is_kept_is_not_deleted(task_run: RunTask, hook: MediaMagicHook) -> None:
+    made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    run = task_run(MediaMagicDeleteSubscriptionOperator, subscription_id=made["id"], keep="true").test()
+    assert run.state == "success"
+    assert [one["id"] for one in hook.list_subscriptions()] == list(stored()) == [made["id"]]
 
 
 def test_switching_listing_and_reading_deliveries(

@@ -30,5 +30,6 @@ def test_the_subscription_is_set_up_and_torn_down(dag: Any) -> None:
     assert dag.get_task("subscribe").is_setup
     assert dag.get_task("unsubscribe").is_teardown
     assert dag.get_task("submit").upstream_task_ids == {"subscribe"}
+    assert dag.max_active_runs == 1, "or one run takes away what another waits for"
     assert dag.params["airflow_url"].startswith("https://")
     assert "params.airflow_url" in dag.get_task("subscribe").endpoint_url

@@ -39,7 +39,9 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
     address and event types and enables it; when its secret is no longer in the Variable, it is replaced by a
     new one.
 
-    Returns the subscription without its secret; its ``id`` is what the other operators take.
+    Returns the subscription without its secret. XCom ``subscription_id`` is what the other operators take,
+    and XCom ``existed`` whether there was such a subscription before, be it replaced since: a teardown keeps
+    that one. What an earlier attempt of the task has made existed before as well.
 
     :param endpoint_url: https address.
     :param event_types: ``asset.processing.completed``, ``asset.processing.failed``; default both.
@@ -87,17 +89,31 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
                     self.conn_id,
                     keeper.name,
                 )
-            secrets = keeper.read()
-            for found in hook.list_subscriptions():
-                if found["endpointUrl"] != endpoint or set(found["eventTypes"]) != set(wanted):
-                    continue
-                if found["id"] not in secrets:
-                    self.log.warning("The secret of subscription %s is lost; replacing it.", found["id"])
-                    hook.delete_subscription(found["id"])
-                    continue
-                self.log.info("Subscription %s exists.", found["id"])
-                return found if found.get("enabled") else hook.set_subscription_enabled(found["id"], True)
-            return self._create(hook, endpoint, wanted, keeper)
+            subscription, existed = self._existing(hook, endpoint, wanted, keeper)
+            if subscription is None:
+                subscription = self._create(hook, endpoint, wanted, keeper)
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="subscription_id", value=subscription["id"])
+            context["ti"].xcom_push(key="existed", value=existed)
+        return subscription
+
+    def _existing(
+        self, hook: MediaMagicHook, endpoint: str, event_types: list[str], keeper: SecretVariable
+    ) -> tuple[dict[str, Any] | None, bool]:
+        """Return the subscription whose secret is known, switched on, and whether there was one at all."""
+        secrets = keeper.read()
+        existed = False
+        for found in hook.list_subscriptions():
+            if found["endpointUrl"] != endpoint or set(found["eventTypes"]) != set(event_types):
+                continue
+            existed = True
+            if found["id"] not in secrets:
+                self.log.warning("The secret of subscription %s is lost; replacing it.", found["id"])
+                hook.delete_subscription(found["id"])
+                continue
+            self.log.info("Subscription %s exists.", found["id"])
+            return found if found.get("enabled") else hook.set_subscription_enabled(found["id"], True), True
+        return None, existed
 
     def _create(
         self, hook: MediaMagicHook, endpoint: str, event_types: list[str], keeper: SecretVariable
@@ -127,22 +143,35 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
     Delete a subscription and its secret; made for the teardown of
     :class:`MediaMagicCreateSubscriptionOperator`. One that is gone already is no error.
 
-    :param subscription_id: the ``id`` that creating returned.
+    :param subscription_id: the XCom ``subscription_id`` of creating.
     :param secret_variable: as there; default what the connection names. Without either no secret is deleted.
+    :param keep: leave the subscription and its secret as they are, default false. In a teardown the XCom
+        ``existed`` of creating, so that only what this run has made is deleted.
     :param conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/reference/error-codes
     """
 
-    template_fields: Sequence[str] = ("subscription_id", "secret_variable", "conn_id")
+    template_fields: Sequence[str] = ("subscription_id", "secret_variable", "keep", "conn_id")
 
-    def __init__(self, *, subscription_id: str, secret_variable: str | None = None, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        subscription_id: str,
+        secret_variable: str | None = None,
+        keep: bool = False,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.subscription_id = subscription_id
         self.secret_variable = secret_variable
+        self.keep = keep
 
     def execute(self, context: Context) -> None:
         subscription_id = required_id("subscription_id", self.subscription_id)
+        if as_bool("keep", self.keep):
+            self.log.info("Subscription %s is kept.", subscription_id)
+            return
         with self.hook() as hook:
             try:
                 hook.delete_subscription(subscription_id)

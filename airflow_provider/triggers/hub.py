@@ -1,9 +1,8 @@
 """
 The hub: what all waits on one event loop share.
 
-One aiohttp client and one rate budget per server and key, one connection lookup per connection id. Waits take
-a
-:class:`Seat`; the last one to leave a lane closes its client.
+One aiohttp client and one rate budget per server and key, one connection lookup per connection id. Waits
+take a :class:`Seat`; the last one to leave a lane closes its client.
 """
 
 from __future__ import annotations
@@ -43,8 +42,8 @@ class Hub:
 
     A triggerer process resolves a connection id in one way only: with multi-team enabled (Airflow 3.3) each
     team has triggerers of its own. Lookups are therefore shared by connection id, and everything else by the
-    server and the key that came out of it: two connections to one account share its limit, and a connection
-    that changes leaves the old key's budget behind.
+    server and the key that came out of it: two connections to one account share its limit, which is that of
+    the connection that came first, and one that gets another key leaves the old key's budget behind.
 
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
@@ -106,6 +105,9 @@ class Hub:
                 sleep=self.sleep,
                 metrics=Metrics(hook_class.conn_type, clock=self.clock),
             )
+        elif settings != lane.hook.settings and settings.conn_id == lane.hook.settings.conn_id:
+            log.info("Connection %s has changed; going on with its settings of now", conn_id)
+            lane.use(hook_class(conn_id, settings=settings))
         return lane
 
 
@@ -137,6 +139,10 @@ class Seat:
             self._lane = lane
         self._settings = self._lookup.current()
         return lane
+
+    async def settings(self) -> ConnectionSettings:
+        """Return the settings of this wait's own connection."""
+        return await self._lookup.settings()
 
     async def leave(self) -> None:
         """Give the seat back."""

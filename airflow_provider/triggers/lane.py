@@ -50,16 +50,14 @@ class Lane:
         sleep: Callable[[float], Awaitable[Any]],
         metrics: Metrics,
     ) -> None:
-        self.hook = hook
-        self.budget = RateBudget(
-            windows(per_minute=hook.settings.requests_per_minute, per_hour=hook.settings.requests_per_hour)
-        )
+        self.budget = RateBudget()
         self.metrics = metrics
         self.active = 0
         self.trust = Trust()
         self._clock = clock
         self._sleep = sleep
         self._client: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []
         self._durations: dict[str, Durations] = {}
         self._joined: deque[float] = deque()
         self._in_flight = 0
@@ -67,7 +65,21 @@ class Lane:
         self._overdue: list[tuple[float, int, _Ticket]] = []
         self._numbers = itertools.count()
         self._dispatcher: asyncio.Task[None] | None = None
+        self.use(hook)
+
+    def use(self, hook: ServiceHook) -> None:
+        """
+        Go on with the settings of this hook; its server and key are those of the lane.
+
+        Requests under way end as they began.
+        """
+        self.hook = hook
         hook.on_headers = self._heard
+        limits = hook.settings.requests_per_minute, hook.settings.requests_per_hour
+        self.budget.limit_to(windows(per_minute=limits[0], per_hour=limits[1]))
+        if self._client is not None:
+            self._retired.append(self._client)
+            self._client = None
 
     @property
     def client(self) -> aiohttp.ClientSession:
@@ -119,9 +131,10 @@ class Lane:
         self._overdue.clear()
         self.metrics.gauge("active_waits", 0)
         self.metrics.flush()
-        client, self._client = self._client, None
-        if client is not None:
-            await client.close()
+        if self._client is not None:
+            self._retired.append(self._client)
+            self._client = None
+        await self._close_retired()
 
     def ended(self, wait: Wait) -> None:
         """Take in that the job of a wait was seen to have ended."""
@@ -165,6 +178,12 @@ class Lane:
             self._in_flight -= 1
             if self.metrics.count("polls"):
                 self.metrics.gauge("active_waits", self.active)
+            if self._retired and not self._in_flight:
+                await self._close_retired()
+
+    async def _close_retired(self) -> None:
+        while self._retired:
+            await self._retired.pop().close()
 
     def _heard(self, headers: Mapping[str, str]) -> None:
         remaining = _number(headers.get("x-ratelimit-remaining"))

@@ -73,9 +73,10 @@ class MediaMagicSubmissionTrigger(JobTrigger):
             return usual
         try:
             lane = await seat.lane()
+            settings = await seat.settings()
         except ProviderError:
             return usual
-        if not lane.hook.settings.receives_webhooks:
+        if not settings.receives_webhooks:
             return usual
         if self.awaited == []:
             # Every asset has ended, so that no event follows, and the submission is about to.

@@ -70,7 +70,6 @@ class RateBudget:
         share: float = POLL_SHARE,
         rng: Callable[[], float] = random.random,
     ) -> None:
-        self.limits = tuple(limits)
         self.share = share
         self.paused_until = 0.0
         self.throttled = 0
@@ -81,9 +80,18 @@ class RateBudget:
         self._streak = 0
         self._sent: deque[float] = deque()
         self._latest: deque[float] = deque(maxlen=32)
-        self._reach = max((window.seconds for window in self.limits), default=0.0)
         self._told: tuple[float, float] | None = None
-        self._allowed = {window: max(1, int(window.limit * share)) for window in self.limits}
+        self.limit_to(limits)
+
+    def limit_to(self, limits: Sequence[Window]) -> None:
+        """
+        Keep to these limits from now on; what was sent counts in them as far as earlier ones reached back.
+
+        :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
+        """
+        self.limits = tuple(limits)
+        self._reach = max((window.seconds for window in self.limits), default=0.0)
+        self._allowed = {window: max(1, int(window.limit * self.share)) for window in self.limits}
 
     @property
     def refusing(self) -> bool:
@@ -95,8 +103,7 @@ class RateBudget:
         Return the earliest time, epoch seconds, at which one more request may be sent.
 
         :param reserve: also use what is kept for submitting and downloading, and do not sit out a pause that
-            the
-            service has not asked for; for the last look of a wait.
+            the service has not asked for; for the last look of a wait.
         """
         if reserve:
             at = max(now, self._asked_until, self._refused_at + FIRST_PAUSE)

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
+import time
+
 import pytest
 
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.triggers.hub import Hub
+from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.profile import SUBMISSION
 from airflow_provider.waiting.rarely import LONGEST, Afresh, Rarely, Trust
+from tests.webhooks.envelopes import SECRET
 
 BACKOFF = SUBMISSION.backoff
 
@@ -73,3 +81,25 @@ def test_a_job_that_is_about_to_end_is_looked_at_soon_again() -> None:
     assert pace.delay(200.0, rng=no_luck) == BACKOFF.first
     assert pace.delay(210.0, rng=no_luck) == BACKOFF.interval(10.0)
     assert pace.delay(0.0, rng=no_luck) == BACKOFF.first
+
+
+def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    for conn_id, extra in (("without", {}), ("with", {"webhook_secret": SECRET})):
+        connection = {"conn_type": "mediamagic", "password": "sk_live_x", "extra": extra}
+        monkeypatch.setenv(f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps(connection))
+
+    async def paces() -> dict[str, bool]:
+        found = {}
+        async with Hub.current().seat(MediaMagicHook, "without") as first:
+            await first.lane()
+            for conn_id in ("without", "with"):
+                now = time.time()
+                trigger = MediaMagicSubmissionTrigger(
+                    conn_id=conn_id, job_id="sub", submitted_at=now, deadline=now + 600
+                )
+                trigger.trigger_id = 1
+                async with Hub.current().seat(MediaMagicHook, conn_id) as seat:
+                    found[conn_id] = isinstance(await trigger._pace(seat), Rarely)
+        return found
+
+    assert asyncio.run(paces()) == {"without": False, "with": True}

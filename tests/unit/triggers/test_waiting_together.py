@@ -103,6 +103,55 @@ def test_the_limit_holds_and_nobody_starves() -> None:
     assert max(counts) - min(counts) <= 2
 
 
+def test_a_changed_limit_is_kept_to_from_the_next_lookup_on() -> None:
+    Hook.limits = {"requests_per_minute": 6000}
+    changed = START + CONNECTION_TTL
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        Hook.limits = {"requests_per_minute": 10}
+        return seen(job_id, JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    all_of(waits(30, deadline=changed + 300))
+
+    def sent(since: float) -> int:
+        return sum(since <= now < since + 60 for now, _ in Trigger.looks)
+
+    assert sent(changed - 120) > 100
+    assert sent(changed + 120) <= 10
+    assert len(Client.made) == 2
+
+
+def test_a_changed_connection_breaks_no_look_under_way() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        Hook.limits = {"requests_per_minute": 600}
+        if job_id == "job0":
+            await asyncio.sleep(CONNECTION_TTL + 60)
+            assert not Client.made[0].closed
+        return seen(job_id, DONE if job_id == "job0" or now > START + 500 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in all_of(waits(5, deadline=START + 900))} == {"success"}
+    assert len(Client.made) == 2
+
+
+def test_the_connection_that_came_first_sets_the_limit_of_a_key() -> None:
+    ends_at(**{f"job{number}": 1e9 for number in range(40)})
+    Hook.limits = {"requests_per_minute": 10}
+    first, *others = waits(40, deadline=START + 200)
+
+    async def main(hub: Hub) -> None:
+        leading = asyncio.create_task(event(first))
+        await asyncio.sleep(15)
+        Hook.limits = {"requests_per_minute": 6000}
+        for trigger in others:
+            trigger.conn_id = "another"
+        await asyncio.gather(leading, *(event(trigger) for trigger in others))
+
+    run(main)
+    assert sum(START + 60 <= now < START + 120 for now, _ in Trigger.looks) <= 10
+
+
 def test_a_deadline_goes_before_those_unseen_longer() -> None:
     Hook.limits = {"requests_per_minute": 10}
     ends_at(**{f"job{number}": 1e9 for number in range(30)})

@@ -71,7 +71,7 @@ class Hook(ServiceHook):
             await asyncio.sleep(0.5)
             if Hook.lookup_error is not None:
                 raise Hook.lookup_error
-            self._settings = ConnectionSettings("toy", "https://toy.example", Hook.key, **Hook.limits)  # type: ignore[arg-type]
+            self._settings = ConnectionSettings(self.conn_id, "https://toy.example", Hook.key, **Hook.limits)  # type: ignore[arg-type]
         return self._settings
 
     def new_async_client(self, *, limit: int = 100) -> Any:

@@ -93,6 +93,6 @@ dist: $(INSTALLED) ## Build wheel and sdist into dist/
 constraints: $(INSTALLED) ## Resolve constraints/ anew
 	scripts/constraints $(VENV)/bin/uv
 
-clean: ## Remove what was made, except the virtual environment
-	rm -rf .demo .matrix demo-output build dist site .pytest_cache .mypy_cache .ruff_cache
+clean: ## Remove what was made, except environments
+	rm -rf .demo .matrix .hypothesis demo-output browser-output build dist site .pytest_cache .mypy_cache .ruff_cache
 	find airflow_provider dags demo tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -33,7 +33,7 @@ without using up its retries. No message carries an API key or the query string 
         │   └── JobInputError     stop   failed for its input: the same input fails again
         ├── JobCancelledError
         ├── JobTimeoutError              also a TimeoutError
-        ├── WaitError                    waiting was given up; the job goes on
+        ├── WaitError                    waiting was given up; the message says whether the job goes on
         └── ResultGoneError       stop   the job succeeded, its result can no longer be fetched
 """
 

@@ -174,9 +174,17 @@ class Ledger:
         return self.write(replace(entry, intent_at=now, job_id="", left=False))
 
     def settle(self, entry: Entry, job_id: str, *, submitted_at: float, deadline: float = 0.0) -> Entry:
-        """Record the job that the paid call started."""
+        """Record the job that the paid call started, and that it was paid for."""
+        details = {**entry.details, "paid": paid_requests(entry) + 1}
         return self.write(
-            replace(entry, job_id=job_id, submitted_at=submitted_at, deadline=deadline, left=False)
+            replace(
+                entry,
+                job_id=job_id,
+                submitted_at=submitted_at,
+                deadline=deadline,
+                left=False,
+                details=details,
+            )
         )
 
     def amend(self, entry: Entry, **changes: Any) -> Entry:
@@ -187,6 +195,12 @@ class Ledger:
     def cleared(self, entry: Entry) -> bool:
         """Whether a user has cleared the task since the entry was made; a retry is not a clear."""
         return entry.max_tries != self.max_tries
+
+
+def paid_requests(entry: Entry) -> int:
+    """Return how many jobs, and retries inside them, the task is known to have been given."""
+    # An entry that an older version of this package has written has no count.
+    return int(entry.details.get("paid", len(entry.details.get("earlier_ids", ())) + bool(entry.job_id)))
 
 
 def fingerprint(request: Mapping[str, Any], *, connection: str) -> str:

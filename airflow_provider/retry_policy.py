@@ -39,7 +39,9 @@ class JobRetryPolicy(RetryPolicy):
 
     - An answer that says when to come back (429, 503): then.
     - An unknown outcome, or a record that could not be read: after 30 s; the retry looks before it pays.
-    - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches.
+    - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches where the job goes on.
+      A report that exceeded ``timeout`` was cancelled, unless ``cancel_on_timeout=False``, and the retry pays
+      for a new one.
     - A failed job: after a minute.
     """
 

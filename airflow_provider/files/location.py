@@ -16,6 +16,8 @@ from airflow_provider.exceptions import InvalidInputError, ProviderError, Transf
 # Two characters at least, so that a Windows drive is not taken for a scheme.
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)://")
 _LOCAL_SCHEMES = frozenset({"file", "local"})
+_WEB_SCHEMES = frozenset({"http", "https"})
+"""fsspec could open them; but paths go into logs and XCom, and web addresses may be signed."""
 
 READ_BLOCK_BYTES = 8 * 1024 * 1024
 """
@@ -150,6 +152,13 @@ def _local(text: str) -> Location:
 
 
 def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Location:
+    if scheme in _WEB_SCHEMES:
+        host = re.split(r"[/?#]", rest, maxsplit=1)[0]
+        raise InvalidInputError(
+            f"{argument}: a web address (of {host}) is no file of a store; give the store's own address, or "
+            "fetch the file first.",
+            parameter=argument,
+        )
     url = f"{scheme}://{conn_id}@{rest}" if conn_id else f"{scheme}://{rest}"
     from airflow.sdk import ObjectStoragePath
 

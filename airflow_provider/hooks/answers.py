@@ -151,12 +151,13 @@ def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
     return data
 
 
-def is_json_object(body: bytes) -> bool:
-    """Whether a body is a JSON object, as every error of both APIs is."""
+def has_detail(body: bytes) -> bool:
+    """Whether a body is an error in the words of MediaMagic's API: a JSON object with ``detail``."""
     try:
-        return isinstance(json.loads(body), dict)
+        found = json.loads(body)
     except (ValueError, RecursionError):
         return False
+    return isinstance(found, dict) and "detail" in found
 
 
 def malformed(

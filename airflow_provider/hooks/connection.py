@@ -60,7 +60,8 @@ class ConnectionSettings:
     A checked connection. Frozen; its ``repr`` shows no secret.
 
     :param conn_id: the Airflow connection id, for messages.
-    :param base_url: scheme, host, port and path prefix; a trailing ``/api`` or slash is taken off.
+    :param base_url: scheme, host, port, path prefix; a trailing ``/api``, ``/api/integrations`` or slash is
+        taken off.
     :param api_key: sent as ``X-API-Key`` to ``base_url`` and nowhere else.
     :param connect_timeout: seconds to establish a connection, default 10.
     :param read_timeout: seconds between two bytes of an answer, default 60.
@@ -246,7 +247,7 @@ def _checked_url(conn_id: str, url: str) -> str:
     netloc = f"[{hostname}]" if ":" in hostname else hostname
     if port is not None:
         netloc += f":{port}"
-    path = re.sub(r"/+api$", "", parts.path.rstrip("/")).rstrip("/")
+    path = re.sub(r"/+api(/+integrations)?$", "", parts.path.rstrip("/")).rstrip("/")
     return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 

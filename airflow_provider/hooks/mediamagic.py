@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.answers import (
     Paid,
-    is_json_object,
+    has_detail,
     malformed,
     parse_json,
     require,
@@ -21,6 +21,7 @@ from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
     check_assets,
+    check_simulation_delay,
     observe_submission,
 )
 from airflow_provider.hooks.mediamagic_webhooks import WebhookEndpoints
@@ -219,13 +220,8 @@ class MediaMagicHook(WebhookEndpoints):
                 raise InvalidInputError("metadata must be an object.", parameter="metadata")
             payload["metadata"] = dict(metadata)
         params: dict[str, Any] = {}
-        if simulation_delay_seconds is not None:
-            if not 0 <= simulation_delay_seconds <= 30:
-                raise InvalidInputError(
-                    f"simulation_delay_seconds must be 0 to 30; got {simulation_delay_seconds!r}.",
-                    parameter="simulation_delay_seconds",
-                )
-            params["simulationDelaySeconds"] = f"{simulation_delay_seconds:g}"
+        if (delay := check_simulation_delay(simulation_delay_seconds)) is not None:
+            params["simulationDelaySeconds"] = f"{delay:g}"
         path = f"{_API}/submissions"
         paid = Paid(
             "the submission",
@@ -333,8 +329,8 @@ class MediaMagicHook(WebhookEndpoints):
 
     def _probe(self) -> str:
         answer = self._answer("GET", _submission_path(_NIL_UUID))
-        # The API says 404 in JSON with `detail`; a web server that is not the API says it in HTML.
-        if answer.status != 404 or not is_json_object(answer.body):
+        # What is not the API answers 404 too, and in other words.
+        if answer.status != 404 or not has_detail(answer.body):
             parse_json(answer, self.settings.secrets)
         return f"Connected to {self.settings.base_url}; the API key is accepted."
 

@@ -51,6 +51,22 @@ def observe_submission(body: Mapping[str, Any]) -> Observation:
     )
 
 
+def check_simulation_delay(seconds: Any) -> float | None:
+    """
+    Return the delay that a sandbox is asked for.
+
+    :raises InvalidInputError: it is neither ``None`` nor a number from 0 to 30.
+    """
+    if seconds is None:
+        return None
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= 30:
+        raise InvalidInputError(
+            f"simulation_delay_seconds must be a number from 0 to 30; got {seconds!r}.",
+            parameter="simulation_delay_seconds",
+        )
+    return seconds
+
+
 def awaited_assets(body: Mapping[str, Any]) -> list[str] | None:
     """
     Return the ids of the assets that have not ended; ``None`` when the answer does not list its assets.

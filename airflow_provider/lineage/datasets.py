@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 _SCHEMES = {"s3a": "s3", "s3n": "s3", "gcs": "gs", "abfs": "abfss"}
 """Schemes that OpenLineage spells in another way."""
 
 _MAGIC = frozenset("*?[")
+
+_WEB = ("http://", "https://")
+"""No operator takes them, and they may be signed."""
 
 
 def dataset_name(path: str) -> tuple[str, str]:
@@ -32,9 +35,10 @@ def literal_paths(files: Any) -> list[str]:
     """
     Return the files that an operator's ``files`` names one by one; what globs match is known later.
 
-    :param files: as operators take them: paths, URLs, manifests with ``path``; anything else names none.
+    :param files: as operators take them: paths, URLs, manifests with ``path``; anything else names none, and
+        neither does what a mapped task returned: to iterate over that is to ask Airflow for each item.
     """
-    if isinstance(files, str | Mapping) or not isinstance(files, Iterable):
+    if not isinstance(files, list | tuple | set | frozenset):
         return []
     paths = [str(item.get("path", "")) if isinstance(item, Mapping) else str(item) for item in files]
-    return [path for path in paths if path and _MAGIC.isdisjoint(path)]
+    return [path for path in paths if path and _MAGIC.isdisjoint(path) and not path.startswith(_WEB)]

@@ -77,6 +77,33 @@ def as_bool(argument: str, value: Any) -> bool:
     return text == "true"
 
 
+def switch(argument: str, value: Any) -> bool:
+    """
+    Return a boolean argument that is no template: the text of one would count as true.
+
+    :raises InvalidInputError: it is anything but ``True`` or ``False``.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(
+            f"{argument} must be True or False, and is no template; got {value!r}.", parameter=argument
+        )
+    return value
+
+
+def whole_number(argument: str, value: Any, *, least: int = 0) -> int:
+    """
+    Return a count that is no template.
+
+    :raises InvalidInputError: it is no whole number, or less than ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInputError(
+            f"{argument} must be a whole number from {least}, and is no template; got {value!r}.",
+            parameter=argument,
+        )
+    return value
+
+
 def one_of(argument: str, value: Any, allowed: Sequence[str]) -> str:
     """
     Return a value that must be one of ``allowed``.

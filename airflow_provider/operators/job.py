@@ -22,7 +22,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.links import show_links
-from airflow_provider.operators.base import HookT
+from airflow_provider.operators.base import HookT, switch
 from airflow_provider.operators.cancelling import CancellableOperator
 from airflow_provider.operators.notes import NOTE_KEY, JobNote
 from airflow_provider.waiting.backoff import Backoff
@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
     from airflow_provider.triggers.base import JobTrigger
     from airflow_provider.waiting.decision import Pace
+
+SWITCHES = ("wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_timeout", "reuse_completed")
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
@@ -258,6 +260,8 @@ class JobOperator(CancellableOperator[HookT]):
         return False
 
     def _check_waiting(self) -> None:
+        for argument in SWITCHES:
+            switch(argument, getattr(self, argument))
         self._timeout_seconds()
         try:
             self._backoff()

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from airflow_provider.compat import AirflowFailException
-from airflow_provider.ledger import Entry
+from airflow_provider.ledger import Entry, paid_requests
 from airflow_provider.waiting.decision import Observation
 
 NOTE_KEY = "job_summary"
@@ -34,7 +34,8 @@ class JobNote:
 
     def saw(self, observation: Observation) -> Observation:
         """Take in a look at the job."""
-        if self.last is None or not self.last.finished or not observation.finished:
+        last = self.last
+        if last is None or not last.finished or last.finished_at != observation.finished_at:
             self.seen_at = time.time()
         self.last = observation
         return observation
@@ -57,7 +58,7 @@ class JobNote:
             "status": last.raw_status if last else None,
             "attempt": int(task_instance.try_number or 1),
             "attempts": int(getattr(task_instance, "max_tries", 0) or 0) + 1,
-            "paid_requests": 1 + len(entry.details.get("earlier_ids", ())) if entry else 0,
+            "paid_requests": paid_requests(entry) if entry else 0,
             "status_requests": self.polls,
             "waited_seconds": round(time.time() - entry.submitted_at, 1) if entry else None,
             "detection_seconds": None if ended is None else round(max(0.0, self.seen_at - ended), 1),

@@ -18,7 +18,7 @@ from airflow_provider.exceptions import (
     SubmitOutcomeUnknownError,
     TransportError,
 )
-from airflow_provider.ledger import Entry, Ledger, fingerprint
+from airflow_provider.ledger import Entry, Ledger, fingerprint, paid_requests
 from airflow_provider.operators.base import HookT, ServiceOperator
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ class PaidOperator(ServiceOperator[HookT]):
     def keep_details(self, entry: Entry) -> dict[str, Any]:
         """Return what of a spent entry serves the next one."""
         earlier = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
-        return {"earlier_ids": earlier}
+        return {"earlier_ids": earlier, "paid": paid_requests(entry)}
 
     def submit_once(self, hook: HookT, ledger: Ledger, entry: Entry) -> tuple[Entry, dict[str, Any]]:
         """Write the intent, send the paid call, record what it started."""

@@ -26,7 +26,7 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.lineage.operators import TracksLineage
 from airflow_provider.links import show_links
-from airflow_provider.operators.base import HookT, required_id
+from airflow_provider.operators.base import HookT, required_id, switch
 from airflow_provider.waiting.backoff import Backoff
 from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Verdict, Wait
 from airflow_provider.waiting.profile import JobProfile
@@ -44,7 +44,8 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
     """
     Wait until a job has ended; succeed when it succeeded.
 
-    Modes ``poke`` and ``reschedule``, and ``deferrable``, use the same intervals. Transient errors are
+    Modes ``poke`` and ``reschedule`` use the same intervals; so does ``deferrable`` with an interval of its
+    own, and otherwise the pace that all waits on the key share. Transient errors are
     tolerated for 15 minutes in a row (in ``reschedule`` mode, which remembers nothing, until the timeout).
 
     :param conn_id: connection id.
@@ -105,6 +106,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
     def execute(self, context: Context) -> Any:
         """Look once; then wait in the way that was chosen."""
         job_id = required_id(self.id_argument, getattr(self, self.id_argument))
+        switch("deferrable", self.deferrable)
         try:
             backoff = self._backoff()
         except ValueError as error:

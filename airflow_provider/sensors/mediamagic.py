@@ -21,7 +21,8 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     :param submission_id: the submission.
     :param conn_id: MediaMagic connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param poke_interval: first interval in seconds; default 2 s, growing to 30 s.
+    :param poke_interval: first interval in seconds; default 2 s, growing to 30 s; deferred, the
+        pace that all waits on the key share.
     :param exponential_backoff: let a given ``poke_interval`` grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default 600.

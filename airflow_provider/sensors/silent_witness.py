@@ -21,7 +21,8 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     :param report_id: the report.
     :param conn_id: Silent Witness connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param poke_interval: first interval in seconds; default 3 s, growing to 15 s.
+    :param poke_interval: first interval in seconds; default 3 s, growing to 15 s; deferred, the
+        pace that all waits on the key share.
     :param exponential_backoff: let a given ``poke_interval`` grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default 600.

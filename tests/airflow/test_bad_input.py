@@ -105,6 +105,13 @@ def test_a_missing_file(refused: Any, tmp_path: Path, operator: Any, arguments: 
 
 
 @TAKES_FILES
+def test_a_web_address(refused: Any, operator: Any, arguments: Any) -> None:
+    told = refused(operator, "files", **arguments(["https://media.example/ad.jpg?X-Amz-Signature=secret"]))
+    assert "media.example" in told
+    assert "secret" not in told
+
+
+@TAKES_FILES
 def test_an_empty_file(refused: Any, tmp_path: Path, operator: Any, arguments: Any) -> None:
     (tmp_path / "nothing.jpg").touch()
     assert "nothing.jpg is empty" in refused(operator, "files", **arguments([str(tmp_path / "nothing.jpg")]))
@@ -317,6 +324,58 @@ WAITS = pytest.mark.parametrize(
     [(CreateSubmission, {"blob_paths": ["b"]}), (CreateReport, {"case_id": "c"})],
     ids=["submission", "report"],
 )
+
+
+@WAITS
+@pytest.mark.parametrize(
+    "switch",
+    ["wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_timeout", "reuse_completed"],
+)
+def test_a_switch_that_was_meant_to_be_a_template(
+    refused: Any, operator: Any, arguments: Any, switch: str
+) -> None:
+    assert "no template" in refused(operator, switch, **arguments, **{switch: "{{ params.yes }}"})
+
+
+@pytest.mark.parametrize(
+    ("operator", "switch", "arguments"),
+    [
+        (CreateSubmission, "allow_partial", {"blob_paths": ["b"]}),
+        (RetryAsset, "allow_partial", ASSET),
+        (CreateCase, "reuse_completed", PARTIES),
+        (DownloadReport, "overwrite", {"report_id": "r", "output_path": "/tmp/x"}),
+        (MediaMagicSubmissionSensor, "deferrable", {"submission_id": "s"}),
+    ],
+)
+@pytest.mark.parametrize("value", ["{{ params.yes }}", "false", 1, None], ids=repr)
+def test_a_switch_that_is_neither_on_nor_off(
+    refused: Any, operator: Any, switch: str, arguments: Any, value: Any
+) -> None:
+    refused(operator, switch, **arguments, **{switch: value})
+
+
+@pytest.mark.parametrize(
+    ("operator", "count", "arguments"),
+    [
+        (CreateSubmission, "asset_retries", {"blob_paths": ["b"]}),
+        (RetryAsset, "asset_retries", ASSET),
+        (CreateReport, "report_retries", {"case_id": "c"}),
+    ],
+)
+@pytest.mark.parametrize("value", ["{{ params.some }}", "1", -1, 1.5, True, None], ids=repr)
+def test_a_count_that_is_none(refused: Any, operator: Any, count: str, arguments: Any, value: Any) -> None:
+    refused(operator, count, **arguments, **{count: value})
+
+
+@pytest.mark.parametrize("value", ["2", -1, 31, float("nan"), True], ids=repr)
+def test_a_simulated_delay_that_is_none(refused: Any, tmp_path: Path, value: Any) -> None:
+    (tmp_path / "ad.txt").write_text("An ad.")
+    refused(
+        CreateSubmission,
+        "simulation_delay_seconds",
+        files=[str(tmp_path / "ad.txt")],
+        simulation_delay_seconds=value,
+    )
 
 
 @WAITS

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
-from airflow_provider.operators.notes import NOTE_KEY
+from airflow_provider.ledger import Entry, paid_requests
+from airflow_provider.operators.notes import NOTE_KEY, JobNote
 from airflow_provider.operators.silent_witness import report as report_module
-from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
+from airflow_provider.waiting.decision import JobState, Observation
+from tests.airflow.interruptions import die_once
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.test_both_modes import needs_state_store
 
 
@@ -65,6 +72,37 @@ def test_every_report_that_was_asked_for_counts(
     run = report.task(deferrable=deferrable, report_retries=2).test()
     assert run.xcoms[NOTE_KEY]["paid_requests"] == len(report.seen()) == 3
     assert run.xcoms[NOTE_KEY]["job_id"] == run.xcoms["report_id"]
+
+
+def test_every_retry_of_an_asset_counts(submission: SubmissionJob, deferrable: bool) -> None:
+    submission.fails(attempts_failing=2)
+    run = submission.task(deferrable=deferrable, asset_retries=2).test()
+    assert run.state == "success"
+    assert len(submission.simulator.ledger()["asset_retries"]) == 2
+    assert run.xcoms[NOTE_KEY]["paid_requests"] == 3
+
+
+@needs_state_store
+def test_a_submission_that_was_lost_counts_too(
+    submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submission.takes(SOON)
+    die_once(monkeypatch, submission.operator, "submit", after=True)
+    run = submission.task(deferrable=False, retries=1, on_lost_submission="resubmit").test()
+    assert run.xcoms[NOTE_KEY]["paid_requests"] == len(submission.seen()) == 2
+
+
+def test_a_record_of_an_older_version_has_no_count() -> None:
+    spent = Entry(fingerprint="x", intent_at=1.0, max_tries=0, details={"earlier_ids": ["a", "b"]})
+    assert [paid_requests(spent), paid_requests(replace(spent, job_id="c"))] == [2, 3]
+
+
+def test_the_end_that_counts_is_that_of_the_last_repair(monkeypatch: pytest.MonkeyPatch) -> None:
+    note = JobNote("report", Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
+    for now, ended in ((110.0, 100.0), (150.0, 140.0), (190.0, 140.0)):
+        monkeypatch.setattr(time, "time", lambda now=now: now)
+        note.saw(Observation("r", "failed", JobState.FAILED, finished_at=ended))
+    assert note.summary(SimpleNamespace(try_number=1))["detection_seconds"] == 10.0
 
 
 @needs_state_store

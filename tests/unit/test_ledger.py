@@ -57,7 +57,7 @@ def test_the_intent_comes_before_the_id() -> None:
     settled = ledger.settle(intended, "job", submitted_at=11.0, deadline=20.0)
     assert (settled.job_id, settled.submitted_at, settled.deadline) == ("job", 11.0, 20.0)
     assert ledger.read() == settled
-    assert settled.details == {"blobs": {"a": "b"}}
+    assert settled.details == {"blobs": {"a": "b"}, "paid": 1}
 
 
 def test_a_new_intent_forgets_the_job_before() -> None:

@@ -14,10 +14,10 @@ from airflow_provider.exceptions import (
     SubmissionLostError,
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
-from airflow_provider.hooks.mediamagic_submission import awaited_assets
-from airflow_provider.ledger import Entry, Ledger
+from airflow_provider.hooks.mediamagic_submission import awaited_assets, check_simulation_delay
+from airflow_provider.ledger import Entry, Ledger, paid_requests
 from airflow_provider.links import MediaMagicStatusLink
-from airflow_provider.operators.base import one_of, required_id
+from airflow_provider.operators.base import one_of, required_id, switch, whole_number
 from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
@@ -64,6 +64,10 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         super().__init__(conn_id=conn_id, **kwargs)
         self.allow_partial = allow_partial
         self.asset_retries = asset_retries
+
+    def check(self) -> None:
+        switch("allow_partial", self.allow_partial)
+        whole_number("asset_retries", self.asset_retries)
 
     def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:
         return hook.get_submission(job_id)
@@ -122,7 +126,11 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
                 self.log.info("Retrying asset %s: %s", asset["assetId"], asset.get("errorMessage"))
         if answer is None:
             return None
-        entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
+        entry = ledger.amend(
+            entry,
+            deadline=time.time() + self.wait_limit(),
+            details={**entry.details, "paid": paid_requests(entry) + len(retried)},
+        )
         # As a status request would show them now: the wait that follows is for these.
         running = {"issueCount": None, "errorMessage": None, "errorType": None}
         assets = [{**asset, **(running if asset["assetId"] in retried else {})} for asset in body["assets"]]
@@ -238,10 +246,12 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.simulation_delay_seconds = simulation_delay_seconds
         self._sources: list[tuple[Source, str]] = []
         self._uploads: Uploads | None = None
+        self._paid_in_vain = 0
 
     def check(self) -> None:
         from airflow_provider.files.side_by_side import check_max_parallel
 
+        super().check()
         if (self.files is None) == (self.blob_paths is None):
             raise InvalidInputError("Give either files or blob_paths.", parameter="files")
         one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
@@ -261,6 +271,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         if self.previous_submission_id is not None:
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
         check_max_parallel(self.max_parallel)
+        check_simulation_delay(self.simulation_delay_seconds)
         if self.files is not None:
             self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
 
@@ -313,6 +324,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             simulation_delay_seconds=self.simulation_delay_seconds,
         )
 
+    def keep_details(self, entry: Entry) -> dict[str, Any]:
+        details = super().keep_details(entry)
+        return {**details, "paid": details["paid"] + self._paid_in_vain}
+
     def look_up_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
         """The API cannot list; only the next attempt may probe, once the first request is over."""
         return None
@@ -327,6 +342,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                     "A submission of this task exists and its id is lost; uploading and submitting anew "
                     "(on_lost_submission='resubmit'). It is paid for a second time."
                 )
+                self._paid_in_vain += 1
                 return None
             raise SubmissionLostError(
                 "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic "
@@ -368,6 +384,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         self.asset_id = asset_id
 
     def check(self) -> None:
+        super().check()
         self.submission_id = required_id("submission_id", self.submission_id)
         self.asset_id = required_id("asset_id", self.asset_id)
 

@@ -18,6 +18,7 @@ from airflow_provider.hooks.silent_witness_case import (
 )
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.links import SilentWitnessDashboardLink
+from airflow_provider.operators.base import switch
 from airflow_provider.operators.paid import LANDING, PaidOperator
 from airflow_provider.operators.silent_witness.created import created_since
 
@@ -121,6 +122,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
             return body
 
     def check(self) -> None:
+        switch("reuse_completed", self.reuse_completed)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
             required_text(getattr(self, party), party)
         for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
 from airflow_provider.links import ReportDocxLink, ReportPdfLink, SilentWitnessDashboardLink
-from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.operators.base import ServiceOperator, one_of, required_id, switch
 from airflow_provider.operators.outlets import tell_outlets
 from airflow_provider.waiting.decision import JobState
 
@@ -86,6 +86,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             )
         formats = [one_of("formats", item, FORMATS) for item in self.formats]
         required_id("output_path", self.output_path)
+        switch("overwrite", self.overwrite)
         # The name may come from a template: looked at before anything is fetched.
         target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)
         probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")

@@ -11,7 +11,7 @@ from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_rep
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
 from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
-from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id
+from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id, whole_number
 from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.paid import LANDING
 from airflow_provider.operators.silent_witness.created import created_since
@@ -46,8 +46,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param report_type: ``technical_report``, the only one.
     :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
     :param analysis_type: the case's analysis type, for the time a report may take.
-    :param report_retries: how many new reports are started on the case after failures that the vendor calls
-        transient; one minute apart, never for bad photos or occupants.
+    :param report_retries: how many new, paid reports are started on the case after failures; one minute
+        apart, never for bad photos or occupants.
     :param conn_id: Silent Witness connection id.
     :param wait_for_completion: wait for the report's end (default), or return as soon as it is started.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
@@ -103,6 +103,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def check(self) -> None:
         self.case_id = required_id("case_id", self.case_id)
         self._demo_data()
+        whole_number("report_retries", self.report_retries)
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)

@@ -150,6 +150,14 @@ def test_a_good_connection(make_hook: HookMaker, kind: type[Any]) -> None:
     assert seen.method == "GET"
 
 
+def test_a_host_pasted_with_the_documented_path_is_good(make_hook: HookMaker) -> None:
+    with OddServer(GOOD[MediaMagicHook]) as server:
+        works, message = make_hook(MediaMagicHook, f"{server.url}/api/integrations/").test_connection()
+
+        (seen,) = server.requests
+    assert (works, seen.target.count("/api/")) == (True, 1), message
+
+
 @HOOKS
 @pytest.mark.parametrize(
     ("play", "said"),
@@ -158,6 +166,7 @@ def test_a_good_connection(make_hook: HookMaker, kind: type[Any]) -> None:
         pytest.param(answer(403, {"error": "no"}), "does not let it in", id="403"),
         pytest.param(answer(402, {"message": "plan", "bucket": "b"}), "plan", id="402"),
         pytest.param(answer(404, b"<html>nginx</html>"), "not the API", id="web-404"),
+        pytest.param(answer(404, {"message": "no route"}), "not the API", id="other-api"),
         pytest.param(answer(200, b"<html>hello</html>"), "HTML page", id="web-200"),
         pytest.param(answer(301, Location="https://www.example.com/"), r"www.example.com", id="redirect"),
         pytest.param(answer(429, {"error": "slow"}), "Slow down", id="429"),

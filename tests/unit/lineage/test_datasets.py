@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -42,6 +43,20 @@ def test_files_named_one_by_one_are_known_before_any_is_looked_at() -> None:
     assert literal_paths(files) == ["/data/ad.mp4", "/data/manifest.pdf"]
 
 
-@pytest.mark.parametrize("files", [None, "a string", 7, {"path": "x"}])
+def test_a_web_address_is_not_told() -> None:
+    assert literal_paths(["https://media.example/ad.mp4#X-Amz-Signature=s", "ad.mp4"]) == ["ad.mp4"]
+
+
+class OfAMappedTask(Sequence[str]):
+    """What such a task returned: each item is a request."""
+
+    def __len__(self) -> int:
+        raise AssertionError("Airflow was asked")
+
+    def __getitem__(self, index: Any) -> Any:
+        raise AssertionError("Airflow was asked")
+
+
+@pytest.mark.parametrize("files", [None, "a string", 7, {"path": "x"}, OfAMappedTask()])
 def test_what_is_no_list_names_no_files(files: Any) -> None:
     assert literal_paths(files) == []

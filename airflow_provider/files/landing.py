@@ -187,9 +187,20 @@ def _write_csv(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
 
 
 def _csv_lines(batch: list[dict[str, Any]], names: list[str]) -> str:
-    text = io.StringIO()
-    csv.DictWriter(text, names, lineterminator="\n").writerows(batch)
+    text = _CsvLines()
+    csv.DictWriter(text, names, lineterminator="\r\n").writerows(batch)
     return text.getvalue()
+
+
+class _CsvLines(io.StringIO):
+    """
+    Ends the rows that ``csv`` writes, one per call, with a line feed.
+
+    Before Python 3.13, ``csv`` quotes a carriage return in a value only when it ends the rows with one.
+    """
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
 
 
 def _write_parquet(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:

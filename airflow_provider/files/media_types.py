@@ -70,8 +70,12 @@ _OLE_STREAMS = (
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
 )
 _QUICKTIME_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
+# Atomic: what stands before the root element is passed once. With backtracking, the time doubles with every
+# comment of a text that is no SVG.
 _SVG = re.compile(
-    r"\s*(?:<\?xml.*?\?>\s*|<!--.*?-->\s*|<!DOCTYPE[^>\[]*(?:\[.*?\])?\s*>\s*)*<(?:\w+:)?svg[\s>/]", re.S
+    r"\s*+(?:(?><\?xml.*?\?>)\s*+|(?><!--.*?-->)\s*+|(?><!DOCTYPE[^>\[]*+(?:\[.*?\])?\s*+>)\s*+)*+"
+    r"<(?:\w+:)?svg[\s>/]",
+    re.S,
 )
 
 
@@ -100,14 +104,27 @@ def sniff(stream: BinaryIO, name: str) -> str:
     """
     stream.seek(0)
     head = stream.read(SNIFF_BYTES)
+    # Text goes before magic numbers: some are letters that a text may begin with ("BM", "MZ", "ID3"), and no
+    # binary format gets by without control characters.
     found = (
-        _container(head, stream)
+        _document_in_text(head)
+        or _text(head, name)
+        or _container(head, stream)
         or _audio_frames(head, stream)
         or _by_magic(head)
-        or _text(head, name)
         or UNKNOWN
     )
     return canonical_type(found)
+
+
+def _document_in_text(head: bytes) -> str | None:
+    if head[:1024].lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"%PDF-"):
+        return "application/pdf"
+    if head.startswith(b"{\\rtf"):
+        return "application/rtf"
+    if head.startswith(b"%!PS"):
+        return "application/postscript"
+    return None
 
 
 def _container(head: bytes, stream: BinaryIO) -> str | None:
@@ -122,13 +139,9 @@ def _container(head: bytes, stream: BinaryIO) -> str | None:
     if head.startswith(b"OggS"):
         return "video/ogg" if b"theora" in head[:512] else "audio/ogg"
     # Readers accept a PDF whose header is within the first 1,024 bytes.
-    if b"%PDF-" in head[:1024] and _looks_binary_or_pdf(head):
+    if b"%PDF-" in head[:1024] and b"\0" in head:
         return "application/pdf"
     return None
-
-
-def _looks_binary_or_pdf(head: bytes) -> bool:
-    return head.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"%PDF-") or b"\0" in head
 
 
 def _iso_media(head: bytes) -> str | None:

@@ -73,7 +73,7 @@ class PartFile:
             self.path = f"{base}.{uuid.uuid4().hex[:12]}"
             fd = _open_locked(self.path)
             if fd is None:
-                fd = os.open(self.path, _OPEN_FLAGS | os.O_EXCL, 0o666)
+                fd = os.open(self.path, _OPEN_FLAGS, 0o666)
         self._sidecar = f"{self.path}.json"
         self._file = os.fdopen(fd, "r+b", buffering=WRITE_BUFFER_BYTES)
 
@@ -229,6 +229,7 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
         return None
     flags = _OPEN_FLAGS if create else _OPEN_FLAGS & ~os.O_CREAT
     while True:
+        new = create and not os.path.lexists(path)
         try:
             fd = os.open(path, flags, 0o666)
         except FileNotFoundError:
@@ -241,7 +242,10 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
             raise
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
+        except OSError as error:
+            if new and not isinstance(error, BlockingIOError):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
             os.close(fd)
             return None
         # The holder before us may have renamed or removed what we opened: the lock is then on another file.

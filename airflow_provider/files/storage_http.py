@@ -6,6 +6,7 @@ leaks.
 from __future__ import annotations
 
 import contextlib
+import logging
 from collections.abc import Iterator, Mapping
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any
@@ -64,6 +65,28 @@ class Broken(Exception):
         self.start_over = start_over
 
 
+def keep_queries_out_of_logs() -> None:
+    """
+    Keep query strings out of what urllib3 logs in this process, at ``DEBUG`` every request's path and query.
+
+    The query of a signed link is all that it takes to read or write the file.
+    """
+    for name in ("urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_without_queries)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(_without_query(argument) for argument in record.args)
+    return True
+
+
+def _without_query(argument: object) -> object:
+    if not isinstance(argument, str) or "?" not in argument:
+        return argument
+    return f"{argument.partition('?')[0]}?***"
+
+
 def new_session() -> Session:
     """Return a plain session for storage hosts."""
     import requests
@@ -94,6 +117,7 @@ def send(
     """
     import requests
 
+    keep_queries_out_of_logs()
     for _ in range(MAX_REDIRECTS + 1):
         scheme = _scheme(url)
         if scheme not in ("http", "https"):

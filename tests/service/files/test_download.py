@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -241,6 +242,17 @@ def test_trouble_without_end_is_an_error(
     assert naps == [1.0, 2.0, 4.0, 8.0]
     assert listing(folder) == []
     assert_no_signature(raised, caplog.text)
+
+
+def test_the_debug_log_does_not_show_the_signature(
+    origin: Origin, get: Get, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, "urllib3")
+    origin.put("a", BODY)
+    origin.faults = [Fault(redirect=origin.link("a")), Fault(close_at=200_000)]
+    get("a", f"{tmp_path}/a")
+    assert "GET /a?*** " in caplog.text
+    assert SIGNATURE not in caplog.text
 
 
 def test_breaking_off_again_and_again_is_fine_while_bytes_come(

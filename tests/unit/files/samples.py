@@ -66,6 +66,9 @@ def riff(kind: bytes) -> bytes:
     return b"RIFF" + struct.pack("<I", 200) + kind + b"\0" * 190
 
 
+# Its size has no zero byte.
+LARGE_MDAT = b"\x12\x34\x56\x78mdat" + bytes(range(256)) * 4
+
 MP3_FRAMES = (b"\xff\xfb\x90\x00" + b"\0" * 413) * 10
 AAC_FRAMES = (b"\xff\xf1\x50\x80\x02\x1f\xfc" + b"\0" * 9) * 20
 ID3_TAG = b"ID3\x04\0\0\0\0\0\x0a" + b"\0" * 10
@@ -78,6 +81,7 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "fragmented.mp4": (iso_media(b"iso6", b"dash"), "video/mp4"),
     "clip.mov": (iso_media(b"qt  ", b"qt  "), "video/quicktime"),
     "old.mov": (_box(b"moov", b"\0" * 100) + _box(b"mdat", b"\0" * 100), "video/quicktime"),
+    "large.mov": (LARGE_MDAT, "video/quicktime"),
     "clip.avi": (riff(b"AVI LIST"), "video/x-msvideo"),
     "clip.mkv": (matroska(b"matroska"), "video/x-matroska"),
     "clip.webm": (matroska(b"webm"), "video/webm"),
@@ -95,6 +99,7 @@ SAMPLES: dict[str, tuple[bytes, str]] = {
     "raw.JPG": (b"\xff\xd8\xff\xdb\0\x43" + b"\0" * 50, "image/jpeg"),
     "shot.png": (b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\0" * 50, "image/png"),
     "loop.gif": (b"GIF89a" + b"\0" * 50, "image/gif"),
+    "shot.bmp": (b"BM" + struct.pack("<IHHI", 110, 0, 0, 54) + b"\x28" + b"\0" * 95, "image/bmp"),
     "shot.webp": (riff(b"WEBPVP8 "), "image/webp"),
     "phone.heic": (iso_media(b"heic", b"mif1", b"heic"), "image/heic"),
     "logo.svg": (

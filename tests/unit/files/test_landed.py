@@ -26,6 +26,13 @@ def test_what_has_landed_has_its_columns(tmp_path: Path, suffix: str) -> None:
 
 
 @FORMATS
+def test_line_ends_quotes_and_commas_in_values_survive(tmp_path: Path, suffix: str) -> None:
+    values = ["\r", "x\ry", "x\r", "\r\n", "x\r\ny", "x\r\n", "x\ny", "\n", '"', 'x"\r"y', "x,y", ",", " x "]
+    rows = [{"a": value, "b": value} for value in values]
+    assert list(read_rows(landed(tmp_path, suffix, *rows))) == rows
+
+
+@FORMATS
 def test_a_missing_column_is_named(tmp_path: Path, suffix: str) -> None:
     manifest = landed(tmp_path, suffix, {"a": "1"})
     with pytest.raises(InvalidInputError, match=r"it has no c, d\.") as caught:

@@ -84,6 +84,14 @@ def test_parquet(tmp_path: Path) -> None:
     assert set(second.values()) == {None}
 
 
+def test_csv_has_the_same_bytes_on_every_python(tmp_path: Path) -> None:
+    columns: list[tuple[str, ColumnType]] = [("a", "string"), ("b", "string")]
+    rows = [{"a": "x\ry", "b": "x\r\n"}, {"a": "x\ny", "b": 'x"y'}, {"a": "x,y", "b": "x y"}, {}]
+    land_rows(rows, tmp_path / "i.csv", columns=columns)
+    expected = b'a,b\n"x\ry","x\r\n"\n"x\ny","x""y"\n"x,y",x y\n,\n'
+    assert (tmp_path / "i.csv").read_bytes() == expected
+
+
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_no_rows_make_a_file_with_the_same_columns(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"i.{suffix}"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
 from pathlib import Path
@@ -191,6 +192,39 @@ def test_a_name_as_long_as_the_file_system_allows_has_room_for_its_part(tmp_path
     assert part.publish(replace=False)
     part.close(keep=False)
     assert listing(tmp_path) == {target.name}
+
+
+@pytest.mark.parametrize("code", [errno.ENOLCK, errno.ENOSYS])
+def test_a_file_system_that_cannot_lock_gets_the_whole_file_and_no_litter(
+    target: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    one, two = PartFile(str(target)), PartFile(str(target))
+    assert one.recover()[1] is None
+    one.write(BODY)
+    two.write(b"two")
+    assert one.publish(replace=False)
+    one.close(keep=True)
+    two.close(keep=True)
+    assert target.read_bytes() == BODY
+    assert listing(target.parent) == {"r.pdf"}
+
+
+def test_a_part_that_was_there_stays_when_its_lock_fails(
+    target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    leave(target, written=7000, recorded=4000)
+
+    def refuse(fd: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("fcntl.flock", refuse)
+        PartFile(str(target)).close(keep=True)
+    assert PartFile(str(target)).recover()[0].size == 4000
 
 
 def test_without_file_locks_every_part_has_a_name_of_its_own(

@@ -4,7 +4,8 @@ Reading what a service answered, and naming what went wrong. Pure: shared by the
 Neither vendor promises one error shape. MediaMagic has four (``detail``, a validation envelope whose keys are
 not documented, ``error``, and ``error_code`` with ``message``), Silent Witness two generations (``error``
 with ``details``, and ``error`` with ``error_code``, ``error_param`` and ``request_id``); a proxy in between
-sends HTML. :func:`error_for` reads all of them and decides by the HTTP status alone.
+sends HTML. :func:`error_for` reads all of them and decides by the HTTP status; only of a 404 it also asks
+whether the API itself has spoken, because a 404 says that something paid for is gone.
 """
 
 from __future__ import annotations
@@ -35,11 +36,16 @@ from airflow_provider.exceptions import (
 MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 """Longest JSON answer that is read into memory."""
 
+_COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
+"""Fields of which the APIs' error bodies have at least one."""
+
 _SNIPPET: Final = 200
-_URL_QUERY: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://[^\s\"'<>?]+)\?[^\s\"'<>]*", re.IGNORECASE)
-_URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s\"'<>/@]+@", re.IGNORECASE)
+# Possessive, bounded, and never given up half-way: a server's answer may be made to take for ever.
+_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
+_URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://)[^\s\"'<>/@]++@", re.IGNORECASE)
 _SIGNATURE: Final = re.compile(
-    r"\b(sig|signature|x-amz-[a-z-]+|x-goog-[a-z-]+|token|key-pair-id|policy)=[^&\s\"'<>]+", re.IGNORECASE
+    r"\b(sig|signature|x-amz-[a-z-]{1,40}+|x-goog-[a-z-]{1,40}+|token|key-pair-id|policy)=[^&\s\"'<>]++",
+    re.IGNORECASE,
 )
 
 
@@ -80,7 +86,7 @@ def scrub(text: str, secrets: Iterable[str] = ()) -> str:
     for secret in secrets:
         text = text.replace(secret, "***")
     text = _URL_PASSWORD.sub(r"\1***@", text)
-    text = _URL_QUERY.sub(r"\1?***", text)
+    text = _URL.sub(lambda url: url[1] + ("?***" if url[2] else ""), text)
     return _SIGNATURE.sub(r"\1=***", text)
 
 
@@ -153,11 +159,15 @@ def parse_json(answer: Answer, secrets: Iterable[str] = ()) -> Any:
 
 def has_detail(body: bytes) -> bool:
     """Whether a body is an error in the words of MediaMagic's API: a JSON object with ``detail``."""
+    return "detail" in _object_in(body)
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
     try:
         found = json.loads(body)
     except (ValueError, RecursionError):
-        return False
-    return isinstance(found, dict) and "detail" in found
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def malformed(
@@ -297,6 +307,11 @@ _ADVICE: Final[Mapping[type[ApiError], str]] = {
     InvalidRequestError: "Correct the request; sending it unchanged fails again.",
 }
 
+_FOREIGN: Final = (
+    "The API gives its reason for a 404 in JSON, so something else has answered, such as a proxy in front of "
+    "it. Check the connection's host; if it is right, try again later."
+)
+
 
 def error_for(
     answer: Answer,
@@ -308,6 +323,10 @@ def error_for(
 ) -> ApiError:
     """
     Turn an answer that is not 2xx into the error that says what to do.
+
+    A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
+    about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
+    started nothing, ends with NotFoundError all the same.
 
     :param answer: the answer.
     :param secrets: values that must not be quoted.
@@ -329,7 +348,8 @@ def error_for(
     }
     if status < 400:
         return _redirected(answer, known)
-    kind = _kind_for(status, pending)
+    foreign = status == 404 and _COMPLAINTS.isdisjoint(_object_in(answer.body))
+    kind = _kind_for(status, pending, foreign and paid is None)
     parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:
         parts.append(f"Code: {said.code}.")
@@ -347,6 +367,8 @@ def error_for(
             f"Whether {paid.noun} exists all the same is not documented, so the request was not sent again. "
             f"{paid.find_out}"
         )
+    elif foreign:
+        advice = _FOREIGN
     else:
         advice = _ADVICE[kind]
     error = kind(" ".join([*parts, advice]), **known)
@@ -354,7 +376,9 @@ def error_for(
     return error
 
 
-def _kind_for(status: int, pending: bool) -> type[ApiError]:
+def _kind_for(status: int, pending: bool, foreign: bool) -> type[ApiError]:
+    if foreign:
+        return MalformedResponseError
     if status >= 500 or status in (408, 425):
         return ServerError
     if status == 404 and pending:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import os
 import ssl
+from urllib.parse import urlsplit
 
 import aiohttp
 
 from airflow_provider.exceptions import ConfigurationError, TransportError
 from airflow_provider.hooks.answers import MAX_JSON_BYTES, Answer, malformed, snippet
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.hooks.connection import ConnectionSettings, is_loopback
 
 
 def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
@@ -22,7 +23,8 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
 
     It carries no key (each request does), keeps no cookies and reads no ``.netrc``. aiohttp repeats a GET or
     DELETE once by itself when a kept connection turns out to be closed. Proxies and CA bundle are
-    the same as in the synchronous half: the connection's, else the environment's.
+    the same as in the synchronous half: the connection's, else the environment's, and no proxy for plain http
+    to this machine.
 
     :param settings: the connection.
     :param limit: most connections open at a time.
@@ -72,6 +74,9 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext | bool:
 def _proxy(settings: ConnectionSettings) -> str | None:
     from requests.utils import get_environ_proxies, select_proxy
 
+    parts = urlsplit(settings.base_url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return None
     proxies = dict(settings.proxies) or get_environ_proxies(settings.base_url)
     proxy: str | None = select_proxy(settings.base_url, proxies)
     if proxy and "://" not in proxy:
@@ -89,7 +94,9 @@ def failure(
     error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
 ) -> TransportError:
     """Name what an aiohttp exception means, and whether the request can have arrived."""
-    sent = not isinstance(error, aiohttp.ClientConnectorError | aiohttp.ConnectionTimeoutError)
+    sent = not isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
+    )
     what = "got no whole answer" if sent else "could not connect"
     if isinstance(error, aiohttp.ClientSSLError):
         what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"

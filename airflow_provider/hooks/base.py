@@ -57,6 +57,8 @@ class ServiceHook(ConnectedHook):
         except NotFoundError as error:
             return False, f"Something answers, but not the API: check the host. {error}"
         except ProviderError as error:
+            if isinstance(error, MalformedResponseError) and error.http_status == 404:
+                return False, f"Something answers, but not the API: check the host. {error}"
             return False, str(error)
         except Exception as error:
             # Airflow could not be asked for the connection, or something nobody thought of.

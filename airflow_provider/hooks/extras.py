@@ -25,6 +25,9 @@ EXTRA_KEYS: Final = (
 
 _MOST_REQUESTS: Final = 1_000_000
 _MOST_SECRETS: Final = 5
+MOST_SUBSCRIPTIONS: Final = 50
+"""Most webhook secrets that an object by subscription may hold: each is tried on every event."""
+
 _SHORTEST_KEY: Final = 16
 
 
@@ -149,6 +152,8 @@ def read_secrets(value: Any) -> tuple[str, ...]:
     """
     Return webhook secrets given as one text, as a list, or in JSON as a list or as an object by subscription.
 
+    A list holds what one subscription signs with while its secret is replaced; an object those of many.
+
     :raises ValueError: says what was expected, and never quotes the value.
     """
     if isinstance(value, str) and value.lstrip().startswith(("[", "{")):
@@ -156,14 +161,14 @@ def read_secrets(value: Any) -> tuple[str, ...]:
             value = json.loads(value)
         except ValueError:
             value = None
-    found = [value] if isinstance(value, str) else value
+    found, most = [value] if isinstance(value, str) else value, _MOST_SECRETS
     if isinstance(found, dict):
-        found = list(found.values())
+        found, most = list(found.values()), MOST_SUBSCRIPTIONS
     expected = (
         "a secret as MediaMagic returned it (`whsec_` and base64 of at least 16 bytes), or a list of up to "
-        f"{_MOST_SECRETS} of them"
+        f"{_MOST_SECRETS} of them, or an object of up to {MOST_SUBSCRIPTIONS} by subscription"
     )
-    if not isinstance(found, list) or not 1 <= len(found) <= _MOST_SECRETS:
+    if not isinstance(found, list) or not 1 <= len(found) <= most:
         raise ValueError(expected)
     secrets = []
     for secret in found:

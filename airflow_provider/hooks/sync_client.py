@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
+from urllib.parse import urlsplit
 
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 
 from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
+from airflow_provider.files.storage_http import keep_queries_out_of_logs
 from airflow_provider.hooks.answers import MAX_JSON_BYTES, Answer, malformed, snippet
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.hooks.connection import ConnectionSettings, is_loopback
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
@@ -27,12 +29,14 @@ class Session(requests.Session):
     A pooled session that carries no key, no cookies and no retries of its own.
 
     The environment may name proxies and a CA bundle, as always with requests. Where the connection says
-    something, the connection wins; requests would prefer the environment. A ``.netrc`` never adds an
-    ``Authorization`` header: the APIs take ``X-API-Key`` and signed links carry their own permission.
+    something, the connection wins; requests would prefer the environment. Plain http to this machine takes no
+    proxy: the key would leave the machine in clear. A ``.netrc`` never adds an ``Authorization`` header: the
+    APIs take ``X-API-Key`` and signed links carry their own permission.
     """
 
     def __init__(self, settings: ConnectionSettings) -> None:
         super().__init__()
+        keep_queries_out_of_logs()
         self.verify = settings.verify
         self.proxies = dict(settings.proxies)
         # A truthy ``auth`` that adds nothing: requests reads .netrc only for want of one.
@@ -51,7 +55,10 @@ class Session(requests.Session):
         if verify is None and self.verify is not True:
             verify = self.verify
         merged = super().merge_environment_settings(url, dict(proxies or {}), stream, verify, cert)
-        if self.proxies:
+        parts = urlsplit(url)
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+            merged["proxies"] = {}
+        elif self.proxies:
             merged["proxies"] = {**self.proxies, **(proxies or {})}
         return merged
 
@@ -81,7 +88,7 @@ def failure(
     elif isinstance(error, requests.Timeout):
         what += " in time"
     return TransportError(
-        f"{endpoint} {what}: {type(error).__name__}: {snippet(_reason(error), secrets)}"
+        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(_reason(error)), secrets)}"
         + (f" (request id {request_id})" if request_id else ""),
         sent=sent,
         request_id=request_id,
@@ -92,19 +99,22 @@ def failure(
 def _never_connected(error: Exception) -> bool:
     # requests sends ``ConnectionError`` for a refused connection and for a lost answer alike; the difference
     # is in what urllib3 gave as the reason. In doubt the request counts as sent.
-    if isinstance(error, requests.exceptions.ConnectTimeout | requests.exceptions.ProxyError):
+    if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
-    cause = error.args[0] if error.args else None
-    reason = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause
+    reason = _reason(error)
+    if type(reason) is OSError and str(reason).startswith("Tunnel connection failed"):
+        return True  # The proxy refused to CONNECT.
     if isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
         return True
     return isinstance(reason, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> Any:
     # MaxRetryError quotes the whole URL, a signed one included; its reason does not.
     cause = error.args[0] if error.args else error
-    return str(cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause)
+    reason = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause
+    # With a proxy, urllib3 says "Unable to connect to proxy" also of an answer that was lost long after.
+    return reason.original_error if isinstance(reason, urllib3.exceptions.ProxyError) else reason
 
 
 def read_answer(

@@ -4,7 +4,8 @@ the signature alone decides.
 
 Nothing is looked up for what its headers give away, connections are looked up seldom, and whatever is not
 proved to come from MediaMagic gets the same answer: a wrong signature, an old timestamp, a connection that
-does not exist or has no secret.
+does not exist or has no secret. While too many strange connections are asked for that answer is 503, for a
+genuine event may be among them that is to come again.
 """
 
 from __future__ import annotations
@@ -63,9 +64,12 @@ def make_app(
             body = await _read(request)
             known = await secrets.of(conn_id)
             try:
-                check_signature(known, body, request.headers)
+                check_signature(known or (), body, request.headers)
             except RefusedError:
                 secrets.doubt(conn_id)
+                # Whoever is known gets the same answer, so that it tells nobody apart.
+                if known is None or secrets.exhausted:
+                    return _come_again("Try again.")
                 raise
             event = read_event(conn_id, body, request.headers)
         except RefusedError as refused:
@@ -77,12 +81,16 @@ def make_app(
         try:
             new = await inbox.take(event)
         except FullError:
-            return JSONResponse({"detail": "Too many events."}, status_code=503, headers={"Retry-After": "5"})
+            return _come_again("Too many events.")
         except Exception:  # logged where it happened
-            return JSONResponse({"detail": "Try again."}, status_code=503, headers={"Retry-After": "5"})
+            return _come_again("Try again.")
         return JSONResponse({"status": "taken" if new else "known"})
 
     return app
+
+
+def _come_again(why: str) -> Response:
+    return JSONResponse({"detail": why}, status_code=503, headers={"Retry-After": "5"})
 
 
 async def _read(request: Request) -> bytes:

@@ -28,7 +28,7 @@ RECHECK_AFTER = 5.0
 MOST_REMEMBERED = 1000
 
 LOOKUPS, WINDOW = 20, 10.0
-"""At most so many lookups of connections not seen before in so many seconds; others count as unknown."""
+"""At most so many lookups of connections not seen before in so many seconds; others have to come again."""
 
 
 def look_up(conn_id: str) -> tuple[str, ...]:
@@ -102,9 +102,10 @@ class Secrets:
         self._window_began = -WINDOW
         self._in_window = 0
 
-    async def of(self, conn_id: str) -> tuple[str, ...]:
+    async def of(self, conn_id: str) -> tuple[str, ...] | None:
         """
-        Return the secrets of a connection; empty when it has none, or too many strange ids were asked for.
+        Return the secrets of a connection; empty when it has none. ``None``: not known, for too many strange
+        ids were asked for.
         """
         now = self._clock()
         known = self._known.get(conn_id)
@@ -114,8 +115,13 @@ class Secrets:
             self._refresh(conn_id)
             return known.secrets
         if conn_id not in self._under_way and not self._may_look_up(now):
-            return ()
+            return None
         return await asyncio.shield(self._refresh(conn_id))
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether strange ids cannot be looked up just now."""
+        return self._in_window >= LOOKUPS and self._clock() - self._window_began < WINDOW
 
     def doubt(self, conn_id: str) -> None:
         """Look a connection up again soon: a signature was wrong, and the secret may be a new one."""
@@ -126,8 +132,12 @@ class Secrets:
     def _may_look_up(self, now: float) -> bool:
         if now - self._window_began >= WINDOW:
             self._window_began, self._in_window = now, 0
+        if self._in_window >= LOOKUPS:
+            return False
         self._in_window += 1
-        return self._in_window <= LOOKUPS
+        if self._in_window == LOOKUPS:
+            log.warning("Events came for %d connections not seen before: more have to come again.", LOOKUPS)
+        return True
 
     def _refresh(self, conn_id: str) -> asyncio.Task[tuple[str, ...]]:
         task = self._under_way.get(conn_id)

@@ -15,7 +15,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.extras import read_secrets
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.webhook_events import (
@@ -31,6 +31,9 @@ DAY = 86400.0
 
 SECRETS_TTL = 300.0
 """Seconds after which the secrets are looked up again, so that a rotation is picked up."""
+
+RECHECK_AFTER = 5.0
+"""Seconds between lookups at least: after a wrong signature, and while looking up fails."""
 
 MOST_REMEMBERED = 10_000
 
@@ -82,7 +85,9 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         self.max_age = max_age
         self.queue_arguments = queue
         self._known: OrderedDict[str, None] = OrderedDict()
-        self._secrets: tuple[float, tuple[str, ...]] | None = None
+        self._secrets: tuple[str, ...] | None = None
+        self._looked_up_at = 0.0
+        self._failed = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
@@ -106,19 +111,18 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             # A queue's own trigger may end after a batch.
             queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
             async for batch in queue.run():
-                secrets = await self._current_secrets()
                 for message in requests_in(batch.payload):
-                    event = self._verified(message, secrets)
+                    event = await self._verified(message)
                     if event is not None:
                         yield TriggerEvent(event.as_extra())
             await asyncio.sleep(0)
 
-    def _verified(self, message: dict[str, Any], secrets: tuple[str, ...]) -> Event | None:
+    async def _verified(self, message: dict[str, Any]) -> Event | None:
         try:
             headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
             check_age(headers, time.time(), most=self.max_age)
             body = _body(message)
-            check_old_signature(secrets, body, headers)
+            await self._check_signature(body, headers)
             event = read_event(self.conn_id, body, headers)
         except RefusedError as refused:
             self.log.warning("A message in the queue was dropped: %s", refused.reason)
@@ -130,11 +134,43 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             self._known.popitem(last=False)
         return event
 
-    async def _current_secrets(self) -> tuple[str, ...]:
+    async def _check_signature(self, body: bytes, headers: dict[str, str]) -> None:
+        """Refuse what none of the secrets has signed, nor one that was stored since they were looked up."""
+        secrets = await self._current_secrets()
+        try:
+            check_old_signature(secrets, body, headers)
+        except RefusedError:
+            newer = await self._current_secrets(ttl=RECHECK_AFTER)
+            if newer == secrets:
+                raise
+            check_old_signature(newer, body, headers)
+
+    async def _current_secrets(self, *, ttl: float = SECRETS_TTL) -> tuple[str, ...]:
+        """
+        Return the secrets, looked up no longer ago than ``ttl`` seconds.
+
+        Those known stay while looking up fails: what was read from the queue comes no second time. A
+        connection that says something unusable is no failure to look up, but an answer.
+        """
         now = time.monotonic()
-        if self._secrets is None or now - self._secrets[0] > SECRETS_TTL:
-            self._secrets = now, await self._look_up()
-        return self._secrets[1]
+        if self._secrets is None or now - self._looked_up_at > (RECHECK_AFTER if self._failed else ttl):
+            self._looked_up_at = now
+            try:
+                self._secrets = await self._look_up()
+                self._failed = False
+            except ConfigurationError:
+                self._secrets = None
+                raise
+            except Exception as error:
+                if self._secrets is None:
+                    raise
+                self._failed = True
+                self.log.warning(
+                    "The webhook secrets of connection %r could not be looked up (%s); those known stay.",
+                    self.conn_id,
+                    type(error).__name__,
+                )
+        return self._secrets
 
     async def _look_up(self) -> tuple[str, ...]:
         settings = await MediaMagicHook(self.conn_id).aload_settings()
@@ -143,8 +179,13 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             from airflow.sdk import Variable
 
             value = await asyncio.to_thread(Variable.get, name, default=None)
+            if value is None:  # Airflow says the same when its API does not answer
+                raise UndefinedConnectionError(
+                    f"Connection {self.conn_id!r}: the Airflow Variable {name!r}, which is to hold the "
+                    "webhook secret, was not found."
+                )
             try:
-                secrets += read_secrets(value or "")
+                secrets += read_secrets(value)
             except ValueError as error:
                 raise ConfigurationError(
                     f"Connection {self.conn_id!r}: the Airflow Variable {name!r} must hold {error}."

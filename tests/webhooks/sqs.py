@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import uuid
 from collections.abc import Mapping
 from typing import Any
 
@@ -23,7 +24,8 @@ class Queue:
         #: of an Airflow connection of type ``aws`` that reaches it
         self.extra = {"endpoint_url": f"http://{host}:{port}", **ACCOUNT}
         self._client: Any = boto3.client("sqs", **self.extra)
-        self.url: str = self._client.create_queue(QueueName="webhooks")["QueueUrl"]
+        # All servers of a process share their queues.
+        self.url: str = self._client.create_queue(QueueName=f"webhooks-{uuid.uuid4()}")["QueueUrl"]
 
     def put(self, text: str) -> None:
         """Put a message there, whatever it says."""

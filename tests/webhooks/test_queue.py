@@ -4,13 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
-from typing import Any
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from contextlib import aclosing
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from airflow.triggers.base import TriggerEvent
 
-from airflow_provider.exceptions import ConfigurationError
-from airflow_provider.triggers.mediamagic_events import MediaMagicEventTrigger, requests_in
+from airflow_provider.exceptions import ConfigurationError, TransportError, UndefinedConnectionError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.triggers import mediamagic_events
+from airflow_provider.triggers.mediamagic_events import (
+    RECHECK_AFTER,
+    SECRETS_TTL,
+    MediaMagicEventTrigger,
+    requests_in,
+)
 from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
 from tests.webhooks.sqs import Queue
 
@@ -124,6 +135,162 @@ def test_without_a_secret_nothing_is_taken_from_the_queue(
     with pytest.raises(ConfigurationError, match="webhook_secret"):
         read(watching(queue), 1)
     assert queue.length == 1
+
+
+class Watch:
+    """Reads one event after another, and counts lookups."""
+
+    def __init__(self, queue: Queue, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.lookups = 0
+        self.broken: Exception | None = None
+        self.trigger = watching(queue)
+        self._real = MediaMagicHook.aload_settings
+        self._now = 1000.0
+        monkeypatch.setattr(MediaMagicHook, "aload_settings", self._load)
+        clock = SimpleNamespace(monotonic=lambda: self._now, time=time.time)
+        monkeypatch.setattr(mediamagic_events, "time", clock)
+
+    async def _load(self) -> Any:
+        self.lookups += 1
+        if self.broken:
+            raise self.broken
+        return await self._real(MediaMagicHook(CONN_ID))
+
+    def events(self) -> AsyncGenerator[TriggerEvent]:
+        """Return what the trigger yields."""
+        return cast("AsyncGenerator[TriggerEvent]", self.trigger.run())
+
+    def later(self, seconds: float) -> None:
+        """Let time go by for the secrets."""
+        self._now += seconds
+
+    async def next(
+        self, events: AsyncIterator[TriggerEvent], meanwhile: Callable[[], None] | None = None
+    ) -> str:
+        """Return the id of the next event; what comes about while the queue is waited for."""
+
+        async def one() -> str:
+            return str((await anext(events)).payload["event_id"])
+
+        async with asyncio.timeout(30):
+            waiting = asyncio.create_task(one())
+            if meanwhile is not None:
+                await asyncio.sleep(0.5)
+                meanwhile()
+            return await waiting
+
+
+@pytest.fixture
+def watch(queue: Queue, monkeypatch: pytest.MonkeyPatch) -> Watch:
+    return Watch(queue, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "error", [TransportError("away"), UndefinedConnectionError("not defined"), OSError("no API")], ids=repr
+)
+def test_no_event_is_lost_while_the_secrets_cannot_be_looked_up(
+    queue: Queue, watch: Watch, capfd: pytest.CaptureFixture[str], error: Exception
+) -> None:
+    async def main() -> None:
+        async with aclosing(watch.events()) as events:
+            deliver(queue, event_id="first")
+            assert await watch.next(events) == "first"
+
+            def break_down() -> None:
+                watch.later(SECRETS_TTL + 1)
+                watch.broken = error
+                deliver(queue, event_id="second")
+
+            assert await watch.next(events, break_down) == "second"
+            deliver(queue, event_id="third")
+            assert await watch.next(events) == "third"
+            assert watch.lookups == 2, "not once for every event"
+            watch.later(RECHECK_AFTER + 1)
+            watch.broken = None
+            deliver(queue, event_id="fourth")
+            assert await watch.next(events) == "fourth"
+            assert watch.lookups == 3, "and again soon"
+
+    asyncio.run(main())
+    assert type(error).__name__ in capfd.readouterr().out
+
+
+def test_a_variable_that_cannot_be_found_for_once_loses_no_event(
+    queue: Queue, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variable = "AIRFLOW_VAR_QUEUE_SECRET"
+    monkeypatch.setenv(variable, SECRET)
+    connect(monkeypatch, {"webhook_secret_variable": "queue_secret"})
+
+    async def main() -> None:
+        async with aclosing(watch.events()) as events:
+            deliver(queue, event_id="first")
+            assert await watch.next(events) == "first"
+
+            def lose() -> None:
+                watch.later(SECRETS_TTL + 1)
+                monkeypatch.delenv(variable)
+                deliver(queue, event_id="second")
+
+            assert await watch.next(events, lose) == "second"
+
+    asyncio.run(main())
+    assert watch.lookups == 2
+
+
+def test_a_secret_that_was_taken_out_of_the_connection_counts_no_more(
+    queue: Queue, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with aclosing(watch.events()) as events:
+            deliver(queue, event_id="first")
+            assert await watch.next(events) == "first"
+
+            def take_out() -> None:
+                watch.later(SECRETS_TTL + 1)
+                connect(monkeypatch, {})
+                deliver(queue, event_id="second")
+
+            with pytest.raises(ConfigurationError, match="webhook_secret"):
+                await watch.next(events, take_out)
+
+    asyncio.run(main())
+    deliver(queue, event_id="third")
+    with pytest.raises(ConfigurationError, match="webhook_secret"):
+        read(watch.trigger, 1)
+    assert queue.length == 1
+
+
+def test_an_event_signed_with_a_new_secret_is_not_dropped(
+    queue: Queue, watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def main() -> None:
+        async with aclosing(watch.events()) as events:
+            deliver(queue, event_id="first")
+            assert await watch.next(events) == "first"
+            watch.later(RECHECK_AFTER + 1)
+            connect(monkeypatch, {"webhook_secret": OTHER_SECRET})
+            deliver(queue, event_id="second", secret=OTHER_SECRET)
+            assert await watch.next(events) == "second"
+
+    asyncio.run(main())
+    assert watch.lookups == 2
+
+
+def test_forged_messages_cause_one_lookup_in_a_while(queue: Queue, watch: Watch) -> None:
+    async def main() -> None:
+        async with aclosing(watch.events()) as events:
+            deliver(queue, event_id="first")
+            assert await watch.next(events) == "first"
+            watch.later(RECHECK_AFTER + 1)
+            for number in range(30):
+                deliver(queue, event_id=f"forged-{number}", secret=OTHER_SECRET)
+            deliver(queue, event_id="last")
+            assert await watch.next(events) == "last"
+
+    asyncio.run(main())
+    # The queue says nothing of the order: the last may be read before some of the forged ones.
+    assert 1 <= watch.lookups <= 2
 
 
 def test_the_trigger_survives_its_serialization_without_a_secret(queue: Queue) -> None:

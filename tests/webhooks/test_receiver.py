@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from airflow_provider.plugins.inbox import Inbox
+from airflow_provider.plugins.receiver import make_app
+from airflow_provider.plugins.secrets import LOOKUPS, WINDOW, Secrets
 from airflow_provider.webhook_events import MOST_BYTES
 from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import FAILED, OTHER_SECRET, SECRET, envelope, signed
@@ -171,6 +174,42 @@ def test_a_flood_of_made_up_connections_causes_a_handful_of_lookups(
         send(receiver, body, headers, f"made-up-{number}")
     assert behind.woken == behind.recorded == []
     assert 0 < len(behind.looked_up) <= 100
+
+
+def test_a_genuine_event_among_a_flood_of_made_up_connections_is_to_come_again(behind: Behind) -> None:
+    now = 1000.0
+    app = make_app(Secrets(behind.look_up, clock=lambda: now), Inbox(behind.wake, behind.record))
+    with TestClient(app) as receiver:
+        for number in range(LOOKUPS):
+            send(receiver, *signed(envelope()), f"made-up-{number}")
+
+        early = send(receiver, *signed(envelope()))
+        assert (early.status_code, early.headers["Retry-After"]) == (503, "5")
+        assert behind.woken == []
+
+        now += WINDOW
+        assert send(receiver, *signed(envelope())).status_code == 200
+    assert len(behind.woken) == 1
+
+
+def test_the_answer_amid_a_flood_tells_no_connection_apart(receiver: TestClient, behind: Behind) -> None:
+    forged = signed(envelope(), secret=OTHER_SECRET)
+    behind.secrets["not-seen"] = (SECRET,)
+    assert send(receiver, *forged).status_code == 401
+    for number in range(LOOKUPS):
+        send(receiver, *forged, f"made-up-{number}")
+
+    answers = {
+        conn_id: send(receiver, *forged, conn_id) for conn_id in ("mm", "not-seen", "nobody", "made-up-0")
+    }
+
+    def shown(answer: Any) -> tuple[Any, ...]:
+        return answer.status_code, answer.content, *sorted(answer.headers.items())
+
+    assert {shown(answer) for answer in answers.values()} == {shown(answers["nobody"])}
+    assert answers["nobody"].status_code == 503
+    assert send(receiver, *signed(envelope())).status_code == 200, "what is known goes on"
+    assert send(receiver, *signed(envelope(), age=400), "nobody").status_code == 401
 
 
 def test_the_log_shows_no_secret(

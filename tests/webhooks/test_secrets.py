@@ -108,20 +108,26 @@ def test_a_connection_that_is_made_later_is_found() -> None:
     world.run(act)
 
 
-def test_strange_ids_cause_few_lookups_and_a_known_connection_goes_on() -> None:
+def test_strange_ids_cause_few_lookups_and_a_known_connection_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     world = World(mm=(SECRET,))
 
     async def act(secrets: Secrets) -> None:
         assert await secrets.of("mm") == (SECRET,)
         for number in range(5000):
-            assert await secrets.of(f"made-up-{number}") == ()
+            found = await secrets.of(f"made-up-{number}")
+            assert found == (() if number < LOOKUPS - 1 else None)
+        exhausted = [secrets.exhausted]
         assert await secrets.of("mm") == (SECRET,)
         assert len(secrets._known) <= LOOKUPS
         world.now += WINDOW
-        await secrets.of("made-up")
+        assert [*exhausted, secrets.exhausted] == [True, False]
+        assert await secrets.of("made-up") == ()
 
     world.run(act)
     assert len(world.looked_up) == LOOKUPS + 1
+    assert len(caplog.messages) == 1
 
 
 def test_without_the_database_what_was_known_stays() -> None:

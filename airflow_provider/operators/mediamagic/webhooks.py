@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+import logging
+from collections.abc import Collection, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
+from airflow_provider.hooks.extras import MOST_SUBSCRIPTIONS, read_secrets
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_webhooks import EVENT_TYPES, checked_endpoint, checked_event_types
 from airflow_provider.operators.base import ServiceOperator, as_bool, required_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
+
+_NO_ID: Final = "(no id) "
+"""Begins the name of a secret whose subscription nobody knows; MediaMagic's ids are UUIDs."""
 
 
 class WebhookOperator(ServiceOperator[MediaMagicHook]):
@@ -37,7 +45,9 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
     The secret that signs the events is returned only once, and a task cannot write connections: it goes into
     an Airflow Variable, never into XCom or a log. Running the task again finds the subscription by its
     address and event types and enables it; when its secret is no longer in the Variable, it is replaced by a
-    new one.
+    new one. Secrets that the Variable holds already stay, be they one, a list or an object by subscription.
+    Of a full Variable (50) those whose subscription the workspace no longer has are dropped; when all count,
+    nothing is created.
 
     Returns the subscription without its secret. XCom ``subscription_id`` is what the other operators take,
     and XCom ``existed`` whether there was such a subscription before, be it replaced since: a teardown keeps
@@ -89,34 +99,50 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
                     self.conn_id,
                     keeper.name,
                 )
-            subscription, existed = self._existing(hook, endpoint, wanted, keeper)
+            listed = hook.list_subscriptions()
+            same = [
+                one
+                for one in listed
+                if one["endpointUrl"] == endpoint and set(one["eventTypes"]) == set(wanted)
+            ]
+            ids = {one["id"] for one in listed}
+            subscription = self._existing(hook, same, ids, keeper)
             if subscription is None:
-                subscription = self._create(hook, endpoint, wanted, keeper)
+                subscription = self._create(hook, endpoint, wanted, ids, keeper)
         if self.do_xcom_push:
             context["ti"].xcom_push(key="subscription_id", value=subscription["id"])
-            context["ti"].xcom_push(key="existed", value=existed)
+            context["ti"].xcom_push(key="existed", value=bool(same))
         return subscription
 
     def _existing(
-        self, hook: MediaMagicHook, endpoint: str, event_types: list[str], keeper: SecretVariable
-    ) -> tuple[dict[str, Any] | None, bool]:
-        """Return the subscription whose secret is known, switched on, and whether there was one at all."""
+        self, hook: MediaMagicHook, same: list[dict[str, Any]], ids: Collection[str], keeper: SecretVariable
+    ) -> dict[str, Any] | None:
+        """
+        Return the subscription whose secret is known, switched on.
+
+        :param same: subscriptions to the address and the event types.
+        :param ids: of all subscriptions there are.
+        :raises ConfigurationError: there is none, and no room for the secret of another; nothing was changed.
+        """
         secrets = keeper.read()
-        existed = False
-        for found in hook.list_subscriptions():
-            if found["endpointUrl"] != endpoint or set(found["eventTypes"]) != set(event_types):
-                continue
-            existed = True
+        if not any(found["id"] in secrets for found in same):
+            keeper.with_room(ids)
+        for found in same:
             if found["id"] not in secrets:
                 self.log.warning("The secret of subscription %s is lost; replacing it.", found["id"])
                 hook.delete_subscription(found["id"])
                 continue
             self.log.info("Subscription %s exists.", found["id"])
-            return found if found.get("enabled") else hook.set_subscription_enabled(found["id"], True), True
-        return None, existed
+            return found if found.get("enabled") else hook.set_subscription_enabled(found["id"], True)
+        return None
 
     def _create(
-        self, hook: MediaMagicHook, endpoint: str, event_types: list[str], keeper: SecretVariable
+        self,
+        hook: MediaMagicHook,
+        endpoint: str,
+        event_types: list[str],
+        ids: Collection[str],
+        keeper: SecretVariable,
     ) -> dict[str, Any]:
         from airflow.sdk.log import mask_secret
 
@@ -124,7 +150,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         secret = subscription.pop("secret")
         mask_secret(secret)
         try:
-            keeper.add(subscription["id"], secret)
+            keeper.add(subscription["id"], secret, ids)
         except Exception as error:
             # Nobody could ever verify its events.
             hook.delete_subscription(subscription["id"])
@@ -253,6 +279,8 @@ class SecretVariable:
     """
     The Airflow Variable that holds the secrets of subscriptions, as a JSON object by subscription id.
 
+    People may have put one secret or a list there. It is read as an object, too, under names that are no ids.
+
     :param name: of the Variable.
     :raises InvalidInputError: no name, or one that Airflow would show unmasked.
     """
@@ -267,22 +295,64 @@ class SecretVariable:
         self.name = name
 
     def read(self) -> dict[str, str]:
-        """Return the secrets by subscription id; empty when the Variable holds anything else."""
+        """
+        Return the secrets by subscription id.
+
+        :raises ConfigurationError: the Variable holds something else, which is not to be written over.
+        """
         from airflow.sdk import Variable
 
-        try:
-            value = json.loads(Variable.get(self.name, default=None) or "{}")
-        except ValueError:
+        text = (Variable.get(self.name, default=None) or "").strip()
+        if text.startswith("{"):
+            with contextlib.suppress(ValueError):
+                return dict(json.loads(text))
+        elif text in ("", "[]"):
             return {}
-        return value if isinstance(value, dict) else {}
+        try:
+            secrets = read_secrets(text)
+        except ValueError as error:
+            raise ConfigurationError(
+                f"The Airflow Variable {self.name!r} must be empty or hold {error}.",
+                parameter="secret_variable",
+            ) from None
+        return {f"{_NO_ID}{number}": secret for number, secret in enumerate(secrets, 1)}
 
-    def add(self, subscription_id: str, secret: str) -> None:
-        """Store one more secret."""
-        self._write(self.read() | {subscription_id: secret})
+    def with_room(self, ids: Collection[str]) -> dict[str, str]:
+        """
+        Return the secrets, with room for one more: of a full Variable without those of no subscription.
+
+        Only of a full one, for connections of several workspaces may name the same Variable.
+
+        :param ids: of the subscriptions there are.
+        :raises ConfigurationError: it is full of those that count.
+        """
+        secrets = self.read()
+        if len(secrets) < MOST_SUBSCRIPTIONS:
+            return secrets
+        kept = {name: secret for name, secret in secrets.items() if name in ids or name.startswith(_NO_ID)}
+        if len(kept) >= MOST_SUBSCRIPTIONS:
+            raise ConfigurationError(
+                f"The Airflow Variable {self.name!r} holds {len(kept)} webhook secrets, and no more than "
+                f"{MOST_SUBSCRIPTIONS} are read: delete subscriptions, or name another Variable.",
+                parameter="secret_variable",
+            )
+        log.warning(
+            "%r is full: the secrets of subscriptions that the workspace does not have are dropped: %s.",
+            self.name,
+            ", ".join(sorted(secrets.keys() - kept.keys())),
+        )
+        return kept
+
+    def add(self, subscription_id: str, secret: str, ids: Collection[str]) -> None:
+        """Store one more secret; ``ids`` as for :meth:`with_room`."""
+        self._write(self.with_room(ids) | {subscription_id: secret})
 
     def remove(self, subscription_id: str) -> None:
         """Forget a secret."""
-        secrets = self.read()
+        try:
+            secrets = self.read()
+        except ConfigurationError:
+            return  # nothing that was added here
         if secrets.pop(subscription_id, None) is not None:
             self._write(secrets)
 

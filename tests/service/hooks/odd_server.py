@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import ssl
@@ -60,6 +61,29 @@ def reset(connection: socket.socket) -> bool:
     return False
 
 
+def tunnel_to(server: OddServer) -> Play:
+    """Agree to a ``CONNECT`` and carry bytes to and from a server until both ends are closed."""
+
+    def play(connection: socket.socket) -> bool:
+        with socket.create_connection(("127.0.0.1", server.port)) as onward:
+            connection.sendall(_head(200, {}))
+            back = threading.Thread(target=_carry, args=(onward, connection), daemon=True)
+            back.start()
+            _carry(connection, onward)
+            back.join()
+        return False
+
+    return play
+
+
+def _carry(source: socket.socket, target: socket.socket) -> None:
+    with contextlib.suppress(OSError):
+        while data := source.recv(64 * 1024):
+            target.sendall(data)
+    with contextlib.suppress(OSError):
+        target.shutdown(socket.SHUT_WR)
+
+
 class OddServer:
     """
     Listens on a loopback port for the length of a ``with`` block.
@@ -83,7 +107,12 @@ class OddServer:
     @property
     def url(self) -> str:
         scheme = "https" if self._tls else "http"
-        return f"{scheme}://127.0.0.1:{self._listener.getsockname()[1]}"
+        return f"{scheme}://127.0.0.1:{self.port}"
+
+    @property
+    def port(self) -> int:
+        port: int = self._listener.getsockname()[1]
+        return port
 
     def __enter__(self) -> Self:
         self._thread.start()

@@ -13,10 +13,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from airflow_provider.exceptions import ConfigurationError, TransportError
+from airflow_provider.exceptions import ConfigurationError, SubmitOutcomeUnknownError, TransportError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from tests.service.hooks.conftest import Ask, HookMaker
-from tests.service.hooks.odd_server import OddServer, answer
+from tests.service.hooks.odd_server import OddServer, Play, answer, cut, hang_up, tunnel_to
 
 SUBMISSION = {"submissionId": "s1", "status": "processing", "assets": []}
 
@@ -155,43 +155,134 @@ def test_netrc_adds_nothing_where_storage_redirects_to(
 
 
 def test_a_proxy_of_the_environment_is_used(
-    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, free_port: int
+    make_hook: HookMaker,
+    ask: Ask,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with OddServer(answer(200, SUBMISSION)) as proxy:
-        monkeypatch.setenv("HTTP_PROXY", proxy.url)
-        monkeypatch.setenv("http_proxy", proxy.url)
-        ask(make_hook(MediaMagicHook, f"http://127.0.0.1:{free_port}"), "get_submission", "s1")
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server, OddServer(tunnel_to(server)) as proxy:
+        monkeypatch.setenv("https_proxy", proxy.url)
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate))
+        assert ask(hook, "get_submission", "s1") == SUBMISSION
 
-        assert proxy.requests[0].target.startswith(f"http://127.0.0.1:{free_port}/api/")
+        (seen,) = proxy.requests
+        assert (seen.method, seen.target) == ("CONNECT", f"127.0.0.1:{server.port}")
+    assert "x-api-key" not in seen.headers
 
 
-def test_no_proxy_is_obeyed(make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    with OddServer() as proxy, OddServer(answer(200, SUBMISSION)) as server:
-        monkeypatch.setenv("http_proxy", proxy.url)
+def test_no_proxy_is_obeyed(
+    make_hook: HookMaker,
+    ask: Ask,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with OddServer() as proxy, OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        monkeypatch.setenv("https_proxy", proxy.url)
         monkeypatch.setenv("no_proxy", "127.0.0.1")
-        ask(make_hook(MediaMagicHook, server.url), "get_submission", "s1")
+        ask(make_hook(MediaMagicHook, server.url, verify=str(certificate)), "get_submission", "s1")
 
         assert proxy.requests == []
 
 
 def test_the_proxy_of_the_connection_wins(
-    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, free_port: int
+    make_hook: HookMaker,
+    ask: Ask,
+    tls: ssl.SSLContext,
+    certificate: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    with OddServer() as other, OddServer(answer(200, SUBMISSION)) as proxy:
-        monkeypatch.setenv("http_proxy", other.url)
-        hook = make_hook(MediaMagicHook, f"http://127.0.0.1:{free_port}", proxies={"all": proxy.url})
+    with (
+        OddServer() as other,
+        OddServer(answer(200, SUBMISSION), tls=tls) as server,
+        OddServer(tunnel_to(server)) as proxy,
+    ):
+        monkeypatch.setenv("https_proxy", other.url)
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate), proxies={"all": proxy.url})
         ask(hook, "get_submission", "s1")
 
         assert len(proxy.requests) == 1
         assert other.requests == []
 
 
+@pytest.mark.parametrize("named_by", ["environment", "connection"])
+def test_plain_http_to_this_machine_takes_no_proxy(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, named_by: str
+) -> None:
+    with OddServer() as proxy, OddServer(answer(200, SUBMISSION)) as server:
+        monkeypatch.setenv("http_proxy", proxy.url if named_by == "environment" else "")
+        proxies = {"all": proxy.url} if named_by == "connection" else {}
+        for host in ("127.0.0.1", "localhost"):
+            server.plays = [answer(200, SUBMISSION)]
+            hook = make_hook(MediaMagicHook, f"http://{host}:{server.port}", proxies=proxies)
+            ask(hook, "get_submission", "s1")
+
+        assert proxy.requests == []
+
+
+@pytest.mark.parametrize("lost", [pytest.param(hang_up, id="no-answer"), pytest.param(cut(201), id="cut")])
+def test_a_paid_call_whose_answer_is_lost_behind_a_tunnel_has_an_unknown_outcome(
+    make_hook: HookMaker, tls: ssl.SSLContext, certificate: Path, lost: Play
+) -> None:
+    with (
+        OddServer(*[lost] * 5, tls=tls) as server,
+        OddServer(*[tunnel_to(server)] * 5) as proxy,
+    ):
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate), proxies={"all": proxy.url})
+        with pytest.raises(SubmitOutcomeUnknownError) as caught:
+            hook.create_submission([{"blobPath": "w/a.mp4"}])
+
+        assert [seen.method for seen in server.requests] == ["POST"]
+        assert [seen.method for seen in proxy.requests] == ["CONNECT"]
+    assert "Unable to connect" not in str(caught.value)
+
+
+@pytest.mark.parametrize("status", [407, 502])
+def test_a_proxy_that_refuses_to_connect_has_passed_nothing_on(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, certificate: Path, status: int
+) -> None:
+    refusal = answer(status, keep=False)
+    with OddServer(tls=tls) as server, OddServer(refusal) as proxy:
+        proxies = {"all": proxy.url.replace("//", "//ann:TOPSECRET@")}
+        settings = {"verify": str(certificate), "proxies": proxies, "max_retries": 0}
+        with pytest.raises(TransportError, match=f"could not connect.*{status}") as caught:
+            ask(make_hook(MediaMagicHook, server.url, **settings), "get_submission", "s1")
+
+        assert server.requests == []
+    assert caught.value.sent is False
+    assert "TOPSECRET" not in str(caught.value)
+
+
+def test_a_paid_call_is_sent_again_after_a_proxy_refused_to_connect(
+    make_hook: HookMaker, tls: ssl.SSLContext, certificate: Path
+) -> None:
+    with (
+        OddServer(answer(201, SUBMISSION), tls=tls) as server,
+        OddServer(answer(407, keep=False), tunnel_to(server)) as proxy,
+    ):
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate), proxies={"all": proxy.url})
+        hook.create_submission([{"blobPath": "w/a.mp4"}])
+
+        assert len(server.requests) == 1
+
+
 def test_a_proxy_that_is_not_there_was_not_reached(make_hook: HookMaker, ask: Ask, free_port: int) -> None:
     proxies = {"all": f"http://ann:TOPSECRET@127.0.0.1:{free_port}"}
-    hook = make_hook(MediaMagicHook, "http://127.0.0.1:1", proxies=proxies, max_retries=0)
+    hook = make_hook(MediaMagicHook, "https://api.invalid", proxies=proxies, max_retries=0)
 
     with pytest.raises(TransportError, match="could not connect") as caught:
         ask(hook, "get_submission", "s1")
 
     assert caught.value.sent is False
     assert "TOPSECRET" not in str(caught.value)
+
+
+def test_a_paid_call_without_its_proxy_was_not_sent(make_hook: HookMaker, free_port: int) -> None:
+    proxies = {"all": f"http://127.0.0.1:{free_port}"}
+    hook = make_hook(MediaMagicHook, "https://api.invalid", proxies=proxies, max_retries=0)
+
+    with pytest.raises(TransportError, match="could not connect") as caught:
+        hook.create_submission([{"blobPath": "w/a.mp4"}])
+
+    assert caught.value.sent is False

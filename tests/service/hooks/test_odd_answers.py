@@ -186,6 +186,17 @@ def test_a_redirected_paid_call_was_not_carried_out(make_hook: HookMaker) -> Non
         submit(make_hook, server.url)
 
 
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_that_something_else_answers_404_has_started_nothing(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str
+) -> None:
+    with OddServer(answer(404, b"default backend - 404"), answer(201, good)) as server:
+        with pytest.raises(NotFoundError, match="something else has answered"):
+            call(make_hook, server.url)
+
+        assert len(server.requests) == 1
+
+
 # -- ordinary calls ------------------------------------------------------------------------------------------
 
 
@@ -589,6 +600,19 @@ def test_a_file_that_is_not_there_is_named_at_once(make_hook: HookMaker) -> None
         pytest.raises(NotFoundError, match="File not found"),
     ):
         make_hook(SilentWitnessHook, server.url).get_file("file_1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [(MediaMagicHook, "get_submission"), (SilentWitnessHook, "get_report")]
+)
+def test_a_404_of_something_else_says_nothing_about_the_job(
+    make_hook: HookMaker, ask: Ask, kind: type[Any], method: str
+) -> None:
+    with (
+        OddServer(answer(404, b"default backend - 404")) as server,
+        pytest.raises(MalformedResponseError, match=r"GET /api/.*default backend.*something else"),
+    ):
+        ask(make_hook(kind, server.url), method, "job_1")
 
 
 def _everything(error: BaseException) -> str:

@@ -49,7 +49,6 @@ def answer(status: int, body: Any = b"", **headers: str) -> Answer:
         (401, AuthenticationError),
         (402, PlanError),
         (403, PermissionDeniedError),
-        (404, NotFoundError),
         (408, ServerError),
         (409, ConflictError),
         (413, InvalidRequestError),
@@ -67,7 +66,7 @@ def answer(status: int, body: Any = b"", **headers: str) -> Answer:
     ],
 )
 @pytest.mark.parametrize("body", [b"", b"<html>no</html>", b"[]", b'{"detail": null}', b"\xff\xfe\x00"])
-def test_the_status_alone_decides_the_kind(status: int, kind: type[ApiError], body: bytes) -> None:
+def test_the_status_decides_the_kind(status: int, kind: type[ApiError], body: bytes) -> None:
     error = error_for(answer(status, body))
 
     assert type(error) is kind
@@ -76,12 +75,12 @@ def test_the_status_alone_decides_the_kind(status: int, kind: type[ApiError], bo
     assert str(error).startswith(f"{ENDPOINT} answered {status}")
 
 
-@pytest.mark.parametrize("status", [400, 401, 402, 403, 404, 413, 415, 422])
+@pytest.mark.parametrize("status", [400, 401, 402, 403, 413, 415, 422])
 def test_what_no_retry_can_help_stops_the_retries_of_airflow(status: int) -> None:
     assert isinstance(error_for(answer(status)), AirflowFailException)
 
 
-@pytest.mark.parametrize("status", [408, 409, 425, 429, 500, 502, 503, 504, 302])
+@pytest.mark.parametrize("status", [404, 408, 409, 425, 429, 500, 502, 503, 504, 302])
 def test_what_may_pass_does_not(status: int) -> None:
     assert not isinstance(error_for(answer(status)), AirflowFailException)
 
@@ -174,6 +173,42 @@ def test_each_body_shape_is_read(status: int, body: Any, shown: str, known: dict
 def test_a_message_ends_with_what_to_do() -> None:
     assert str(error_for(answer(401, {"detail": "Invalid API key"}))).endswith("belong to one environment.")
     assert str(error_for(answer(400, {"error": "no"}))).endswith("sending it unchanged fails again.")
+
+
+@pytest.mark.parametrize("field", ["detail", "error", "error_code", "message"])
+def test_a_404_in_the_words_of_an_api_is_not_found(field: str) -> None:
+    assert type(error_for(answer(404, {field: None}))) is NotFoundError
+
+
+FOREIGN = [
+    b"",
+    b"default backend - 404",
+    b"<html>no</html>",
+    b"[]",
+    b'"detail"',
+    b'{"path": "/x"}',
+    b"\xff\xfe\x00",
+]
+
+
+@pytest.mark.parametrize("body", FOREIGN)
+@pytest.mark.parametrize("pending", [False, True])
+def test_a_404_in_other_words_is_not_the_answer_of_the_api(body: bytes, pending: bool) -> None:
+    error = error_for(answer(404, body), pending=pending)
+
+    assert type(error) is MalformedResponseError
+    assert error.http_status == 404
+    assert error.endpoint == ENDPOINT
+    assert str(error).startswith(f"{ENDPOINT} answered 404")
+    assert "something else has answered" in str(error)
+
+
+@pytest.mark.parametrize("body", FOREIGN)
+def test_a_404_in_other_words_still_means_that_a_paid_call_started_nothing(body: bytes) -> None:
+    error = error_for(answer(404, body), paid=Paid("the report", "List the reports first."))
+
+    assert type(error) is NotFoundError
+    assert "something else has answered" in str(error)
 
 
 def test_a_404_of_an_unfinished_asset_is_not_ready() -> None:
@@ -326,6 +361,12 @@ def test_no_error_shows_a_secret(text: str, status: int, shape: str) -> None:
     for shown in (str(error), repr(error), repr(vars(error))):
         assert "TOPSECRET" not in shown
         assert KEY not in shown
+
+
+@pytest.mark.timeout(10)
+@pytest.mark.parametrize("piece", ["a.", "a://", "a://a.", "x-amz-", "https://h/", "sig", "a://b@"])
+def test_no_answer_is_scrubbed_for_ever(piece: str) -> None:
+    assert len(snippet((piece * 65536).encode())) <= 200
 
 
 def test_a_snippet_is_one_line_of_at_most_200_characters() -> None:

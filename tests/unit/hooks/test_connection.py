@@ -283,6 +283,19 @@ def test_an_unusable_webhook_secret_is_refused_and_not_quoted(given: Any) -> Non
     assert "c2hvcnQ" not in str(caught.value)
 
 
+@pytest.mark.parametrize(("count", "good"), [(50, True), (51, False)])
+def test_webhook_secrets_by_subscription_may_be_many(count: int, good: bool) -> None:
+    secrets = [
+        "whsec_" + base64.b64encode(f"secret number {number:4}".encode()).decode() for number in range(count)
+    ]
+    given = {"webhook_secret": {f"subscription-{number}": one for number, one in enumerate(secrets)}}
+    if good:
+        assert settings(extra=given).webhook_secrets == tuple(secrets)
+    else:
+        with pytest.raises(ConfigurationError, match="up to 50 by subscription"):
+            settings(extra=given)
+
+
 def test_webhooks_are_on_with_a_secret_or_the_name_of_its_variable() -> None:
     assert not settings().receives_webhooks
     assert settings(extra={"webhook_secret": SECRET}).receives_webhooks

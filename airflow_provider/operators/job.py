@@ -26,7 +26,7 @@ from airflow_provider.operators.base import HookT, switch
 from airflow_provider.operators.cancelling import CancellableOperator
 from airflow_provider.operators.notes import NOTE_KEY, JobNote
 from airflow_provider.waiting.backoff import Backoff
-from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Wait
+from airflow_provider.waiting.decision import LATE_READS, TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.waiting.loop import wait_here
 from airflow_provider.waiting.pacing import unseen_peers
 from airflow_provider.waiting.profile import JobProfile
@@ -41,9 +41,6 @@ SWITCHES = ("wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_ti
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
-
-LATE_READS = 3600.0
-"""Seconds past the deadline during which a finished job that cannot be read is waited for again."""
 
 
 class JobOperator(CancellableOperator[HookT]):
@@ -233,11 +230,15 @@ class JobOperator(CancellableOperator[HookT]):
     def wait_limit(self) -> float:
         """Return the seconds from submission after which waiting ends."""
         limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
-        if self.execution_timeout is not None:
-            # Airflow counts from the start of the attempt, uploads included; we must be the first to end it.
-            spent = 0.0 if self._begun_at is None else time.time() - self._begun_at
-            limit = min(limit, max(0.0, 0.95 * self.execution_timeout.total_seconds() - spent))
-        return limit
+        return min(limit, self.time_left())
+
+    def time_left(self) -> float:
+        """Return the seconds that ``execution_timeout`` leaves to this attempt; ``inf`` without one."""
+        if self.execution_timeout is None:
+            return float("inf")
+        # Airflow counts from the start of the attempt, uploads included; we must be the first to end it.
+        spent = 0.0 if self._begun_at is None else time.time() - self._begun_at
+        return max(0.0, 0.95 * self.execution_timeout.total_seconds() - spent)
 
     def usable(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> bool:
         """An active job is re-attached to, a succeeded one reused, a failed or cancelled one replaced."""
@@ -248,7 +249,7 @@ class JobOperator(CancellableOperator[HookT]):
                 return not self._try_to_cancel(hook, entry.job_id)
             return True
         if state is JobState.SUCCEEDED or self.repairable(body):
-            if entry.left or super().usable(hook, ledger, entry, body):
+            if super().usable(hook, ledger, entry, body):
                 return True
             self.log.info(
                 "The task was cleared: %s %s is finished and not used again (reuse_completed=False).",
@@ -289,7 +290,7 @@ class JobOperator(CancellableOperator[HookT]):
     def _proceed(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> Any:
         self._raise_if_killed(hook)
         if not self.wait_for_completion:
-            return self.result(hook, body)
+            return self.deliver(ledger, entry, self.result(hook, body))
         if self.observe(body).finished:
             return self._finish(hook, ledger, entry, body)
         entry = self._renew(ledger, entry)
@@ -302,7 +303,8 @@ class JobOperator(CancellableOperator[HookT]):
         if not entry.left:
             return entry
         deadline = max(entry.deadline, time.time() + self.wait_limit())
-        return ledger.amend(entry, left=False, deadline=deadline)
+        details = {name: value for name, value in entry.details.items() if name != "read_until"}
+        return ledger.amend(entry, left=False, deadline=deadline, details=details)
 
     def _defer(self, entry: Entry, body: dict[str, Any] | None) -> NoReturn:
         trigger = self.trigger_class(
@@ -381,12 +383,18 @@ class JobOperator(CancellableOperator[HookT]):
                     "Nothing was submitted again.",
                     job_id=entry.job_id,
                 ) from error
+            ledger.amend(entry, left=True)
             raise
         except TRANSIENT_ERRORS as error:
-            if status in ("timeout", "error") or time.time() > entry.deadline + LATE_READS:
+            until = entry.details.get("read_until") or entry.deadline + LATE_READS
+            if status in ("timeout", "error") or time.time() > until:
                 self._leave(hook, ledger, entry, f"{message} Looking at it again failed: {error}", error)
             self.log.warning("Could not read the %s after its wait (%s); waiting again.", self.noun, error)
-            entry = ledger.amend(entry, deadline=time.time() + self.wait_limit())
+            entry = ledger.amend(
+                entry,
+                deadline=time.time() + self.wait_limit(),
+                details={**entry.details, "read_until": until},
+            )
             if self.deferrable:
                 self._defer(entry, None)
             return self._wait_here(hook, ledger, entry)
@@ -405,7 +413,7 @@ class JobOperator(CancellableOperator[HookT]):
         self._raise_if_killed(hook)
         observation = self._note.saw(self.observe(body))
         if observation.state is JobState.SUCCEEDED:
-            return self.result(hook, body)
+            return self.deliver(ledger, entry, self.result(hook, body))
         if observation.state is JobState.CANCELLED:
             raise JobCancelledError(
                 f"{self.noun.capitalize()} {entry.job_id} was cancelled. A retry submits a new one.",
@@ -418,7 +426,7 @@ class JobOperator(CancellableOperator[HookT]):
             self._job_id = entry.job_id
             self._note.entry = entry
             return self._proceed(hook, ledger, entry, body)
-        return self.failed(hook, body)
+        return self.deliver(ledger, entry, self.failed(hook, body))
 
     def _timed_out(self, hook: HookT, ledger: Ledger, entry: Entry, message: str) -> NoReturn:
         if self.can_cancel and self.cancel_on_timeout and self._try_to_cancel(hook, entry.job_id):

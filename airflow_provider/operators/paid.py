@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.exceptions import (
     ApiError,
-    InvalidRequestError,
     LedgerError,
     MalformedResponseError,
     NotFoundError,
@@ -96,7 +95,20 @@ class PaidOperator(ServiceOperator[HookT]):
 
     def usable(self, hook: HookT, ledger: Ledger, entry: Entry, body: dict[str, Any]) -> bool:
         """Whether what an earlier attempt paid for serves this attempt."""
-        return self.reuse_completed or not ledger.cleared(entry)
+        return (
+            self.reuse_completed
+            or not ledger.cleared(entry)
+            # Paid for, and nobody has had it: its attempt has died, was killed, or could not read it.
+            or not entry.details.get("delivered")
+        )
+
+    def deliver(self, ledger: Ledger, entry: Entry, value: dict[str, Any]) -> dict[str, Any]:
+        """Record that the task returns what was paid for; a clear then asks for a new one."""
+        try:
+            ledger.amend(entry, details={**entry.details, "delivered": True})
+        except LedgerError as error:
+            self.log.warning("A clear of this task will return the same %s again: %s", self.noun, error)
+        return value
 
     def supersede(self, hook: HookT, entry: Entry) -> None:
         """Deal with a recorded job that belongs to another request of this task instance."""
@@ -204,7 +216,7 @@ class PaidOperator(ServiceOperator[HookT]):
             return self._settle(ledger, entry, body, entry.intent_at)
         try:
             body = self.fetch(hook, entry.job_id)
-        except (NotFoundError, InvalidRequestError) as error:
+        except NotFoundError as error:
             self.log.warning("The recorded %s %s is gone (%s).", self.noun, entry.job_id, error)
             return None
         if not self.usable(hook, ledger, entry, body):

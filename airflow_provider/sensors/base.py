@@ -28,7 +28,14 @@ from airflow_provider.lineage.operators import TracksLineage
 from airflow_provider.links import show_links
 from airflow_provider.operators.base import HookT, required_id, switch
 from airflow_provider.waiting.backoff import Backoff
-from airflow_provider.waiting.decision import TRANSIENT_ERRORS, JobState, Observation, Verdict, Wait
+from airflow_provider.waiting.decision import (
+    LATE_READS,
+    TRANSIENT_ERRORS,
+    JobState,
+    Observation,
+    Verdict,
+    Wait,
+)
 from airflow_provider.waiting.profile import JobProfile
 
 if TYPE_CHECKING:
@@ -139,6 +146,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
         *,
         begun_at: float | None = None,
         deadline: float | None = None,
+        unread_since: float | None = None,
     ) -> NoReturn:
         now = time.time()
         begun_at = now if begun_at is None else begun_at
@@ -156,10 +164,19 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             **self.trigger_arguments(body),
         )
         patience = timedelta(seconds=max(0.0, deadline - now) + 2 * backoff.cap + DEFER_MARGIN)
-        self.defer(trigger=trigger, method_name="execute_complete", timeout=patience)
+        kwargs = None if unread_since is None else {"unread_since": unread_since}
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=patience)
 
-    def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Resume after the trigger's event; the job is looked at again, for the event may be hours old."""
+    def execute_complete(
+        self, context: Context, event: dict[str, Any], unread_since: float | None = None
+    ) -> Any:
+        """
+        Resume after the trigger's event; the job is looked at again, for the event may be hours old.
+
+        :param context: of the task.
+        :param event: of the trigger.
+        :param unread_since: when the job was first said to have ended and could not be read, epoch seconds.
+        """
         status, job_id = event["status"], event["job_id"]
         if status == "timeout":
             raise AirflowSensorTimeout(event["message"])
@@ -167,10 +184,20 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             try:
                 body = self.fetch(hook, job_id)
             except TRANSIENT_ERRORS as error:
-                if status == "error":
-                    raise WaitError(event["message"], job_id=job_id) from error
+                since = time.time() if unread_since is None else unread_since
+                if status == "error" or time.time() - since > LATE_READS:
+                    raise WaitError(
+                        f"{event.get('message', '')} Reading {job_id} failed: {error}", job_id=job_id
+                    ) from error
                 self.log.warning("Could not read the job after its wait (%s); waiting again.", error)
-                return self._defer(job_id, self._backoff(), None)
+                return self._defer(
+                    job_id,
+                    self._backoff(),
+                    None,
+                    begun_at=event.get("submitted_at"),
+                    deadline=event.get("deadline"),
+                    unread_since=since,
+                )
             if status == "woken" and not self.observe(body).finished:
                 # An event is a hint; other parts of the job go on, and so does the time for it.
                 return self._defer(

@@ -159,8 +159,6 @@ class Seat:
         """
         Sleep until the wait's next look is due, queue for a turn, and make it.
 
-        After a 401 the connection is looked up afresh, and if its key has changed the look is made once more.
-
         :param wait: says when the next look is due.
         :param look: makes the status request.
         :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
@@ -169,13 +167,23 @@ class Seat:
         while (pause := wait.next_look() - clock()) > 0:
             limited = wait.learns and self._lane is not None and self._lane.budget.limits
             await self.hub.sleep(min(pause, RECONSIDER) if limited else pause)
+        return await self.on_lane(lambda lane: lane.look(wait, look))
+
+    async def on_lane(self, act: Callable[[Lane], Awaitable[T]]) -> T:
+        """
+        Do something on the lane to use now.
+
+        After a 401 the connection is looked up afresh, and if its key has changed it is done once more.
+
+        :param act: makes requests.
+        """
         lane = await self.lane()
         try:
-            return await lane.look(wait, look)
+            return await act(lane)
         except AuthenticationError:
             await self.hub.lookup(self.hook_class, self.conn_id).refresh(lane.hook.settings)
             fresh = await self.lane()
             if fresh is lane:
                 raise
             log.info("Connection %s has another key or server now; going on with it", self.conn_id)
-            return await fresh.look(wait, look)
+            return await act(fresh)

@@ -50,9 +50,8 @@ class Lookup:
         Return the settings, looked up now only when they are unknown or older than the TTL.
 
         :raises ConfigurationError: the connection is unusable.
-        :raises UndefinedConnectionError: there is none.
-        :raises TransportError: Airflow could not be asked. A connection known from before goes on being used
-            instead of either.
+        :raises TransportError: Airflow could not be asked, or knows no such connection, which it also says
+            when its database does not answer. A connection known from before goes on being used instead.
         """
         if self._settings is not None and self._clock() - self._at < CONNECTION_TTL:
             return self._settings
@@ -60,7 +59,7 @@ class Lookup:
             if self._settings is None or self._clock() - self._at >= CONNECTION_TTL:
                 try:
                     await self._look_up()
-                except (TransportError, UndefinedConnectionError) as error:
+                except TransportError as error:
                     if self._settings is None:
                         raise
                     log.warning("Going on with the connection as looked up before: %s", error)
@@ -70,19 +69,22 @@ class Lookup:
 
     async def refresh(self, refused: ConnectionSettings) -> None:
         """
-        Look the connection up again because ``refused`` was answered with 401.
+        Look the connection up again because the key of ``refused`` was answered with 401.
 
-        Does nothing when that has happened since, or was done only just now: a thousand waits with the same
-        refused key cause one lookup.
+        Does nothing when it has another key by now, or was looked up only just now: a thousand waits with the
+        same refused key cause one lookup.
         """
         async with self._lock:
-            if self._settings is refused and self._clock() - self._at >= RECHECK_AFTER:
+            known = self._settings
+            if known and known.identity == refused.identity and self._clock() - self._at >= RECHECK_AFTER:
                 await self._look_up()
 
     async def _look_up(self) -> None:
         self.lookups += 1
         try:
             self._settings = await self.hook_class(self.conn_id).aload_settings()
+        except UndefinedConnectionError as error:
+            raise TransportError(str(error)) from error
         except ProviderError:
             raise
         except Exception as error:

@@ -15,6 +15,7 @@ from airflow_provider.waiting.profile import REPORT
 if TYPE_CHECKING:
     import aiohttp
 
+    from airflow_provider.triggers.lane import Lane
     from airflow_provider.waiting.decision import Observation
 
 STATE_PATIENCE = 8.0
@@ -55,6 +56,15 @@ class SilentWitnessReportTrigger(JobTrigger):
             self.log.warning("Airflow did not say who killed the task; report %s goes on.", self.job_id)
         return state in ("deferred", None)
 
+    async def _cancel(self, lane: Lane) -> None:
+        hook = cast("SilentWitnessHook", lane.hook)
+        observation = await self.look(hook, lane.client)
+        if observation.finished:
+            self.log.info("The task was killed; report %s is %s.", self.job_id, observation.raw_status)
+            return
+        await hook.acancel_report(lane.client, self.job_id)
+        self.log.warning("The task was killed; report %s was cancelled.", self.job_id)
+
     async def on_kill(self) -> None:
         """
         Cancel the report when a user kills the deferred task (Airflow 3.3).
@@ -69,16 +79,7 @@ class SilentWitnessReportTrigger(JobTrigger):
             return
         try:
             async with Hub.current().seat(self.hook_class, self.conn_id) as seat:
-                lane = await seat.lane()
-                hook = cast("SilentWitnessHook", lane.hook)
-                observation = await self.look(hook, lane.client)
-                if observation.finished:
-                    self.log.info(
-                        "The task was killed; report %s is %s.", self.job_id, observation.raw_status
-                    )
-                    return
-                await hook.acancel_report(lane.client, self.job_id)
-                self.log.warning("The task was killed; report %s was cancelled.", self.job_id)
+                await seat.on_lane(self._cancel)
         except ProviderError as error:
             self.log.error(
                 "The task was killed; report %s could not be cancelled, it may still be running: %s",

@@ -29,6 +29,9 @@ TROUBLE_TOLERANCE = 900.0
 """Seconds of transient errors in a row after which waiting is given up."""
 
 
+LATE_READS = 3600.0
+"""Seconds during which a job that has ended and cannot be read is waited for again."""
+
 LONGEST_SPREAD = 30.0
 """Seconds over which the first looks of interrupted waits are spread at most."""
 

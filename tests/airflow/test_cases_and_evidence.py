@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -83,6 +84,27 @@ def test_a_cleared_case_is_made_anew_unless_the_user_says_otherwise(
     assert len(_cases(simulator)) == 1
     task_run(CreateCase, **PARTIES).test().clear().attempt()
     assert len(_cases(simulator)) == 3
+
+
+@needs_state_store
+def test_a_case_whose_task_died_before_returning_it_is_not_invoiced_again(
+    simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_once(monkeypatch, CreateCase, "announce")
+    run = task_run(CreateCase, **PARTIES).attempt().clear().attempt()
+    assert run.state == "success"
+    assert len(_cases(simulator)) == 1
+
+
+def test_a_case_that_is_found_again_holds_no_signed_link(report: ReportJob) -> None:
+    report.takes(0)
+    made = report.task(deferrable=False).test()
+    operator = CreateCase(task_id="job", **PARTIES)
+    with operator.hook() as hook:
+        told, found = hook.get_case(made.value["case_id"]), operator.fetch(hook, made.value["case_id"])
+    assert "http" in json.dumps(told)
+    assert "http" not in json.dumps(found)
+    assert found["case"]["report"]["id"] == made.value["id"]
 
 
 def test_the_case_of_other_parties_is_not_adopted(simulator: Simulator, report: ReportJob) -> None:

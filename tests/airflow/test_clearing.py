@@ -121,6 +121,32 @@ def test_a_retry_in_the_round_after_a_clear_is_no_second_clear(
     assert len(job.seen()) == 1
 
 
+def test_a_job_whose_worker_died_is_not_paid_for_again_when_it_has_ended(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, JobOperator, "_proceed")
+    run = job.task(deferrable=True).attempt()
+    assert run.state == "failed"
+    job.simulator.advance(3600)
+    run.clear().attempt()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+    assert len(job.seen()) == 1
+    run.clear().attempt()
+    assert len(job.seen()) == 2, "its result was returned, and a clear asks for a new one"
+
+
+def test_a_submission_that_ended_after_its_task_was_marked_is_not_paid_for_again(
+    submission: SubmissionJob,
+) -> None:
+    submission.takes(SOON)
+    run = submission.task(deferrable=True).attempt(until_deferred=True)
+    submission.simulator.advance(3600)
+    run.clear().attempt()
+    assert run.value["submissionId"] == submission.seen()[0]["id"]
+    assert len(submission.seen()) == 1
+
+
 def test_a_job_left_behind_is_reused_once(job: Job) -> None:
     job.takes(SOON)
     run = job.task(deferrable=False, timeout=0.1, cancel_on_timeout=False).attempt()

@@ -150,6 +150,20 @@ def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
 
 
 @needs_state_store
+@pytest.mark.parametrize("status", [400, 403])
+def test_a_retry_that_may_not_look_pays_nothing(
+    job: Job, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, JobOperator, "_proceed")
+    run = job.task(retries=1, deferrable=True).attempt()
+    job.simulator.fault("status", job.status_path, "GET", status=status)
+    run.attempt()
+    assert run.state == "failed"
+    assert len(job.seen()) == 1
+
+
+@needs_state_store
 def test_a_request_that_goes_out_late_is_intended_anew(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

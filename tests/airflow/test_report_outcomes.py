@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from airflow_provider.exceptions import JobFailedError, JobInputError
@@ -53,6 +55,13 @@ def test_missing_occupants_are_never_paid_for_again(report: ReportJob) -> None:
     run = report.task(report_retries=2, deferrable=False).test()
     assert type(run.error) is JobInputError
     assert report.creations() == 1
+
+
+def test_no_new_report_is_paid_for_that_has_no_time_to_end(report: ReportJob) -> None:
+    report.fails(times=1)
+    run = report.task(deferrable=False, report_retries=1, execution_timeout=timedelta(seconds=90)).test()
+    assert type(run.error) is JobFailedError
+    assert len(report.seen()) == 1
 
 
 def test_the_pause_before_a_new_report_is_the_advised_one(

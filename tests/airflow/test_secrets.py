@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sqlite3
@@ -166,6 +167,43 @@ def test_an_upload_that_the_storage_refuses(submission: SubmissionJob, tmp_path:
     assert os.path.getsize(big) > 10_000_000
     submission.simulator.fault("status", "*", "PUT", status=403)
     assert submission.task(files=[str(big)]).test().state == "failed"
+    sweep()
+
+
+@pytest.fixture
+def debug(caplog: pytest.LogCaptureFixture) -> None:
+    """What ``logging_level = DEBUG`` does."""
+    caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, "urllib3")
+
+
+def test_a_download_at_debug_level(
+    report: ReportJob,
+    report_id: str,
+    tmp_path: Path,
+    debug: None,
+    caplog: pytest.LogCaptureFixture,
+    sweep: Sweep,
+) -> None:
+    report.simulator.fault("reset", "*.pdf", "GET", times=1)
+    run = report._task_run(DownloadReport, report_id=report_id, output_path=str(tmp_path / "out")).test()
+    assert run.state == "success"
+    assert re.search(r"GET \S+\.pdf\?\*\*\* ", caplog.text)
+    sweep()
+
+
+def test_an_upload_at_debug_level(
+    submission: SubmissionJob,
+    tmp_path: Path,
+    debug: None,
+    caplog: pytest.LogCaptureFixture,
+    sweep: Sweep,
+) -> None:
+    submission.takes(SOON)
+    big = tmp_path / "big.txt"
+    big.write_text("Guaranteed. " * 900_000)
+    assert submission.task(files=[str(big)], deferrable=False).test().state == "success"
+    assert re.search(r"PUT \S+\?\*\*\* ", caplog.text)
     sweep()
 
 

@@ -13,7 +13,9 @@ from airflow_provider.exceptions import (
     JobCancelledError,
     JobFailedError,
     NotFoundError,
+    WaitError,
 )
+from airflow_provider.sensors import base as sensor_module
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
 from tests.airflow.task_run import TaskRun
 
@@ -142,6 +144,23 @@ def test_a_late_event_returns_the_job_as_it_is_now(job: Job) -> None:
 
 
 # -- intervals ----
+
+
+def test_an_ended_job_that_cannot_be_read_is_not_waited_for_for_ever(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    job_id = job.order()
+    run = job.waiting(job_id, deferrable=True).attempt(until_deferred=True)
+    job.simulator.advance(SOON)
+    job.simulator.fault("status", job.status_path, "GET", status=502)
+    event = {"status": "success", "job_id": job_id, "raw_status": "", "message": "", "polls": 1}
+    run.resume(event, until_deferred=True)
+    assert run.state == "deferred"
+    assert "unread_since" in str(run.recorder.deferrals[-1].next_kwargs)
+    monkeypatch.setattr(sensor_module, "LATE_READS", -1.0)
+    run.resume(event, until_deferred=True)
+    assert isinstance(run.error, WaitError)
 
 
 @pytest.mark.parametrize("elapsed", [0.0, 5.0, 60.0, 500.0])

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError
+from airflow_provider.hooks.extras import MOST_SUBSCRIPTIONS
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubscriptionOperator,
@@ -25,6 +26,7 @@ from tests.airflow.jobs import SOON, SubmissionJob
 from tests.airflow.test_example_dags import example
 from tests.airflow.test_task_groups import run_whole, states
 from tests.conftest import MEDIAMAGIC_KEY
+from tests.webhooks.envelopes import OTHER_SECRET, SECRET
 
 URL = "http://127.0.0.1:9/mediamagic/webhooks/mediamagic_default"
 VARIABLE = "mediamagic_webhook_secret"
@@ -118,6 +120,89 @@ def test_a_subscription_whose_secret_is_lost_is_replaced(task_run: RunTask, hook
     assert [one["id"] for one in hook.list_subscriptions()] == [made["id"]]
     assert made["id"] != lost["id"]
     assert list(stored()) == [made["id"]]
+
+
+def fill(value: Any) -> None:
+    """Let the Variable hold it."""
+    from airflow.models.variable import Variable
+
+    Variable.set(VARIABLE, value if isinstance(value, str) else json.dumps(value))
+
+
+@pytest.mark.parametrize("given", [SECRET, [SECRET, OTHER_SECRET]], ids=["one", "list"])
+def test_secrets_that_people_put_there_are_kept(
+    task_run: RunTask, hook: MediaMagicHook, given: str | list[str]
+) -> None:
+    fill(given)
+    made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+
+    before = [given] if isinstance(given, str) else given
+    found = look_up("mediamagic_default")
+    assert found == (*before, stored()[made["id"]])
+
+    task_run(MediaMagicDeleteSubscriptionOperator, subscription_id=made["id"]).test()
+    assert look_up("mediamagic_default") == tuple(before)
+
+
+@pytest.mark.parametrize(
+    "given", ["no secret", '{"cut": "whsec_', "[1]", [SECRET] * 6], ids=["text", "cut", "number", "six"]
+)
+def test_what_is_no_secret_is_neither_written_over_nor_in_the_way_of_deleting(
+    task_run: RunTask, hook: MediaMagicHook, given: Any
+) -> None:
+    from airflow.models.variable import Variable
+
+    lost = hook.create_subscription(URL)
+    fill(given)
+    held = Variable.get(VARIABLE)
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test()
+
+    assert isinstance(run.error, ConfigurationError)
+    assert VARIABLE in str(run.error)
+    assert [one["id"] for one in hook.list_subscriptions()] == [lost["id"]]
+    run = task_run(MediaMagicDeleteSubscriptionOperator, subscription_id=lost["id"]).test()
+    assert run.state == "success"
+    assert Variable.get(VARIABLE) == held
+
+
+def test_more_subscriptions_than_a_list_may_hold_are_all_received(
+    task_run: RunTask, hook: MediaMagicHook
+) -> None:
+    for number in range(8):
+        task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=f"{URL}_{number}").test()
+    assert look_up("mediamagic_default") == tuple(stored().values())
+    assert len(stored()) == 8
+
+
+def several(count: int) -> dict[str, str]:
+    return {f"gone-{number}": SECRET for number in range(count)}
+
+
+def test_a_full_variable_loses_the_secrets_of_subscriptions_that_are_gone(
+    task_run: RunTask, hook: MediaMagicHook
+) -> None:
+    first = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test().value
+    fill(stored() | {"(no id) 1": OTHER_SECRET} | several(MOST_SUBSCRIPTIONS - 3))
+    second = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL + "_2").test().value
+    assert len(stored()) == MOST_SUBSCRIPTIONS, "another workspace may keep its own there"
+
+    third = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL + "_3").test().value
+    assert set(stored()) == {first["id"], "(no id) 1", second["id"], third["id"]}
+    assert len(look_up("mediamagic_default")) == 4
+
+
+def test_a_variable_full_of_secrets_that_count_is_an_error_before_anything_is_made(
+    task_run: RunTask, hook: MediaMagicHook
+) -> None:
+    lost = hook.create_subscription(URL)
+    full = {f"(no id) {number}": SECRET for number in range(MOST_SUBSCRIPTIONS)}
+    fill(full)
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test()
+
+    assert isinstance(run.error, ConfigurationError)
+    assert (run.error.parameter, str(MOST_SUBSCRIPTIONS) in str(run.error)) == ("secret_variable", True)
+    assert [one["id"] for one in hook.list_subscriptions()] == [lost["id"]]
+    assert stored() == full
 
 
 def test_a_secret_that_cannot_be_stored_leaves_no_subscription(

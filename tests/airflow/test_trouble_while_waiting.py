@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError
+from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError, WaitError
+from airflow_provider.operators import job as job_module
+from airflow_provider.waiting.decision import LATE_READS
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import TaskRun
 from tests.airflow.test_both_modes import needs_state_store
 
 PASSING: dict[str, dict[str, Any]] = {
@@ -66,6 +69,35 @@ def test_trouble_right_after_the_wait_is_waited_out_too(job: Job) -> None:
     event = {"status": "success", "job_id": seen["id"], "raw_status": "", "message": "", "polls": 1}
     run.resume(event)
     assert run.value == job.result_of(seen["id"])
+
+
+def _ended_unread(job: Job) -> tuple[TaskRun, dict[str, Any]]:
+    """A deferred task, and the event of a job that the triggerer can read and the worker cannot."""
+    job.takes(SOON)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    (seen,) = job.seen()
+    job.simulator.advance(SOON)
+    job.simulator.fault("status", job.status_path, "GET", status=502)
+    return run, {"status": "success", "job_id": seen["id"], "raw_status": "", "message": "", "polls": 1}
+
+
+def test_an_ended_job_that_cannot_be_read_is_read_again_for_an_hour_in_all(job: Job) -> None:
+    run, event = _ended_unread(job)
+    assert run.record is not None
+    until = run.record["deadline"] + LATE_READS
+    for _ in range(2):
+        run.resume(event, until_deferred=True)
+        assert run.state == "deferred"
+        assert run.record["details"]["read_until"] == until
+
+
+def test_an_ended_job_that_could_not_be_read_for_an_hour_is_given_up(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(job_module, "LATE_READS", -LATE_READS)
+    run, event = _ended_unread(job)
+    run.resume(event, until_deferred=True)
+    assert isinstance(run.error, WaitError)
 
 
 def test_a_null_answer_of_mediamagic_is_waited_out(submission: SubmissionJob, deferrable: bool) -> None:

@@ -119,7 +119,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         with self.hook() as hook:
             entry, body = self.secure(hook, ledger)
             self.announce(context, entry.job_id)
-            return body
+            return self.deliver(ledger, entry, body)
 
     def check(self) -> None:
         switch("reuse_completed", self.reuse_completed)
@@ -153,7 +153,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         return None if case is None else self.fetch(hook, case["id"])
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
-        return {"case": hook.get_case(job_id), "invoice": None}
+        return {"case": _without_links(hook.get_case(job_id)), "invoice": None}
 
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["case"]["id"])
@@ -166,3 +166,12 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
             if len(page) < PAGE:
                 return
             offset += PAGE
+
+
+def _without_links(found: Any) -> Any:
+    """Return what the API says of a case, but for the addresses of files and reports, which are signed."""
+    if isinstance(found, Mapping):
+        return {
+            name: _without_links(value) for name, value in found.items() if not name.lower().endswith("url")
+        }
+    return [_without_links(value) for value in found] if isinstance(found, list) else found

@@ -168,6 +168,10 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         reason = self.observe(body).message
         if made >= self.report_retries or report_failure_is_input(reason):
             return None
+        shortest, _ = self.profile.typical_for(self.kind())
+        if self.time_left() < RETRY_PAUSE + shortest:
+            self.log.warning("No new report is started: execution_timeout leaves no time for one.")
+            return None
         self.log.warning(
             "Report %s failed: %s. Starting new report %d of %d in %d s.",
             entry.job_id,

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import AuthenticationError, RateLimitedError, ServerError, TransportError
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    RateLimitedError,
+    ServerError,
+    TransportError,
+    UndefinedConnectionError,
+)
 from airflow_provider.triggers.hub import Hub
 from airflow_provider.triggers.lookup import CONNECTION_TTL
 from airflow_provider.waiting.decision import JobState, Observation
@@ -80,6 +86,42 @@ def test_a_rotated_key_is_picked_up_once_for_all() -> None:
     Trigger.answer = staticmethod(answer)
     assert {one["status"] for one in all_of(waits(50))} == {"success"}
     assert Hook.lookups == 2
+
+
+@pytest.mark.parametrize("rotated", [30.0, 3.5 * CONNECTION_TTL])
+def test_a_key_is_picked_up_by_both_connections_that_hold_it(rotated: float) -> None:
+    """Also long after the first lookup, when its settings were looked up anew and are another object."""
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if now > START + rotated:
+            Hook.key = "k2"
+            if hook.settings.api_key == "k1":
+                raise AuthenticationError("401")
+        return seen(job_id, DONE if now > START + rotated + 60 else JobState.ACTIVE)
+
+    Trigger.answer = staticmethod(answer)
+    triggers = waits(6, deadline=START + rotated + 600)
+    for trigger in triggers[3:]:
+        trigger.conn_id = "another"
+    assert {one["status"] for one in all_of(triggers)} == {"success"}
+
+
+@pytest.mark.parametrize("error", [TransportError("no answer"), UndefinedConnectionError("no toy")])
+def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(error: Exception) -> None:
+    """Airflow says that there is none when its database does not answer."""
+    Hook.lookup_error = error
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        return seen(job_id, DONE)
+
+    async def main(hub: Hub) -> dict[str, Any]:
+        waiting = asyncio.create_task(event(waits(1)[0]))
+        await asyncio.sleep(60)
+        Hook.lookup_error = None
+        return await waiting
+
+    Trigger.answer = staticmethod(answer)
+    assert run(main)["status"] == "success"
 
 
 def test_a_key_that_stays_refused_ends_the_wait() -> None:

@@ -70,9 +70,9 @@ def _see_the_gate_block(web: Web, ad: Path) -> None:
     button = web.trigger("gated", files=str(ad))
     web.picture("first-steps-trigger", height=750)
     run = web.started(button)
-    expect(web.page.get_by_text("Failed").first).to_be_visible(timeout=120_000)
     web.page.goto(f"{run}/tasks/review.gate")
-    expect(web.page.get_by_text("Medicinal claim").first).to_be_visible()
+    expect(web.page.get_by_text("Medicinal claim").first).to_be_visible(timeout=180_000)
+    expect(web.page.get_by_text("Failed").first).to_be_visible()
     web.picture("first-steps-gate", height=750)
 
 

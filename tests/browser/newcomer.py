@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -65,6 +66,16 @@ class Newcomer:
         """What Airflow has told the user ``admin``."""
         told = self.home / "airflow" / "simple_auth_manager_passwords.json.generated"
         return str(json.loads(told.read_text())["admin"])
+
+    def has_seen_the_pause_of(self, task_id: str) -> bool:
+        """
+        Whether the scheduler knows that a task's process has ended, since the task waits for a person.
+
+        An answer that comes sooner, which takes a hurried browser and a busy machine, fails the task
+        (apache/airflow#72716).
+        """
+        told = (self.home / "airflow.log").read_text(errors="replace")
+        return bool(re.search(rf"Received executor event .*task_id='{task_id}'", told))
 
     def pytest(self, project: Path) -> str:
         """What the tests of a project print."""

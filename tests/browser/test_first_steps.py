@@ -45,7 +45,7 @@ def test_first_steps(newcomer: Newcomer, tab: Page, pictures: Path, tmp_path: Pa
     ad = tmp_path / "ad.txt"
     ad.write_text("A miracle cure, guaranteed.")
     _see_the_gate_block(web, ad)
-    _release_in_spite_of_it(web, ad, tmp_path / "out")
+    _release_in_spite_of_it(newcomer, web, ad, tmp_path / "out")
 
     project = shutil.copytree(PROJECT, tmp_path / "project")
     assert re.search(r"= 2 passed\b", newcomer.pytest(project))
@@ -76,7 +76,7 @@ def _see_the_gate_block(web: Web, ad: Path) -> None:
     web.picture("first-steps-gate", height=750)
 
 
-def _release_in_spite_of_it(web: Web, ad: Path, output_dir: Path) -> None:
+def _release_in_spite_of_it(newcomer: Newcomer, web: Web, ad: Path, output_dir: Path) -> None:
     run = web.started(web.trigger("mediamagic_sign_off", files=str(ad), output_dir=str(output_dir)))
     expect(web.page.get_by_text(re.compile("^Required Action")).first).to_be_visible(timeout=120_000)
     web.page.goto(f"{run}/tasks/sign_off/required_actions")
@@ -84,6 +84,7 @@ def _release_in_spite_of_it(web: Web, ad: Path, output_dir: Path) -> None:
     expect(release).to_be_visible()
     expect(web.page.get_by_text("Medicinal claim").first).to_be_visible()
     web.picture("first-steps-sign-off", height=600)
+    until(lambda: newcomer.has_seen_the_pause_of("sign_off"), "the scheduler knows of the pause")
     release.click()
     released = output_dir / "released.json"
     until(released.exists, "the media are released")

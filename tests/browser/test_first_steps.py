@@ -80,7 +80,7 @@ def _release_in_spite_of_it(newcomer: Newcomer, web: Web, ad: Path, output_dir: 
     run = web.started(web.trigger("mediamagic_sign_off", files=str(ad), output_dir=str(output_dir)))
     expect(web.page.get_by_text(re.compile("^Required Action")).first).to_be_visible(timeout=120_000)
     web.page.goto(f"{run}/tasks/sign_off/required_actions")
-    release = web.page.get_by_role("button", name="Release")
+    release = web.page.get_by_role("button", name="Release", exact=True)
     expect(release).to_be_visible()
     expect(web.page.get_by_text("Medicinal claim").first).to_be_visible()
     web.picture("first-steps-sign-off", height=600)

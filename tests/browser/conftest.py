@@ -96,7 +96,12 @@ def tab(chromium: str) -> Iterator[Page]:
 
 @pytest.fixture
 def web(server: str, tab: Page, pictures: Path) -> Web:
-    """The interface in a fresh tab."""
+    """The interface in a fresh tab, logged in."""
+    from playwright.sync_api import expect
+
     from tests.browser.web import Web
 
+    # Airflow 3.1 forgets where somebody wanted to go when it logs him in on the way.
+    tab.goto(f"{server}/auth/token/login")
+    expect(tab.get_by_text("Welcome")).to_be_visible()
     return Web(tab, server, pictures)

@@ -12,6 +12,9 @@ from playwright.sync_api import Locator, Page, expect
 
 TRIGGER = re.compile("^Trigger")
 
+EDITOR = ".view-lines, .cm-content"
+"""The text of a JSON editor: Airflow 3.1 has CodeMirror, later versions have Monaco."""
+
 
 class Web:
     """
@@ -142,7 +145,7 @@ class Form:
     def extra_json(self) -> dict[str, Any]:
         """The whole extra, as the form shows it."""
         self.open("Extra Fields JSON")
-        editor = self.dialog.get_by_role("region", name="Extra Fields JSON").locator(".view-lines")
+        editor = self._extra_editor()
         expect(editor).to_contain_text("}")
         shown: dict[str, Any] = json.loads(editor.inner_text().replace("\xa0", " "))
         return shown
@@ -150,12 +153,14 @@ class Form:
     def write_extra_json(self, extra: dict[str, Any]) -> None:
         """Replace the whole extra."""
         self.open("Extra Fields JSON")
-        self.dialog.get_by_role("region", name="Extra Fields JSON").locator(".view-lines").click()
+        self._extra_editor().click()
         self._page.keyboard.press("Control+A")
         self._page.keyboard.insert_text(json.dumps(extra))
-        self.open("Standard Fields")
 
     def save(self) -> None:
         """Save, and wait until the interface says so."""
         self.dialog.get_by_role("button", name="Save").click()
         expect(self.dialog).to_be_hidden()
+
+    def _extra_editor(self) -> Locator:
+        return self.dialog.get_by_role("region", name="Extra Fields JSON").locator(EDITOR)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import re
 import statistics
 import time
 from collections import Counter
@@ -60,6 +61,14 @@ class Waits:
             dag_id, {"conn_id": self.account.conn_id, "files": files, **conf}
         )
 
+    def until_followed(self, run: Run) -> None:
+        """Wait until a triggerer has the task's trigger; one that starts after the event looks by itself."""
+        run.until_task("deferred")
+        until(
+            lambda: re.search("trigger .* starting", self.bench.airflow.log_of(run.run_id)),
+            "the trigger has started",
+        )
+
     def submit(self, assets: int = 1) -> str:
         """Make a submission of so many assets that no task has made; its id."""
         blobs = []
@@ -99,7 +108,7 @@ def seconds(stamp: str) -> float:
 def test_an_event_wakes_the_task(bench: Bench, tmp_path: Path) -> None:
     waits = Waits(bench, tmp_path, webhooks=True)
     run = waits.start()
-    run.until_task("deferred")
+    waits.until_followed(run)
     bench.finish_jobs()
     run.until_task_ended()
     assert run.task_state() == "success", bench.airflow.log_of(run.run_id)

@@ -91,8 +91,8 @@ class FileLink(ProviderLink):
     suffixes: tuple[str, ...] = ("",)
 
     def address(self, operator: Any) -> str:
-        from airflow_provider.files.location import locate
-        from airflow_provider.files.web_address import web_address
+        from airflow_provider.core.files.location import locate
+        from airflow_provider.core.files.web_address import web_address
 
         for path in operator._written:
             if path.endswith(self.suffixes):

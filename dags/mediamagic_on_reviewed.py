@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import dag, task
 
-from airflow_provider.assets import mediamagic_reviewed
+from airflow_provider.mediamagic.assets import mediamagic_reviewed
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator
 
 

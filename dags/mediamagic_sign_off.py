@@ -19,7 +19,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLBranchOperator
 from airflow.sdk import ObjectStoragePath, Param, dag, task
 
-from airflow_provider.compliance import CompliancePolicy
+from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 
 FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")

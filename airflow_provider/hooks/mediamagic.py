@@ -7,8 +7,9 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.hooks.answers import (
+from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.http.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
+from airflow_provider.core.http.responses import (
     Paid,
     has_detail,
     malformed,
@@ -16,8 +17,8 @@ from airflow_provider.hooks.answers import (
     require,
     require_object,
 )
-from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
+from airflow_provider.core.polling.wait import JobState
+from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
     check_assets,
@@ -25,7 +26,6 @@ from airflow_provider.hooks.mediamagic_submission import (
     observe_submission,
 )
 from airflow_provider.hooks.mediamagic_webhooks import WebhookEndpoints
-from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
     import aiohttp
@@ -119,8 +119,8 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/guides/file-upload
         """
-        from airflow_provider.files.sources import resolve_sources
-        from airflow_provider.files.upload import UploadLink, put_blob
+        from airflow_provider.core.files.sources import resolve_sources
+        from airflow_provider.core.files.upload import UploadLink, put_blob
 
         if not _is_upload_url(required_text(upload_url, "upload_url")):
             raise InvalidInputError(
@@ -163,7 +163,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://northell-2444134e.mintlify.app/api-reference/uploads/direct-upload
         """
-        from airflow_provider.files.bodies import MultipartBody
+        from airflow_provider.core.files.bodies import MultipartBody
 
         path = f"{_API}/uploads/direct"
         part = MultipartBody(

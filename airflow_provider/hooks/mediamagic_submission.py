@@ -10,10 +10,10 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
+from airflow_provider.core.arguments import required_text
+from airflow_provider.core.http.responses import redact
+from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.answers import scrub
-from airflow_provider.hooks.arguments import required_text
-from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
 
 SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
     "uploading": JobState.ACTIVE,
@@ -96,7 +96,7 @@ def _failure_message(body: Mapping[str, Any]) -> str:
         reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
     if body.get("errorMessage"):
         reasons.append(str(body["errorMessage"]))
-    return scrub("; ".join(reasons))
+    return redact("; ".join(reasons))
 
 
 def check_assets(assets: Any) -> list[dict[str, Any]]:

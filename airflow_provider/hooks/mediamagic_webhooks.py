@@ -6,11 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.connection import is_loopback
+from airflow_provider.core.http.responses import malformed, require, require_object
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.answers import malformed, require, require_object
-from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.base import ServiceHook
-from airflow_provider.hooks.connection import is_loopback
 
 EVENT_TYPES: Final = ("asset.processing.completed", "asset.processing.failed")
 """Everything that MediaMagic sends; both are about one asset, none about a submission."""

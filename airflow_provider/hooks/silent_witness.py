@@ -7,11 +7,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
+from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.http.connection import SILENT_WITNESS, ConnectionSettings
+from airflow_provider.core.http.responses import Paid, require, require_object
+from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.answers import Paid, require, require_object
-from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.connection import SILENT_WITNESS, ConnectionSettings
-from airflow_provider.hooks.retry import RetryPolicy
 from airflow_provider.hooks.silent_witness_answers import (
     inner,
     read_data,
@@ -276,7 +276,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/upload
         """
-        from airflow_provider.files.bodies import MultipartBody
+        from airflow_provider.core.files.bodies import MultipartBody
 
         path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)

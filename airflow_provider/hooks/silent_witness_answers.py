@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
+from airflow_provider.core.http.responses import malformed, require, require_object
 from airflow_provider.exceptions import NotFoundError
-from airflow_provider.hooks.answers import malformed, require, require_object
 
 T = TypeVar("T")
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.arguments import quoted_id, required_text
-from airflow_provider.hooks.base import ServiceHook
 from airflow_provider.hooks.silent_witness_answers import read_data, read_deleted, read_object, read_rows
 from airflow_provider.hooks.silent_witness_case import check_choice
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider.hooks.answers import scrub
-from airflow_provider.waiting.decision import JobState, Observation, epoch_seconds
+from airflow_provider.core.http.responses import redact
+from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
     "pending": JobState.ACTIVE,
@@ -41,7 +41,7 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
     state = REPORT_STATES.get(raw_status)
     progress = body.get("progress")
     message = progress.get("message") if isinstance(progress, dict) else None
-    message = scrub(message) if isinstance(message, str) else ""
+    message = redact(message) if isinstance(message, str) else ""
     return Observation(
         job_id=str(body["id"]),
         raw_status=raw_status,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from airflow_provider.assets import KINDS, name_and_uri
-from airflow_provider.webhook_events import TOLERANCE, Event
+from airflow_provider.mediamagic.assets import KINDS, name_and_uri
+from airflow_provider.mediamagic.webhooks.events import TOLERANCE, Event
 
 REMEMBERED = timedelta(seconds=4 * TOLERANCE)
 """How long the same event is not recorded twice. A copy made by a stranger is refused after half of that."""

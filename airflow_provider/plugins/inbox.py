@@ -10,9 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from airflow_provider.mediamagic.webhooks.events import TOLERANCE, Event
 from airflow_provider.plugins.asset_events import record
 from airflow_provider.plugins.waking import Outcome, Waker
-from airflow_provider.webhook_events import TOLERANCE, Event
 
 log = logging.getLogger(__name__)
 

@@ -19,9 +19,7 @@ from typing import TYPE_CHECKING, Final
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 
-from airflow_provider.plugins.inbox import FullError, Inbox
-from airflow_provider.plugins.secrets import Secrets
-from airflow_provider.webhook_events import (
+from airflow_provider.mediamagic.webhooks.events import (
     MOST_BYTES,
     RefusedError,
     check_headers,
@@ -29,6 +27,8 @@ from airflow_provider.webhook_events import (
     not_genuine,
     read_event,
 )
+from airflow_provider.mediamagic.webhooks.secrets import Secrets
+from airflow_provider.plugins.inbox import FullError, Inbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
-from airflow_provider.webhook_events import Event
+from airflow_provider.mediamagic.webhooks.events import Event
 
 log = logging.getLogger(__name__)
 

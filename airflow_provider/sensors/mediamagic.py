@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider.core.jobs.sensor import JobSensor
+from airflow_provider.core.polling.profile import SUBMISSION
+from airflow_provider.core.polling.wait import Observation
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.hooks.mediamagic_submission import awaited_assets
 from airflow_provider.links import MediaMagicStatusLink
-from airflow_provider.sensors.base import JobSensor
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
-from airflow_provider.waiting.decision import Observation
-from airflow_provider.waiting.profile import SUBMISSION
 
 
 class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):

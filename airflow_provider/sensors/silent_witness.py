@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from airflow_provider.core.jobs.sensor import JobSensor
+from airflow_provider.core.polling.profile import REPORT
+from airflow_provider.core.polling.wait import Observation
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.operators.silent_witness.report import report_summary
-from airflow_provider.sensors.base import JobSensor
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
-from airflow_provider.waiting.decision import Observation
-from airflow_provider.waiting.profile import REPORT
 
 
 class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):

@@ -19,7 +19,7 @@ from airflow_provider.operators.mediamagic import (
 )
 
 if TYPE_CHECKING:
-    from airflow_provider.compliance import CompliancePolicy
+    from airflow_provider.mediamagic.compliance import CompliancePolicy
 
 ISSUES_SUFFIX = ".issues.jsonl"
 

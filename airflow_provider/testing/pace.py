@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider.waiting.profile import JobProfile
+from airflow_provider.core.polling.profile import JobProfile
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:

@@ -37,7 +37,7 @@ class SimulatedServices:
     """
     Both services on localhost: what the fixture ``simulated_services`` returns.
 
-    Durations are seconds of the vendors, or a timedelta; ``time_scale`` of them pass in a real second. An
+    DurationStats are seconds of the vendors, or a timedelta; ``time_scale`` of them pass in a real second. An
     outcome is decided before the job is submitted. Where several fit a job, the first counts.
 
     .. code-block:: python
@@ -115,7 +115,7 @@ class SimulatedServices:
         """
         from PIL import Image
 
-        from airflow_provider.hooks.connection import ConnectionSettings
+        from airflow_provider.core.http.connection import ConnectionSettings
         from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
         photo = io.BytesIO()

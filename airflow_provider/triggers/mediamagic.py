@@ -6,17 +6,17 @@ import asyncio
 import time
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.jobs.trigger import JobTrigger
+from airflow_provider.core.polling.fallback import LATE, Afresh, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.profile import SUBMISSION
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
-from airflow_provider.triggers.base import JobTrigger
-from airflow_provider.waiting.profile import SUBMISSION
-from airflow_provider.waiting.rarely import LATE, Afresh, Rarely, Trust
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from airflow_provider.triggers.hub import Seat
-    from airflow_provider.waiting.decision import Observation, Pace, Wait
+    from airflow_provider.core.polling.shared_clients import Lease
+    from airflow_provider.core.polling.wait import Observation, Schedule, Wait
 
 
 class MediaMagicSubmissionTrigger(JobTrigger):
@@ -29,7 +29,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
 
     :param awaited: ids of the assets that had not ended when the task was deferred; ``None`` when unknown.
         The API server takes off those whose events have come.
-    :param kwargs: as in :class:`~airflow_provider.triggers.base.JobTrigger`.
+    :param kwargs: as in :class:`~airflow_provider.core.jobs.trigger.JobTrigger`.
 
     See https://northell-2444134e.mintlify.app/guides/poll-status
     """
@@ -48,7 +48,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     ) -> None:
         super().__init__(conn_id, job_id, submitted_at, deadline, **kwargs)
         self.awaited = awaited
-        self._trust: Trust | None = None
+        self._trust: WebhookHealth | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         classpath, kwargs = super().serialize()
@@ -66,7 +66,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
             return
         self.log.warning("The task was killed; submission %s goes on: MediaMagic cannot cancel.", self.job_id)
 
-    async def _pace(self, seat: Seat) -> Pace:
+    async def _pace(self, seat: Lease) -> Schedule:
         usual = await super()._pace(seat)
         # Without a row in Airflow's database, as in `dag.test()`, no event can reach this wait.
         if self.has_own_pace or self.trigger_id is None:
@@ -82,9 +82,9 @@ class MediaMagicSubmissionTrigger(JobTrigger):
             # Every asset has ended, so that no event follows, and the submission is about to.
             return Afresh(time.time() - self.submitted_at, self.profile.backoff)
         self._trust = lane.trust
-        return Rarely(self.deadline - self.submitted_at, usual, lane.trust, self.profile.backoff)
+        return WebhookFallback(self.deadline - self.submitted_at, usual, lane.trust, self.profile.backoff)
 
-    async def _follow(self, seat: Seat, wait: Wait) -> Observation | None:
+    async def _follow(self, seat: Lease, wait: Wait) -> Observation | None:
         try:
             observation = await super()._follow(seat, wait)
         except asyncio.CancelledError:

@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, cast
 
+from airflow_provider.core.jobs.task_state import task_state
+from airflow_provider.core.jobs.trigger import JobTrigger
+from airflow_provider.core.polling.profile import REPORT
+from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
-from airflow_provider.task_state import task_state
-from airflow_provider.triggers.base import JobTrigger
-from airflow_provider.triggers.hub import Hub
-from airflow_provider.waiting.profile import REPORT
 
 if TYPE_CHECKING:
     import aiohttp
 
-    from airflow_provider.triggers.lane import Lane
-    from airflow_provider.waiting.decision import Observation
+    from airflow_provider.core.polling.key_state import KeyState
+    from airflow_provider.core.polling.wait import Observation
 
 STATE_PATIENCE = 8.0
 """Seconds to wait for Airflow to say what state the task is in."""
@@ -26,7 +26,7 @@ class SilentWitnessReportTrigger(JobTrigger):
     """
     Wait for a report to be ``completed``, ``failed`` or ``cancelled``.
 
-    Parameters as in :class:`~airflow_provider.triggers.base.JobTrigger`; ``kind`` is the case's analysis
+    Parameters as in :class:`~airflow_provider.core.jobs.trigger.JobTrigger`; ``kind`` is the case's analysis
     type, or ``demo_data``.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
@@ -56,7 +56,7 @@ class SilentWitnessReportTrigger(JobTrigger):
             self.log.warning("Airflow did not say who killed the task; report %s goes on.", self.job_id)
         return state in ("deferred", None)
 
-    async def _cancel(self, lane: Lane) -> None:
+    async def _cancel(self, lane: KeyState) -> None:
         hook = cast("SilentWitnessHook", lane.hook)
         observation = await self.look(hook, lane.client)
         if observation.finished:
@@ -78,7 +78,7 @@ class SilentWitnessReportTrigger(JobTrigger):
         if await self._still_wanted():
             return
         try:
-            async with Hub.current().seat(self.hook_class, self.conn_id) as seat:
+            async with SharedClients.current().seat(self.hook_class, self.conn_id) as seat:
                 await seat.on_lane(self._cancel)
         except ProviderError as error:
             self.log.error(

@@ -186,7 +186,7 @@ class TaskRun:
     @property
     def record(self) -> dict[str, Any] | None:
         """What the ledger holds: from Airflow 3.3 in the task state store, before that in an XCom."""
-        from airflow_provider.ledger import KEY
+        from airflow_provider.core.jobs.ledger import KEY
 
         if not has_state_store():
             return self.xcoms.get(KEY)

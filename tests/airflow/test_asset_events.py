@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.assets import mediamagic_failed, mediamagic_reviewed
+from airflow_provider.mediamagic.assets import mediamagic_failed, mediamagic_reviewed
+from airflow_provider.mediamagic.webhooks.events import COMPLETED, FAILED, Event
 from airflow_provider.plugins.asset_events import record
-from airflow_provider.webhook_events import COMPLETED, FAILED, Event
 from tests.airflow.task_run import register
 
 _numbers = itertools.count()

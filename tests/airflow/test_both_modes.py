@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.exceptions import JobCancelledError, JobFailedError, JobInputError, ResultGoneError
-from airflow_provider.operators.job import JobOperator
 from airflow_provider.simulator import Simulator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import pay_once as paid
 from airflow_provider.exceptions import LedgerError, SubmitOutcomeUnknownError, TransportError
-from airflow_provider.operators import paid
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator as CreateCase,
 )

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs.ledger import KEY, TaskStateStore
+from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
-from airflow_provider.ledger import KEY, TaskStateStore
-from airflow_provider.operators.job import JobOperator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun, fresh_session

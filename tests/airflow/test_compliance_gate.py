@@ -10,7 +10,7 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, TaskGroup, task
 
-from airflow_provider.compliance import CompliancePolicy
+from airflow_provider.core.files.landing import land_rows
 from airflow_provider.exceptions import (
     ComplianceError,
     InvalidInputError,
@@ -18,8 +18,8 @@ from airflow_provider.exceptions import (
     NotReadyError,
     TransferError,
 )
-from airflow_provider.files.landing import land_rows
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
 from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues

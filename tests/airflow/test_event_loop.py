@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from airflow_provider.triggers.hub import Hub
+from airflow_provider.core.polling.shared_clients import SharedClients
 from tests.airflow.jobs import ENDLESS, SOON, Job
 from tests.airflow.task_run import TaskRun
 
@@ -96,4 +96,4 @@ def test_loops_of_the_past_do_not_pile_up_in_the_hub(job: Job) -> None:
     for _ in range(3):
         job.task(deferrable=True).test()
     gc.collect()
-    assert len(Hub._of_loop) <= 1
+    assert len(SharedClients._of_loop) <= 1

@@ -139,7 +139,7 @@ def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_
     def unreachable(ti: object) -> str:
         raise ConnectionError("no answer")
 
-    monkeypatch.setattr("airflow_provider.task_state._state", unreachable)
+    monkeypatch.setattr("airflow_provider.core.jobs.task_state._state", unreachable)
     report.takes(ENDLESS)
     kill_while_waiting(report)
     run = report.task(deferrable=False, retries=retries).attempt()
@@ -159,7 +159,7 @@ def test_a_killed_wait_cancels_its_report_unless_it_goes_on_elsewhere(
             raise ConnectionError("no answer")
         return state
 
-    monkeypatch.setattr("airflow_provider.task_state._state", answer)
+    monkeypatch.setattr("airflow_provider.core.jobs.task_state._state", answer)
     monkeypatch.setattr(SilentWitnessReportTrigger, "task_instance", object())
     report.takes(ENDLESS)
     now = time.time()

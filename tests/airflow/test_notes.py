@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from airflow_provider.ledger import Entry, paid_requests
-from airflow_provider.operators.notes import NOTE_KEY, JobNote
+from airflow_provider.core.jobs.ledger import Entry, paid_requests
+from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
+from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.operators.silent_witness import report as report_module
-from airflow_provider.waiting.decision import JobState, Observation
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.test_both_modes import needs_state_store
@@ -25,7 +25,7 @@ def the_line(output: pytest.CaptureFixture[str]) -> str:
 def test_a_job_that_went_well(job: Job, deferrable: bool, capfd: pytest.CaptureFixture[str]) -> None:
     job.takes(SOON)
     run = job.task(deferrable=deferrable, retries=2).test()
-    summary = run.xcoms[NOTE_KEY]
+    summary = run.xcoms[SUMMARY_KEY]
     (seen,) = job.seen()
     polls = job.simulator.ledger()["polls"][seen["id"]]["count"]
     assert summary["job_id"] == seen["id"]
@@ -43,7 +43,7 @@ def test_a_job_that_took_too_long(job: Job, deferrable: bool, capfd: pytest.Capt
     job.takes(ENDLESS)
     run = job.task(deferrable=deferrable, timeout=0.3).test()
     assert run.state == "failed"
-    summary = run.xcoms[NOTE_KEY]
+    summary = run.xcoms[SUMMARY_KEY]
     assert summary["job_id"] == job.seen()[0]["id"]
     assert summary["detection_seconds"] is None
     assert "Next: no retry, this was the last attempt; the error says what to do." in the_line(capfd)
@@ -53,7 +53,7 @@ def test_an_attempt_after_which_another_comes(report: ReportJob, capfd: pytest.C
     report.fails()
     run = report.task(deferrable=False, retries=1).attempt()
     assert run.state == "up_for_retry"
-    assert run.xcoms[NOTE_KEY]["status"] == "failed"
+    assert run.xcoms[SUMMARY_KEY]["status"] == "failed"
     assert "Next: attempt 2." in the_line(capfd)
 
 
@@ -70,8 +70,8 @@ def test_every_report_that_was_asked_for_counts(
     report.fails(times=2)
     report.takes(SOON)
     run = report.task(deferrable=deferrable, report_retries=2).test()
-    assert run.xcoms[NOTE_KEY]["paid_requests"] == len(report.seen()) == 3
-    assert run.xcoms[NOTE_KEY]["job_id"] == run.xcoms["report_id"]
+    assert run.xcoms[SUMMARY_KEY]["paid_requests"] == len(report.seen()) == 3
+    assert run.xcoms[SUMMARY_KEY]["job_id"] == run.xcoms["report_id"]
 
 
 def test_every_retry_of_an_asset_counts(submission: SubmissionJob, deferrable: bool) -> None:
@@ -79,7 +79,7 @@ def test_every_retry_of_an_asset_counts(submission: SubmissionJob, deferrable: b
     run = submission.task(deferrable=deferrable, asset_retries=2).test()
     assert run.state == "success"
     assert len(submission.simulator.ledger()["asset_retries"]) == 2
-    assert run.xcoms[NOTE_KEY]["paid_requests"] == 3
+    assert run.xcoms[SUMMARY_KEY]["paid_requests"] == 3
 
 
 @needs_state_store
@@ -89,7 +89,7 @@ def test_a_submission_that_was_lost_counts_too(
     submission.takes(SOON)
     die_once(monkeypatch, submission.operator, "submit", after=True)
     run = submission.task(deferrable=False, retries=1, on_lost_submission="resubmit").test()
-    assert run.xcoms[NOTE_KEY]["paid_requests"] == len(submission.seen()) == 2
+    assert run.xcoms[SUMMARY_KEY]["paid_requests"] == len(submission.seen()) == 2
 
 
 def test_a_record_of_an_older_version_has_no_count() -> None:
@@ -98,7 +98,7 @@ def test_a_record_of_an_older_version_has_no_count() -> None:
 
 
 def test_the_end_that_counts_is_that_of_the_last_repair(monkeypatch: pytest.MonkeyPatch) -> None:
-    note = JobNote("report", Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
+    note = JobSummary("report", Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
     for now, ended in ((110.0, 100.0), (150.0, 140.0), (190.0, 140.0)):
         monkeypatch.setattr(time, "time", lambda now=now: now)
         note.saw(Observation("r", "failed", JobState.FAILED, finished_at=ended))
@@ -110,16 +110,16 @@ def test_reports_of_earlier_attempts_count_too(report: ReportJob) -> None:
     report.fails(times=1)
     report.takes(SOON)
     run = report.task(deferrable=False, retries=1).test()
-    assert (run.xcoms[NOTE_KEY]["attempt"], run.xcoms[NOTE_KEY]["paid_requests"]) == (2, 2)
+    assert (run.xcoms[SUMMARY_KEY]["attempt"], run.xcoms[SUMMARY_KEY]["paid_requests"]) == (2, 2)
 
 
 def test_no_wait_no_summary(job: Job) -> None:
     run = job.task(wait_for_completion=False).test()
-    assert NOTE_KEY not in run.xcoms
+    assert SUMMARY_KEY not in run.xcoms
 
 
 def test_who_wants_no_xcom_gets_the_line_only(job: Job, capfd: pytest.CaptureFixture[str]) -> None:
     job.takes(0)
     run = job.task(do_xcom_push=False, deferrable=False).test()
-    assert NOTE_KEY not in run.xcoms
+    assert SUMMARY_KEY not in run.xcoms
     assert the_line(capfd)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.http.retry import RetryPolicy
+from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
-from airflow_provider.hooks.retry import RetryPolicy
-from airflow_provider.operators.job import JobOperator
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob

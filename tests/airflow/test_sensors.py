@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import AirflowSensorTimeout
+from airflow_provider.core.jobs import sensor as sensor_module
 from airflow_provider.exceptions import (
     AuthenticationError,
     JobCancelledError,
@@ -15,7 +16,6 @@ from airflow_provider.exceptions import (
     NotFoundError,
     WaitError,
 )
-from airflow_provider.sensors import base as sensor_module
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
 from tests.airflow.task_run import TaskRun
 

@@ -54,7 +54,7 @@ def report_id(report: ReportJob) -> str:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once."""
-    from airflow_provider.files import download, upload
+    from airflow_provider.core.files import download, upload
 
     for module in (download, upload):
         function = getattr(module, "download" if module is download else "put_blob")

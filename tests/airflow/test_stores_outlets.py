@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias
 
+from airflow_provider.core.outlets import asset_uri
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
-from airflow_provider.operators.outlets import asset_uri
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ReportJob, SubmissionJob

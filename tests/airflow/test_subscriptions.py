@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
+from airflow_provider.core.http.extras import MOST_SUBSCRIPTIONS
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError
-from airflow_provider.hooks.extras import MOST_SUBSCRIPTIONS
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.mediamagic.webhooks.secrets import look_up
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubscriptionOperator,
     MediaMagicDeleteSubscriptionOperator,
@@ -19,7 +20,6 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicListSubscriptionsOperator,
     MediaMagicSetSubscriptionEnabledOperator,
 )
-from airflow_provider.plugins.secrets import look_up
 from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import Connect, RunTask
 from tests.airflow.jobs import SOON, SubmissionJob

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.wait import Wait
 from airflow_provider.exceptions import JobTimeoutError, WaitError
-from airflow_provider.waiting.decision import Wait
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import has_state_store, trigger_kwargs
 from tests.airflow.test_both_modes import needs_state_store
@@ -83,7 +83,7 @@ def test_time_can_be_given_as_number_text_or_timedelta(job: Job, timeout: Any) -
 
 @needs_state_store
 def test_a_reattached_job_keeps_its_deadline(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider.operators.job import JobOperator
+    from airflow_provider.core.jobs.operator import JobOperator
     from tests.airflow.interruptions import die_once
 
     job.takes(ENDLESS)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import operator as job_module
+from airflow_provider.core.polling.wait import LATE_READS
 from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError, WaitError
-from airflow_provider.operators import job as job_module
-from airflow_provider.waiting.decision import LATE_READS
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun
 from tests.airflow.test_both_modes import needs_state_store

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.mediamagic.webhooks.events import Event
 from airflow_provider.plugins import waking
 from airflow_provider.plugins.waking import Outcome, Waker, still_awaited
-from airflow_provider.webhook_events import Event
 from tests.airflow.jobs import ENDLESS, SubmissionJob
 from tests.airflow.task_run import TaskRun, trigger_kwargs
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.ledger import KEY, Ledger
+from airflow_provider.core.jobs.ledger import KEY, Ledger
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import SOON, Job, ReportJob
 from tests.airflow.lone import FakeStateStore

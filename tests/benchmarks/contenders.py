@@ -86,7 +86,7 @@ def trigger(contender: str, url: str, interval: float) -> Callable[[int], AsyncI
         # What a triggerer imports with its first wait is no cost of waiting; the peers import at the top.
         import requests.utils  # noqa: F401
 
-        import airflow_provider.hooks.async_client  # noqa: F401
+        import airflow_provider.core.http.async_sessions  # noqa: F401
         from airflow_provider.compat import airflow_stats
         from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 

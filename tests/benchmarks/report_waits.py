@@ -100,12 +100,13 @@ def connect(task: dict[str, Any]) -> None:
 
 async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """Follow the reports of several keys that have nothing to do with each other."""
-    from airflow_provider.triggers.hub import Hub
+    from airflow_provider.core.polling.shared_clients import SharedClients
 
     waits: list[Coroutine[Any, Any, bool]] = []
     async with aiohttp.ClientSession() as client:
         runs = [Run({**task, "conn_id": f"bench_{number}"}, client) for number, task in enumerate(tasks)]
-        hub = Hub._of_loop[asyncio.get_running_loop()] = Hub(clock=runs[0].clock, sleep=runs[0].sleep)
+        hub = SharedClients(clock=runs[0].clock, sleep=runs[0].sleep)
+        SharedClients._of_loop[asyncio.get_running_loop()] = hub
         for run in runs:
             connect(run.task)
             for _ in range(run.task["reports"]):
@@ -118,7 +119,7 @@ async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
 
 def main() -> None:
     logging.disable(logging.WARNING)
-    import airflow_provider.hooks.async_client
+    import airflow_provider.core.http.async_sessions
     import airflow_provider.triggers.silent_witness  # noqa: F401
     from airflow_provider.compat import airflow_stats
 

@@ -26,7 +26,7 @@ from urllib.parse import quote, unquote
 
 import requests
 
-from airflow_provider.files.upload import BLOCK_BYTES
+from airflow_provider.core.files.upload import BLOCK_BYTES
 from airflow_provider.simulator import Simulator
 
 REPOSITORY = Path(__file__).resolve().parents[2]

@@ -14,10 +14,10 @@ from pathlib import Path
 
 import requests
 
-from airflow_provider.files.download import download
-from airflow_provider.files.sources import Source, resolve_sources
-from airflow_provider.files.upload import UploadLink, put_blob
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.core.files.download import download
+from airflow_provider.core.files.sources import Source, resolve_sources
+from airflow_provider.core.files.upload import UploadLink, put_blob
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 
 

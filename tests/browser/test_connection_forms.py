@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import expect
 
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.simulator import Simulator
 from tests.airflow.task_run import fresh_session
 from tests.browser.web import Form, Web

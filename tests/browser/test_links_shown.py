@@ -11,7 +11,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider import links
-from airflow_provider.files import web_address
+from airflow_provider.core.files import web_address
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator as CreateReport
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from airflow_provider.simulator import Simulator

@@ -38,7 +38,7 @@ class Web:
         self.page.screenshot(path=self.pictures / f"{name}.png")
 
     def log_in(self, name: str, password: str) -> None:
-        """Answer the login page."""
+        """Response the login page."""
         self.page.goto(self.url)
         self.page.locator("input[type=text], input[name=username]").first.fill(name)
         self.page.locator("input[type=password]").fill(password)

@@ -14,7 +14,7 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, Connection
 
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.simulator import Simulator
 from demo.inputs import Inputs
 from tests.airflow.task_run import register

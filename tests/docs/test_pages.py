@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider.core.http.extras import EXTRA_KEYS
 from airflow_provider.get_provider_info import get_provider_info
-from airflow_provider.hooks.extras import EXTRA_KEYS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md")}

@@ -190,7 +190,10 @@ print(json.dumps([modules, failed]))
     modules, failed = json.loads(answer.splitlines()[-1])
     assert "airflow_provider.operators.mediamagic" in modules
     parts_with_an_extra = ("airflow_provider.simulator.", "airflow_provider.testing.")
-    single = {"airflow_provider.lineage.facets", "airflow_provider.retry_policy"}  # OpenLineage, Airflow 3.3
+    single = {
+        "airflow_provider.core.lineage.facets",  # OpenLineage
+        "airflow_provider.retry_policy",  # Airflow 3.3
+    }
     assert [
         (module, error)
         for module, error in failed.items()

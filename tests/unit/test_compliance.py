@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.compliance import LISTED, SHOWN, CompliancePolicy, Issue, Verdict
+from airflow_provider.core.files.manifest import fits_xcom
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.files.manifest import fits_xcom
+from airflow_provider.mediamagic.compliance import LISTED, SHOWN, CompliancePolicy, Issue, Verdict
 
 _numbers = itertools.count(1)
 

@@ -8,8 +8,16 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs.ledger import (
+    KEY,
+    VERSION,
+    Entry,
+    Ledger,
+    TaskStateStore,
+    XComStore,
+    fingerprint,
+)
 from airflow_provider.exceptions import LedgerError
-from airflow_provider.ledger import KEY, VERSION, Entry, Ledger, TaskStateStore, XComStore, fingerprint
 
 
 class Store:

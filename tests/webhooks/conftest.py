@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 import pytest
 from fastapi.testclient import TestClient
 
+from airflow_provider.mediamagic.webhooks.events import Event
+from airflow_provider.mediamagic.webhooks.secrets import Secrets
 from airflow_provider.plugins.inbox import Inbox
 from airflow_provider.plugins.receiver import make_app
-from airflow_provider.plugins.secrets import Secrets
 from airflow_provider.plugins.waking import Outcome
-from airflow_provider.webhook_events import Event
 from tests.webhooks.envelopes import SECRET
 
 

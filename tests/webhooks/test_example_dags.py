@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.assets import mediamagic_reviewed
+from airflow_provider.mediamagic.assets import mediamagic_reviewed
 
 
 @pytest.fixture

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.mediamagic.webhooks.events import Event
 from airflow_provider.plugins import inbox as module
 from airflow_provider.plugins.inbox import FullError, Inbox
 from airflow_provider.plugins.waking import Outcome
-from airflow_provider.webhook_events import Event
 
 
 def event(number: int = 1, conn_id: str = "mm") -> Event:

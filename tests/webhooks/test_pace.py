@@ -8,12 +8,12 @@ import time
 
 import pytest
 
+from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.fallback import LONGEST, Afresh, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.profile import SUBMISSION
+from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.hooks.mediamagic import MediaMagicHook
-from airflow_provider.triggers.hub import Hub
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
-from airflow_provider.waiting.backoff import Backoff
-from airflow_provider.waiting.profile import SUBMISSION
-from airflow_provider.waiting.rarely import LONGEST, Afresh, Rarely, Trust
 from tests.webhooks.envelopes import SECRET
 
 BACKOFF = SUBMISSION.backoff
@@ -24,11 +24,11 @@ def no_luck() -> float:
     return 0.0
 
 
-def rarely(limit: float = 600.0, trust: Trust | None = None) -> Rarely:
-    return Rarely(limit, BACKOFF, trust or Trust(), BACKOFF)
+def rarely(limit: float = 600.0, trust: WebhookHealth | None = None) -> WebhookFallback:
+    return WebhookFallback(limit, BACKOFF, trust or WebhookHealth(), BACKOFF)
 
 
-def looks(pace: Rarely | Afresh | Backoff, until: float) -> list[float]:
+def looks(pace: WebhookFallback | Afresh | Backoff, until: float) -> list[float]:
     """The ages at which a job that runs so long is looked at."""
     ages, age = [], 0.0
     while (age := age + pace.delay(age, rng=no_luck)) < until:
@@ -57,7 +57,7 @@ def test_no_pause_is_shorter_than_usual_or_longer_than_five_minutes(limit: float
 
 
 def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
-    trust = Trust(patience=2)
+    trust = WebhookHealth(patience=2)
     pace = rarely(trust=trust)
     assert [trust.missing(), trust.lost, trust.missing(), trust.lost] == [False, False, True, True]
     assert pace.delay(0.0, rng=no_luck) == BACKOFF.delay(0.0, rng=no_luck)
@@ -69,7 +69,7 @@ def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
 
 
 def test_events_in_between_keep_the_trust() -> None:
-    trust = Trust(patience=2)
+    trust = WebhookHealth(patience=2)
     for _ in range(10):
         trust.missing()
         trust.came()
@@ -90,7 +90,7 @@ def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: py
 
     async def paces() -> dict[str, bool]:
         found = {}
-        async with Hub.current().seat(MediaMagicHook, "without") as first:
+        async with SharedClients.current().seat(MediaMagicHook, "without") as first:
             await first.lane()
             for conn_id in ("without", "with"):
                 now = time.time()
@@ -98,8 +98,8 @@ def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: py
                     conn_id=conn_id, job_id="sub", submitted_at=now, deadline=now + 600
                 )
                 trigger.trigger_id = 1
-                async with Hub.current().seat(MediaMagicHook, conn_id) as seat:
-                    found[conn_id] = isinstance(await trigger._pace(seat), Rarely)
+                async with SharedClients.current().seat(MediaMagicHook, conn_id) as seat:
+                    found[conn_id] = isinstance(await trigger._pace(seat), WebhookFallback)
         return found
 
     assert asyncio.run(paces()) == {"without": False, "with": True}

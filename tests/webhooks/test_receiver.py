@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 from fastapi.testclient import TestClient
 
+from airflow_provider.mediamagic.webhooks.events import MOST_BYTES
+from airflow_provider.mediamagic.webhooks.secrets import LOOKUPS, WINDOW, Secrets
 from airflow_provider.plugins.inbox import Inbox
 from airflow_provider.plugins.receiver import make_app
-from airflow_provider.plugins.secrets import LOOKUPS, WINDOW, Secrets
-from airflow_provider.webhook_events import MOST_BYTES
 from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import FAILED, OTHER_SECRET, SECRET, envelope, signed
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.exceptions import ConfigurationError
-from airflow_provider.plugins.secrets import (
+from airflow_provider.mediamagic.webhooks.secrets import (
     LOOKUPS,
     NEGATIVE_TTL,
     RECHECK_AFTER,

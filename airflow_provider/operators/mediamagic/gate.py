@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
-from airflow_provider.compliance import CompliancePolicy, Verdict
+from airflow_provider.core.operator import ServiceOperator, one_of, required_id
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
-from airflow_provider.operators.base import ServiceOperator, one_of, required_id
+from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict
 from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetched, given
 
 if TYPE_CHECKING:

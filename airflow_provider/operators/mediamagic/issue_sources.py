@@ -7,9 +7,9 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from airflow_provider.compliance import CompliancePolicy, Issue
 from airflow_provider.exceptions import InvalidInputError, JobFailedError, NotReadyError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.mediamagic.compliance import CompliancePolicy, Issue
 
 Asset = tuple[str | None, str | None]
 """Asset id and file name, as far as known."""
@@ -127,7 +127,7 @@ def _all_of(found: Iterable[Any]) -> list[Any]:
 
 
 def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: str | None) -> None:
-    from airflow_provider.files.landed import read_rows
+    from airflow_provider.core.files.landed import read_rows
     from airflow_provider.operators.mediamagic.rows import issue_of_row
 
     manifest = source if isinstance(source, Mapping) else {}

@@ -6,11 +6,11 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.operator import ServiceOperator, required_id
+from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.links import FileLink, MediaMagicStatusLink
-from airflow_provider.operators.base import ServiceOperator, required_id
-from airflow_provider.operators.outlets import tell_outlets
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -73,7 +73,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     def land(self, hook: MediaMagicHook, found: Any, context: Context) -> dict[str, Any]:
         """Write the result to ``output_path``; return its manifest."""
-        from airflow_provider.files.landing import write_json
+        from airflow_provider.core.files.landing import write_json
 
         return {
             **write_json(found, self.output_path, conn_id=self.output_conn_id),
@@ -82,7 +82,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         }
 
     def _small(self, found: Any) -> Any:
-        from airflow_provider.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, xcom_size
+        from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, xcom_size
 
         if not fits_xcom(found):
             raise InvalidInputError(

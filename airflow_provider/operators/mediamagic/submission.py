@@ -6,6 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
+from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.operator import one_of, required_id, switch, whole_number
+from airflow_provider.core.polling.profile import SUBMISSION
+from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     ConflictError,
     InvalidInputError,
@@ -15,17 +20,12 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.hooks.mediamagic_submission import awaited_assets, check_simulation_delay
-from airflow_provider.ledger import Entry, Ledger, paid_requests
 from airflow_provider.links import MediaMagicStatusLink
-from airflow_provider.operators.base import one_of, required_id, switch, whole_number
-from airflow_provider.operators.job import JobOperator
 from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
-from airflow_provider.waiting.decision import JobState, Observation
-from airflow_provider.waiting.profile import SUBMISSION
 
 if TYPE_CHECKING:
-    from airflow_provider.files.sources import Source
+    from airflow_provider.core.files.sources import Source
     from airflow_provider.operators.mediamagic.upload import Uploads
 
 
@@ -249,7 +249,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self._paid_in_vain = 0
 
     def check(self) -> None:
-        from airflow_provider.files.side_by_side import check_max_parallel
+        from airflow_provider.core.files.side_by_side import check_max_parallel
 
         super().check()
         if (self.files is None) == (self.blob_paths is None):

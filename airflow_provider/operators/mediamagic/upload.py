@@ -6,15 +6,15 @@ from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
-from airflow_provider.ledger import Entry, Ledger, fingerprint
-from airflow_provider.operators.base import ServiceOperator
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.files.side_by_side import SideBySide
-    from airflow_provider.files.sources import Limits, Source
+    from airflow_provider.core.files.side_by_side import SideBySide
+    from airflow_provider.core.files.sources import Limits, Source
 
     Uploads: TypeAlias = SideBySide[MediaMagicHook, tuple[Source, str], dict[str, Any]]
 
@@ -40,7 +40,7 @@ def upload_limits() -> Limits:
 
     See https://docs.mediamagic-lite.northell.io/concepts/uploads
     """
-    from airflow_provider.files.sources import Limits
+    from airflow_provider.core.files.sources import Limits
 
     return Limits(
         max_bytes={media_type: size for size, types in _CATEGORIES.items() for media_type in types},
@@ -54,7 +54,7 @@ def checked_sources(files: Any, *, conn_id: str | None) -> list[tuple[Source, st
 
     :raises InvalidInputError: a bare string, a missing or empty file, a type or size outside the limits.
     """
-    from airflow_provider.files.sources import check_limits, resolve_sources
+    from airflow_provider.core.files.sources import check_limits, resolve_sources
 
     limits = upload_limits()
     sources = resolve_sources(files, conn_id=conn_id, argument="files")
@@ -84,7 +84,7 @@ def upload(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -
 def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> str:
     import pendulum
 
-    from airflow_provider.files.upload import UploadLink, put_blob
+    from airflow_provider.core.files.upload import UploadLink, put_blob
 
     def link(refresh: bool) -> UploadLink:
         body = hook.create_upload_url(source.name, media_type)
@@ -119,7 +119,7 @@ def uploads(
     :param arrived: called with each source and what :func:`upload` returned, in the caller's thread.
     :param max_parallel: most uploads at a time.
     """
-    from airflow_provider.files.side_by_side import SideBySide
+    from airflow_provider.core.files.side_by_side import SideBySide
 
     return SideBySide(
         hook,
@@ -165,7 +165,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded."""
-        from airflow_provider.files.side_by_side import check_max_parallel
+        from airflow_provider.core.files.side_by_side import check_max_parallel
 
         max_parallel = check_max_parallel(self.max_parallel)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)

@@ -8,11 +8,11 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from airflow_provider.core.http.extras import MOST_SUBSCRIPTIONS, read_secrets
+from airflow_provider.core.operator import ServiceOperator, as_bool, required_id
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
-from airflow_provider.hooks.extras import MOST_SUBSCRIPTIONS, read_secrets
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_webhooks import EVENT_TYPES, checked_endpoint, checked_event_types
-from airflow_provider.operators.base import ServiceOperator, as_bool, required_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

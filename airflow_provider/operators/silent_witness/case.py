@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.hooks.arguments import required_text
+from airflow_provider.core.arguments import required_text
+from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.pay_once import LANDING, PaidOperator
+from airflow_provider.core.operator import switch
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -16,10 +19,7 @@ from airflow_provider.hooks.silent_witness_case import (
     check_vehicles,
     needs_occupants,
 )
-from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.base import switch
-from airflow_provider.operators.paid import LANDING, PaidOperator
 from airflow_provider.operators.silent_witness.created import created_since
 
 if TYPE_CHECKING:

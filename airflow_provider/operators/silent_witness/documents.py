@@ -6,17 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.operator import ServiceOperator, one_of, required_id, switch
+from airflow_provider.core.outlets import tell_outlets
+from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
 from airflow_provider.links import ReportDocxLink, ReportPdfLink, SilentWitnessDashboardLink
-from airflow_provider.operators.base import ServiceOperator, one_of, required_id, switch
-from airflow_provider.operators.outlets import tell_outlets
-from airflow_provider.waiting.decision import JobState
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.files.download import DownloadLink
+    from airflow_provider.core.files.download import DownloadLink
 
 FORMATS = ("pdf", "docx")
 LINK_LIFETIME = 3600.0
@@ -77,7 +77,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
-        from airflow_provider.files.targets import probe_writable, target_path
+        from airflow_provider.core.files.targets import probe_writable, target_path
 
         report_id = required_id("report_id", self.report_id)
         if isinstance(self.formats, str) or not self.formats:
@@ -105,8 +105,8 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         return {"kind": "report", "jobId": self.report_id}
 
     def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
-        from airflow_provider.files.download import download
-        from airflow_provider.files.targets import target_path
+        from airflow_provider.core.files.download import download
+        from airflow_provider.core.files.targets import target_path
 
         name = f"{self.filename or report_id}.{file_format}"
         target = target_path(self.output_path, name, conn_id=self.output_conn_id)
@@ -138,7 +138,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         return report
 
     def _links(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> Callable[[], DownloadLink]:
-        from airflow_provider.files.download import DownloadLink
+        from airflow_provider.core.files.download import DownloadLink
 
         def link() -> DownloadLink:
             asked_at = time.time()

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.operator import ServiceOperator, required_id
 from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.base import ServiceOperator, required_id
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.files.side_by_side import SideBySide
-    from airflow_provider.files.sources import Limits, Source
+    from airflow_provider.core.files.side_by_side import SideBySide
+    from airflow_provider.core.files.sources import Limits, Source
 
 MAX_FILE_BYTES = 50_000_000
 """Whether 50MB is decimal or binary is not documented; the smaller reading is safe in both."""
@@ -84,8 +84,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those the case does not have."""
-        from airflow_provider.files.side_by_side import SideBySide, check_max_parallel
-        from airflow_provider.files.sources import check_limits, resolve_sources
+        from airflow_provider.core.files.side_by_side import SideBySide, check_max_parallel
+        from airflow_provider.core.files.sources import check_limits, resolve_sources
 
         max_parallel = check_max_parallel(self.max_parallel)
         case_id = required_id("case_id", self.case_id)
@@ -161,7 +161,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         }
 
     def _limits(self) -> Limits:
-        from airflow_provider.files.sources import Limits
+        from airflow_provider.core.files.sources import Limits
 
         return Limits(
             max_bytes=dict.fromkeys(ACCEPTED[self.category], MAX_FILE_BYTES), service="Silent Witness"

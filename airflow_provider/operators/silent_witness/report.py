@@ -6,18 +6,18 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.pay_once import LANDING
+from airflow_provider.core.operator import ServiceOperator, as_bool, one_of, required_id, whole_number
+from airflow_provider.core.polling.profile import DEMO_DATA, REPORT
+from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
-from airflow_provider.ledger import Entry, Ledger
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
-from airflow_provider.operators.base import ServiceOperator, as_bool, one_of, required_id, whole_number
-from airflow_provider.operators.job import JobOperator
-from airflow_provider.operators.paid import LANDING
 from airflow_provider.operators.silent_witness.created import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
-from airflow_provider.waiting.decision import JobState, Observation
-from airflow_provider.waiting.profile import DEMO_DATA, REPORT
 
 if TYPE_CHECKING:
     from airflow.sdk import Context

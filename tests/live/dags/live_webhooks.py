@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import DAG, task
 
-from airflow_provider.assets import mediamagic_reviewed
+from airflow_provider.mediamagic.assets import mediamagic_reviewed
 from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 

@@ -170,7 +170,7 @@ class Run:
         )
 
     def answer(self, task_id: str, *options: str) -> dict[str, Any]:
-        """Answer a human-in-the-loop task; what it has asked."""
+        """Response a human-in-the-loop task; what it has asked."""
         path = f"{self.path}/taskInstances/{task_id}/-1/hitlDetails"
         asked: dict[str, Any] = self.rest.call("GET", path)
         self.rest.call("PATCH", path, json={"chosen_options": list(options), "params_input": {}})

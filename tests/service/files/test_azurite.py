@@ -18,11 +18,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files.location import Location
+from airflow_provider.core.files.sources import Source, resolve_sources
+from airflow_provider.core.files.upload import UploadLink, put_blob
+from airflow_provider.core.files.whole_file import write_whole
 from airflow_provider.exceptions import TransferError
-from airflow_provider.files.location import Location
-from airflow_provider.files.sources import Source, resolve_sources
-from airflow_provider.files.upload import UploadLink, put_blob
-from airflow_provider.files.whole_file import write_whole
 from tests.service.files.conftest import Naps
 from tests.service.files.test_download import assert_no_signature
 

@@ -12,9 +12,9 @@ import pytest
 import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider.core.files.download import DownloadLink, download
+from airflow_provider.core.files.location import locate
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.files.download import DownloadLink, download
-from airflow_provider.files.location import locate
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import SIGNATURE, Fault, Origin
 
@@ -544,7 +544,7 @@ def test_a_part_of_another_entity_is_not_continued(origin: Origin, get: Get, tmp
 
 
 def test_a_part_that_was_complete_is_proven_by_one_byte(origin: Origin, get: Get, tmp_path: Path) -> None:
-    from airflow_provider.files.part_file import Checkpoint, PartFile
+    from airflow_provider.core.files.part_file import Checkpoint, PartFile
 
     stored = origin.put("a", BODY)
     part = PartFile(str(tmp_path / "a"))
@@ -563,7 +563,7 @@ def test_a_full_disk_is_named_and_given_its_space_back(
 ) -> None:
     import errno
 
-    from airflow_provider.files.part_file import PartFile
+    from airflow_provider.core.files.part_file import PartFile
 
     write = PartFile.write
     times = iter(range(1000))

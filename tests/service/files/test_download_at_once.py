@@ -7,8 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from airflow_provider.core.files.download import download
 from airflow_provider.exceptions import TransferError
-from airflow_provider.files.download import download
 from tests.service.files.origin import Fault, Origin
 
 BODY = bytes(range(256)) * 8192

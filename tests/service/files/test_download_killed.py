@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.files.download import download
+from airflow_provider.core.files.download import download
 from tests.service.files.origin import Fault, Origin
 
 REPOSITORY = Path(__file__).parents[3]
@@ -23,8 +23,8 @@ BODY = random.Random(7).randbytes(6 * 1024 * 1024)
 # It speaks lines: a target comes in, the child's pid goes out at once and its exit status when it has ended.
 PROGRAM = """
 import os, sys
-import requests, airflow_provider.files.whole_file as whole_file
-from airflow_provider.files.download import download
+import requests, airflow_provider.core.files.whole_file as whole_file
+from airflow_provider.core.files.download import download
 whole_file.CHECKPOINT_BYTES = 256 * 1024
 for line in sys.stdin:
     link, target = line.split()

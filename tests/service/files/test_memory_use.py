@@ -14,11 +14,11 @@ ALLOWED = 24 * 1024 * 1024
 
 PROGRAM = """
 import resource, sys, requests
-from airflow_provider.files.bodies import MultipartBody
-from airflow_provider.files.download import download
-from airflow_provider.files.landing import land_rows
-from airflow_provider.files.sources import resolve_sources
-from airflow_provider.files.upload import UploadLink, put_blob
+from airflow_provider.core.files.bodies import MultipartBody
+from airflow_provider.core.files.download import download
+from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.sources import resolve_sources
+from airflow_provider.core.files.upload import UploadLink, put_blob
 
 host, folder = sys.argv[1:]
 sink = f"{host}/sink?sig=x"

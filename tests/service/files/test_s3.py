@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files.download import download
+from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.sources import resolve_sources
+from airflow_provider.core.files.targets import probe_writable, target_path
+from airflow_provider.core.files.upload import UploadLink, put_blob
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.files.download import download
-from airflow_provider.files.landing import land_rows
-from airflow_provider.files.sources import resolve_sources
-from airflow_provider.files.targets import probe_writable, target_path
-from airflow_provider.files.upload import UploadLink, put_blob
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import Fault, Origin
 from tests.service.files.s3_server import s3_server

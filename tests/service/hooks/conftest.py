@@ -7,8 +7,8 @@ from typing import Any, Protocol, TypeVar
 
 import pytest
 
-from airflow_provider.hooks.base import ServiceHook
-from airflow_provider.hooks.connection import ConnectionSettings
+from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.connection import ConnectionSettings
 
 KEY = "sk_test_topsecretkey"
 

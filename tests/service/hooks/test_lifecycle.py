@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.exceptions import UndefinedConnectionError
-from airflow_provider.hooks.base import ServiceHook
-from airflow_provider.hooks.connection import ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.service.hooks.conftest import KEY, HookMaker

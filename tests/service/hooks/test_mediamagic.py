@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     AuthenticationError,
     ConflictError,
@@ -24,7 +25,6 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
 from airflow_provider.simulator import Simulator
-from airflow_provider.waiting.decision import JobState
 from tests.service.hooks.conftest import Ask, HookMaker
 from tests.service.hooks.odd_server import OddServer, answer
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.exceptions import (
     InvalidInputError,
     MalformedResponseError,
     NotFoundError,
     PermissionDeniedError,
 )
-from airflow_provider.hooks.connection import ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_webhooks import EVENT_TYPES
 from airflow_provider.simulator import Simulator

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     InvalidInputError,
     InvalidRequestError,
@@ -17,7 +18,6 @@ from airflow_provider.exceptions import (
 )
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
 from airflow_provider.simulator import Simulator
-from airflow_provider.waiting.decision import JobState
 from tests.service.hooks.conftest import Ask, HookMaker
 from tests.service.hooks.odd_server import OddServer, answer
 

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 import requests
 
+from airflow_provider.core.files.bodies import PIECE_BYTES, MultipartBody, StreamBody, measure
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.files.bodies import PIECE_BYTES, MultipartBody, StreamBody, measure
 
 
 class Pipe(io.BytesIO):

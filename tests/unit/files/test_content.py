@@ -7,9 +7,9 @@ from typing import Any
 import docx
 import pytest
 
+from airflow_provider.core.files.content import ExpectedType, check_content
+from airflow_provider.core.files.digest import HEAD_BYTES, TAIL_BYTES, Digest
 from airflow_provider.exceptions import TransferError
-from airflow_provider.files.content import ExpectedType, check_content
-from airflow_provider.files.digest import HEAD_BYTES, TAIL_BYTES, Digest
 from tests.unit.files.samples import archive, pdf
 
 

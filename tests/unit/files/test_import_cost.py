@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-FOLDER = Path(__file__).parents[3] / "airflow_provider" / "files"
+FOLDER = Path(__file__).parents[3] / "airflow_provider" / "core" / "files"
 CHEAP = {"airflow_provider.exceptions", "airflow_provider.compat"}
 HEAVY_STANDARD = {"zipfile", "zlib", "ssl", "email", "xml"}
 
@@ -35,7 +35,7 @@ def test_a_module_imports_the_standard_library_its_own_package_and_the_errors(pa
     foreign = [
         name
         for name in imported_with(ast.parse(path.read_text(encoding="utf-8")))
-        if not name.startswith("airflow_provider.files.")
+        if not name.startswith("airflow_provider.core.files.")
         and name not in CHEAP
         and (name.split(".")[0] not in sys.stdlib_module_names or name.split(".")[0] in HEAVY_STANDARD)
     ]

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files.landed import read_rows
+from airflow_provider.core.files.landing import land_rows
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.files.landed import read_rows
-from airflow_provider.files.landing import land_rows
 
 FORMATS = pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files.landing import ROWS_PER_GROUP, ColumnType, land_rows, write_json
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
-from airflow_provider.files.landing import ROWS_PER_GROUP, ColumnType, land_rows, write_json
 
 COLUMNS: list[tuple[str, ColumnType]] = [
     ("asset_id", "string"),
@@ -123,7 +123,7 @@ def test_more_rows_than_one_group_all_arrive_in_order(tmp_path: Path, suffix: st
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("target", ["{folder}/i.{suffix}", "memory://landing/i.{suffix}"])
 def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, target: str, suffix: str) -> None:
-    from airflow_provider.files.location import locate
+    from airflow_provider.core.files.location import locate
 
     where = target.format(folder=tmp_path, suffix=suffix)
     land_rows([{"count": 1}], where, columns=[("count", "integer")])

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 
-from airflow_provider.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, make_manifest
+from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, make_manifest
 
 
 def test_a_manifest_says_where_and_what_and_of_which_job() -> None:

@@ -12,10 +12,10 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider.core.files.location import Location
+from airflow_provider.core.files.object_writer import ObjectWriter
+from airflow_provider.core.files.whole_file import write_whole
 from airflow_provider.exceptions import TransferError
-from airflow_provider.files.location import Location
-from airflow_provider.files.object_writer import ObjectWriter
-from airflow_provider.files.whole_file import write_whole
 
 
 class BlobFile(AbstractBufferedFile):

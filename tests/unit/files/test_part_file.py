@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from airflow_provider.core.files.part_file import Checkpoint, PartFile
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.files.part_file import Checkpoint, PartFile
 
 BODY = b"0123456789" * 1000
 
@@ -230,7 +230,7 @@ def test_a_part_that_was_there_stays_when_its_lock_fails(
 def test_without_file_locks_every_part_has_a_name_of_its_own(
     target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("airflow_provider.files.part_file.fcntl", None)
+    monkeypatch.setattr("airflow_provider.core.files.part_file.fcntl", None)
     leave(target, written=7000, recorded=4000)
     assert listing(target.parent) == set()
     part = PartFile(str(target))

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files.side_by_side import SideBySide, check_max_parallel
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.files.side_by_side import SideBySide, check_max_parallel
 
 PATIENCE = 20.0
 """Seconds after which a test that hangs fails; none waits for it when all is well."""

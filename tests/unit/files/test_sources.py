@@ -8,8 +8,8 @@ import pytest
 from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider.core.files.sources import Limits, check_limits, resolve_sources
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.files.sources import Limits, check_limits, resolve_sources
 from tests.unit.files.samples import SAMPLES
 
 Write = Callable[[str], Path]

@@ -9,6 +9,16 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import AirflowFailException
+from airflow_provider.core.http.responses import (
+    Paid,
+    Response,
+    error_for,
+    parse_json,
+    redact,
+    require,
+    retry_after,
+    snippet,
+)
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -22,24 +32,14 @@ from airflow_provider.exceptions import (
     RateLimitedError,
     ServerError,
 )
-from airflow_provider.hooks.answers import (
-    Answer,
-    Paid,
-    error_for,
-    parse_json,
-    require,
-    retry_after,
-    scrub,
-    snippet,
-)
 
 KEY = "sk_live_secretsecret"
 ENDPOINT = "GET /api/things/1"
 
 
-def answer(status: int, body: Any = b"", **headers: str) -> Answer:
+def answer(status: int, body: Any = b"", **headers: str) -> Response:
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return Answer(ENDPOINT, status, {k.replace("_", "-"): v for k, v in headers.items()}, content)
+    return Response(ENDPOINT, status, {k.replace("_", "-"): v for k, v in headers.items()}, content)
 
 
 @pytest.mark.parametrize(
@@ -233,11 +233,11 @@ def test_a_redirect_names_the_other_host_and_nothing_more_of_it() -> None:
 
 
 def test_the_request_id_is_ours_when_the_answer_has_none() -> None:
-    ours = Answer(ENDPOINT, 500, {}, b"", "req_ours")
+    ours = Response(ENDPOINT, 500, {}, b"", "req_ours")
 
     assert error_for(ours).request_id == "req_ours"
     assert (
-        error_for(Answer(ENDPOINT, 500, {"x-request-id": "req_echo"}, b"", "req_ours")).request_id
+        error_for(Response(ENDPOINT, 500, {"x-request-id": "req_echo"}, b"", "req_ours")).request_id
         == "req_echo"
     )
 
@@ -333,7 +333,7 @@ LEAKS = (
 
 @pytest.mark.parametrize("text", LEAKS)
 def test_secrets_are_scrubbed_from_text(text: str) -> None:
-    assert "TOPSECRET" not in scrub(text, [KEY])
+    assert "TOPSECRET" not in redact(text, [KEY])
     assert "secretsecret" not in snippet(text, [KEY])
 
 

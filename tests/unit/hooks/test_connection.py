@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 
+from airflow_provider.core.http.connection import MEDIAMAGIC, SILENT_WITNESS, ConnectionSettings, Service
+from airflow_provider.core.http.extras import EXTRA_KEYS
 from airflow_provider.exceptions import ConfigurationError
-from airflow_provider.hooks.connection import MEDIAMAGIC, SILENT_WITNESS, ConnectionSettings, Service
-from airflow_provider.hooks.extras import EXTRA_KEYS
 
 KEY = "sk_test_0123456789"
 NO_FIELDS: dict[str, Any] = {}

@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import SUBMISSION_STATES, observe_submission
 from airflow_provider.hooks.mediamagic_submission import check_assets
 from airflow_provider.hooks.silent_witness import REPORT_STATES, observe_report, report_failure_is_input
-from airflow_provider.waiting.decision import JobState
 
 
 def submission(**fields: Any) -> dict[str, Any]:

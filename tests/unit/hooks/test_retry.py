@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from airflow_provider.core.http.retry import RetryPolicy, may_send_again
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -13,7 +14,6 @@ from airflow_provider.exceptions import (
     ServerError,
     TransportError,
 )
-from airflow_provider.hooks.retry import RetryPolicy, may_send_again
 
 LOST = TransportError("lost", sent=True)
 UNREACHED = TransportError("refused", sent=False)

@@ -7,6 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.lookup import CONNECTION_TTL
+from airflow_provider.core.polling.shared_clients import SharedClients
+from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     AuthenticationError,
     RateLimitedError,
@@ -14,9 +17,6 @@ from airflow_provider.exceptions import (
     TransportError,
     UndefinedConnectionError,
 )
-from airflow_provider.triggers.hub import Hub
-from airflow_provider.triggers.lookup import CONNECTION_TTL
-from airflow_provider.waiting.decision import JobState, Observation
 from tests.unit.triggers.virtual import START, Client, Hook, Trigger, VirtualLoop, event, run, seen
 
 DONE = JobState.SUCCEEDED
@@ -35,7 +35,7 @@ def waits(count: int, **more: Any) -> list[Trigger]:
 
 
 def all_of(triggers: list[Trigger]) -> list[dict[str, Any]]:
-    async def main(hub: Hub) -> list[dict[str, Any]]:
+    async def main(hub: SharedClients) -> list[dict[str, Any]]:
         return list(await asyncio.gather(*(event(trigger) for trigger in triggers)))
 
     found: list[dict[str, Any]] = run(main)
@@ -114,7 +114,7 @@ def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(error: Exc
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
         return seen(job_id, DONE)
 
-    async def main(hub: Hub) -> dict[str, Any]:
+    async def main(hub: SharedClients) -> dict[str, Any]:
         waiting = asyncio.create_task(event(waits(1)[0]))
         await asyncio.sleep(60)
         Hook.lookup_error = None
@@ -182,7 +182,7 @@ def test_the_connection_that_came_first_sets_the_limit_of_a_key() -> None:
     Hook.limits = {"requests_per_minute": 10}
     first, *others = waits(40, deadline=START + 200)
 
-    async def main(hub: Hub) -> None:
+    async def main(hub: SharedClients) -> None:
         leading = asyncio.create_task(event(first))
         await asyncio.sleep(15)
         Hook.limits = {"requests_per_minute": 6000}
@@ -201,7 +201,7 @@ def test_a_deadline_goes_before_those_unseen_longer() -> None:
     triggers[29].deadline = START + 100
     triggers[29].submitted_at = START
 
-    async def main(hub: Hub) -> float:
+    async def main(hub: SharedClients) -> float:
         others = [asyncio.create_task(event(trigger)) for trigger in triggers[:29]]
         found = await event(triggers[29])
         assert found["status"] == "timeout"
@@ -299,7 +299,7 @@ def test_cancelled_waits_leave_nothing_open(moment: float) -> None:
     Hook.limits = {"requests_per_minute": 2}
     ends_at(**{f"job{number}": 1e9 for number in range(20)})
 
-    async def main(hub: Hub) -> None:
+    async def main(hub: SharedClients) -> None:
         tasks = [asyncio.create_task(event(trigger)) for trigger in waits(20)]
         await asyncio.sleep(moment)
         for task in tasks:
@@ -318,11 +318,11 @@ def test_a_closed_loop_takes_its_hub_with_it() -> None:
     loop = VirtualLoop()
 
     async def current() -> None:
-        Hub.current()
+        SharedClients.current()
 
     loop.run_until_complete(current())
     gc.collect()
-    assert [one for one in Hub._of_loop if one is not loop and isinstance(one, VirtualLoop)] == []
+    assert [one for one in SharedClients._of_loop if one is not loop and isinstance(one, VirtualLoop)] == []
     loop.close()
 
 
@@ -330,7 +330,7 @@ def test_the_budget_outlives_the_last_wait() -> None:
     Hook.limits = {"requests_per_minute": 10}
     ends_at(job0=0.0)
 
-    async def main(hub: Hub) -> list[float]:
+    async def main(hub: SharedClients) -> list[float]:
         for _ in range(12):
             now = hub.clock()
             await event(Trigger("toy", "job0", now - 20, now + 600, poll_interval=1.0))

@@ -9,13 +9,13 @@ from typing import Any, ClassVar
 
 import pytest
 
-from airflow_provider.hooks.base import ServiceHook
-from airflow_provider.hooks.connection import ConnectionSettings, Service
-from airflow_provider.triggers.base import JobTrigger
-from airflow_provider.triggers.hub import Hub
-from airflow_provider.waiting.backoff import Backoff
-from airflow_provider.waiting.decision import JobState, Observation
-from airflow_provider.waiting.profile import JobProfile
+from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.jobs.trigger import JobTrigger
+from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.profile import JobProfile
+from airflow_provider.core.polling.shared_clients import SharedClients
+from airflow_provider.core.polling.wait import JobState, Observation
 
 
 class _NoWait(selectors.DefaultSelector):
@@ -78,7 +78,7 @@ class Hook(ServiceHook):
         return Client()
 
 
-Answer = Callable[[str, float, Hook], Awaitable[Observation]]
+Response = Callable[[str, float, Hook], Awaitable[Observation]]
 
 
 class Trigger(JobTrigger):
@@ -86,12 +86,12 @@ class Trigger(JobTrigger):
 
     hook_class = Hook
     profile = JobProfile("toy", Backoff(3.0, 1.5, 15.0), typical={"": (120.0, 300.0)}, limits={"": 600.0})
-    answer: ClassVar[Answer]
+    answer: ClassVar[Response]
     looks: ClassVar[list[tuple[float, str]]] = []
 
     async def look(self, hook: Any, client: Any) -> Observation:
         assert not client.closed
-        now = Hub.current().clock()
+        now = SharedClients.current().clock()
         Trigger.looks.append((now, self.job_id))
         await asyncio.sleep(0.05)
         return await Trigger.answer(self.job_id, now, hook)
@@ -110,13 +110,13 @@ def fresh() -> None:
 START = 1_000_000.0
 
 
-def run(main: Callable[[Hub], Coroutine[Any, Any, Any]]) -> Any:
+def run(main: Callable[[SharedClients], Coroutine[Any, Any, Any]]) -> Any:
     """Run in virtual time, and find nothing left open when it ends."""
     loop = VirtualLoop()
 
     async def all_of_it() -> Any:
-        hub = Hub(clock=lambda: START + loop.time())
-        Hub._of_loop[loop] = hub
+        hub = SharedClients(clock=lambda: START + loop.time())
+        SharedClients._of_loop[loop] = hub
         found = await main(hub)
         for _ in range(5):
             await asyncio.sleep(0)

@@ -6,7 +6,7 @@ from typing import Any
 
 from airflow.sdk import Param, dag, task
 
-from airflow_provider.compliance import CompliancePolicy
+from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 
 POLICY = CompliancePolicy(block_at="MAJOR", allowed={"MINOR": 5}, ignore_rules=["CAP_8.*"])

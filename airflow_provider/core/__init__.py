@@ -1,0 +1,1 @@
+"""The engine: jobs, polling, budgets, HTTP and files. Names no vendor."""

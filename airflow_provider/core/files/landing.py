@@ -1,0 +1,351 @@
+"""Rows for a warehouse: JSON Lines, CSV or Parquet with the same columns and types every time."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import islice
+from typing import Any, Literal, cast
+
+from airflow_provider.core.files.location import Location, locate
+from airflow_provider.core.files.manifest import make_manifest
+from airflow_provider.core.files.whole_file import WholeFile, write_whole
+from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
+
+ColumnType = Literal["string", "integer", "number", "boolean", "timestamp", "json"]
+Format = Literal["jsonl", "csv", "parquet"]
+
+MEDIA_TYPES: dict[str, str] = {
+    "jsonl": "application/jsonl",
+    "csv": "text/csv",
+    "parquet": "application/vnd.apache.parquet",
+}
+_FORMAT_BY_SUFFIX: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+    ".pq": "parquet",
+}
+
+ROWS_PER_GROUP = 5_000
+"""Rows of a Parquet file that are held in memory at a time."""
+
+
+def land_rows(
+    rows: Iterable[Mapping[str, Any]],
+    target: Any,
+    *,
+    columns: Sequence[tuple[str, ColumnType]],
+    format: Format | None = None,
+    conn_id: str | None = None,
+    overwrite: bool = True,
+    **ids: Any,
+) -> dict[str, Any]:
+    """
+    Write ``rows`` to one file that appears when it is complete.
+
+    Every format gets the same columns in the same order with the same types, also when there are no rows or
+    a value is missing, so that a load job needs no schema inference. Values are converted, not only
+    labelled: an ``integer`` that arrives as ``"7"`` lands as 7, and one that arrives as ``"x"`` is an error
+    that names row and column.
+
+    - ``string``; ``integer`` (64 bit); ``number`` (double); ``boolean``.
+    - ``timestamp``: ISO 8601 or ``datetime``, landed in UTC; without an offset it is taken for UTC.
+    - ``json``: any value. Stays nested in JSON Lines, becomes a JSON string in CSV and Parquet.
+
+    A missing or ``None`` value is ``null`` in JSON Lines and Parquet and an empty field in CSV, which
+    cannot tell it from an empty string. Keys that are not in ``columns`` are left out.
+
+    :param rows: read once, in constant memory.
+    :param target: local path or URL of a store.
+    :param columns: ``(name, type)`` in order.
+    :param format: ``jsonl``, ``csv`` or ``parquet``; default by the suffix of ``target``.
+    :param conn_id: Airflow connection for a URL that names none.
+    :param overwrite: whether a target with other content may be replaced, default ``True``.
+    :param ids: added to the manifest.
+    :returns: a manifest with ``path``, ``bytes``, ``sha256``, ``media_type``, ``format``, ``rows`` and
+        ``ids``.
+    :raises InvalidInputError: no format, no columns, an unknown type.
+    :raises ConfigurationError: Parquet is asked for and ``pyarrow`` is not installed.
+    :raises TransferError: a value does not fit its column, or the file could not be written. Nothing appears.
+    """
+    location = locate(target, conn_id=conn_id, argument="target")
+    chosen = format_of(location, format, argument="target")
+    converters = _converters(columns)
+    write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
+    batches = _Batches(rows, converters)
+    with write_whole(location, overwrite=overwrite) as whole:
+        write(whole, columns, batches)
+    return make_manifest(
+        location.url,
+        whole.digest.size,
+        whole.digest.sha256(),
+        MEDIA_TYPES[chosen],
+        format=chosen,
+        rows=batches.count,
+        **ids,
+    )
+
+
+def write_json(
+    value: Any, target: Any, *, conn_id: str | None = None, overwrite: bool = True, **ids: Any
+) -> dict[str, Any]:
+    """
+    Write one JSON document that is too large for XCom to a file that appears when it is complete.
+
+    :param value: anything JSON serializable.
+    :param target: local path or URL of a store.
+    :param conn_id: Airflow connection for a URL that names none.
+    :param overwrite: whether a target with other content may be replaced, default ``True``.
+    :param ids: added to the manifest.
+    :returns: a manifest.
+    :raises TransferError: ``value`` is not JSON, or the file could not be written.
+    """
+    location = locate(target, conn_id=conn_id, argument="target")
+    with write_whole(location, overwrite=overwrite) as whole:
+        try:
+            pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(value)
+            # The encoder yields single tokens.
+            while text := "".join(islice(pieces, 10_000)):
+                whole.write(_encoded(text))
+        except (TypeError, ValueError) as error:
+            raise TransferError(f"cannot write {location}: the value is not JSON: {error}") from None
+    return make_manifest(location.url, whole.digest.size, whole.digest.sha256(), "application/json", **ids)
+
+
+def format_of(location: Location, format: str | None, *, argument: str) -> Format:
+    """
+    Return the format of a file of rows, by its suffix where none is said.
+
+    :raises InvalidInputError: it has none of the three.
+    """
+    if format is None:
+        dot = location.name.rfind(".")
+        format = _FORMAT_BY_SUFFIX.get(location.name[dot:].lower()) if dot >= 0 else None
+    if format not in MEDIA_TYPES:
+        raise InvalidInputError(
+            f"{argument}: no format for {location}; name it .jsonl, .csv or .parquet, or say format=.",
+            parameter=argument,
+        )
+    return cast("Format", format)
+
+
+class _Batches:
+    """Converted rows, some thousands at a time; counts them."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], converters: Mapping[str, _Converter]) -> None:
+        self._rows = rows
+        self._converters = converters
+        self.count = 0
+
+    def __iter__(self) -> Iterator[list[dict[str, Any]]]:
+        rows = iter(self._rows)
+        while batch := [self._convert(row) for row in islice(rows, ROWS_PER_GROUP)]:
+            yield batch
+
+    def _convert(self, row: Mapping[str, Any]) -> dict[str, Any]:
+        self.count += 1
+        converted = {}
+        for name, convert in self._converters.items():
+            value = row.get(name)
+            try:
+                converted[name] = None if value is None else convert(value)
+            except (ValueError, TypeError, OverflowError) as error:
+                raise TransferError(f"row {self.count}, column {name!r}: {error}") from None
+        return converted
+
+
+_Columns = Sequence[tuple[str, ColumnType]]
+_Converter = Callable[[Any], Any]
+
+
+def _write_jsonl(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+    timestamps = _named(columns, "timestamp")
+    for batch in batches:
+        _replace(batch, timestamps, _time_text)
+        whole.write(_encoded("".join(f"{_json_text(row)}\n" for row in batch)))
+
+
+def _write_csv(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+    names = [name for name, _ in columns]
+    texts: list[tuple[list[str], Callable[[Any], str]]] = [
+        (_named(columns, "timestamp"), _time_text),
+        (_named(columns, "json"), _json_text),
+        # Python writes True; warehouses read true.
+        (_named(columns, "boolean"), _json_text),
+    ]
+    whole.write(_encoded(_csv_lines([dict(zip(names, names, strict=True))], names)))
+    for batch in batches:
+        for columns_of_type, text in texts:
+            _replace(batch, columns_of_type, text)
+        whole.write(_encoded(_csv_lines(batch, names)))
+
+
+def _csv_lines(batch: list[dict[str, Any]], names: list[str]) -> str:
+    text = _CsvLines()
+    csv.DictWriter(text, names, lineterminator="\r\n").writerows(batch)
+    return text.getvalue()
+
+
+class _CsvLines(io.StringIO):
+    """
+    Ends the rows that ``csv`` writes, one per call, with a line feed.
+
+    Before Python 3.13, ``csv`` quotes a carriage return in a value only when it ends the rows with one.
+    """
+
+    def write(self, line: str) -> int:
+        return super().write(line.removesuffix("\r\n") + "\n")
+
+
+def _write_parquet(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped]
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    except ImportError:
+        raise ConfigurationError(
+            "Parquet needs pyarrow. Install this provider with its extra 'parquet', or choose .jsonl or .csv."
+        ) from None
+    types = {
+        "string": pa.string(),
+        "json": pa.string(),
+        "integer": pa.int64(),
+        "number": pa.float64(),
+        "boolean": pa.bool_(),
+        "timestamp": pa.timestamp("us", tz="UTC"),
+    }
+    schema = pa.schema([(name, types[column_type]) for name, column_type in columns])
+    nested = _named(columns, "json")
+    sink = _Sink(whole)
+    writer = pq.ParquetWriter(sink, schema)
+    try:
+        for batch in batches:
+            _replace(batch, nested, _json_text)
+            writer.write_table(pa.Table.from_pylist(batch, schema=schema))
+    except BaseException:
+        # close() writes the footer, and the garbage collector would call it.
+        sink.deaf = True
+        writer.close()
+        raise
+    writer.close()
+
+
+class _Sink(io.RawIOBase):
+    """What pyarrow writes to."""
+
+    def __init__(self, whole: WholeFile) -> None:
+        self._whole = whole
+        self.deaf = False
+
+    def writable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._whole.digest.size
+
+    def write(self, data: Any) -> int:
+        if not self.deaf:
+            self._whole.write(bytes(data))
+        return len(data)
+
+
+def _replace(batch: list[dict[str, Any]], names: list[str], text: Callable[[Any], str]) -> None:
+    for row in batch:
+        row.update({name: text(row[name]) for name in names if row[name] is not None})
+
+
+def _time_text(value: datetime) -> str:
+    return value.isoformat(timespec="microseconds")
+
+
+def _json_text(value: Any) -> str:
+    return _whole_characters(json.dumps(value, ensure_ascii=False))
+
+
+def _named(columns: _Columns, column_type: ColumnType) -> list[str]:
+    return [name for name, each in columns if each == column_type]
+
+
+def _encoded(text: str) -> bytes:
+    # JSON can carry half a surrogate pair, UTF-8 cannot.
+    return text.encode("utf-8", "replace")
+
+
+def _whole_characters(text: str) -> str:
+    return text if text.isascii() else _encoded(text).decode()
+
+
+def _converters(columns: _Columns) -> dict[str, _Converter]:
+    converters: dict[str, _Converter] = {}
+    for name, column_type in columns:
+        if column_type not in _CONVERTERS or name in converters:
+            raise InvalidInputError(
+                f"columns: {name!r} is there twice or has an unknown type {column_type!r}; "
+                f"types are {', '.join(_CONVERTERS)}.",
+                parameter="columns",
+            )
+        converters[name] = _CONVERTERS[column_type]
+    if not converters:
+        raise InvalidInputError("columns: at least one is needed.", parameter="columns")
+    return converters
+
+
+def _to_string(value: Any) -> str:
+    if isinstance(value, (Mapping, list, tuple)):
+        raise ValueError(f"{type(value).__name__} is not a string; use the type json")
+    return _whole_characters(str(value))
+
+
+def _to_integer(value: Any) -> int:
+    if isinstance(value, bool) or (isinstance(value, float) and not value.is_integer()):
+        raise ValueError(f"{value!r} is not an integer")
+    number = int(value)
+    if not -(2**63) <= number < 2**63:
+        raise ValueError(f"{value!r} does not fit 64 bits")
+    return number
+
+
+def _to_number(value: Any) -> float:
+    number = float(value)
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise ValueError(f"{value!r} is not a finite number")
+    return number
+
+
+def _to_boolean(value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    known = {"true": True, "1": True, "false": False, "0": False}.get(str(value).lower())
+    if known is None:
+        raise ValueError(f"{value!r} is not a boolean")
+    return known
+
+
+def _to_timestamp(value: Any) -> datetime:
+    import pendulum
+
+    parsed = pendulum.parse(value) if isinstance(value, str) else value
+    if not isinstance(parsed, datetime):
+        raise ValueError(f"{value!r} is not a timestamp")
+    return parsed.astimezone(UTC) if parsed.tzinfo else parsed.replace(tzinfo=UTC)
+
+
+def _to_json(value: Any) -> Any:
+    # Fails here, where row and column are known.
+    json.dumps(value, allow_nan=False)
+    return value
+
+
+_CONVERTERS: dict[ColumnType, _Converter] = {
+    "string": _to_string,
+    "integer": _to_integer,
+    "number": _to_number,
+    "boolean": _to_boolean,
+    "timestamp": _to_timestamp,
+    "json": _to_json,
+}

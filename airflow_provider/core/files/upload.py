@@ -1,0 +1,274 @@
+"""Azure Blob uploads through presigned links, streamed from the store in constant memory."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, BinaryIO
+from urllib.parse import quote, urlsplit
+
+from airflow_provider.core.files.bodies import StreamBody
+from airflow_provider.core.files.location import storage_errors
+from airflow_provider.core.files.progress import Progress
+from airflow_provider.core.files.sources import Source
+from airflow_provider.core.files.storage_http import (
+    DEFAULT_TIMEOUT,
+    LINK_REFUSED,
+    MAX_REFUSALS,
+    TRY_AGAIN,
+    LinkError,
+    Timeout,
+    describe,
+    drain,
+    new_session,
+    refused,
+    retry_seconds,
+    safe_url,
+    send,
+)
+from airflow_provider.exceptions import TransferError
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+SINGLE_PUT_LIMIT = 256 * 1024 * 1024
+"""
+Largest body of one Put Blob. Azure takes 5,000 MiB since service version 2019-12-12, 256 MiB since
+2016-05-31. The version is chosen by whoever signs the link, so the smaller one is the safe default; and a
+broken upload of more than this is cheaper to repeat in blocks.
+"""
+
+BLOCK_BYTES = 32 * 1024 * 1024
+"""One Put Block: within every service version's limit (100 MiB since 2016), and 5 GB are 160 of them."""
+
+MAX_BLOCKS = 50_000
+
+# Azure answers 400 to wrong requests and wrong block lists, never to an expired signature.
+_LINK_REFUSED = LINK_REFUSED - {400}
+
+
+@dataclass(frozen=True)
+class UploadLink:
+    """
+    A presigned link to one blob.
+
+    :param url: signed; never logged.
+    :param blob_path: what the API calls the blob; goes into the submission.
+    :param expires_at: epoch seconds at which the link ends; ``None`` when not known.
+    """
+
+    url: str
+    blob_path: str
+    expires_at: float | None = None
+
+    def __repr__(self) -> str:
+        return f"UploadLink({safe_url(self.url)}, blob_path={self.blob_path!r})"
+
+
+def put_blob(
+    session: Session | None,
+    link: UploadLink | Callable[[bool], UploadLink],
+    source: Source,
+    *,
+    timeout: Timeout = DEFAULT_TIMEOUT,
+    block_size: int = BLOCK_BYTES,
+    single_put_limit: int = SINGLE_PUT_LIMIT,
+    max_attempts: int = 5,
+    on_progress: Callable[[int, int | None], None] | None = None,
+    log: logging.Logger | None = None,
+    now: Callable[[], float] = time.time,
+    sleep: Callable[[float], None] = time.sleep,
+) -> UploadLink:
+    """
+    Upload ``source`` to Azure Blob Storage through a presigned link.
+
+    Up to ``single_put_limit`` with one Put Blob (``x-ms-blob-type: BlockBlob``), above it with Put Block
+    and Put Block List through the same link. The blob appears when the last request is answered, whole. A
+    broken request is sent again; a link that is refused (401, 403, 404, 410) or has ended is replaced
+    by asking for a fresh one, at most twice in a row. When the fresh link names another blob, the upload
+    starts over there.
+
+    :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is
+        sent, never a key. ``None`` makes one. Its adapters should not retry by themselves: urllib3 logs
+        links when it does.
+    :param link: called with ``False`` for the first link and ``True`` for a fresh one; or the one link
+        there is.
+    :param source: from ``resolve_sources``.
+    :param timeout: seconds to connect and seconds without an answer.
+    :param block_size: bytes of one block, default 32 MiB. Grows by itself when 50,000 blocks would not do.
+    :param single_put_limit: bytes, default 256 MiB.
+    :param max_attempts: attempts of one request, default 5.
+    :param on_progress: called with ``(bytes sent, bytes in all)`` for every piece.
+    :param log: progress of a long upload and every repetition are written there.
+    :param now: epoch seconds.
+    :param sleep: waits between attempts.
+    :returns: the link that was used last: its ``blob_path`` is the one that holds the file.
+    :raises TransferError: the upload did not get through, or the source changed meanwhile. Names blob, host
+        and file, never the signature.
+    """
+    log = log or logging.getLogger(__name__)
+    own = session or new_session()
+    upload = _BlobUpload(
+        session=own,
+        ask=None if isinstance(link, UploadLink) else link,
+        link=link if isinstance(link, UploadLink) else link(False),
+        source=source,
+        progress=Progress(f"Upload of {source.name}", source.size, log, on_progress=on_progress),
+        timeout=timeout,
+        max_attempts=max_attempts,
+        log=log,
+        now=now,
+        sleep=sleep,
+    )
+    try:
+        with storage_errors("cannot read", source.location):
+            stream = source.open()
+        with stream:
+            if source.size <= single_put_limit:
+                upload.put_single(stream)
+            else:
+                upload.put_blocks(stream, max(block_size, -(-source.size // MAX_BLOCKS)))
+    finally:
+        if session is None:
+            own.close()
+    upload.progress.finish()
+    return upload.link
+
+
+class _BlobMoved(Exception):
+    """A fresh link names another blob: the blocks of the old one do not count."""
+
+
+@dataclass(kw_only=True)
+class _BlobUpload:
+    session: Session
+    ask: Callable[[bool], UploadLink] | None
+    link: UploadLink
+    source: Source
+    progress: Progress
+    timeout: Timeout
+    max_attempts: int
+    log: logging.Logger
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
+
+    def put_single(self, stream: BinaryIO) -> None:
+        self._put("", self._body(stream, 0, self.source.size), {"x-ms-blob-type": "BlockBlob"})
+
+    def put_blocks(self, stream: BinaryIO, block_size: int) -> None:
+        for _ in range(3):
+            try:
+                self._put_all_blocks(stream, block_size)
+                return
+            except _BlobMoved:
+                self.log.warning("A fresh link names %s; the upload starts over there.", self.link.blob_path)
+        raise self._failed("every fresh link named another blob")
+
+    def _put_all_blocks(self, stream: BinaryIO, block_size: int) -> None:
+        # A random prefix keeps two uploads to one blob from mixing their blocks; ids of one blob must have
+        # one length.
+        prefix = uuid.uuid4().hex[:12]
+        ids = []
+        self.progress.reset(0)
+        for index, start in enumerate(range(0, self.source.size, block_size)):
+            ids.append(base64.b64encode(f"{prefix}-{index:06d}".encode()).decode())
+            length = min(block_size, self.source.size - start)
+            body = self._body(stream, start, length)
+            self._put(f"&comp=block&blockid={quote(ids[-1], safe='')}", body, {}, may_move=False)
+        blocks = "".join(f"<Latest>{block_id}</Latest>" for block_id in ids)
+        document = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{blocks}</BlockList>'
+        self._put("&comp=blocklist", document.encode(), {"Content-Type": "application/xml"}, may_move=False)
+
+    def _body(self, stream: BinaryIO, start: int, length: int) -> StreamBody:
+        return StreamBody(
+            stream,
+            length,
+            name=self.source.path,
+            start=start,
+            last=start + length == self.source.size,
+            progress=self.progress,
+        )
+
+    def _put(
+        self, query: str, body: StreamBody | bytes, headers: Mapping[str, str], *, may_move: bool = True
+    ) -> None:
+        failures = refusals = 0
+        done = self.progress.done
+        if self.ask and self.link.expires_at is not None and self.now() >= self.link.expires_at:
+            self._refresh(self.ask, may_move)
+        while True:
+            self.progress.reset(done)
+            response, trouble = self._send(query, body, headers)
+            status = None if response is None else response.status_code
+            # Not ``response.ok``: a redirect, which no storage host answers to a PUT, stores nothing.
+            if status is not None and 200 <= status < 300:
+                return
+            if status in _LINK_REFUSED and self.ask and refusals < MAX_REFUSALS:
+                refusals += 1
+                self.log.warning(
+                    "Upload of %s: the link was refused with %d; asking for a fresh one.",
+                    self.source.name,
+                    status,
+                )
+                self._refresh(self.ask, may_move)
+                continue
+            if response is not None and status not in TRY_AGAIN:
+                doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
+                raise refused(doing, self.link.url, response)
+            failures += 1
+            if failures >= self.max_attempts:
+                raise self._failed(f"{trouble}; {failures} attempts were made")
+            seconds = retry_seconds(response, failures)
+            self.log.warning(
+                "Upload of %s to %s: %s; attempt %d of %d in %.0f s.",
+                self.source.name,
+                safe_url(self.link.url),
+                trouble,
+                failures + 1,
+                self.max_attempts,
+                seconds,
+            )
+            self.sleep(seconds)
+            # A host that refuses a link early often just closes the connection on the rest of the body.
+            if response is None and self.ask and failures >= 2:
+                self._refresh(self.ask, may_move)
+
+    def _send(
+        self, query: str, body: StreamBody | bytes, headers: Mapping[str, str]
+    ) -> tuple[Response | None, str]:
+        """Send once; return the answer, or ``None`` and what went wrong."""
+        import requests
+
+        unusable = ""
+        try:
+            response = send(
+                self.session, "PUT", self.link.url + query, headers=headers, timeout=self.timeout, data=body
+            )
+        except requests.RequestException as error:
+            return None, describe(error)
+        except LinkError as error:
+            unusable = str(error)
+        # Raised outside the except block: a chained traceback would print the signed link.
+        if unusable:
+            raise self._failed(f"the link cannot be used: {unusable}")
+        drain(response)
+        return response, f"the storage host answered {response.status_code}"
+
+    def _refresh(self, ask: Callable[[bool], UploadLink], may_move: bool) -> None:
+        old = self.link
+        self.link = ask(True)
+        if not may_move and _blob(old.url) != _blob(self.link.url):
+            raise _BlobMoved
+
+    def _failed(self, trouble: str) -> TransferError:
+        blob = f"blob {self.link.blob_path} at {safe_url(self.link.url)}"
+        return TransferError(f"cannot upload {self.source.path} to {blob}: {trouble}.")
+
+
+def _blob(url: str) -> tuple[str, str]:
+    parts = urlsplit(url)
+    return parts.netloc, parts.path

@@ -1,0 +1,254 @@
+"""A file that is written whole or not at all, on disk or in a store."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import BinaryIO, Protocol
+
+from airflow_provider.core.files.digest import Digest
+from airflow_provider.core.files.location import Location, storage_errors
+from airflow_provider.core.files.object_writer import ObjectWriter
+from airflow_provider.core.files.part_file import Checkpoint, PartFile
+from airflow_provider.exceptions import InvalidInputError, TransferError
+
+Check = Callable[[Digest, Callable[[], BinaryIO]], None]
+
+CHECKPOINT_BYTES = 8 * 1024 * 1024
+"""At most so much of a local download is fetched again after a kill."""
+
+
+class WholeFile(Protocol):
+    """
+    What a download needs of its target. :meth:`close` without :meth:`finish` leaves the target as it was.
+    """
+
+    digest: Digest
+    checkpoint: Checkpoint | None
+
+    def write(self, data: bytes) -> None:
+        """Append."""
+
+    def restart(self) -> None:
+        """Forget what was written."""
+
+    def identify(self, etag: str | None, total: int | None) -> None:
+        """Say which entity the bytes come from, so that they can be continued. ``None``: they cannot."""
+
+    def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
+        """
+        Check, compare with what is at the target, and publish.
+
+        :param overwrite: whether a target with other content may be replaced. One with the same size and
+            SHA-256 counts as this file and is left alone.
+        :param check: called with the digest and an opener before anything becomes visible.
+        :returns: whether the target was written.
+        :raises TransferError: the check failed, or the target holds something else and ``overwrite`` is
+            false.
+        """
+
+    def close(self, *, keep: bool = False) -> None:
+        """Release; ``keep`` leaves what can be continued by another process."""
+
+
+def open_whole(location: Location, *, readable: bool = False) -> WholeFile:
+    """
+    Begin to write ``location``.
+
+    :param location: of the target.
+    :param readable: the check has to read the file. Objects in a store cannot be read before they are
+        visible, so these go through a local temporary file.
+    """
+    if location.is_local:
+        return _LocalFile(location)
+    return _SpooledObject(location) if readable else _StoredObject(location)
+
+
+@contextmanager
+def write_whole(location: Location, *, overwrite: bool = True) -> Iterator[WholeFile]:
+    """
+    Write a file in a ``with`` block: it appears when the block ends, and not if it is left by an error.
+
+    :param location: of the target.
+    :param overwrite: see :meth:`WholeFile.finish`.
+    """
+    refuse_folder(location)
+    whole = open_whole(location)
+    try:
+        whole.restart()
+        yield whole
+        whole.finish(overwrite=overwrite)
+    finally:
+        whole.close()
+
+
+def refuse_folder(location: Location) -> int | None:
+    """Return the size of what is at ``location``, ``None`` when nothing; raise when it is a folder."""
+    stat = location.stat()
+    if stat is None:
+        return None
+    if stat[0] == "directory":
+        raise InvalidInputError(f"{location} is a folder; name a file in it.", parameter="target")
+    return stat[1]
+
+
+def _same_as_target(location: Location, digest: Digest, *, overwrite: bool) -> bool:
+    size = refuse_folder(location)
+    if size is None:
+        return False
+    if size == digest.size and location.sha256() == digest.sha256():
+        return True
+    if not overwrite:
+        raise TransferError(
+            f"{location} holds other content ({size} bytes; the new file has {digest.size}). "
+            "Set overwrite=True to replace it, or choose another path."
+        )
+    return False
+
+
+class _LocalFile:
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        with storage_errors("cannot write", location):
+            self._part = PartFile(location.path)
+            self.digest, self.checkpoint = self._part.recover()
+        self._published = False
+
+    def write(self, data: bytes) -> None:
+        try:
+            with storage_errors("cannot write", self._location):
+                self._part.write(data)
+                self.digest.update(data)
+                if self.checkpoint and self.digest.size - self.checkpoint.offset >= CHECKPOINT_BYTES:
+                    self._save()
+        except TransferError:
+            # The part of a download that did not fit would keep the disk full.
+            self.checkpoint = None
+            raise
+
+    def restart(self) -> None:
+        with storage_errors("cannot write", self._location):
+            self._part.clear()
+        self.digest, self.checkpoint = Digest(), None
+
+    def identify(self, etag: str | None, total: int | None) -> None:
+        self.checkpoint = _checkpoint(self.digest, etag, total)
+
+    def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
+        with storage_errors("cannot write", self._location):
+            self._part.sync()
+            if check is not None:
+                check(self.digest, self._part.open)
+            if _same_as_target(self._location, self.digest, overwrite=overwrite):
+                return False
+            self._published = self._part.publish(replace=overwrite)
+            # Another task may have been first in between, with the same file or with another one.
+            if not self._published and not _same_as_target(self._location, self.digest, overwrite=False):
+                raise TransferError(f"{self._location} was removed while it was being compared; try again.")
+        return self._published
+
+    def close(self, *, keep: bool = False) -> None:
+        keep = keep and self.checkpoint is not None
+        # What led here is the error to report; without a saved checkpoint the next attempt starts over.
+        with contextlib.suppress(OSError):
+            if keep:
+                self._save()
+        with contextlib.suppress(OSError):
+            self._part.close(keep=keep or self._published)
+
+    def _save(self) -> None:
+        assert self.checkpoint is not None
+        self.checkpoint = Checkpoint(
+            self.checkpoint.etag, self.checkpoint.total, self.digest.size, self.digest.sha256()
+        )
+        if self.digest.size:
+            self._part.save(self.checkpoint)
+
+
+class _StoredObject:
+    """An upload in progress cannot be handed to another process: it resumes within this one only."""
+
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self._writer: ObjectWriter | None = None
+        self.digest = Digest()
+        self.checkpoint: Checkpoint | None = None
+
+    def write(self, data: bytes) -> None:
+        self._upload(data)
+        self.digest.update(data)
+
+    def restart(self) -> None:
+        self._drop()
+        self.digest, self.checkpoint = Digest(), None
+
+    def identify(self, etag: str | None, total: int | None) -> None:
+        self.checkpoint = _checkpoint(self.digest, etag, total)
+
+    def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
+        if check is not None:
+            check(self.digest, self._reopen)
+        if _same_as_target(self._location, self.digest, overwrite=overwrite):
+            return False
+        self._upload_rest()
+        assert self._writer is not None
+        self._writer.commit()
+        self._writer = None
+        return True
+
+    def close(self, *, keep: bool = False) -> None:
+        self._drop()
+
+    def _reopen(self) -> BinaryIO:
+        raise AssertionError("ask open_whole() for a readable file")
+
+    def _upload(self, data: bytes) -> None:
+        if self._writer is None:
+            self._writer = ObjectWriter(self._location)
+        self._writer.write(data)
+
+    def _upload_rest(self) -> None:
+        self._upload(b"")
+
+    def _drop(self) -> None:
+        if self._writer is not None:
+            self._writer.discard()
+            self._writer = None
+
+
+class _SpooledObject(_StoredObject):
+    def __init__(self, location: Location) -> None:
+        super().__init__(location)
+        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+
+    def write(self, data: bytes) -> None:
+        with storage_errors("cannot write the temporary file for", self._location):
+            self._spool.write(data)
+        self.digest.update(data)
+
+    def restart(self) -> None:
+        super().restart()
+        self._spool.seek(0)
+        self._spool.truncate(0)
+
+    def close(self, *, keep: bool = False) -> None:
+        super().close(keep=keep)
+        self._spool.close()
+
+    def _reopen(self) -> BinaryIO:
+        self._spool.flush()
+        self._spool.seek(0)
+        return open(self._spool.fileno(), "rb", closefd=False)
+
+    def _upload_rest(self) -> None:
+        with self._reopen() as stream:
+            while data := stream.read(1024 * 1024):
+                self._upload(data)
+
+
+def _checkpoint(digest: Digest, etag: str | None, total: int | None) -> Checkpoint | None:
+    if etag is None or total is None:
+        return None
+    return Checkpoint(etag, total, digest.size, digest.sha256())

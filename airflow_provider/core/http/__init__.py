@@ -1,0 +1,1 @@
+"""HTTP: connection settings, sessions, retries, and reading of responses."""

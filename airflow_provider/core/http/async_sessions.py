@@ -1,0 +1,137 @@
+"""
+The aiohttp half: the client, and what its exceptions mean.
+
+Imported when the first request is sent: importing aiohttp costs a Dag file time that it does not need.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from urllib.parse import urlsplit
+
+import aiohttp
+
+from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed, snippet
+from airflow_provider.exceptions import ConfigurationError, TransportError
+
+
+def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
+    """
+    Return a client for the API of a connection. Call it in a running event loop; the caller closes it.
+
+    It carries no key (each request does), keeps no cookies and reads no ``.netrc``. aiohttp repeats a GET or
+    DELETE once by itself when a kept connection turns out to be closed. Proxies and CA bundle are
+    the same as in the synchronous half: the connection's, else the environment's, and no proxy for plain http
+    to this machine.
+
+    :param settings: the connection.
+    :param limit: most connections open at a time.
+    :raises ConfigurationError: the environment names a proxy that aiohttp cannot use.
+    """
+    timeout = aiohttp.ClientTimeout(
+        # A server that sends a byte now and then must not hold a wait for ever.
+        total=settings.connect_timeout + 4 * settings.read_timeout,
+        sock_connect=settings.connect_timeout,
+        sock_read=settings.read_timeout,
+    )
+    return aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(ssl=_tls(settings), limit=limit, keepalive_timeout=75),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=timeout,
+        # Not trust_env: it would also send what .netrc holds for the host.
+        trust_env=False,
+        proxy=_proxy(settings),
+    )
+
+
+def _tls(settings: ConnectionSettings) -> ssl.SSLContext | bool:
+    if settings.verify is False:
+        return False
+    if settings.base_url.startswith("http:"):
+        return True
+    from requests.utils import DEFAULT_CA_BUNDLE_PATH
+
+    if settings.verify is True:
+        bundle = (
+            os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
+        )
+    else:
+        bundle = str(settings.verify)
+    try:
+        if os.path.isdir(bundle):
+            return ssl.create_default_context(capath=bundle)
+        return ssl.create_default_context(cafile=bundle)
+    except OSError as error:
+        raise ConfigurationError(
+            f"Connection {settings.conn_id!r}: the CA bundle {bundle!r} cannot be used ({error}). Correct "
+            "`verify` in the connection's extra, or REQUESTS_CA_BUNDLE in the environment.",
+            parameter="verify",
+        ) from error
+
+
+def _proxy(settings: ConnectionSettings) -> str | None:
+    from requests.utils import get_environ_proxies, select_proxy
+
+    parts = urlsplit(settings.base_url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return None
+    proxies = dict(settings.proxies) or get_environ_proxies(settings.base_url)
+    proxy: str | None = select_proxy(settings.base_url, proxies)
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and not proxy.startswith(("http://", "https://")):
+        raise ConfigurationError(
+            f"Connection {settings.conn_id!r}: the environment names a proxy that is not http or https. Set "
+            "`proxies` in the connection's extra, or exclude the host with NO_PROXY.",
+            parameter="proxies",
+        )
+    return proxy or None
+
+
+def failure(
+    error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
+) -> TransportError:
+    """Name what an aiohttp exception means, and whether the request can have arrived."""
+    sent = not isinstance(
+        error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
+    )
+    what = "got no whole answer" if sent else "could not connect"
+    if isinstance(error, aiohttp.ClientSSLError):
+        what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
+    elif isinstance(error, TimeoutError):
+        what += " in time"
+    return TransportError(
+        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(error), secrets)}"
+        + (f" (request id {request_id})" if request_id else ""),
+        sent=sent,
+        request_id=request_id,
+        endpoint=endpoint,
+    )
+
+
+async def read_response(
+    response: aiohttp.ClientResponse,
+    endpoint: str,
+    *,
+    request_id: str | None = None,
+    limit: int = MAX_JSON_BYTES,
+) -> Response:
+    """
+    Read a response whole.
+
+    :raises MalformedResponseError: the body is longer than ``limit`` bytes.
+    """
+    announced = response.content_length
+    if announced is not None and announced <= limit and "Content-Encoding" not in response.headers:
+        body = await response.read()
+        return Response(endpoint, response.status, response.headers, body, request_id)
+    pieces, size = [], 0
+    async for piece in response.content.iter_chunked(64 * 1024):
+        size += len(piece)
+        if size > limit:
+            raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
+        pieces.append(piece)
+    # aiohttp looks header names up in any case.
+    return Response(endpoint, response.status, response.headers, b"".join(pieces), request_id)

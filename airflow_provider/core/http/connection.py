@@ -1,0 +1,297 @@
+"""Airflow connection to :class:`ConnectionSettings`: what a hook may send, where to and how fast."""
+
+from __future__ import annotations
+
+import hashlib
+import ipaddress
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+from airflow_provider.core.http.extras import Extras
+from airflow_provider.exceptions import ConfigurationError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """
+    What differs between the services before the first request.
+
+    :param conn_type: the Airflow connection type.
+    :param name: what to call the service in messages.
+    :param base_url: the vendor's production URL, used when a connection names no host.
+    :param requests_per_minute: documented limit per key; ``None`` where none is published.
+    :param requests_per_hour: documented limit per key; ``None`` where none is published.
+    """
+
+    conn_type: str
+    name: str
+    base_url: str
+    requests_per_minute: int | None = None
+    requests_per_hour: int | None = None
+
+
+MEDIAMAGIC: Final = Service(
+    conn_type="mediamagic",
+    name="MediaMagic",
+    base_url="https://mm-midmarket-integrations-api-preview.azurewebsites.net",
+)
+SILENT_WITNESS: Final = Service(
+    conn_type="silent_witness",
+    name="Silent Witness",
+    base_url="https://api.silentwitness.ai",
+    requests_per_minute=100,
+    requests_per_hour=1000,
+)
+SERVICES: Final[Mapping[str, Service]] = {
+    service.conn_type: service for service in (MEDIAMAGIC, SILENT_WITNESS)
+}
+
+
+@dataclass(frozen=True)
+class ConnectionSettings:
+    """
+    A checked connection. Frozen; its ``repr`` shows no secret.
+
+    :param conn_id: the Airflow connection id, for messages.
+    :param base_url: scheme, host, port, path prefix; a trailing ``/api``, ``/api/integrations`` or slash is
+        taken off.
+    :param api_key: sent as ``X-API-Key`` to ``base_url`` and nowhere else.
+    :param connect_timeout: seconds to establish a connection, default 10.
+    :param read_timeout: seconds between two bytes of an answer, default 60.
+    :param verify: check TLS certificates (default), do not, or check against this CA file or folder.
+    :param proxies: proxy URL per scheme (``http``, ``https``, ``all``); empty means what the environment
+        says.
+    :param max_retries: how often one request may be sent again, default 4.
+    :param requests_per_minute: limit that waits share per key; ``None`` is unlimited.
+    :param requests_per_hour: limit that waits share per key; ``None`` is unlimited.
+    :param webhook_secrets: what webhooks may be signed with: one secret, two while it is being replaced.
+    :param webhook_secret_variable: Airflow Variable that holds such secrets, one or a JSON list.
+    :raises ConfigurationError: no key, a URL that is none, or a key that would travel over plain http.
+    """
+
+    conn_id: str
+    base_url: str
+    api_key: str = field(repr=False)
+    connect_timeout: float = 10.0
+    read_timeout: float = 60.0
+    verify: bool | str = True
+    proxies: Mapping[str, str] = field(default_factory=dict, repr=False, hash=False)
+    max_retries: int = 4
+    requests_per_minute: int | None = None
+    requests_per_hour: int | None = None
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    webhook_secret_variable: str | None = None
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "api_key", _checked_key(self.conn_id, self.api_key))
+        object.__setattr__(self, "base_url", _checked_url(self.conn_id, self.base_url))
+
+    @classmethod
+    def from_connection(cls, connection: Connection, service: Service | None = None) -> ConnectionSettings:
+        """
+        Read and check an Airflow connection of either type.
+
+        ``extra`` is parsed here and not through ``extra_dejson``, which reports to the supervisor on every
+        call and can block an event loop.
+
+        :param connection: from ``BaseHook.get_connection`` or ``aget_connection``.
+        :param service: the service that the caller speaks to; by default the connection's own type.
+        :raises ConfigurationError: names the field or the extra that is wrong, never its secret.
+        """
+        conn_id = connection.conn_id
+        if not connection.conn_type and "//" in (connection.schema or ""):
+            # Python takes no underscore in a URL scheme, and Airflow then finds neither type nor password.
+            raise ConfigurationError(
+                f"Connection {conn_id!r}: its URI cannot be read. A connection type is written with a hyphen "
+                "there: `silent-witness://`.",
+                parameter="conn_type",
+            )
+        service = _matching_service(conn_id, connection.conn_type, service)
+        if not connection.password and connection.login:
+            raise ConfigurationError(
+                f"Connection {conn_id!r} has no API key: the field `password` is empty while `login` is set. "
+                "Move the key to `password` (in URI form: a colon before the key).",
+                parameter="password",
+            )
+        extras = Extras(conn_id, connection.extra)
+        limits = {
+            name: extras.limit(name, default=getattr(service, name))
+            for name in ("requests_per_minute", "requests_per_hour")
+        }
+        return cls(
+            conn_id=conn_id,
+            base_url=_assemble_url(
+                conn_id,
+                service,
+                host=(connection.host or "").strip(),
+                port=connection.port,
+                schema=(connection.schema or "").strip(),
+            ),
+            api_key=connection.password or "",
+            connect_timeout=extras.seconds("connect_timeout", default=10.0, most=300.0),
+            read_timeout=extras.seconds("read_timeout", default=60.0, most=3600.0),
+            verify=extras.verify(),
+            proxies=extras.proxies(),
+            max_retries=extras.max_retries(default=4),
+            webhook_secrets=extras.webhook_secrets(),
+            webhook_secret_variable=extras.webhook_secret_variable(),
+            **limits,
+        )
+
+    @property
+    def receives_webhooks(self) -> bool:
+        """Whether a secret is named, so that events may come and waits need few looks."""
+        return bool(self.webhook_secrets or self.webhook_secret_variable)
+
+    @cached_property
+    def identity(self) -> str:
+        """
+        Key for what is shared per host and API key: clients, rate budgets.
+
+        Two connections with one key share one limit, and a connection whose key was rotated is another one,
+        so ``conn_id`` does not do. A digest, because it ends up in logs and dictionaries.
+        """
+        return hashlib.sha256(f"{self.base_url}\0{self.api_key}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def secrets(self) -> tuple[str, ...]:
+        """What must not appear in a message or a log: the key, webhook secrets, proxy passwords."""
+        found = {self.api_key, *self.webhook_secrets}
+        found |= {secret.removeprefix("whsec_") for secret in self.webhook_secrets}
+        for url in self.proxies.values():
+            password = urlsplit(url).password or ""
+            found |= {password, unquote(password)}
+        return tuple(sorted((secret for secret in found if secret), key=len, reverse=True))
+
+    def url(self, path: str) -> str:
+        """Return the address of an API path that begins with a slash."""
+        return self.base_url + path
+
+
+def _matching_service(conn_id: str, conn_type: str | None, wanted: Service | None) -> Service:
+    found = SERVICES.get(conn_type or "")
+    if wanted is None:
+        if found is None:
+            raise ConfigurationError(
+                f"Connection {conn_id!r} is of type {conn_type!r}; expected one of {', '.join(SERVICES)}."
+            )
+        return found
+    if conn_type in ("", None, "generic", wanted.conn_type):
+        return wanted
+    raise ConfigurationError(
+        f"Connection {conn_id!r} is of type {conn_type!r}, and {wanted.name} needs {wanted.conn_type!r}. "
+        "Its password was not sent anywhere. Use another connection id or correct the type."
+    )
+
+
+def _checked_key(conn_id: str, key: str | None) -> str:
+    key = str(key or "").strip()
+    if not key:
+        raise ConfigurationError(
+            f"Connection {conn_id!r} has no API key: put it in the field `password`.", parameter="password"
+        )
+    # Also keeps requests from quoting the key in an InvalidHeader error.
+    if not (key.isascii() and key.isprintable() and " " not in key):
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: the field `password` holds characters that cannot be part of an API "
+            "key (blanks, line breaks or non-ASCII). Copy the key again.",
+            parameter="password",
+        )
+    return key
+
+
+def is_loopback(hostname: str) -> bool:
+    """Whether a host name means this machine, so that plain http to it stays on it."""
+    if hostname == "localhost" or hostname.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(hostname).is_loopback
+    except ValueError:
+        return False
+
+
+def _checked_url(conn_id: str, url: str) -> str:
+    def refuse(why: str) -> ConfigurationError:
+        return ConfigurationError(
+            f"Connection {conn_id!r}: {why} Expected a host such as `api.example.com`, with or without "
+            "scheme, port and a trailing `/api`.",
+            parameter="host",
+        )
+
+    try:
+        parts = urlsplit(url.strip())
+        hostname, port = (parts.hostname or ""), parts.port
+    except ValueError:
+        raise refuse("the field `host` (or its port) cannot be read.") from None
+    if parts.scheme not in ("http", "https"):
+        raise refuse(f"the URL scheme {parts.scheme!r} is not http or https.")
+    if not hostname or re.search(r"[\s\\]", parts.netloc):
+        raise refuse("the field `host` names no host.")
+    if parts.username is not None or parts.password is not None:
+        raise refuse("the field `host` holds credentials; the API key belongs in `password`.")
+    if parts.query or parts.fragment:
+        raise refuse("the field `host` holds a query or a fragment.")
+    if parts.scheme == "http" and not is_loopback(hostname):
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: refusing to send an API key over plain http to {hostname}. Use https; "
+            "http is for a local server only.",
+            parameter="host",
+        )
+    netloc = f"[{hostname}]" if ":" in hostname else hostname
+    if port is not None:
+        netloc += f":{port}"
+    path = re.sub(r"/+api(/+integrations)?$", "", parts.path.rstrip("/")).rstrip("/")
+    return urlunsplit((parts.scheme, netloc, path, "", ""))
+
+
+def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None, schema: str) -> str:
+    # Airflow's `schema` field holds the path of a URI (`mediamagic://:key@host/api`) or, by the convention of
+    # the HTTP provider, the URL scheme.
+    scheme, path = (schema.lower(), "") if schema.lower() in ("http", "https") else ("", schema.strip("/"))
+    if not host:
+        if port or path:
+            raise ConfigurationError(
+                f"Connection {conn_id!r} has a port or a path and no host. Name the host, or leave all three "
+                f"empty for {service.base_url}.",
+                parameter="host",
+            )
+        return service.base_url
+    if "://" in host:
+        own_scheme, rest = host.split("://", 1)
+        if scheme and scheme != own_scheme.lower():
+            raise ConfigurationError(
+                f"Connection {conn_id!r}: the fields `host` and `schema` name different URL schemes "
+                f"({own_scheme} and {scheme}).",
+                parameter="schema",
+            )
+        scheme = own_scheme.lower()
+    else:
+        rest = host
+    netloc, slash, prefix = rest.partition("/")
+    if netloc.count(":") > 1 and not netloc.startswith("["):
+        netloc = f"[{netloc}]"
+    try:
+        parts = urlsplit(f"//{netloc}")
+        hostname, own_port = (parts.hostname or ""), parts.port
+    except ValueError:
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: the field `host` (or its port) cannot be read.", parameter="host"
+        ) from None
+    if port and own_port and port != own_port:
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: the fields `host` and `port` name different ports ({own_port} and "
+            f"{port}).",
+            parameter="port",
+        )
+    if port and not own_port:
+        netloc = f"{netloc.rstrip(':')}:{port}"
+    if not scheme:
+        scheme = "http" if is_loopback(hostname) else "https"
+    return f"{scheme}://{netloc}{slash}{prefix.rstrip('/')}" + (f"/{path}" if path else "")

@@ -1,0 +1,406 @@
+"""
+Reading what a service answered, and naming what went wrong. Pure: shared by the sync and the async half.
+
+Neither vendor promises one error shape. MediaMagic has four (``detail``, a validation envelope whose keys are
+not documented, ``error``, and ``error_code`` with ``message``), Silent Witness two generations (``error``
+with ``details``, and ``error`` with ``error_code``, ``error_param`` and ``request_id``); a proxy in between
+sends HTML. :func:`error_for` reads all of them and decides by the HTTP status; only of a 404 it also asks
+whether the API itself has spoken, because a 404 says that something paid for is gone.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from airflow_provider.exceptions import (
+    ApiError,
+    AuthenticationError,
+    ConflictError,
+    InvalidRequestError,
+    MalformedResponseError,
+    NotFoundError,
+    NotReadyError,
+    PermissionDeniedError,
+    PlanError,
+    RateLimitedError,
+    ServerError,
+)
+
+MAX_JSON_BYTES: Final = 32 * 1024 * 1024
+"""Longest JSON answer that is read into memory."""
+
+_COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
+"""Fields of which the APIs' error bodies have at least one."""
+
+_SNIPPET: Final = 200
+# Possessive, bounded, and never given up half-way: a server's answer may be made to take for ever.
+_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
+_URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://)[^\s\"'<>/@]++@", re.IGNORECASE)
+_SIGNATURE: Final = re.compile(
+    r"\b(sig|signature|x-amz-[a-z-]{1,40}+|x-goog-[a-z-]{1,40}+|token|key-pair-id|policy)=[^&\s\"'<>]++",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """
+    One whole answer.
+
+    :param endpoint: ``METHOD /path`` as sent, without query string.
+    :param status: HTTP status.
+    :param headers: with lower-case names.
+    :param body: as received, at most :data:`MAX_JSON_BYTES`.
+    :param request_id: the id that we gave the request, where the service takes one.
+    """
+
+    endpoint: str
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = field(default=b"", repr=False)
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Paid:
+    """
+    What a paid call starts.
+
+    :param noun: with its article: ``the submission``.
+    :param find_out: how to learn whether it exists, after an answer was lost.
+    """
+
+    noun: str
+    find_out: str
+
+
+def redact(text: str, secrets: Iterable[str] = ()) -> str:
+    """Take out secrets, and the query strings and credentials of URLs."""
+    for secret in secrets:
+        text = text.replace(secret, "***")
+    text = _URL_PASSWORD.sub(r"\1***@", text)
+    text = _URL.sub(lambda url: url[1] + ("?***" if url[2] else ""), text)
+    return _SIGNATURE.sub(r"\1=***", text)
+
+
+def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
+    """Return at most 200 characters of a body on one line, without secrets."""
+    text = content[:65536].decode("utf-8", "replace") if isinstance(content, bytes) else content[:65536]
+    text = redact(" ".join(text.split()), secrets)
+    return text if len(text) <= _SNIPPET else text[: _SNIPPET - 3] + "..."
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """
+    Return the seconds that a service asks to wait: ``Retry-After`` as seconds or as a date, else
+    ``X-RateLimit-Reset`` (epoch seconds, named by older Silent Witness pages) when nothing remains.
+
+    :param headers: with lower-case names.
+    :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
+    """
+    served_at = _http_date(headers.get("date", ""))
+    now = served_at if served_at is not None else (time.time() if now is None else now)
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d{1,9}(\.\d*)?", text):
+        return float(text)
+    moment = _http_date(text)
+    if moment is None and headers.get("x-ratelimit-remaining", "0").strip() == "0":
+        reset = headers.get("x-ratelimit-reset", "").strip()
+        moment = float(reset) if re.fullmatch(r"\d{9,11}(\.\d*)?", reset) else None
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text.strip()).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
+def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
+    """
+    Return the parsed body of a 2xx answer; ``None`` for 204, which has none.
+
+    :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
+    """
+    if not 200 <= answer.status < 300:
+        raise error_for(answer, secrets)
+    if answer.status == 204:
+        return None
+    if not answer.body.strip():
+        raise malformed(answer.endpoint, "an empty body where JSON is documented", answer=answer)
+    try:
+        data = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "a body that is not JSON"
+        shown = snippet(answer.body, secrets)
+        raise malformed(
+            answer.endpoint, f"{kind} where JSON is documented: {shown!r}", answer=answer
+        ) from None
+    if isinstance(data, dict) and data.get("success") is False:
+        said = _ErrorBody.of(data, secrets)
+        raise malformed(
+            answer.endpoint,
+            f'`"success": false` with a success status: {said.text}',
+            answer=answer,
+            code=said.code,
+            parameter=said.parameter,
+            request_id=said.request_id,
+        )
+    return data
+
+
+def has_detail(body: bytes) -> bool:
+    """Whether a body is an error in the words of MediaMagic's API: a JSON object with ``detail``."""
+    return "detail" in _object_in(body)
+
+
+def _object_in(body: bytes) -> dict[str, Any]:
+    try:
+        found = json.loads(body)
+    except (ValueError, RecursionError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def malformed(
+    endpoint: str,
+    what: str,
+    *,
+    answer: Response | None = None,
+    code: str | None = None,
+    parameter: str | None = None,
+    request_id: str | None = None,
+) -> MalformedResponseError:
+    """Return the error for an answer that is not what the endpoint documents."""
+    return MalformedResponseError(
+        f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
+        "or a proxy; if it is, try again later and report it to the vendor.",
+        http_status=answer.status if answer else None,
+        code=code,
+        parameter=parameter,
+        request_id=request_id or (answer.request_id if answer else None),
+        endpoint=endpoint,
+    )
+
+
+def require(data: Any, field_name: str, kind: type | tuple[type, ...], endpoint: str) -> Any:
+    """
+    Return a field that the caller relies on.
+
+    :raises MalformedResponseError: the data is no object, or the field is missing, null or of another type.
+    """
+    if not isinstance(data, dict):
+        raise malformed(
+            endpoint, f"{_kind_of(data)} where an object with the field `{field_name}` is documented"
+        )
+    value = data.get(field_name)
+    if not isinstance(value, kind) or (kind is str and not value):
+        raise malformed(endpoint, f"{_kind_of(value, data, field_name)} in the field `{field_name}`")
+    return value
+
+
+def require_object(data: Any, endpoint: str) -> dict[str, Any]:
+    """Return the data when it is a JSON object; otherwise raise MalformedResponseError."""
+    if not isinstance(data, dict):
+        raise malformed(endpoint, f"{_kind_of(data)} where an object is documented")
+    return data
+
+
+def _kind_of(value: Any, parent: Mapping[str, Any] | None = None, name: str = "") -> str:
+    if parent is not None and name not in parent:
+        return "nothing"
+    if value is None:
+        return "null"
+    if value == "":
+        return "an empty text"
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")
+
+
+@dataclass(frozen=True, slots=True)
+class _ErrorBody:
+    """What an error body says, whatever its shape; scrubbed and short."""
+
+    text: str = ""
+    code: str | None = None
+    parameter: str | None = None
+    request_id: str | None = None
+    bucket: str | None = None
+
+    @classmethod
+    def read(cls, body: bytes, secrets: Iterable[str]) -> _ErrorBody:
+        try:
+            data = json.loads(body) if body.strip() else None
+        except (ValueError, RecursionError):
+            return cls(text=snippet(body, secrets))
+        return cls.of(data, secrets) if isinstance(data, dict) else cls(text=snippet(body, secrets))
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any], secrets: Iterable[str]) -> _ErrorBody:
+        details = data.get("details")
+        details = details if isinstance(details, dict) else {}
+        text, parameter = "", None
+        for name in ("error", "message", "detail", "errors"):
+            found, at = _message_in(data.get(name))
+            text, parameter = text or found, parameter or at
+        extra = _text(details.get("message"))
+        if extra and extra not in text:
+            text = f"{text} ({extra})" if text else extra
+        parameter = _text(data.get("error_param")) or _text(details.get("field")) or parameter
+        return cls(
+            text=snippet(text or json.dumps(data), secrets),
+            code=snippet(_text(data.get("error_code")), secrets) or None,
+            parameter=snippet(parameter or "", secrets) or None,
+            request_id=snippet(_text(data.get("request_id")), secrets) or None,
+            bucket=snippet(_text(data.get("bucket")), secrets) or None,
+        )
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _message_in(value: Any) -> tuple[str, str | None]:
+    """Find a message, and the field it is about, in text, in an object or in a list of them."""
+    if isinstance(value, str):
+        return value, None
+    if isinstance(value, list):
+        found = [_message_in(item) for item in value[:5]]
+        texts = [f"{text} (at {at})" if at else text for text, at in found if text]
+        return "; ".join(texts), next((at for _, at in found if at), None)
+    if isinstance(value, dict):
+        at = value.get("loc") or value.get("field") or value.get("path")
+        at = ".".join(str(part) for part in at) if isinstance(at, list) else at
+        text = next((value[k] for k in ("msg", "message", "error", "detail") if _text(value.get(k))), "")
+        return text or json.dumps(value, default=str), _text(at) or None
+    return "", None
+
+
+_ADVICE: Final[Mapping[type[ApiError], str]] = {
+    AuthenticationError: (
+        "Check the API key in the connection's password field; keys expire, can be revoked, and belong to "
+        "one environment."
+    ),
+    PermissionDeniedError: (
+        "The key is valid and may not do this; check which workspace or account it belongs to."
+    ),
+    PlanError: "Ask the vendor to enable the API for the plan; a retry does not help.",
+    NotFoundError: "Check the id, and that the key belongs to the workspace or account that owns it.",
+    NotReadyError: (
+        "The service answers so until the asset has finished, so ask again later. It gives the same answer "
+        "for an unknown id: check the ids if it persists."
+    ),
+    ConflictError: "Look at the current state before trying again.",
+    RateLimitedError: (
+        "Slow down: lower requests_per_minute or requests_per_hour in the connection's extra, or ask the "
+        "vendor for a higher limit."
+    ),
+    ServerError: "The fault is at the service and may pass; try again later.",
+    InvalidRequestError: "Correct the request; sending it unchanged fails again.",
+}
+
+_FOREIGN: Final = (
+    "The API gives its reason for a 404 in JSON, so something else has answered, such as a proxy in front of "
+    "it. Check the connection's host; if it is right, try again later."
+)
+
+
+def error_for(
+    answer: Response,
+    secrets: Iterable[str] = (),
+    *,
+    pending: bool = False,
+    paid: Paid | None = None,
+    now: float | None = None,
+) -> ApiError:
+    """
+    Turn an answer that is not 2xx into the error that says what to do.
+
+    A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
+    about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
+    started nothing, ends with NotFoundError all the same.
+
+    :param answer: the answer.
+    :param secrets: values that must not be quoted.
+    :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
+    :param paid: set for a call that starts something paid: a 5xx then says that the outcome is not
+        documented.
+    :param now: epoch seconds, for a ``Retry-After`` date.
+    """
+    status = answer.status
+    said = _ErrorBody.read(answer.body, secrets)
+    known: dict[str, Any] = {
+        "http_status": status,
+        "code": said.code,
+        "parameter": said.parameter,
+        "request_id": said.request_id
+        or snippet(answer.headers.get("x-request-id", ""), secrets)
+        or answer.request_id,
+        "endpoint": answer.endpoint,
+    }
+    if status < 400:
+        return _redirected(answer, known)
+    foreign = status == 404 and _COMPLAINTS.isdisjoint(_object_in(answer.body))
+    kind = _kind_for(status, pending, foreign and paid is None)
+    parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
+    if said.code:
+        parts.append(f"Code: {said.code}.")
+    if said.parameter:
+        parts.append(f"Field: {said.parameter}.")
+    if kind is PlanError and said.bucket:
+        parts.append(f"Bucket: {said.bucket}.")
+    if known["request_id"]:
+        parts.append(f"Request id: {known['request_id']}.")
+    wait = retry_after(answer.headers, now) if status in (429, 503) else None
+    if wait is not None:
+        parts.append(f"The service asks to wait {wait:.0f} s.")
+    if kind is ServerError and paid:
+        advice = (
+            f"Whether {paid.noun} exists all the same is not documented, so the request was not sent again. "
+            f"{paid.find_out}"
+        )
+    elif foreign:
+        advice = _FOREIGN
+    else:
+        advice = _ADVICE[kind]
+    error = kind(" ".join([*parts, advice]), **known)
+    error.retry_after = wait
+    return error
+
+
+def _kind_for(status: int, pending: bool, foreign: bool) -> type[ApiError]:
+    if foreign:
+        return MalformedResponseError
+    if status >= 500 or status in (408, 425):
+        return ServerError
+    if status == 404 and pending:
+        return NotReadyError
+    return {
+        401: AuthenticationError,
+        402: PlanError,
+        403: PermissionDeniedError,
+        404: NotFoundError,
+        409: ConflictError,
+        429: RateLimitedError,
+    }.get(status, InvalidRequestError)
+
+
+def _redirected(answer: Response, known: dict[str, Any]) -> MalformedResponseError:
+    try:
+        host = urlsplit(answer.headers.get("location", "")).hostname
+    except ValueError:
+        host = None
+    to = f" to {host}" if host else ""
+    return MalformedResponseError(
+        f"{answer.endpoint} answered {answer.status}, a redirect{to}. Redirects are not followed, so that "
+        "the API key stays where the connection says. Correct the connection's host.",
+        **known,
+    )

@@ -1,0 +1,145 @@
+"""
+The requests half: sessions, and what its exceptions mean.
+
+Imported when the first request is sent: importing requests costs a Dag file time that it does not need.
+"""
+
+from __future__ import annotations
+
+from http.cookiejar import DefaultCookiePolicy
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
+from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed, snippet
+from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
+
+
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+class Session(requests.Session):
+    """
+    A pooled session that carries no key, no cookies and no retries of its own.
+
+    The environment may name proxies and a CA bundle, as always with requests. Where the connection says
+    something, the connection wins; requests would prefer the environment. Plain http to this machine takes no
+    proxy: the key would leave the machine in clear. A ``.netrc`` never adds an ``Authorization`` header: the
+    APIs take ``X-API-Key`` and signed links carry their own permission.
+    """
+
+    def __init__(self, settings: ConnectionSettings) -> None:
+        super().__init__()
+        keep_queries_out_of_logs()
+        self.verify = settings.verify
+        self.proxies = dict(settings.proxies)
+        # A truthy ``auth`` that adds nothing: requests reads .netrc only for want of one.
+        self.auth = _no_auth
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=16, max_retries=0)
+        self.mount("https://", adapter)
+        self.mount("http://", adapter)
+
+    def rebuild_auth(self, prepared_request: Any, response: Any) -> None:
+        """Drop ``Authorization`` on a redirect; requests would look up the new host in .netrc."""
+        prepared_request.headers.pop("Authorization", None)
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """Merge settings and environment, the settings first."""
+        if verify is None and self.verify is not True:
+            verify = self.verify
+        merged = super().merge_environment_settings(url, dict(proxies or {}), stream, verify, cert)
+        parts = urlsplit(url)
+        if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+            merged["proxies"] = {}
+        elif self.proxies:
+            merged["proxies"] = {**self.proxies, **(proxies or {})}
+        return merged
+
+
+def failure(
+    error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
+) -> ProviderError:
+    """Name what a requests or urllib3 exception means, and whether the request can have arrived."""
+    if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
+        return ConfigurationError(
+            f"{endpoint} was not sent: the host or a proxy cannot be used ({type(error).__name__}). Correct "
+            "the connection's host, or the proxies in its extra or in the environment.",
+            parameter="host",
+            endpoint=endpoint,
+        )
+    if not isinstance(error, requests.RequestException) and "certificate" in str(error).lower():
+        return ConfigurationError(
+            f"{endpoint} was not sent: {snippet(str(error), secrets)}. Correct `verify` in the connection's "
+            "extra, or REQUESTS_CA_BUNDLE in the environment.",
+            parameter="verify",
+            endpoint=endpoint,
+        )
+    sent = not _never_connected(error)
+    what = "got no whole answer" if sent else "could not connect"
+    if isinstance(error, requests.exceptions.SSLError):
+        what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
+    elif isinstance(error, requests.Timeout):
+        what += " in time"
+    return TransportError(
+        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(_reason(error)), secrets)}"
+        + (f" (request id {request_id})" if request_id else ""),
+        sent=sent,
+        request_id=request_id,
+        endpoint=endpoint,
+    )
+
+
+def _never_connected(error: Exception) -> bool:
+    # requests sends ``ConnectionError`` for a refused connection and for a lost answer alike; the difference
+    # is in what urllib3 gave as the reason. In doubt the request counts as sent.
+    if isinstance(error, requests.exceptions.ConnectTimeout):
+        return True
+    reason = _reason(error)
+    if type(reason) is OSError and str(reason).startswith("Tunnel connection failed"):
+        return True  # The proxy refused to CONNECT.
+    if isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
+        return True
+    return isinstance(reason, urllib3.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(reason)
+
+
+def _reason(error: Exception) -> Any:
+    # MaxRetryError quotes the whole URL, a signed one included; its reason does not.
+    cause = error.args[0] if error.args else error
+    reason = cause.reason if isinstance(cause, urllib3.exceptions.MaxRetryError) else cause
+    # With a proxy, urllib3 says "Unable to connect to proxy" also of an answer that was lost long after.
+    return reason.original_error if isinstance(reason, urllib3.exceptions.ProxyError) else reason
+
+
+def read_response(
+    response: requests.Response,
+    endpoint: str,
+    *,
+    request_id: str | None = None,
+    secrets: tuple[str, ...] = (),
+    limit: int = MAX_JSON_BYTES,
+) -> Response:
+    """
+    Read a streamed response whole and give its connection back.
+
+    :raises TransportError: the body was cut short.
+    :raises MalformedResponseError: the body is longer than ``limit`` bytes.
+    """
+    with response:
+        pieces, size = [], 0
+        try:
+            for piece in response.iter_content(64 * 1024):
+                size += len(piece)
+                if size > limit:
+                    raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
+                pieces.append(piece)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(endpoint, response.status_code, headers, b"".join(pieces), request_id)

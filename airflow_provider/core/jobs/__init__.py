@@ -1,0 +1,1 @@
+"""One job from its paid request to its result, for operators, sensors and triggers."""

@@ -1,0 +1,79 @@
+"""What Airflow thinks of a task instance: tells a user's kill from an attempt that Airflow itself gave up."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from airflow_provider.core.jobs.ledger import Ledger
+
+T = TypeVar("T")
+
+PATIENCE = 3.0
+"""Seconds to wait for the answer; a killed process has five before it is killed for good."""
+
+GIVEN_UP = ("up_for_retry", "scheduled", "queued")
+"""States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
+
+GOING_ON = ("running", "deferred", "awaiting_input")
+"""States that this attempt may be in, or the one that has replaced it."""
+
+
+def given_up(ti: Any, ledger: Ledger) -> bool | None:
+    """
+    Return whether Airflow has given this attempt up for the next one, which may be running by now.
+
+    :param ti: the running task instance.
+    :param ledger: its lasting record, in which this attempt has written.
+    :return: ``None`` when it cannot be learnt in time.
+    """
+
+    def ask() -> bool:
+        state = _state(ti)
+        # An attempt that another one has replaced has lost its place, and with it its view of the record.
+        return state in GIVEN_UP or (state in GOING_ON and ledger.read() is None)
+
+    return _answer(ask, PATIENCE)
+
+
+def task_state(ti: Any, *, patience: float = PATIENCE) -> str | None:
+    """
+    Return the state of a task instance, whichever of its attempts that is.
+
+    :param ti: the running task instance, or the one a trigger waits for.
+    :param patience: seconds to wait for the answer.
+    :return: ``none`` when it has no state, as after a clear; ``None`` when that cannot be learnt in time.
+    """
+    return _answer(lambda: _state(ti), patience)
+
+
+def _state(ti: Any) -> str:
+    from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
+
+    states = RuntimeTaskInstance.get_task_states(
+        dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
+    )
+    (state,) = (state for tasks in states.values() for state in tasks.values())
+    return "none" if state is None else str(state)
+
+
+def _answer(question: Callable[[], T], patience: float) -> T | None:
+    """
+    Ask Airflow from a thread of its own: a signal may have come while the main thread was talking to it.
+
+    :return: ``None`` when it cannot be learnt in time.
+    """
+    found: list[T] = []
+
+    def ask() -> None:
+        try:
+            found.append(question())
+        except Exception:  # whatever it is, the answer is not known, and a killed task has no time to retry
+            return
+
+    thread = threading.Thread(target=ask, name="task-state", daemon=True)
+    thread.start()
+    thread.join(patience)
+    return found[0] if found else None

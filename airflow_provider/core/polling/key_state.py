@@ -1,0 +1,257 @@
+"""The lane: what all waits on one server with one key share, and whose turn it is."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from airflow_provider.core.budget.rate_budget import RateBudget, windows
+from airflow_provider.core.polling.fallback import WebhookHealth
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
+from airflow_provider.exceptions import ProviderError, RateLimitedError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from airflow_provider.core.http.client import ServiceHook
+    from airflow_provider.core.polling.metrics import Metrics
+    from airflow_provider.core.polling.wait import Wait
+
+T = TypeVar("T")
+
+LAST_LOOK_PATIENCE = 30.0
+"""Seconds past its deadline that a wait queues for its last look."""
+
+HOUR = 3600.0
+
+QUEUE_CHECK = 1.0
+"""Longest sleep in seconds while somebody queues."""
+
+
+class KeyState:
+    """
+    Everything that waits on one server with one key shares: client, budget, and what is known of durations.
+
+    :param hook: a hook with its settings loaded.
+    :param clock: epoch seconds.
+    :param sleep: as :func:`asyncio.sleep`.
+    :param metrics: where to count.
+    """
+
+    def __init__(
+        self,
+        hook: ServiceHook,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[Any]],
+        metrics: Metrics,
+    ) -> None:
+        self.budget = RateBudget()
+        self.metrics = metrics
+        self.active = 0
+        self.trust = WebhookHealth()
+        self._clock = clock
+        self._sleep = sleep
+        self._client: aiohttp.ClientSession | None = None
+        self._retired: list[aiohttp.ClientSession] = []
+        self._durations: dict[str, DurationStats] = {}
+        self._joined: deque[float] = deque()
+        self._in_flight = 0
+        self._queue: list[tuple[float, int, _Ticket]] = []
+        self._overdue: list[tuple[float, int, _Ticket]] = []
+        self._numbers = itertools.count()
+        self._dispatcher: asyncio.Task[None] | None = None
+        self.use(hook)
+
+    def use(self, hook: ServiceHook) -> None:
+        """
+        Go on with the settings of this hook; its server and key are those of the lane.
+
+        Requests under way end as they began.
+        """
+        self.hook = hook
+        hook.on_headers = self._heard
+        limits = hook.settings.requests_per_minute, hook.settings.requests_per_hour
+        self.budget.limit_to(windows(per_minute=limits[0], per_hour=limits[1]))
+        if self._client is not None:
+            self._retired.append(self._client)
+            self._client = None
+
+    @property
+    def client(self) -> aiohttp.ClientSession:
+        """The shared client; made for the first wait and closed after the last."""
+        if self._client is None:
+            self._client = self.hook.new_async_client()
+        return self._client
+
+    def durations(self, kind: str, typical: tuple[float, float]) -> DurationStats:
+        """Return what this process knows of how long jobs of ``kind`` take on this server."""
+        if kind not in self._durations:
+            self._durations[kind] = DurationStats(typical)
+        return self._durations[kind]
+
+    def crowd(self) -> PollingLoad:
+        """Return who shares the budget now."""
+        capacity = self.budget.capacity()
+        if capacity is None:
+            return _NO_LIMIT
+        now = self._clock()
+        self._forget(now)
+        return PollingLoad(
+            capacity=capacity,
+            sustained_rate=self.budget.sustained_rate(),
+            active=max(1, self.active),
+            recent=max(1, self.active, len(self._joined)),
+            left=self.budget.left(now),
+        )
+
+    def idle_since(self, now: float) -> bool:
+        """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
+        self._forget(now)
+        return not self.active and not self._joined and self.budget.paused_until < now
+
+    def join(self) -> None:
+        """Count a wait in."""
+        self.active += 1
+        self._joined.append(self._clock())
+
+    async def leave(self) -> None:
+        """Count a wait out; the last one closes the client."""
+        self.active -= 1
+        if self.active:
+            return
+        if self._dispatcher is not None:
+            self._dispatcher.cancel()
+            self._dispatcher = None
+        self._queue.clear()
+        self._overdue.clear()
+        self.metrics.gauge("active_waits", 0)
+        self.metrics.flush()
+        if self._client is not None:
+            self._retired.append(self._client)
+            self._client = None
+        await self._close_retired()
+
+    def ended(self, wait: Wait) -> None:
+        """Take in that the job of a wait was seen to have ended."""
+        after, by = wait.ended_between
+        if isinstance(wait.pace, AdaptiveSchedule) and wait.begun_at <= by:
+            wait.pace.durations.saw(after - wait.submitted_at, by - wait.submitted_at)
+        self.metrics.timing("job_duration", wait.duration)
+        self.metrics.timing("detection_delay", wait.detection_delay)
+
+    async def look(
+        self, wait: Wait, look: Callable[[ServiceHook, aiohttp.ClientSession], Awaitable[T]]
+    ) -> T | None:
+        """
+        Wait for a turn, then make one status request.
+
+        Turns go to waits past their deadline first, then to those whose job was not seen for longest.
+
+        :param wait: whose turn it is to be.
+        :param look: makes the request.
+        :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
+        """
+        now = self._clock()
+        if not self._queue and self._may_go(now, now >= wait.deadline):
+            self.budget.take(now)
+            self._in_flight += 1
+        elif not await self._turn(wait.seen_at, wait.deadline):
+            return None
+        try:
+            seen = await look(self.hook, self.client)
+        except ProviderError as error:
+            if isinstance(error, RateLimitedError):
+                self.metrics.count("rate_limited")
+                self.budget.refused(self._clock(), error.retry_after)
+            else:
+                self.metrics.count("transient_errors")
+            raise
+        else:
+            self.budget.answered()
+            return seen
+        finally:
+            self._in_flight -= 1
+            if self.metrics.count("polls"):
+                self.metrics.gauge("active_waits", self.active)
+            if self._retired and not self._in_flight:
+                await self._close_retired()
+
+    async def _close_retired(self) -> None:
+        while self._retired:
+            await self._retired.pop().close()
+
+    def _heard(self, headers: Mapping[str, str]) -> None:
+        remaining = _number(headers.get("x-ratelimit-remaining"))
+        if remaining is not None and headers.get("retry-after") is None:
+            limit = _number(headers.get("x-ratelimit-limit"))
+            reset_at = _number(headers.get("x-ratelimit-reset"))
+            self.budget.told(self._clock(), limit=limit, remaining=remaining, reset_at=reset_at)
+
+    def _may_go(self, now: float, last_look: bool) -> bool:
+        # After a 429 one request goes alone, to learn whether the others may follow.
+        if self._in_flight and self.budget.refusing:
+            return False
+        return self.budget.free_at(now, reserve=last_look) <= now
+
+    async def _turn(self, seen_at: float, deadline: float) -> bool:
+        ticket = _Ticket(deadline, asyncio.get_running_loop().create_future())
+        heapq.heappush(self._queue, (seen_at, next(self._numbers), ticket))
+        heapq.heappush(self._overdue, (deadline, next(self._numbers), ticket))
+        if self._dispatcher is None or self._dispatcher.done():
+            self._dispatcher = asyncio.create_task(self._dispatch())
+        try:
+            return await ticket.granted
+        except asyncio.CancelledError:
+            if ticket.granted.done() and not ticket.granted.cancelled() and ticket.granted.result():
+                self._in_flight -= 1
+            raise
+
+    async def _dispatch(self) -> None:
+        while ticket := self._next_ticket():
+            now = self._clock()
+            last_look = ticket.deadline <= now
+            if self._may_go(now, last_look):
+                self.budget.take(now)
+                self._in_flight += 1
+                ticket.granted.set_result(True)
+            elif now >= ticket.deadline + LAST_LOOK_PATIENCE:
+                ticket.granted.set_result(False)
+            else:
+                at = self.budget.free_at(now, reserve=last_look)
+                await self._sleep(min(max(at - now, 0.02), QUEUE_CHECK))
+
+    def _next_ticket(self) -> _Ticket | None:
+        for heap in (self._overdue, self._queue):
+            while heap and heap[0][2].granted.done():
+                heapq.heappop(heap)
+        # What was granted by its age lies on in the heap of deadlines, which are far off.
+        if len(self._overdue) > 2 * len(self._queue) + 64:
+            self._overdue = [entry for entry in self._overdue if not entry[2].granted.done()]
+            heapq.heapify(self._overdue)
+        if self._overdue and self._overdue[0][0] <= self._clock():
+            return self._overdue[0][2]
+        return self._queue[0][2] if self._queue else None
+
+    def _forget(self, now: float) -> None:
+        while self._joined and self._joined[0] < now - HOUR:
+            self._joined.popleft()
+
+
+_NO_LIMIT = PollingLoad()
+
+
+class _Ticket:
+    __slots__ = ("deadline", "granted")
+
+    def __init__(self, deadline: float, granted: asyncio.Future[bool]) -> None:
+        self.deadline = deadline
+        self.granted = granted
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else None

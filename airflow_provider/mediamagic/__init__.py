@@ -1,0 +1,1 @@
+"""What only MediaMagic has: compliance policies, assets, webhooks."""

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider.core.budget.rate_budget import RateBudget, Window, windows
+
+HOUR = Window(1000, 3600.0)
+
+
+def budget(*limits: Window, share: float = 0.8) -> RateBudget:
+    return RateBudget(limits, share=share, rng=lambda: 0.0)
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 12), st.floats(0.5, 50)), min_size=1, max_size=3),
+    st.floats(0.05, 1.0),
+    st.lists(
+        st.tuples(st.floats(0, 20), st.booleans(), st.sampled_from(["", "", "", "429", "asked"])),
+        max_size=150,
+    ),
+)
+def test_no_window_ever_holds_more_than_its_limit(
+    limits: list[tuple[int, float]], share: float, steps: list[tuple[float, bool, str]]
+) -> None:
+    tested = budget(*(Window(count, seconds) for count, seconds in limits), share=share)
+    now, sent = 1e9, []
+    for pause, reserve, trouble in steps:
+        now += pause
+        now = max(now, tested.free_at(now, reserve=reserve))
+        tested.take(now)
+        sent.append(now)
+        if trouble:
+            tested.refused(now, 3.0 if trouble == "asked" else None)
+    for count, seconds in limits:
+        for at in sent:
+            # Times near 1e9 are exact to about a microsecond.
+            assert sum(at <= other < at + seconds - 1e-6 for other in sent) <= count
+
+
+def test_polling_leaves_its_part_to_submitting_and_a_last_look_may_use_it() -> None:
+    tested = budget(Window(10, 60.0))
+    for _ in range(8):
+        assert tested.free_at(100.0) == 100.0
+        tested.take(100.0)
+    assert tested.free_at(101.0) == 160.0
+    assert tested.free_at(101.0, reserve=True) == 101.0
+
+
+def test_a_429_pauses_longer_each_time_and_an_answer_ends_that() -> None:
+    tested = budget()
+    now, pauses = 1000.0, []
+    for _ in range(9):
+        tested.refused(now)
+        pauses.append(tested.paused_until - now)
+        now = tested.paused_until
+    assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
+    tested.answered()
+    tested.refused(now)
+    assert tested.paused_until == now + 5
+
+
+def test_retry_after_is_obeyed_by_last_looks_as_well() -> None:
+    tested = budget()
+    tested.refused(1000.0, 90.0)
+    assert tested.free_at(1001.0) == 1090.0
+    assert tested.free_at(1001.0, reserve=True) == 1090.0
+    tested.refused(1002.0, 1e12)
+    assert tested.free_at(1003.0) <= 1002.0 + 3600.0
+
+
+def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_look() -> None:
+    tested = budget()
+    for at in (1000.0, 1005.0, 1015.0, 1035.0):
+        tested.refused(at)
+    assert tested.free_at(1036.0) == 1075.0
+    assert tested.free_at(1036.0, reserve=True) == 1040.0
+
+
+def test_a_burst_of_refusals_is_one() -> None:
+    tested = budget()
+    for _ in range(50):
+        tested.refused(1000.0)
+    assert tested.paused_until == 1005.0
+    assert tested.throttled == 50
+
+
+def test_after_a_429_requests_keep_a_distance_that_shrinks_again() -> None:
+    tested = budget()
+    for at in range(10):
+        tested.take(1000.0 + at)
+    tested.refused(1010.0)
+    assert tested.spacing == pytest.approx(2.0)
+    tested.take(1020.0)
+    assert tested.free_at(1020.0) == pytest.approx(1022.0)
+    for _ in range(3):
+        tested.answered()
+    assert tested.spacing == pytest.approx(1.0, abs=0.05)
+    for _ in range(20):
+        tested.answered()
+    assert tested.free_at(1020.0) == 1020.0
+
+
+def test_refusals_in_a_row_are_one_sign_of_going_too_fast() -> None:
+    tested = budget()
+    tested.take(1000.0)
+    for at in range(1000, 1030, 3):
+        tested.refused(float(at), retry_after=1.0)
+    assert tested.spacing == pytest.approx(10.0)
+    tested.answered()
+    tested.take(1030.0)
+    tested.refused(1030.0)
+    assert tested.spacing > 15.0
+
+
+def test_a_minute_that_is_full_does_not_stop_the_hour() -> None:
+    tested = budget(HOUR)
+    for at in range(300):
+        tested.take(1000.0 + at * 0.2)
+    tested.refused(1060.0)
+    assert tested.free_at(1066.0) < 1070.0
+
+
+def test_what_the_service_says_is_left_counts_what_others_use() -> None:
+    tested = budget(HOUR)
+    tested.told(1000.0, limit=1000, remaining=900, reset_at=2000.0)
+    assert tested.left(1000.0) == pytest.approx(700.0)
+    assert tested.free_at(1000.0) == 1000.0
+    tested.told(1001.0, limit=1000, remaining=150, reset_at=2000.0)
+    assert tested.left(1001.0) == 0.0
+    assert tested.free_at(1001.0) == 2000.0
+    assert tested.free_at(1001.0, reserve=True) == 1001.0
+    assert tested.left(2001.0) == 800.0
+
+
+def test_no_limit_is_no_window() -> None:
+    assert windows(per_minute=None, per_hour=0) == ()
+    unlimited = budget()
+    assert (unlimited.capacity(), unlimited.left(0.0), unlimited.sustained_rate()) == (None, None, None)
+    assert budget(*windows(per_minute=100, per_hour=1000)).capacity() == 400

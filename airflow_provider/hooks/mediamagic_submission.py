@@ -12,6 +12,8 @@ from typing import Any, Final
 
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.responses import redact
+from airflow_provider.core.jobs.kind import JobKind
+from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 from airflow_provider.exceptions import InvalidInputError
 
@@ -128,3 +130,20 @@ def check_assets(assets: Any) -> list[dict[str, Any]]:
             )
         checked.append(item)
     return checked
+
+
+SUBMISSION: Final = JobKind(
+    noun="submission",
+    id_key="submission_id",
+    get=lambda hook, submission_id: hook.get_submission(submission_id),
+    aget=lambda hook, client, submission_id: hook.aget_submission(client, submission_id),
+    observe=observe_submission,
+    id_of=lambda body: str(body["submissionId"]),
+    backoff=Backoff(first=2.0, factor=1.5, cap=30.0),
+    typical={"": (2.0, 300.0)},
+    limits={"": 600.0},
+)
+"""
+Submissions, after the status-polling guide: 2 s, times 1.5, at most 30 s; give up after 600 s. Usual
+durations are not documented; the guide's shorter limit stands in for the longest. The API cannot cancel.
+"""

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from airflow_provider.core.http.responses import redact
+from airflow_provider.core.jobs.kind import JobKind
+from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
@@ -64,3 +66,32 @@ def report_failure_is_input(message: str) -> bool:
     """
     text = message.strip().lower()
     return next((is_input for begins, is_input in _FAILURE_CAUSES if text.startswith(begins)), False)
+
+
+def report_summary(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a report without ``output``: its links are signed and live for one hour."""
+    return {name: value for name, value in body.items() if name != "output"}
+
+
+DEMO_DATA: Final = "demo_data"
+"""Sort of a report made from demo data."""
+
+REPORT: Final = JobKind(
+    noun="report",
+    id_key="report_id",
+    get=lambda hook, report_id: hook.get_report(report_id),
+    aget=lambda hook, client, report_id: hook.aget_report(client, report_id),
+    observe=observe_report,
+    id_of=lambda body: str(body["id"]),
+    public=report_summary,
+    cancel=lambda hook, report_id: hook.cancel_report(report_id),
+    acancel=lambda hook, client, report_id: hook.acancel_report(client, report_id),
+    backoff=Backoff(first=3.0, factor=1.5, cap=15.0),
+    typical={"": (120.0, 300.0), DEMO_DATA: (3.0, 120.0)},
+    limits={"": 600.0, "accident_only": 300.0, DEMO_DATA: 120.0},
+)
+"""
+Reports, after https://docs.silentwitness.ai/guides/polling-best-practices: 3 s, times 1.5, at most 15 s;
+usually done in 2 to 5 minutes; limits by scenario. The usual duration of demo data is not documented; its
+limit stands in for the longest.
+"""

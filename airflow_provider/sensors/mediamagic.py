@@ -6,10 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.core.jobs.sensor import JobSensor
-from airflow_provider.core.polling.profile import SUBMISSION
 from airflow_provider.core.polling.wait import Observation
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
-from airflow_provider.hooks.mediamagic_submission import awaited_assets
+from airflow_provider.hooks.mediamagic_submission import SUBMISSION, awaited_assets
 from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 
@@ -32,7 +31,7 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
 
     hook_class = MediaMagicHook
     trigger_class = MediaMagicSubmissionTrigger
-    profile = SUBMISSION
+    job = SUBMISSION
     id_argument = "submission_id"
     template_fields: Sequence[str] = ("submission_id", "conn_id")
     ui_color = "#b8dcff"

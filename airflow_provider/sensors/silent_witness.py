@@ -6,11 +6,10 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.core.jobs.sensor import JobSensor
-from airflow_provider.core.polling.profile import REPORT
 from airflow_provider.core.polling.wait import Observation
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.hooks.silent_witness_report import REPORT, report_summary
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
-from airflow_provider.operators.silent_witness.report import report_summary
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 
@@ -32,7 +31,7 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
 
     hook_class = SilentWitnessHook
     trigger_class = SilentWitnessReportTrigger
-    profile = REPORT
+    job = REPORT
     id_argument = "report_id"
     template_fields: Sequence[str] = ("report_id", "conn_id")
     ui_color = "#cfc2f0"

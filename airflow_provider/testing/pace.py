@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider.core.polling.profile import JobProfile
+from airflow_provider.core.jobs.kind import JobKind
 
 
 def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
@@ -34,17 +34,17 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
         SilentWitnessReportSensor,
         SilentWitnessReportTrigger,
     ):
-        monkeypatch.setattr(waits, "profile", _divided(waits.profile, scale))
+        monkeypatch.setattr(waits, "job", _divided(waits.job, scale))
     for paid in (case.SilentWitnessCreateCaseOperator, report.SilentWitnessCreateReportOperator):
         monkeypatch.setattr(paid, "lands_within", paid.lands_within / scale)
     monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
 
 
-def _divided(profile: JobProfile, scale: float) -> JobProfile:
-    backoff = profile.backoff
+def _divided(job: JobKind, scale: float) -> JobKind:
+    backoff = job.backoff
     return replace(
-        profile,
+        job,
         backoff=replace(backoff, first=backoff.first / scale, cap=backoff.cap / scale),
-        typical={kind: (low / scale, high / scale) for kind, (low, high) in profile.typical.items()},
-        limits={kind: seconds / scale for kind, seconds in profile.limits.items()},
+        typical={kind: (low / scale, high / scale) for kind, (low, high) in job.typical.items()},
+        limits={kind: seconds / scale for kind, seconds in job.limits.items()},
     )

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.trigger import JobTrigger
 from airflow_provider.core.polling.fallback import LATE, Afresh, WebhookFallback, WebhookHealth
-from airflow_provider.core.polling.profile import SUBMISSION
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.hooks.mediamagic_submission import SUBMISSION
 
 if TYPE_CHECKING:
     import aiohttp
@@ -35,7 +35,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     """
 
     hook_class = MediaMagicHook
-    profile = SUBMISSION
+    job = SUBMISSION
 
     def __init__(
         self,
@@ -80,9 +80,9 @@ class MediaMagicSubmissionTrigger(JobTrigger):
             return usual
         if self.awaited == []:
             # Every asset has ended, so that no event follows, and the submission is about to.
-            return Afresh(time.time() - self.submitted_at, self.profile.backoff)
+            return Afresh(time.time() - self.submitted_at, self.job.backoff)
         self._trust = lane.trust
-        return WebhookFallback(self.deadline - self.submitted_at, usual, lane.trust, self.profile.backoff)
+        return WebhookFallback(self.deadline - self.submitted_at, usual, lane.trust, self.job.backoff)
 
     async def _follow(self, seat: Lease, wait: Wait) -> Observation | None:
         try:

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, cast
 
 from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.jobs.trigger import JobTrigger
-from airflow_provider.core.polling.profile import REPORT
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.hooks.silent_witness_report import REPORT
 
 if TYPE_CHECKING:
     import aiohttp
@@ -33,7 +33,7 @@ class SilentWitnessReportTrigger(JobTrigger):
     """
 
     hook_class = SilentWitnessHook
-    profile = REPORT
+    job = REPORT
 
     async def look(self, hook: SilentWitnessHook, client: aiohttp.ClientSession) -> Observation:
         return observe_report(await hook.aget_report(client, self.job_id))

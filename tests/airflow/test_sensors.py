@@ -166,7 +166,7 @@ def test_an_ended_job_that_cannot_be_read_is_not_waited_for_for_ever(
 @pytest.mark.parametrize("elapsed", [0.0, 5.0, 60.0, 500.0])
 def test_poke_and_reschedule_use_the_intervals_of_the_trigger(job: Job, elapsed: float) -> None:
     sensor: Any = job.sensor(task_id="job", **{job.id_key: "some-id"})
-    backoff = job.sensor.profile.backoff
+    backoff = job.sensor.job.backoff
     assert 0.8 * backoff.interval(elapsed) <= _interval(sensor, elapsed) <= backoff.interval(elapsed)
 
 

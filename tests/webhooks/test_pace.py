@@ -10,9 +10,9 @@ import pytest
 
 from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.fallback import LONGEST, Afresh, WebhookFallback, WebhookHealth
-from airflow_provider.core.polling.profile import SUBMISSION
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_submission import SUBMISSION
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from tests.webhooks.envelopes import SECRET
 

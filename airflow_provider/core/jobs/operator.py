@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider.compat import TaskDeferralTimeout, conf
 from airflow_provider.core.jobs.cancelling import CancellableOperator
+from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.operator import HookT, switch
 from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.loop import wait_here
-from airflow_provider.core.polling.profile import JobProfile
 from airflow_provider.core.polling.schedule import worker_schedule
 from airflow_provider.core.polling.wait import LATE_READS, TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.exceptions import (
@@ -64,7 +64,7 @@ class JobOperator(CancellableOperator[HookT]):
         instead of paying for a new one.
     """
 
-    profile: ClassVar[JobProfile]
+    job: ClassVar[JobKind]
     trigger_class: ClassVar[type[JobTrigger]]
     template_fields: Sequence[str] = ("conn_id", "timeout")
 
@@ -229,7 +229,7 @@ class JobOperator(CancellableOperator[HookT]):
 
     def wait_limit(self) -> float:
         """Return the seconds from submission after which waiting ends."""
-        limit = self._timeout_seconds() or self.profile.limit_for(self.kind())
+        limit = self._timeout_seconds() or self.job.limit_for(self.kind())
         return min(limit, self.time_left())
 
     def time_left(self) -> float:
@@ -483,7 +483,7 @@ class JobOperator(CancellableOperator[HookT]):
         )
 
     def _backoff(self) -> Backoff:
-        return self.profile.backoff.adjusted(
+        return self.job.backoff.adjusted(
             poll_interval=self.poll_interval,
             exponential_backoff=self.exponential_backoff,
             max_wait=self.max_wait,
@@ -492,5 +492,5 @@ class JobOperator(CancellableOperator[HookT]):
     def _pace(self, hook: HookT) -> Schedule:
         if any(value is not None for value in (self.poll_interval, self.exponential_backoff, self.max_wait)):
             return self._backoff()
-        typical = self.profile.typical_for(self.kind())
-        return worker_schedule(typical, self.profile.backoff, per_hour=hook.settings.requests_per_hour)
+        typical = self.job.typical_for(self.kind())
+        return worker_schedule(typical, self.job.backoff, per_hour=hook.settings.requests_per_hour)

@@ -17,10 +17,10 @@ from airflow_provider.compat import (
     AirflowSkipException,
     conf,
 )
+from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.lineage.operators import TracksLineage
 from airflow_provider.core.operator import HookT, required_id, switch
 from airflow_provider.core.polling.backoff import Backoff
-from airflow_provider.core.polling.profile import JobProfile
 from airflow_provider.core.polling.wait import (
     LATE_READS,
     TRANSIENT_ERRORS,
@@ -66,7 +66,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
 
     hook_class: ClassVar[type[Any]]
     trigger_class: ClassVar[type[JobTrigger]]
-    profile: ClassVar[JobProfile]
+    job: ClassVar[JobKind]
     id_argument: ClassVar[str]
     template_fields: Sequence[str] = ("conn_id",)
 
@@ -81,12 +81,12 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
         timeout: timedelta | float | None = None,
         **kwargs: Any,
     ) -> None:
-        backoff = self.profile.backoff
+        backoff = self.job.backoff
         super().__init__(
             poke_interval=backoff.first if poke_interval is None else poke_interval,
             exponential_backoff=exponential_backoff,
             max_wait=max_wait,
-            timeout=self.profile.limit_for("") if timeout is None else timeout,
+            timeout=self.job.limit_for("") if timeout is None else timeout,
             **kwargs,
         )
         self.conn_id = conn_id
@@ -108,7 +108,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
         """Return what goes to XCom."""
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
-        return {"kind": self.profile.noun, "jobId": getattr(self, self.id_argument)}
+        return {"kind": self.job.noun, "jobId": getattr(self, self.id_argument)}
 
     def execute(self, context: Context) -> Any:
         """Look once; then wait in the way that was chosen."""
@@ -251,17 +251,17 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             return self.result(body)
         if observation.state is JobState.CANCELLED:
             raise JobCancelledError(
-                f"{self.profile.noun.capitalize()} {observation.job_id} was cancelled.",
+                f"{self.job.noun.capitalize()} {observation.job_id} was cancelled.",
                 job_id=observation.job_id,
             )
         if observation.state is JobState.ACTIVE:
             raise WaitError(
-                f"{self.profile.noun.capitalize()} {observation.job_id} had ended and is "
+                f"{self.job.noun.capitalize()} {observation.job_id} had ended and is "
                 f"{observation.raw_status!r} again; retry to go on waiting.",
                 job_id=observation.job_id,
             )
         raise JobFailedError(
-            f"{self.profile.noun.capitalize()} {observation.job_id} failed: {observation.message}",
+            f"{self.job.noun.capitalize()} {observation.job_id} failed: {observation.message}",
             job_id=observation.job_id,
         )
 
@@ -269,7 +269,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
         now = time.time()
         return Wait(
             required_id(self.id_argument, getattr(self, self.id_argument)),
-            noun=self.profile.noun,
+            noun=self.job.noun,
             submitted_at=now,
             begun_at=now,
             deadline=float("inf"),
@@ -277,7 +277,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
         )
 
     def _backoff(self) -> Backoff:
-        return self.profile.backoff.adjusted(
+        return self.job.backoff.adjusted(
             poll_interval=self.poke_interval if self.own_interval else None,
             exponential_backoff=self.exponential_backoff or (None if self.own_interval else True),
             max_wait=self.max_wait.total_seconds() if self.max_wait is not None else None,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.core.polling.profile import JobProfile
+from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
 from airflow_provider.core.polling.wait import TROUBLE_TOLERANCE, Observation, PollOutcome, Wait
@@ -40,7 +40,7 @@ class JobTrigger(BaseTrigger):
     """
 
     hook_class: ClassVar[type[ServiceHook]]
-    profile: ClassVar[JobProfile]
+    job: ClassVar[JobKind]
 
     def __init__(
         self,
@@ -99,7 +99,7 @@ class JobTrigger(BaseTrigger):
         async with hub.seat(self.hook_class, self.conn_id) as seat:
             wait = Wait(
                 self.job_id,
-                noun=self.profile.noun,
+                noun=self.job.noun,
                 submitted_at=self.submitted_at,
                 begun_at=hub.clock(),
                 deadline=self.deadline,
@@ -133,7 +133,7 @@ class JobTrigger(BaseTrigger):
 
     async def _pace(self, seat: Lease) -> Schedule:
         if self.has_own_pace:
-            return self.profile.backoff.adjusted(
+            return self.job.backoff.adjusted(
                 poll_interval=self.poll_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait,
@@ -141,9 +141,9 @@ class JobTrigger(BaseTrigger):
         try:
             lane = await seat.lane()
         except ProviderError:
-            return self.profile.backoff
+            return self.job.backoff
         return AdaptiveSchedule(
-            durations=lane.durations(self.kind, self.profile.typical_for(self.kind)),
+            durations=lane.durations(self.kind, self.job.typical_for(self.kind)),
             crowd=lane.crowd,
-            backoff=self.profile.backoff,
+            backoff=self.job.backoff,
         )

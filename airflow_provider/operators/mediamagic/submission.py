@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.operator import one_of, required_id, switch, whole_number
-from airflow_provider.core.polling.profile import SUBMISSION
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     ConflictError,
@@ -19,7 +18,7 @@ from airflow_provider.exceptions import (
     SubmissionLostError,
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
-from airflow_provider.hooks.mediamagic_submission import awaited_assets, check_simulation_delay
+from airflow_provider.hooks.mediamagic_submission import SUBMISSION, awaited_assets, check_simulation_delay
 from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
@@ -47,7 +46,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
 
     hook_class = MediaMagicHook
     trigger_class = MediaMagicSubmissionTrigger
-    profile = SUBMISSION
+    job = SUBMISSION
     noun = SUBMISSION.noun
     xcom_id_key = "submission_id"
     ui_color = "#b8dcff"

@@ -10,11 +10,11 @@ from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import LANDING
 from airflow_provider.core.operator import ServiceOperator, as_bool, one_of, required_id, whole_number
-from airflow_provider.core.polling.profile import DEMO_DATA, REPORT
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
+from airflow_provider.hooks.silent_witness_report import DEMO_DATA, REPORT, report_summary
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.operators.silent_witness.created import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
@@ -24,11 +24,6 @@ if TYPE_CHECKING:
 
 RETRY_PAUSE = 60.0
 """Seconds the vendor advises to wait before a new report after an internal error."""
-
-
-def report_summary(body: dict[str, Any]) -> dict[str, Any]:
-    """Return a report without ``output``: its links are signed and live for one hour."""
-    return {name: value for name, value in body.items() if name != "output"}
 
 
 class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
@@ -66,7 +61,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
 
     hook_class = SilentWitnessHook
     trigger_class = SilentWitnessReportTrigger
-    profile = REPORT
+    job = REPORT
     noun = REPORT.noun
     xcom_id_key = "report_id"
     can_cancel = True
@@ -168,7 +163,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         reason = self.observe(body).message
         if made >= self.report_retries or report_failure_is_input(reason):
             return None
-        shortest, _ = self.profile.typical_for(self.kind())
+        shortest, _ = self.job.typical_for(self.kind())
         if self.time_left() < RETRY_PAUSE + shortest:
             self.log.warning("No new report is started: execution_timeout leaves no time for one.")
             return None

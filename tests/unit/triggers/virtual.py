@@ -11,9 +11,9 @@ import pytest
 
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.trigger import JobTrigger
 from airflow_provider.core.polling.backoff import Backoff
-from airflow_provider.core.polling.profile import JobProfile
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
 
@@ -85,7 +85,17 @@ class Trigger(JobTrigger):
     """Follows a toy job."""
 
     hook_class = Hook
-    profile = JobProfile("toy", Backoff(3.0, 1.5, 15.0), typical={"": (120.0, 300.0)}, limits={"": 600.0})
+    job = JobKind(
+        noun="toy",
+        id_key="toy_id",
+        get=lambda hook, job_id: {},
+        aget=lambda hook, client, job_id: hook.aget(client, job_id),
+        observe=lambda body: Observation("toy", "active", JobState.ACTIVE),
+        id_of=lambda body: "toy",
+        backoff=Backoff(3.0, 1.5, 15.0),
+        typical={"": (120.0, 300.0)},
+        limits={"": 600.0},
+    )
     answer: ClassVar[Response]
     looks: ClassVar[list[tuple[float, str]]] = []
 

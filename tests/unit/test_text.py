@@ -1,0 +1,49 @@
+"""Foreign text is made fit for logs, JSON and databases."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider.core.text import clean
+
+
+@pytest.mark.parametrize(
+    ("text", "cleaned"),
+    [
+        ("Photos are too dark.", "Photos are too dark."),
+        ("one\r\ntwo\tthree\u2028four", "one two three four"),
+        ("half a smile: \ud83d", "half a smile: \ufffd"),
+        ("\ud83d\ude00 whole", "\U0001f600 whole"),
+        ("a\x00b", "a b"),
+        ("\x1b[31mred\x1b[0m and \x1b]8;;http://x\x07link\x1b]8;;\x1b\\", "red and link"),
+        ("\x9b1;31mred\x1b", "red"),
+        ("abc\u202efed\u2066", "abcfed"),
+        ("Überhöhung, 日本語, \u200d", "Überhöhung, 日本語, \u200d"),
+        (None, ""),
+        (4.5, "4.5"),
+        (["a\x00"], "['a\\x00']"),
+    ],
+)
+def test_foreign_text_becomes_one_harmless_line(text: object, cleaned: str) -> None:
+    assert clean(text) == cleaned
+
+
+def test_long_text_is_cut_with_an_ellipsis() -> None:
+    assert clean("x" * 500) == "x" * 500
+    assert clean("x" * 501) == "x" * 499 + "…"
+    assert clean("word " * 9, limit=6) == "word…"
+
+
+@given(st.text(st.characters(), max_size=60), st.integers(1, 80))
+def test_every_text_fits_json_utf8_and_a_database(text: str, limit: int) -> None:
+    cleaned = clean(text, limit)
+    assert len(cleaned) <= limit
+    assert json.loads(json.dumps(cleaned).encode()) == cleaned
+    cleaned.encode()
+    assert not any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in cleaned)
+    assert clean(cleaned, limit) == cleaned

@@ -1,30 +1,101 @@
-"""Arguments that every endpoint checks before anything is sent."""
+"""Checks of arguments, made before anything is sent. Every error names the argument."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
 from airflow_provider.exceptions import InvalidInputError
 
 
-def quoted_id(value: Any, name: str) -> str:
+def required_id(argument: str, value: Any) -> str:
+    """
+    Return an id that must be there: upstream tasks may have returned nothing.
+
+    :raises InvalidInputError: it is empty or not a string.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)  # Dags with render_template_as_native_obj turn digits into numbers
+    if not isinstance(value, str) or not value.strip() or value.strip() == "None":
+        raise InvalidInputError(
+            f"{argument} must be a non-empty string; got {value!r}. Did the upstream task push its XCom?",
+            parameter=argument,
+        )
+    return value.strip()
+
+
+def as_bool(argument: str, value: Any) -> bool:
+    """
+    Return a boolean that a template may have turned into text.
+
+    :raises InvalidInputError: it is neither a boolean nor ``true`` or ``false``.
+    """
+    if isinstance(value, bool):
+        return value
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise InvalidInputError(f"{argument} must be true or false; got {value!r}.", parameter=argument)
+    return text == "true"
+
+
+def switch(argument: str, value: Any) -> bool:
+    """
+    Return a boolean argument that is no template: the text of one would count as true.
+
+    :raises InvalidInputError: it is anything but ``True`` or ``False``.
+    """
+    if not isinstance(value, bool):
+        raise InvalidInputError(
+            f"{argument} must be True or False, and is no template; got {value!r}.", parameter=argument
+        )
+    return value
+
+
+def whole_number(argument: str, value: Any, *, least: int = 0) -> int:
+    """
+    Return a count that is no template.
+
+    :raises InvalidInputError: it is no whole number, or less than ``least``.
+    """
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InvalidInputError(
+            f"{argument} must be a whole number from {least}, and is no template; got {value!r}.",
+            parameter=argument,
+        )
+    return value
+
+
+def one_of(argument: str, value: Any, allowed: Sequence[str]) -> str:
+    """
+    Return a value that must be one of ``allowed``.
+
+    :raises InvalidInputError: it is not.
+    """
+    if not isinstance(value, str) or value not in allowed:
+        raise InvalidInputError(
+            f"{argument} must be one of {', '.join(allowed)}; got {value!r}.", parameter=argument
+        )
+    return value
+
+
+def required_text(argument: str, value: Any) -> str:
+    """
+    Return a text.
+
+    :raises InvalidInputError: it is not text, or blank.
+    """
+    if not isinstance(value, str) or not value.strip():
+        raise InvalidInputError(f"{argument} must be a non-empty text; got {value!r}.", parameter=argument)
+    return value
+
+
+def quoted_id(argument: str, value: Any) -> str:
     """
     Return an id for use in a path.
 
-    :raises InvalidInputError: not text, empty, or a dot segment, which would name another endpoint.
+    :raises InvalidInputError: it is not text, blank, or a dot segment, which would name another endpoint.
     """
     if not isinstance(value, str) or not value.strip() or value in (".", ".."):
-        raise InvalidInputError(f"{name} must be a non-empty id; got {value!r}.", parameter=name)
+        raise InvalidInputError(f"{argument} must be a non-empty id; got {value!r}.", parameter=argument)
     return quote(value, safe="")
-
-
-def required_text(value: Any, name: str) -> str:
-    """
-    Return a text argument.
-
-    :raises InvalidInputError: not text, or empty.
-    """
-    if not isinstance(value, str) or not value.strip():
-        raise InvalidInputError(f"{name} must be a non-empty text; got {value!r}.", parameter=name)
-    return value

@@ -92,8 +92,8 @@ class MediaMagicHook(WebhookEndpoints):
         """
         path = f"{_API}/uploads/url"
         payload = {
-            "filename": required_text(filename, "filename"),
-            "contentType": required_text(content_type, "content_type"),
+            "filename": required_text("filename", filename),
+            "contentType": required_text("content_type", content_type),
         }
 
         def read(data: Any) -> dict[str, Any]:
@@ -122,7 +122,7 @@ class MediaMagicHook(WebhookEndpoints):
         from airflow_provider.core.files.sources import resolve_sources
         from airflow_provider.core.files.upload import UploadLink, put_blob
 
-        if not _is_upload_url(required_text(upload_url, "upload_url")):
+        if not _is_upload_url(required_text("upload_url", upload_url)):
             raise InvalidInputError(
                 "upload_url must be the https address that create_upload_url returned.",
                 parameter="upload_url",
@@ -168,8 +168,8 @@ class MediaMagicHook(WebhookEndpoints):
         path = f"{_API}/uploads/direct"
         part = MultipartBody(
             {},
-            filename=required_text(filename, "filename"),
-            content_type=required_text(content_type, "content_type"),
+            filename=required_text("filename", filename),
+            content_type=required_text("content_type", content_type),
             stream=body,
             log=cast("Logger", self.log),
         )
@@ -214,7 +214,7 @@ class MediaMagicHook(WebhookEndpoints):
         if sidekick_ids is not None:
             if isinstance(sidekick_ids, str):
                 raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
-            payload["sidekickIds"] = [required_text(item, "sidekick_ids") for item in sidekick_ids]
+            payload["sidekickIds"] = [required_text("sidekick_ids", item) for item in sidekick_ids]
         if metadata is not None:
             if not isinstance(metadata, Mapping):
                 raise InvalidInputError("metadata must be an object.", parameter="metadata")
@@ -347,11 +347,11 @@ def _is_upload_url(url: str) -> bool:
 
 
 def _submission_path(submission_id: str) -> str:
-    return f"{_API}/submissions/{quoted_id(submission_id, 'submission_id')}"
+    return f"{_API}/submissions/{quoted_id('submission_id', submission_id)}"
 
 
 def _asset_path(submission_id: str, asset_id: str) -> str:
-    return f"{_submission_path(submission_id)}/assets/{quoted_id(asset_id, 'asset_id')}"
+    return f"{_submission_path(submission_id)}/assets/{quoted_id('asset_id', asset_id)}"
 
 
 def _reader(endpoint: str, *fields: str) -> Callable[[Any], dict[str, Any]]:

@@ -123,10 +123,10 @@ def check_assets(assets: Any) -> list[dict[str, Any]]:
                 "and, for a new version, `previousSubmissionId`.",
                 parameter="assets",
             )
-        item = {"blobPath": required_text(asset.get("blobPath"), f"{where}.blobPath")}
+        item = {"blobPath": required_text(f"{where}.blobPath", asset.get("blobPath"))}
         if asset.get("previousSubmissionId") is not None:
             item["previousSubmissionId"] = required_text(
-                asset["previousSubmissionId"], f"{where}.previousSubmissionId"
+                f"{where}.previousSubmissionId", asset["previousSubmissionId"]
             )
         checked.append(item)
     return checked

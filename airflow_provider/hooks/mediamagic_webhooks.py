@@ -47,7 +47,7 @@ class WebhookEndpoints(ServiceHook):
             "eventTypes": checked_event_types(event_types),
         }
         if description is not None:
-            payload["description"] = required_text(description, "description")
+            payload["description"] = required_text("description", description)
         endpoint = f"POST {_SUBSCRIPTIONS}"
 
         def read(data: Any) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class WebhookEndpoints(ServiceHook):
         """
         payload = {
             "eventType": checked_event_types([event_type])[0],
-            "submissionId": required_text(submission_id, "submission_id"),
+            "submissionId": required_text("submission_id", submission_id),
         }
         if error_message is not None:
             payload["errorMessage"] = error_message
@@ -171,7 +171,7 @@ def checked_endpoint(url: str) -> str:
 
     :raises InvalidInputError: no https address, or too long. Plain http is for a local server only.
     """
-    text = required_text(url, "endpoint_url").strip()
+    text = required_text("endpoint_url", url).strip()
     try:
         parts = urlsplit(text)
         host = parts.hostname or ""
@@ -202,7 +202,7 @@ def checked_event_types(event_types: Sequence[str]) -> list[str]:
 
 
 def _path(subscription_id: str) -> str:
-    return f"{_SUBSCRIPTIONS}/{quoted_id(subscription_id, 'subscription_id')}"
+    return f"{_SUBSCRIPTIONS}/{quoted_id('subscription_id', subscription_id)}"
 
 
 def _subscription(data: Any, endpoint: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
-from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.arguments import one_of, quoted_id, required_text
 from airflow_provider.core.http.connection import SILENT_WITNESS, ConnectionSettings
 from airflow_provider.core.http.responses import Paid, require, require_object
 from airflow_provider.core.http.retry import RetryPolicy
@@ -26,7 +26,6 @@ from airflow_provider.hooks.silent_witness_case import (
     REPORT_TYPES,
     SIDES,
     check_accident,
-    check_choice,
     check_file_role,
     check_occupants,
     check_vehicles,
@@ -138,15 +137,15 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         path = "/api/cases"
         payload: dict[str, Any] = {
-            "plaintiff_name": required_text(plaintiff_name, "plaintiff_name"),
-            "defendant_name": required_text(defendant_name, "defendant_name"),
-            "attorney_name": required_text(attorney_name, "attorney_name"),
+            "plaintiff_name": required_text("plaintiff_name", plaintiff_name),
+            "defendant_name": required_text("defendant_name", defendant_name),
+            "attorney_name": required_text("attorney_name", attorney_name),
         }
         if analysis_type is not None:
-            payload["analysis_type"] = check_choice(analysis_type, "analysis_type", ANALYSIS_TYPES)
+            payload["analysis_type"] = one_of("analysis_type", analysis_type, ANALYSIS_TYPES)
         for field, value in (("organization_id", organization_id), ("user_email", user_email)):
             if value is not None:
-                payload[field] = required_text(value, field)
+                payload[field] = required_text(field, value)
         payload |= _case_fields(
             name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
         )
@@ -172,7 +171,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
-        path = f"/api/cases/{quoted_id(case_id, 'case_id')}"
+        path = f"/api/cases/{quoted_id('case_id', case_id)}"
         return self._request("GET", path, read=read_object(f"GET {path}", "case", "id"))
 
     def list_cases(
@@ -195,7 +194,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         path = "/api/cases"
         if status is not None:
-            check_choice(status, "status", CASE_STATUSES)
+            one_of("status", status, CASE_STATUSES)
         return self._request(
             "GET",
             path,
@@ -228,7 +227,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/update
         """
-        path = f"/api/cases/{quoted_id(case_id, 'case_id')}"
+        path = f"/api/cases/{quoted_id('case_id', case_id)}"
         payload = _case_fields(
             name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
         )
@@ -238,9 +237,9 @@ class SilentWitnessHook(OrganizationEndpoints):
             ("attorney_name", attorney_name),
         ):
             if value is not None:
-                payload[field] = required_text(value, field)
+                payload[field] = required_text(field, value)
         if status is not None:
-            payload["status"] = check_choice(status, "status", CASE_STATUSES)
+            payload["status"] = one_of("status", status, CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
         return self._request("PUT", path, json=payload, read=read_object(f"PUT {path}", "case"))
@@ -280,13 +279,13 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)
-        fields = {"case_id": required_text(case_id, "case_id"), "file_category": category}
+        fields = {"case_id": required_text("case_id", case_id), "file_category": category}
         if role is not None:
             fields["vehicle_role"] = role
         part = MultipartBody(
             fields,
-            filename=required_text(filename, "filename"),
-            content_type=required_text(content_type, "content_type"),
+            filename=required_text("filename", filename),
+            content_type=required_text("content_type", content_type),
             stream=body,
             log=cast("Logger", self.log),
         )
@@ -318,7 +317,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self._request(
             "GET",
             path,
-            params={"caseId": required_text(case_id, "case_id")},
+            params={"caseId": required_text("case_id", case_id)},
             read=read_data(f"GET {path}", lambda data: read_rows(data, "files", f"GET {path}")),
         )
 
@@ -333,7 +332,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
-        return self._stream(f"/api/files/{quoted_id(file_id, 'file_id')}", chunk_size)
+        return self._stream(f"/api/files/{quoted_id('file_id', file_id)}", chunk_size)
 
     def get_file_status(self, file_id: str) -> dict[str, Any]:
         """
@@ -345,7 +344,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
-        path = f"/api/files/{quoted_id(file_id, 'file_id')}/status"
+        path = f"/api/files/{quoted_id('file_id', file_id)}/status"
         return self._request("GET", path, read=read_object(f"GET {path}"))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
@@ -358,7 +357,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/delete
         """
-        path = f"/api/files/{quoted_id(file_id, 'file_id')}"
+        path = f"/api/files/{quoted_id('file_id', file_id)}"
         return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
 
     # -- reports ---------------------------------------------------------------------------------------------
@@ -381,8 +380,8 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         path = "/api/reports"
         payload: dict[str, Any] = {
-            "case_id": required_text(case_id, "case_id"),
-            "type": check_choice(report_type, "report_type", REPORT_TYPES),
+            "case_id": required_text("case_id", case_id),
+            "type": one_of("report_type", report_type, REPORT_TYPES),
         }
         if use_demo_data:
             payload["options"] = {"use_demo_data": True}
@@ -402,7 +401,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/get
         """
-        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        path = f"/api/reports/{quoted_id('report_id', report_id)}"
         return self._request("GET", path, read=read_report(report_id, path))
 
     async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
@@ -412,7 +411,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param client: from ``new_async_client``.
         :param report_id: ``rpt_...``.
         """
-        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        path = f"/api/reports/{quoted_id('report_id', report_id)}"
         return await self._arequest(client, "GET", path, read=read_report(report_id, path))
 
     def list_reports(self, case_id: str) -> list[dict[str, Any]]:
@@ -427,7 +426,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self._request(
             "GET",
             path,
-            params={"case_id": required_text(case_id, "case_id")},
+            params={"case_id": required_text("case_id", case_id)},
             read=read_data(f"GET {path}", lambda data: read_rows(data, "reports", f"GET {path}")),
         )
 
@@ -442,7 +441,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/delete
         """
-        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        path = f"/api/reports/{quoted_id('report_id', report_id)}"
         return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
 
     async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
@@ -455,7 +454,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param client: from ``new_async_client``.
         :param report_id: ``rpt_...``.
         """
-        path = f"/api/reports/{quoted_id(report_id, 'report_id')}"
+        path = f"/api/reports/{quoted_id('report_id', report_id)}"
         return await self._arequest(
             client,
             "DELETE",
@@ -477,9 +476,9 @@ def _case_fields(
 ) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     if name is not None:
-        fields["name"] = required_text(name, "name")
+        fields["name"] = required_text("name", name)
     if side is not None:
-        fields["side"] = check_choice(side, "side", SIDES)
+        fields["side"] = one_of("side", side, SIDES)
     if accident is not None:
         fields["accident"] = check_accident(accident)
     if vehicles is not None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, time
 from typing import Any, Final
 
+from airflow_provider.core.arguments import one_of
 from airflow_provider.exceptions import InvalidInputError
 
 ANALYSIS_TYPES: Final = ("accident_only", "accident_injury", "delta_v_only", "biomechanics_only")
@@ -41,17 +42,6 @@ def needs_occupants(analysis_type: str) -> bool:
     return analysis_type in ("accident_injury", "biomechanics_only")
 
 
-def check_choice(value: Any, name: str, choices: Sequence[str]) -> str:
-    """
-    Return a value from a closed list.
-
-    :raises InvalidInputError: names the field and the choices.
-    """
-    if not isinstance(value, str) or value not in choices:
-        raise InvalidInputError(f"{name} must be one of {', '.join(choices)}; got {value!r}.", parameter=name)
-    return value
-
-
 def check_file_role(category: str, vehicle_role: str | None) -> str | None:
     """
     Return the vehicle role to send with a file of this category.
@@ -61,7 +51,7 @@ def check_file_role(category: str, vehicle_role: str | None) -> str | None:
         (``tcr_document``) belongs to the case and takes none.
     :raises InvalidInputError: names ``category`` or ``vehicle_role``.
     """
-    check_choice(category, "category", FILE_CATEGORIES)
+    one_of("category", category, FILE_CATEGORIES)
     if category == "tcr_document":
         if vehicle_role is not None:
             raise InvalidInputError(
@@ -69,7 +59,7 @@ def check_file_role(category: str, vehicle_role: str | None) -> str | None:
                 parameter="vehicle_role",
             )
         return None
-    return check_choice("plaintiff" if vehicle_role is None else vehicle_role, "vehicle_role", VEHICLE_ROLES)
+    return one_of("vehicle_role", "plaintiff" if vehicle_role is None else vehicle_role, VEHICLE_ROLES)
 
 
 def check_accident(accident: Any) -> dict[str, Any]:
@@ -92,9 +82,9 @@ def check_vehicles(vehicles: Any) -> list[dict[str, Any]]:
     """
     checked = []
     for where, vehicle in _objects(vehicles, "vehicles"):
-        check_choice(vehicle.get("role"), f"{where}.role", VEHICLE_ROLES)
+        one_of(f"{where}.role", vehicle.get("role"), VEHICLE_ROLES)
         if vehicle.get("airbag_deployed") is not None:
-            check_choice(vehicle["airbag_deployed"], f"{where}.airbag_deployed", AIRBAG_STATES)
+            one_of(f"{where}.airbag_deployed", vehicle["airbag_deployed"], AIRBAG_STATES)
         checked.append(vehicle)
     return checked
 
@@ -127,10 +117,10 @@ def check_occupants(occupants: Any, *, required: bool = False) -> list[dict[str,
                 f"{where}.seatbelt_worn must be true or false; got {occupant['seatbelt_worn']!r}.",
                 parameter=f"{where}.seatbelt_worn",
             )
-        check_choice(occupant["gender"], f"{where}.gender", GENDERS)
-        check_choice(occupant["position"], f"{where}.position", POSITIONS)
+        one_of(f"{where}.gender", occupant["gender"], GENDERS)
+        one_of(f"{where}.position", occupant["position"], POSITIONS)
         if occupant.get("airbag_deployed") is not None:
-            check_choice(occupant["airbag_deployed"], f"{where}.airbag_deployed", AIRBAG_STATES)
+            one_of(f"{where}.airbag_deployed", occupant["airbag_deployed"], AIRBAG_STATES)
         checked.append(occupant)
     if required and not checked:
         raise InvalidInputError(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.arguments import one_of, quoted_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import read_data, read_deleted, read_object, read_rows
-from airflow_provider.hooks.silent_witness_case import check_choice
 
 _ORGANIZATION_FIELDS: Final = (
     "name",
@@ -53,7 +52,7 @@ class OrganizationEndpoints(ServiceHook):
             "zip_code": zip_code,
             "country": country,
         }
-        payload = {field: required_text(value, field) for field, value in given.items()}
+        payload = {field: required_text(field, value) for field, value in given.items()}
         return self._request("POST", path, json=payload, read=read_object(f"POST {path}", "organization"))
 
     def get_organization(self, organization_id: str) -> dict[str, Any]:
@@ -64,7 +63,7 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/get
         """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
         return self._request("GET", path, read=read_object(f"GET {path}", "organization"))
 
     def list_organizations(
@@ -99,10 +98,10 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/update
         """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
         for name, value in fields.items():
-            check_choice(name, "field", _ORGANIZATION_FIELDS)
-            required_text(value, name)
+            one_of("field", name, _ORGANIZATION_FIELDS)
+            required_text(name, value)
         if not fields:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
         return self._request("PUT", path, json=fields, read=read_object(f"PUT {path}", "organization"))
@@ -117,5 +116,5 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/delete
         """
-        path = f"/api/organizations/{quoted_id(organization_id, 'organization_id')}"
+        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
         return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))

@@ -10,11 +10,12 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 from airflow_provider.compat import TaskDeferralTimeout, conf
+from airflow_provider.core.arguments import switch
 from airflow_provider.core.jobs.cancelling import CancellableOperator
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
-from airflow_provider.core.operator import HookT, switch
+from airflow_provider.core.operator import HookT
 from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.loop import wait_here
 from airflow_provider.core.polling.schedule import worker_schedule

@@ -17,9 +17,10 @@ from airflow_provider.compat import (
     AirflowSkipException,
     conf,
 )
+from airflow_provider.core.arguments import required_id, switch
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.lineage.operators import TracksLineage
-from airflow_provider.core.operator import HookT, required_id, switch
+from airflow_provider.core.operator import HookT
 from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.wait import (
     LATE_READS,

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
-from airflow_provider.core.operator import ServiceOperator, one_of, required_id
+from airflow_provider.core.arguments import one_of, required_id
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict

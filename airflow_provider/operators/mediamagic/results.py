@@ -6,7 +6,8 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.operator import ServiceOperator, required_id
+from airflow_provider.core.arguments import required_id
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook

@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider.core.arguments import one_of, required_id, switch, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.operator import one_of, required_id, switch, whole_number
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     ConflictError,

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import required_text
+from airflow_provider.core.arguments import one_of, required_text, switch
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import LANDING, PaidOperator
-from airflow_provider.core.operator import switch
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
     SIDES,
     check_accident,
-    check_choice,
     check_occupants,
     check_vehicles,
     needs_occupants,
@@ -124,10 +122,10 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     def check(self) -> None:
         switch("reuse_completed", self.reuse_completed)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
-            required_text(getattr(self, party), party)
+            required_text(party, getattr(self, party))
         for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):
             if getattr(self, name) is not None:
-                check_choice(getattr(self, name), name, choices)
+                one_of(name, getattr(self, name), choices)
         if self.accident is not None:
             check_accident(self.accident)
         check_vehicles(self.vehicles)

@@ -6,7 +6,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.operator import ServiceOperator, one_of, required_id, switch
+from airflow_provider.core.arguments import one_of, required_id, switch
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError

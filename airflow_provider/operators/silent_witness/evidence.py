@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.operator import ServiceOperator, required_id
+from airflow_provider.core.arguments import required_id
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role

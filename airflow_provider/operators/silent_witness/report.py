@@ -6,10 +6,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import LANDING
-from airflow_provider.core.operator import ServiceOperator, as_bool, one_of, required_id, whole_number
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input

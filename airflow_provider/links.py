@@ -91,8 +91,7 @@ class FileLink(ProviderLink):
     suffixes: tuple[str, ...] = ("",)
 
     def address(self, operator: Any) -> str:
-        from airflow_provider.core.files.location import locate
-        from airflow_provider.core.files.web_address import web_address
+        from airflow_provider.core.files.locations import locate, web_address
 
         for path in operator._written:
             if path.endswith(self.suffixes):

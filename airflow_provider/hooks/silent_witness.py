@@ -275,7 +275,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/upload
         """
-        from airflow_provider.core.files.bodies import MultipartBody
+        from airflow_provider.core.files.upload import MultipartBody
 
         path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)

@@ -10,7 +10,7 @@ import pytest
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, TaskGroup, task
 
-from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.tables import write_rows
 from airflow_provider.exceptions import (
     ComplianceError,
     InvalidInputError,
@@ -384,7 +384,7 @@ def test_a_file_of_something_else_is_never_a_pass(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["other.csv", "other.parquet", "empty.csv"])
 def test_an_empty_file_of_something_else_is_never_a_pass(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
-    manifest = land_rows([], path, columns=[("a", "string"), ("b", "string")])
+    manifest = write_rows([], path, columns=[("a", "string"), ("b", "string")])
     if name == "empty.csv":
         path.write_text("")
         manifest = {"path": str(path)}

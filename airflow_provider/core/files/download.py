@@ -6,12 +6,11 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from airflow_provider.core.files.content import MEDIA_TYPES, ExpectedType, check_content
-from airflow_provider.core.files.location import Location, locate
-from airflow_provider.core.files.manifest import make_manifest
-from airflow_provider.core.files.progress import Progress
+from airflow_provider.core.files.atomic import AtomicFile, open_atomic, refuse_folder
+from airflow_provider.core.files.locations import Location, locate
+from airflow_provider.core.files.manifest import Digest, make_manifest
 from airflow_provider.core.files.storage_http import (
     DEFAULT_TIMEOUT,
     LINK_REFUSED,
@@ -19,6 +18,7 @@ from airflow_provider.core.files.storage_http import (
     TRY_AGAIN,
     Broken,
     LinkError,
+    Progress,
     Timeout,
     body_length,
     describe,
@@ -30,11 +30,11 @@ from airflow_provider.core.files.storage_http import (
     safe_url,
     send,
 )
-from airflow_provider.core.files.whole_file import WholeFile, open_whole, refuse_folder
 from airflow_provider.exceptions import TransferError
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
 
 CHUNK_BYTES = 1024 * 1024
 
@@ -121,7 +121,7 @@ def download(
     existing = refuse_folder(location)
     log = log or logging.getLogger(__name__)
     own = session or new_session()
-    whole = open_whole(location, readable=expected_type == "docx")
+    whole = open_atomic(location, readable=expected_type == "docx")
     run = _Download(
         session=own,
         link_factory=link_factory,
@@ -182,7 +182,7 @@ class _Download:
     session: Session
     link_factory: Callable[[], str | DownloadLink]
     location: Location
-    whole: WholeFile
+    whole: AtomicFile
     existing: int | None
     need_length: bool
     expires_at: float | None
@@ -375,3 +375,63 @@ class _Download:
             reason = "the storage host answered with another range than it was asked for"
             raise Broken(reason, start_over=True)
         return total
+
+
+ExpectedType = Literal["pdf", "docx"]
+
+MEDIA_TYPES: dict[str, str] = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
+
+
+def check_content(
+    expected_type: ExpectedType | None, digest: Digest, opener: Callable[[], BinaryIO], *, name: str
+) -> None:
+    """
+    Check that the bytes are a whole document of the expected type.
+
+    A PDF must begin with ``%PDF-`` (readers allow up to 1,024 bytes before it, so do we) and have ``%%EOF``
+    near its end. A DOCX must be a zip whose directory is complete, whose members all pass their CRC, and
+    that has the document part.
+
+    :param expected_type: ``None`` accepts anything.
+    :param digest: of the whole file.
+    :param opener: opens the file for reading, seekable; called for DOCX only.
+    :param name: for the error.
+    :raises TransferError: the content is something else, or cut short.
+    """
+    if expected_type == "pdf":
+        if b"%PDF-" not in digest.head:
+            raise TransferError(f"{name} is not a PDF: it begins with {_shown(digest.head)}.")
+        if b"%%EOF" not in digest.tail:
+            raise TransferError(
+                f"{name} is a PDF without its end marker: it was cut short at {digest.size} bytes."
+            )
+    elif expected_type == "docx":
+        if not digest.head.startswith(b"PK"):
+            raise TransferError(f"{name} is not a DOCX: it begins with {_shown(digest.head)}.")
+        _check_docx(opener, name, digest.size)
+
+
+def _check_docx(opener: Callable[[], BinaryIO], name: str, size: int) -> None:
+    import zipfile
+    import zlib
+
+    try:
+        with opener() as stream, zipfile.ZipFile(stream) as archive:
+            bad = archive.testzip()
+            names = set(archive.namelist())
+    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
+        raise TransferError(
+            f"{name} is not a whole DOCX: {error} ({size} bytes arrived; it was cut short or damaged)."
+        ) from None
+    if bad is not None:
+        raise TransferError(f"{name} is a damaged DOCX: {bad!r} fails its checksum.")
+    if "word/document.xml" not in names:
+        raise TransferError(f"{name} is a zip file but not a DOCX: it has no word/document.xml.")
+
+
+def _shown(head: bytes) -> str:
+    # An error page of a storage host can echo the signed request, so only its first few bytes are shown.
+    return repr(head[:16])

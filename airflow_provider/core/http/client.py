@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     import aiohttp
     import requests
 
-    from airflow_provider.core.files.bodies import MultipartBody
+    from airflow_provider.core.files.upload import MultipartBody
 
 T = TypeVar("T")
 

@@ -127,7 +127,7 @@ def _all_of(found: Iterable[Any]) -> list[Any]:
 
 
 def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: str | None) -> None:
-    from airflow_provider.core.files.landed import read_rows
+    from airflow_provider.core.files.tables import read_rows
     from airflow_provider.operators.mediamagic.rows import issue_of_row
 
     manifest = source if isinstance(source, Mapping) else {}

@@ -74,7 +74,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     def land(self, hook: MediaMagicHook, found: Any, context: Context) -> dict[str, Any]:
         """Write the result to ``output_path``; return its manifest."""
-        from airflow_provider.core.files.landing import write_json
+        from airflow_provider.core.files.tables import write_json
 
         return {
             **write_json(found, self.output_path, conn_id=self.output_conn_id),

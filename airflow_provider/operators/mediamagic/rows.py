@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from airflow_provider.core.files.landing import ColumnType
+    from airflow_provider.core.files.tables import ColumnType
 
 COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("run_id", "string"),
@@ -51,7 +51,7 @@ def land_issues(
     :param conn_id: connection for a URL that names none.
     :return: manifest with ``rows``, ``submission_id``, ``asset_id`` and ``filename``.
     """
-    from airflow_provider.core.files.landing import land_rows
+    from airflow_provider.core.files.tables import write_rows
 
     shared = {
         "run_id": run_id,
@@ -62,7 +62,7 @@ def land_issues(
         "filename": asset.get("filename"),
         "mime_type": asset.get("mimeType"),
     }
-    return land_rows(
+    return write_rows(
         ({**shared, **_row(issue)} for issue in issues),
         target,
         columns=COLUMNS,

@@ -248,7 +248,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self._paid_in_vain = 0
 
     def check(self) -> None:
-        from airflow_provider.core.files.side_by_side import check_max_parallel
+        from airflow_provider.core.files.parallel import check_max_parallel
 
         super().check()
         if (self.files is None) == (self.blob_paths is None):

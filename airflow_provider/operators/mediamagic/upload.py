@@ -13,10 +13,10 @@ from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagi
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.core.files.side_by_side import SideBySide
+    from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Limits, Source
 
-    Uploads: TypeAlias = SideBySide[MediaMagicHook, tuple[Source, str], dict[str, Any]]
+    Uploads: TypeAlias = Parallel[MediaMagicHook, tuple[Source, str], dict[str, Any]]
 
 MEGABYTE = 1_000_000
 """Whether the vendor's MB are decimal or binary is not documented; the smaller reading is safe in both."""
@@ -119,9 +119,9 @@ def uploads(
     :param arrived: called with each source and what :func:`upload` returned, in the caller's thread.
     :param max_parallel: most uploads at a time.
     """
-    from airflow_provider.core.files.side_by_side import SideBySide
+    from airflow_provider.core.files.parallel import Parallel
 
-    return SideBySide(
+    return Parallel(
         hook,
         lambda own, item: upload(own, *item, log),
         arrived=lambda item, uploaded: arrived(item[0], uploaded),
@@ -165,7 +165,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded."""
-        from airflow_provider.core.files.side_by_side import check_max_parallel
+        from airflow_provider.core.files.parallel import check_max_parallel
 
         max_parallel = check_max_parallel(self.max_parallel)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)

@@ -78,7 +78,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
-        from airflow_provider.core.files.targets import probe_writable, target_path
+        from airflow_provider.core.files.locations import probe_writable, target_path
 
         report_id = required_id("report_id", self.report_id)
         if isinstance(self.formats, str) or not self.formats:
@@ -107,7 +107,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
 
     def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
         from airflow_provider.core.files.download import download
-        from airflow_provider.core.files.targets import target_path
+        from airflow_provider.core.files.locations import target_path
 
         name = f"{self.filename or report_id}.{file_format}"
         target = target_path(self.output_path, name, conn_id=self.output_conn_id)

@@ -15,7 +15,7 @@ from airflow_provider.links import SilentWitnessDashboardLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.core.files.side_by_side import SideBySide
+    from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Limits, Source
 
 MAX_FILE_BYTES = 50_000_000
@@ -81,11 +81,11 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.vehicle_role = vehicle_role
         self.source_conn_id = source_conn_id
         self.max_parallel = max_parallel
-        self._uploads: SideBySide[SilentWitnessHook, tuple[Source, str], dict[str, Any]] | None = None
+        self._uploads: Parallel[SilentWitnessHook, tuple[Source, str], dict[str, Any]] | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those the case does not have."""
-        from airflow_provider.core.files.side_by_side import SideBySide, check_max_parallel
+        from airflow_provider.core.files.parallel import Parallel, check_max_parallel
         from airflow_provider.core.files.sources import check_limits, resolve_sources
 
         max_parallel = check_max_parallel(self.max_parallel)
@@ -99,7 +99,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self._read = [source.path for source, _ in sources]
         with self.hook() as hook:
             present = self._present(hook, case_id, role)
-        self._uploads = SideBySide(
+        self._uploads = Parallel(
             self.hook,
             lambda own, item: self._upload(own, case_id, role, *item),
             max_parallel=1 if self.category == "edr_document" else max_parallel,

@@ -18,10 +18,10 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.location import Location
+from airflow_provider.core.files.atomic import write_atomic
+from airflow_provider.core.files.locations import Location
 from airflow_provider.core.files.sources import Source, resolve_sources
 from airflow_provider.core.files.upload import UploadLink, put_blob
-from airflow_provider.core.files.whole_file import write_whole
 from airflow_provider.exceptions import TransferError
 from tests.service.files.conftest import Naps
 from tests.service.files.test_download import assert_no_signature
@@ -125,17 +125,17 @@ def test_a_target_is_visible_when_it_is_whole_and_not_before(endpoint: str, cont
         return [found.name for found in container.list_blobs(name_starts_with="out/")]
 
     def broken_off() -> None:
-        with write_whole(location) as whole:
+        with write_atomic(location) as whole:
             whole.write(BODY * 8)
             raise LookupError("broken off")
 
     with pytest.raises(LookupError, match="broken off"):
         broken_off()
     assert names() == []
-    with write_whole(location) as whole:
+    with write_atomic(location) as whole:
         whole.write(BODY * 8)
         assert names() == []
     assert names() == ["out/r.bin"]
-    with write_whole(location, overwrite=False) as whole:
+    with write_atomic(location, overwrite=False) as whole:
         whole.write(BODY * 8)
     assert location.sha256() == whole.digest.sha256()

@@ -13,7 +13,7 @@ import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider.core.files.download import DownloadLink, download
-from airflow_provider.core.files.location import locate
+from airflow_provider.core.files.locations import locate
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import SIGNATURE, Fault, Origin
@@ -544,10 +544,10 @@ def test_a_part_of_another_entity_is_not_continued(origin: Origin, get: Get, tmp
 
 
 def test_a_part_that_was_complete_is_proven_by_one_byte(origin: Origin, get: Get, tmp_path: Path) -> None:
-    from airflow_provider.core.files.part_file import Checkpoint, PartFile
+    from airflow_provider.core.files.partial import Checkpoint, PartialFile
 
     stored = origin.put("a", BODY)
-    part = PartFile(str(tmp_path / "a"))
+    part = PartialFile(str(tmp_path / "a"))
     digest, _ = part.recover()
     part.write(BODY)
     digest.update(BODY)
@@ -563,17 +563,17 @@ def test_a_full_disk_is_named_and_given_its_space_back(
 ) -> None:
     import errno
 
-    from airflow_provider.core.files.part_file import PartFile
+    from airflow_provider.core.files.partial import PartialFile
 
-    write = PartFile.write
+    write = PartialFile.write
     times = iter(range(1000))
 
-    def full(self: PartFile, data: bytes) -> None:
+    def full(self: PartialFile, data: bytes) -> None:
         if next(times) > 3:
             raise OSError(errno.ENOSPC, "No space left on device")
         write(self, data)
 
-    monkeypatch.setattr(PartFile, "write", full)
+    monkeypatch.setattr(PartialFile, "write", full)
     origin.put("a", BODY)
     with pytest.raises(TransferError, match=r"cannot write .*/a: OSError: No space left.*The disk is full"):
         get("a", f"{tmp_path}/a", chunk_size=65536)

@@ -23,9 +23,9 @@ BODY = random.Random(7).randbytes(6 * 1024 * 1024)
 # It speaks lines: a target comes in, the child's pid goes out at once and its exit status when it has ended.
 PROGRAM = """
 import os, sys
-import requests, airflow_provider.core.files.whole_file as whole_file
+import requests, airflow_provider.core.files.atomic as atomic
 from airflow_provider.core.files.download import download
-whole_file.CHECKPOINT_BYTES = 256 * 1024
+atomic.CHECKPOINT_BYTES = 256 * 1024
 for line in sys.stdin:
     link, target = line.split()
     pid = os.fork()

@@ -14,9 +14,9 @@ ALLOWED = 24 * 1024 * 1024
 
 PROGRAM = """
 import resource, sys, requests
-from airflow_provider.core.files.bodies import MultipartBody
+from airflow_provider.core.files.upload import MultipartBody
 from airflow_provider.core.files.download import download
-from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.tables import write_rows
 from airflow_provider.core.files.sources import resolve_sources
 from airflow_provider.core.files.upload import UploadLink, put_blob
 
@@ -39,7 +39,7 @@ work = {
     "one put": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source),
     "blocks": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source, single_put_limit=1),
     "multipart": lambda: requests.put(sink, data=form(), timeout=30).raise_for_status(),
-    "rows": lambda: land_rows(rows(), f"{folder}/out.jsonl", columns=[("s", "string")]),
+    "rows": lambda: write_rows(rows(), f"{folder}/out.jsonl", columns=[("s", "string")]),
 }
 for name, step in work.items():
     before = peak()

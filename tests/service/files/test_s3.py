@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.files.download import download
-from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.locations import probe_writable, target_path
 from airflow_provider.core.files.sources import resolve_sources
-from airflow_provider.core.files.targets import probe_writable, target_path
+from airflow_provider.core.files.tables import write_rows
 from airflow_provider.core.files.upload import UploadLink, put_blob
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from tests.service.files.conftest import Naps
@@ -143,7 +143,7 @@ def test_what_another_task_wrote_since_the_last_listing_is_found(s3: Any) -> Non
 
 
 def test_rows_land_in_the_store(s3: Any) -> None:
-    manifest = land_rows([{"n": 1}], target_path(FOLDER, "i.jsonl"), columns=[("n", "integer")])
+    manifest = write_rows([{"n": 1}], target_path(FOLDER, "i.jsonl"), columns=[("n", "integer")])
     assert s3.get_object(Bucket="bucket", Key="out/i.jsonl")["Body"].read() == b'{"n": 1}\n'
     assert resolve_sources([manifest])[0].size == 9
 

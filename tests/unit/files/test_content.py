@@ -7,8 +7,8 @@ from typing import Any
 import docx
 import pytest
 
-from airflow_provider.core.files.content import ExpectedType, check_content
-from airflow_provider.core.files.digest import HEAD_BYTES, TAIL_BYTES, Digest
+from airflow_provider.core.files.download import ExpectedType, check_content
+from airflow_provider.core.files.manifest import HEAD_BYTES, TAIL_BYTES, Digest
 from airflow_provider.exceptions import TransferError
 from tests.unit.files.samples import archive, pdf
 

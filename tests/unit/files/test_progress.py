@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from airflow_provider.core.files.progress import Progress, human_bytes
+from airflow_provider.core.files.storage_http import Progress, human_bytes
 
 log = logging.getLogger("test.progress")
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider.core.files.targets import MAX_NAME_BYTES, probe_writable, safe_name, target_path
+from airflow_provider.core.files.locations import MAX_NAME_BYTES, probe_writable, safe_name, target_path
 from airflow_provider.exceptions import InvalidInputError
 
 

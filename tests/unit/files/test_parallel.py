@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.side_by_side import SideBySide, check_max_parallel
+from airflow_provider.core.files.parallel import Parallel, check_max_parallel
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 PATIENCE = 20.0
@@ -35,8 +35,8 @@ class Workers:
             self.closed.append(me)
 
 
-def side_by_side(work: Callable[[Any], Any], **more: Any) -> SideBySide[int, Any, Any]:
-    return SideBySide(more.pop("workers", Workers()), lambda worker, item: work(item), **more)
+def parallel(work: Callable[[Any], Any], **more: Any) -> Parallel[int, Any, Any]:
+    return Parallel(more.pop("workers", Workers()), lambda worker, item: work(item), **more)
 
 
 def test_results_are_in_order_and_told_in_this_thread() -> None:
@@ -53,7 +53,7 @@ def test_results_are_in_order_and_told_in_this_thread() -> None:
         if len(told) == 4:
             later.set()
 
-    assert side_by_side(work, arrived=arrived).run(range(5)) == [0, 10, 20, 30, 40]
+    assert parallel(work, arrived=arrived).run(range(5)) == [0, 10, 20, 30, 40]
     assert [item for item, _, _ in told][-1] == 0
     assert {thread for _, _, thread in told} == {threading.get_ident()}
 
@@ -61,7 +61,7 @@ def test_results_are_in_order_and_told_in_this_thread() -> None:
 def test_as_many_as_allowed_run_at_once_each_with_a_worker_of_its_own() -> None:
     together = threading.Barrier(3)
     workers = Workers()
-    side_by_side(lambda item: together.wait(PATIENCE), workers=workers, max_parallel=3).run(range(9))
+    parallel(lambda item: together.wait(PATIENCE), workers=workers, max_parallel=3).run(range(9))
     assert len(set(workers.opened)) == len(workers.opened) == 3
     assert sorted(workers.closed) == sorted(workers.opened)
     assert threading.get_ident() not in workers.opened
@@ -77,14 +77,14 @@ def test_no_more_than_allowed_run_at_once() -> None:
         time.sleep(0.001)
         running.remove(item)
 
-    side_by_side(work, max_parallel=2).run(range(40))
+    parallel(work, max_parallel=2).run(range(40))
     assert max(most) <= 2
 
 
 def test_no_more_threads_than_items() -> None:
     workers = Workers()
-    assert side_by_side(str, workers=workers).run([1]) == ["1"]
-    assert side_by_side(str, workers=workers).run([]) == []
+    assert parallel(str, workers=workers).run([1]) == ["1"]
+    assert parallel(str, workers=workers).run([]) == []
     assert len(workers.opened) == 1
 
 
@@ -103,7 +103,7 @@ def test_after_a_failure_nothing_is_begun_and_what_is_under_way_is_told() -> Non
             time.sleep(0.001)
         return item
 
-    transfers = side_by_side(work, arrived=lambda item, result: told.append(item), max_parallel=2)
+    transfers = parallel(work, arrived=lambda item, result: told.append(item), max_parallel=2)
     with pytest.raises(LookupError, match="the first failed"):
         transfers.run(range(50))
     assert sorted(begun) == [0, 1]
@@ -118,7 +118,7 @@ def test_what_cannot_be_recorded_is_the_failure() -> None:
         raise LookupError(f"no record of {item}")
 
     with pytest.raises(LookupError, match="no record of 0"):
-        side_by_side(lambda item: item, arrived=arrived, max_parallel=1).run(range(3))
+        parallel(lambda item: item, arrived=arrived, max_parallel=1).run(range(3))
     assert told[0] == 0
 
 
@@ -127,7 +127,7 @@ def test_a_worker_that_cannot_be_made_is_the_failure() -> None:
         raise LookupError("no connection")
 
     with pytest.raises(LookupError, match="no connection"):
-        side_by_side(str, workers=workers).run(range(9))
+        parallel(str, workers=workers).run(range(9))
 
 
 def test_a_stop_does_not_wait_for_what_is_under_way() -> None:
@@ -140,7 +140,7 @@ def test_a_stop_does_not_wait_for_what_is_under_way() -> None:
         release.wait(PATIENCE)
         ended.set()
 
-    transfers = side_by_side(work, max_parallel=1)
+    transfers = parallel(work, max_parallel=1)
 
     def kill() -> None:
         started.wait(PATIENCE)
@@ -156,7 +156,7 @@ def test_a_stop_does_not_wait_for_what_is_under_way() -> None:
 
 
 def test_a_stop_before_the_start_is_kept() -> None:
-    transfers = side_by_side(str)
+    transfers = parallel(str)
     transfers.stop()
     with pytest.raises(TransferError, match="killed"):
         transfers.run([1])
@@ -165,7 +165,7 @@ def test_a_stop_before_the_start_is_kept() -> None:
 def test_threads_see_the_context_of_the_task() -> None:
     task = contextvars.ContextVar("task", default="none")
     task.set("mine")
-    assert set(side_by_side(lambda item: task.get()).run(range(8))) == {"mine"}
+    assert set(parallel(lambda item: task.get()).run(range(8))) == {"mine"}
 
 
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "4", None])

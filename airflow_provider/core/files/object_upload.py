@@ -12,7 +12,7 @@ import logging
 import uuid
 from typing import Any
 
-from airflow_provider.core.files.location import Location, storage_errors
+from airflow_provider.core.files.locations import Location, storage_errors
 
 # s3fs, gcsfs and adlfs upload parts or blocks that nobody sees and put the object together at close().
 _VISIBLE_AT_CLOSE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
@@ -23,7 +23,7 @@ UPLOAD_BLOCK_BYTES = 8 * 1024 * 1024
 log = logging.getLogger(__name__)
 
 
-class ObjectWriter:
+class ObjectUpload:
     """
     One upload to a store.
 

@@ -7,15 +7,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.landed import read_rows
-from airflow_provider.core.files.landing import land_rows
+from airflow_provider.core.files.tables import read_rows, write_rows
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 FORMATS = pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 
 
 def landed(folder: Path, suffix: str, *rows: dict[str, Any]) -> dict[str, Any]:
-    return land_rows(rows, folder / f"rows.{suffix}", columns=[("a", "string"), ("b", "string")])
+    return write_rows(rows, folder / f"rows.{suffix}", columns=[("a", "string"), ("b", "string")])
 
 
 @FORMATS

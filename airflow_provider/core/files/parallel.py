@@ -38,7 +38,7 @@ def check_max_parallel(value: object) -> int:
     return value
 
 
-class SideBySide(Generic[WorkerT, ItemT, ResultT]):
+class Parallel(Generic[WorkerT, ItemT, ResultT]):
     """
     Runs ``work`` for every item, some at a time.
 

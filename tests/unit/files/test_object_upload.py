@@ -12,9 +12,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider.core.files.location import Location
-from airflow_provider.core.files.object_writer import ObjectWriter
-from airflow_provider.core.files.whole_file import write_whole
+from airflow_provider.core.files.atomic import write_atomic
+from airflow_provider.core.files.locations import Location
+from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.exceptions import TransferError
 
 
@@ -63,7 +63,7 @@ def location(store: BlobStore) -> Location:
 
 
 def test_what_is_committed_is_visible_and_only_then(store: BlobStore, location: Location) -> None:
-    writer = ObjectWriter(location)
+    writer = ObjectUpload(location)
     writer.write(b"x" * 20_000_000)
     assert store.blobs == {}
     writer.commit()
@@ -71,7 +71,7 @@ def test_what_is_committed_is_visible_and_only_then(store: BlobStore, location: 
 
 
 def test_what_is_discarded_is_not_committed_by_the_collector(store: BlobStore, location: Location) -> None:
-    writer = ObjectWriter(location)
+    writer = ObjectUpload(location)
     writer.write(b"x" * 20_000_000)
     writer.discard()
     del writer
@@ -81,7 +81,7 @@ def test_what_is_discarded_is_not_committed_by_the_collector(store: BlobStore, l
 
 def test_a_block_that_is_left_by_an_error_commits_nothing(store: BlobStore, location: Location) -> None:
     def broken_off() -> None:
-        with write_whole(location) as whole:
+        with write_atomic(location) as whole:
             whole.write(b"half of it")
             raise LookupError("page 2")
 
@@ -92,7 +92,7 @@ def test_a_block_that_is_left_by_an_error_commits_nothing(store: BlobStore, loca
 
 
 def test_a_commit_that_fails_is_an_error_and_leaves_nothing(store: BlobStore, location: Location) -> None:
-    writer = ObjectWriter(location)
+    writer = ObjectUpload(location)
     writer.write(b"x")
     store.broken = True
     with pytest.raises(TransferError, match=r"abfs://conn@box/a: RuntimeError: Failed to upload block"):
@@ -106,7 +106,7 @@ def test_a_commit_that_fails_is_an_error_and_leaves_nothing(store: BlobStore, lo
 def test_a_store_that_shows_files_while_they_grow_gets_a_temporary_name() -> None:
     memory = MemoryFileSystem()
     memory.store.clear()
-    writer = ObjectWriter(Location("memory://box/a", "/box/a", memory))
+    writer = ObjectUpload(Location("memory://box/a", "/box/a", memory))
     writer.write(b"half")
     assert "/box/a" not in memory.store
     writer.write(b" whole")
@@ -118,7 +118,7 @@ def test_a_store_that_shows_files_while_they_grow_gets_a_temporary_name() -> Non
 def test_a_temporary_name_is_removed_when_it_is_discarded() -> None:
     memory = MemoryFileSystem()
     memory.store.clear()
-    writer = ObjectWriter(Location("memory://box/a", "/box/a", memory))
+    writer = ObjectUpload(Location("memory://box/a", "/box/a", memory))
     writer.write(b"half")
     writer.discard()
     assert memory.store == {}

@@ -20,7 +20,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
-from airflow_provider.core.files.digest import Digest
+from airflow_provider.core.files.manifest import Digest
 from airflow_provider.exceptions import InvalidInputError
 
 fcntl: Any
@@ -52,7 +52,7 @@ class Checkpoint:
     sha256: str
 
 
-class PartFile:
+class PartialFile:
     """
     The part of one target, locked, open for writing at its end.
 

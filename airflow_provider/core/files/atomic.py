@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import BinaryIO, Protocol
 
-from airflow_provider.core.files.digest import Digest
-from airflow_provider.core.files.location import Location, storage_errors
-from airflow_provider.core.files.object_writer import ObjectWriter
-from airflow_provider.core.files.part_file import Checkpoint, PartFile
+from airflow_provider.core.files.locations import Location, storage_errors
+from airflow_provider.core.files.manifest import Digest
+from airflow_provider.core.files.object_upload import ObjectUpload
+from airflow_provider.core.files.partial import Checkpoint, PartialFile
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 Check = Callable[[Digest, Callable[[], BinaryIO]], None]
@@ -20,7 +20,7 @@ CHECKPOINT_BYTES = 8 * 1024 * 1024
 """At most so much of a local download is fetched again after a kill."""
 
 
-class WholeFile(Protocol):
+class AtomicFile(Protocol):
     """
     What a download needs of its target. :meth:`close` without :meth:`finish` leaves the target as it was.
     """
@@ -53,7 +53,7 @@ class WholeFile(Protocol):
         """Release; ``keep`` leaves what can be continued by another process."""
 
 
-def open_whole(location: Location, *, readable: bool = False) -> WholeFile:
+def open_atomic(location: Location, *, readable: bool = False) -> AtomicFile:
     """
     Begin to write ``location``.
 
@@ -67,15 +67,15 @@ def open_whole(location: Location, *, readable: bool = False) -> WholeFile:
 
 
 @contextmanager
-def write_whole(location: Location, *, overwrite: bool = True) -> Iterator[WholeFile]:
+def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[AtomicFile]:
     """
     Write a file in a ``with`` block: it appears when the block ends, and not if it is left by an error.
 
     :param location: of the target.
-    :param overwrite: see :meth:`WholeFile.finish`.
+    :param overwrite: see :meth:`AtomicFile.finish`.
     """
     refuse_folder(location)
-    whole = open_whole(location)
+    whole = open_atomic(location)
     try:
         whole.restart()
         yield whole
@@ -112,7 +112,7 @@ class _LocalFile:
     def __init__(self, location: Location) -> None:
         self._location = location
         with storage_errors("cannot write", location):
-            self._part = PartFile(location.path)
+            self._part = PartialFile(location.path)
             self.digest, self.checkpoint = self._part.recover()
         self._published = False
 
@@ -172,7 +172,7 @@ class _StoredObject:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        self._writer: ObjectWriter | None = None
+        self._writer: ObjectUpload | None = None
         self.digest = Digest()
         self.checkpoint: Checkpoint | None = None
 
@@ -202,11 +202,11 @@ class _StoredObject:
         self._drop()
 
     def _reopen(self) -> BinaryIO:
-        raise AssertionError("ask open_whole() for a readable file")
+        raise AssertionError("ask open_atomic() for a readable file")
 
     def _upload(self, data: bytes) -> None:
         if self._writer is None:
-            self._writer = ObjectWriter(self._location)
+            self._writer = ObjectUpload(self._location)
         self._writer.write(data)
 
     def _upload_rest(self) -> None:

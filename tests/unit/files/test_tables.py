@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.landing import ROWS_PER_GROUP, ColumnType, land_rows, write_json
+from airflow_provider.core.files.tables import ROWS_PER_GROUP, ColumnType, write_json, write_rows
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
 COLUMNS: list[tuple[str, ColumnType]] = [
@@ -34,7 +34,7 @@ ROW: dict[str, Any] = {
 
 
 def test_json_lines(tmp_path: Path) -> None:
-    manifest = land_rows([ROW, {}], tmp_path / "i.jsonl", columns=COLUMNS, submission_id="s1")
+    manifest = write_rows([ROW, {}], tmp_path / "i.jsonl", columns=COLUMNS, submission_id="s1")
     lines = [json.loads(line) for line in (tmp_path / "i.jsonl").read_text().splitlines()]
     assert [list(line) for line in lines] == [[name for name, _ in COLUMNS]] * 2
     assert lines[0] == {
@@ -51,7 +51,7 @@ def test_json_lines(tmp_path: Path) -> None:
 
 
 def test_csv(tmp_path: Path) -> None:
-    land_rows([ROW, {}], tmp_path / "i.csv", columns=COLUMNS)
+    write_rows([ROW, {}], tmp_path / "i.csv", columns=COLUMNS)
     with (tmp_path / "i.csv").open(newline="", encoding="utf-8") as stream:
         header, first, second = csv.reader(stream)
     assert header == [name for name, _ in COLUMNS]
@@ -68,7 +68,7 @@ def test_csv(tmp_path: Path) -> None:
 
 def test_parquet(tmp_path: Path) -> None:
     pq = pytest.importorskip("pyarrow.parquet")
-    land_rows([ROW, {}], tmp_path / "i.parquet", columns=COLUMNS)
+    write_rows([ROW, {}], tmp_path / "i.parquet", columns=COLUMNS)
     table = pq.read_table(tmp_path / "i.parquet")
     assert [(field.name, str(field.type)) for field in table.schema] == [
         ("asset_id", "string"),
@@ -87,7 +87,7 @@ def test_parquet(tmp_path: Path) -> None:
 def test_csv_has_the_same_bytes_on_every_python(tmp_path: Path) -> None:
     columns: list[tuple[str, ColumnType]] = [("a", "string"), ("b", "string")]
     rows = [{"a": "x\ry", "b": "x\r\n"}, {"a": "x\ny", "b": 'x"y'}, {"a": "x,y", "b": "x y"}, {}]
-    land_rows(rows, tmp_path / "i.csv", columns=columns)
+    write_rows(rows, tmp_path / "i.csv", columns=columns)
     expected = b'a,b\n"x\ry","x\r\n"\n"x\ny","x""y"\n"x,y",x y\n,\n'
     assert (tmp_path / "i.csv").read_bytes() == expected
 
@@ -95,7 +95,7 @@ def test_csv_has_the_same_bytes_on_every_python(tmp_path: Path) -> None:
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 def test_no_rows_make_a_file_with_the_same_columns(tmp_path: Path, suffix: str) -> None:
     target = tmp_path / f"i.{suffix}"
-    assert land_rows([], target, columns=COLUMNS)["rows"] == 0
+    assert write_rows([], target, columns=COLUMNS)["rows"] == 0
     if suffix == "csv":
         assert target.read_text() == "asset_id,seen,count,score,open,topics\n"
     elif suffix == "parquet":
@@ -110,7 +110,7 @@ def test_more_rows_than_one_group_all_arrive_in_order(tmp_path: Path, suffix: st
             yield {"count": number}
 
     target = tmp_path / f"i.{suffix}"
-    assert land_rows(rows(), target, columns=[("count", "integer")])["rows"] == ROWS_PER_GROUP + 3
+    assert write_rows(rows(), target, columns=[("count", "integer")])["rows"] == ROWS_PER_GROUP + 3
     if suffix == "parquet":
         numbers = pytest.importorskip("pyarrow.parquet").read_table(target)["count"].to_pylist()
     elif suffix == "csv":
@@ -123,10 +123,10 @@ def test_more_rows_than_one_group_all_arrive_in_order(tmp_path: Path, suffix: st
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
 @pytest.mark.parametrize("target", ["{folder}/i.{suffix}", "memory://landing/i.{suffix}"])
 def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, target: str, suffix: str) -> None:
-    from airflow_provider.core.files.location import locate
+    from airflow_provider.core.files.locations import locate
 
     where = target.format(folder=tmp_path, suffix=suffix)
-    land_rows([{"count": 1}], where, columns=[("count", "integer")])
+    write_rows([{"count": 1}], where, columns=[("count", "integer")])
     before = locate(where).sha256()
 
     def rows() -> Iterator[dict[str, Any]]:
@@ -134,7 +134,7 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, target: str, 
         raise RuntimeError("page 3 could not be fetched")
 
     with pytest.raises(RuntimeError, match="page 3"):
-        land_rows(rows(), where, columns=[("count", "integer")])
+        write_rows(rows(), where, columns=[("count", "integer")])
     assert locate(where).sha256() == before
     if where.startswith("/"):
         assert os.listdir(tmp_path) == [f"i.{suffix}"]
@@ -160,7 +160,7 @@ def test_a_value_that_does_not_fit_is_named_by_row_and_column(
     tmp_path: Path, column_type: ColumnType, value: Any
 ) -> None:
     with pytest.raises(TransferError, match=r"row 2, column 'v'"):
-        land_rows([{}, {"v": value}], tmp_path / "i.jsonl", columns=[("v", column_type)])
+        write_rows([{}, {"v": value}], tmp_path / "i.jsonl", columns=[("v", column_type)])
     assert os.listdir(tmp_path) == []
 
 
@@ -168,14 +168,14 @@ def test_a_value_that_does_not_fit_is_named_by_row_and_column(
 def test_half_a_surrogate_pair_does_not_stop_the_load(tmp_path: Path, suffix: str) -> None:
     rows = [{"s": "x\ud83d", "j": {"y": "\ud83d"}}]
     target = tmp_path / f"i.{suffix}"
-    assert land_rows(rows, target, columns=[("s", "string"), ("j", "json")])["rows"] == 1
+    assert write_rows(rows, target, columns=[("s", "string"), ("j", "json")])["rows"] == 1
 
 
 def test_an_existing_target_stays_when_it_may_not_be_overwritten(tmp_path: Path) -> None:
     target = tmp_path / "i.jsonl"
     target.write_text("mine\n")
     with pytest.raises(TransferError, match=r"i\.jsonl holds other content"):
-        land_rows([ROW], target, columns=COLUMNS, overwrite=False)
+        write_rows([ROW], target, columns=COLUMNS, overwrite=False)
     assert target.read_text() == "mine\n"
 
 
@@ -191,14 +191,14 @@ def test_an_existing_target_stays_when_it_may_not_be_overwritten(tmp_path: Path)
 )
 def test_wrong_arguments_are_named(tmp_path: Path, target: str, columns: Any, problem: str) -> None:
     with pytest.raises(InvalidInputError, match=problem):
-        land_rows([], tmp_path / target, columns=columns)
+        write_rows([], tmp_path / target, columns=columns)
     assert os.listdir(tmp_path) == []
 
 
 def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(ConfigurationError, match="extra 'parquet'"):
-        land_rows([ROW], tmp_path / "i.parquet", columns=COLUMNS)
+        write_rows([ROW], tmp_path / "i.parquet", columns=COLUMNS)
     assert os.listdir(tmp_path) == []
 
 

@@ -6,14 +6,14 @@ import csv
 import io
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
-from typing import Any, Literal, cast
+from typing import Any, BinaryIO, Literal, cast
 
-from airflow_provider.core.files.location import Location, locate
+from airflow_provider.core.files.atomic import AtomicFile, write_atomic
+from airflow_provider.core.files.locations import Location, locate, storage_errors
 from airflow_provider.core.files.manifest import make_manifest
-from airflow_provider.core.files.whole_file import WholeFile, write_whole
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp", "json"]
@@ -36,7 +36,7 @@ ROWS_PER_GROUP = 5_000
 """Rows of a Parquet file that are held in memory at a time."""
 
 
-def land_rows(
+def write_rows(
     rows: Iterable[Mapping[str, Any]],
     target: Any,
     *,
@@ -79,7 +79,7 @@ def land_rows(
     converters = _converters(columns)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
-    with write_whole(location, overwrite=overwrite) as whole:
+    with write_atomic(location, overwrite=overwrite) as whole:
         write(whole, columns, batches)
     return make_manifest(
         location.url,
@@ -107,7 +107,7 @@ def write_json(
     :raises TransferError: ``value`` is not JSON, or the file could not be written.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    with write_whole(location, overwrite=overwrite) as whole:
+    with write_atomic(location, overwrite=overwrite) as whole:
         try:
             pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(value)
             # The encoder yields single tokens.
@@ -164,14 +164,14 @@ _Columns = Sequence[tuple[str, ColumnType]]
 _Converter = Callable[[Any], Any]
 
 
-def _write_jsonl(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+def _write_jsonl(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     timestamps = _named(columns, "timestamp")
     for batch in batches:
         _replace(batch, timestamps, _time_text)
         whole.write(_encoded("".join(f"{_json_text(row)}\n" for row in batch)))
 
 
-def _write_csv(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+def _write_csv(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     names = [name for name, _ in columns]
     texts: list[tuple[list[str], Callable[[Any], str]]] = [
         (_named(columns, "timestamp"), _time_text),
@@ -203,7 +203,7 @@ class _CsvLines(io.StringIO):
         return super().write(line.removesuffix("\r\n") + "\n")
 
 
-def _write_parquet(whole: WholeFile, columns: _Columns, batches: _Batches) -> None:
+def _write_parquet(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     try:
         import pyarrow as pa  # type: ignore[import-untyped]
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -238,7 +238,7 @@ def _write_parquet(whole: WholeFile, columns: _Columns, batches: _Batches) -> No
 class _Sink(io.RawIOBase):
     """What pyarrow writes to."""
 
-    def __init__(self, whole: WholeFile) -> None:
+    def __init__(self, whole: AtomicFile) -> None:
         self._whole = whole
         self.deaf = False
 
@@ -349,3 +349,91 @@ _CONVERTERS: dict[ColumnType, _Converter] = {
     "timestamp": _to_timestamp,
     "json": _to_json,
 }
+
+
+_LONGEST_CSV_FIELD = 2**31 - 1
+
+
+def read_rows(
+    source: Any, *, columns: Collection[str] = (), conn_id: str | None = None, argument: str = "source"
+) -> Iterator[dict[str, Any]]:
+    """
+    Yield the rows of a landed file, in constant memory.
+
+    Values are as the format keeps them: CSV gives text, with an empty field for what was missing.
+
+    :param source: local path or URL of a store, or a manifest, whose ``sha256`` and ``rows`` the file must
+        then have.
+    :param columns: what the file must have, also when it has no rows. JSON Lines without rows has none to
+        be checked.
+    :param conn_id: Airflow connection for a URL that names none.
+    :param argument: the operator argument, for errors.
+    :raises InvalidInputError: no path, no such file, no format, or a column is missing.
+    :raises ConfigurationError: Parquet is to be read and ``pyarrow`` is not installed.
+    :raises TransferError: the file cannot be read, or is not the one that the manifest describes.
+    """
+    manifest = source if isinstance(source, Mapping) else {"path": source}
+    location = locate(manifest.get("path"), conn_id=conn_id, argument=argument)
+    chosen = format_of(location, manifest.get("format"), argument=argument)
+    stat = location.stat()
+    if stat is None or stat[0] != "file":
+        raise InvalidInputError(f"{argument}: there is no file {location}.", parameter=argument)
+    expected = manifest.get("sha256")
+    if expected and (found := location.sha256()) != expected:
+        raise TransferError(
+            f"{location} is not the file of its manifest any more: its SHA-256 is {found}, not {expected}."
+        )
+    read = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}[chosen]
+
+    def check(found: Collection[str]) -> None:
+        if missing := [name for name in columns if name not in found]:
+            raise InvalidInputError(
+                f"{argument}: {location} is a file of something else: it has no {', '.join(missing)}.",
+                parameter=argument,
+            )
+
+    count = 0
+    with storage_errors("cannot read", location), location.open() as stream:
+        for row in read(stream, check):
+            count += 1
+            yield row
+    announced = manifest.get("rows")
+    if announced is not None and announced != count:
+        raise TransferError(
+            f"{location} is not the file of its manifest: it has {count} rows, not {announced}."
+        )
+
+
+_Check = Callable[[Collection[str]], None]
+"""Takes the names of the columns; raises when one is missing."""
+
+
+def _read_jsonl(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
+    for number, line in enumerate(stream, 1):
+        row = json.loads(line)
+        if not isinstance(row, dict):
+            raise ValueError(f"line {number} is not an object")
+        check(row)
+        yield row
+
+
+def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
+    # A whole issue as JSON in one field may be longer than the 128 KB that the module allows by default.
+    csv.field_size_limit(_LONGEST_CSV_FIELD)
+    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
+        rows = csv.DictReader(text)
+        check(rows.fieldnames or ())
+        yield from rows
+
+
+def _read_parquet(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
+    try:
+        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    except ImportError:
+        raise ConfigurationError(
+            "Parquet needs pyarrow. Install this provider with its extra 'parquet', or use .jsonl or .csv."
+        ) from None
+    file = pq.ParquetFile(stream)
+    check(file.schema_arrow.names)
+    for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
+        yield from batch.to_pylist()

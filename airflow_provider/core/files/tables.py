@@ -428,7 +428,7 @@ def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
 
 def _read_parquet(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
     try:
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
+        import pyarrow.parquet as pq
     except ImportError:
         raise ConfigurationError(
             "Parquet needs pyarrow. Install this provider with its extra 'parquet', or use .jsonl or .csv."

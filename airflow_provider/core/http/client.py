@@ -10,7 +10,7 @@ from airflow_provider import __version__
 from airflow_provider.core.http.connected import ConnectedHook
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json, redact
-from airflow_provider.core.http.retry import RetryPolicy
+from airflow_provider.core.http.retry import RetryPolicy, may_have_started
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -142,7 +142,7 @@ class ServiceHook(ConnectedHook):
         try:
             return self._persist(attempt, method, endpoint, policy or RetryPolicy(settings.max_retries))
         except (TransportError, MalformedResponseError) as error:
-            if paid is None or not _may_have_started(error):
+            if paid is None or not may_have_started(error):
                 raise
             raise _outcome_unknown(paid, error, endpoint) from error
 
@@ -364,13 +364,6 @@ def _as_json(payload: Any) -> bytes:
         raise InvalidInputError(
             f"The request cannot be written as JSON, so nothing was sent: {error}", parameter="json"
         ) from error
-
-
-def _may_have_started(error: TransportError | MalformedResponseError) -> bool:
-    if isinstance(error, TransportError):
-        return error.sent
-    # A redirect was not carried out; any other unreadable answer was a success.
-    return error.http_status is None or 200 <= error.http_status < 300
 
 
 def _outcome_unknown(

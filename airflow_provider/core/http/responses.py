@@ -12,13 +12,12 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from airflow_provider.core.http.retry import retry_after
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -95,33 +94,6 @@ def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
     text = content[:65536].decode("utf-8", "replace") if isinstance(content, bytes) else content[:65536]
     text = redact(" ".join(text.split()), secrets)
     return text if len(text) <= _SNIPPET else text[: _SNIPPET - 3] + "..."
-
-
-def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
-    """
-    Return the seconds that a service asks to wait: ``Retry-After`` as seconds or as a date, else
-    ``X-RateLimit-Reset`` (epoch seconds, named by older Silent Witness pages) when nothing remains.
-
-    :param headers: with lower-case names.
-    :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
-    """
-    served_at = _http_date(headers.get("date", ""))
-    now = served_at if served_at is not None else (time.time() if now is None else now)
-    text = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d{1,9}(\.\d*)?", text):
-        return float(text)
-    moment = _http_date(text)
-    if moment is None and headers.get("x-ratelimit-remaining", "0").strip() == "0":
-        reset = headers.get("x-ratelimit-reset", "").strip()
-        moment = float(reset) if re.fullmatch(r"\d{9,11}(\.\d*)?", reset) else None
-    return None if moment is None else max(0.0, moment - now)
-
-
-def _http_date(text: str) -> float | None:
-    try:
-        return parsedate_to_datetime(text.strip()).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
 
 
 def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:

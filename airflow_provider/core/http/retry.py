@@ -1,16 +1,32 @@
-"""When a request may be sent again, and after which pause. Pure: no I/O, no clock."""
+"""
+Retries: whether a request may be sent again, and after which pause. Pure: no I/O, no sleep.
+
+The API's requests, the asynchronous half and the transfers of files all ask this module; nothing else reads
+``Retry-After``.
+"""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import Final
 
-from airflow_provider.exceptions import ApiError, RateLimitedError, ServerError, TransportError
+from airflow_provider.exceptions import (
+    ApiError,
+    MalformedResponseError,
+    RateLimitedError,
+    ServerError,
+    SubmitOutcomeUnknownError,
+    TransportError,
+)
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-TRANSIENT_STATUS: Final = frozenset({408, 425, 500, 502, 503, 504})
+TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+"""Status codes after which the same request may succeed later."""
 
 
 def may_send_again(method: str, error: ApiError) -> bool:
@@ -29,6 +45,47 @@ def may_send_again(method: str, error: ApiError) -> bool:
     return False
 
 
+def may_have_started(error: BaseException) -> bool:
+    """
+    Whether a paid call that ended with this error may have done its work all the same.
+
+    True for a lost answer, a 5xx and a 2xx that cannot be read. False for a request that never left, a
+    refusal, and a redirect, which was not followed.
+    """
+    if isinstance(error, TransportError):
+        return error.sent
+    if isinstance(error, MalformedResponseError):
+        return error.http_status is None or 200 <= error.http_status < 300
+    return isinstance(error, ServerError | SubmitOutcomeUnknownError)
+
+
+def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
+    """
+    Return the seconds that an answer asks to wait: ``Retry-After`` as seconds or as a date, else
+    ``X-RateLimit-Reset`` (epoch seconds, named by older Silent Witness pages) when nothing remains.
+
+    :param headers: with lower-case names, or of a mapping that takes names in any case.
+    :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
+    """
+    served_at = _http_date(headers.get("date", ""))
+    now = served_at if served_at is not None else (time.time() if now is None else now)
+    text = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
+        return float(text)
+    moment = _http_date(text)
+    if moment is None and headers.get("x-ratelimit-remaining", "0").strip() == "0":
+        reset = headers.get("x-ratelimit-reset", "").strip()
+        moment = float(reset) if re.fullmatch(r"[0-9]{9,11}(\.[0-9]*)?", reset) else None
+    return None if moment is None else max(0.0, moment - now)
+
+
+def _http_date(text: str) -> float | None:
+    try:
+        return parsedate_to_datetime(text.strip()).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
     """
@@ -38,12 +95,15 @@ class RetryPolicy:
     :param total: seconds after the first attempt in which a further one may begin.
     :param first: longest pause before the first retry, in seconds; it doubles from there.
     :param cap: longest pause, in seconds, unless the service asks for more.
+    :param jitter: share of a pause that is left to chance, 0 to 1; 0 for transfers, which nobody makes in
+        step.
     """
 
     max_retries: int = 4
     total: float = 120.0
     first: float = 1.0
     cap: float = 30.0
+    jitter: float = 0.5
 
     def pause(
         self,
@@ -63,10 +123,30 @@ class RetryPolicy:
         :param elapsed: seconds since the first attempt began.
         :param rng: source of jitter, 0 to 1.
         """
-        if retries >= self.max_retries or not may_send_again(method, error):
+        if not may_send_again(method, error):
             return None
-        pause = min(self.cap, self.first * 2.0 ** min(retries, 16)) * (0.5 + 0.5 * rng())
-        if error.retry_after is not None:
-            # Never earlier than asked; a little later, so that many waiters do not come back at once.
-            pause = max(pause, error.retry_after * (1.0 + 0.1 * rng()))
+        return self.next_pause(retries, asked=error.retry_after, elapsed=elapsed, rng=rng)
+
+    def next_pause(
+        self,
+        retries: int,
+        *,
+        asked: float | None = None,
+        elapsed: float = 0.0,
+        rng: Callable[[], float] = random.random,
+    ) -> float | None:
+        """
+        Return the seconds to wait before a retry; ``None`` when none is left or the time would not do.
+
+        :param retries: retries made so far, or since the last progress.
+        :param asked: what :func:`retry_after` read from the answer; the pause is never shorter.
+        :param elapsed: seconds since the first attempt began, or since the last progress.
+        :param rng: source of jitter, 0 to 1.
+        """
+        if retries >= self.max_retries:
+            return None
+        pause = min(self.cap, self.first * 2.0 ** min(retries, 16)) * (1.0 - self.jitter * (1.0 - rng()))
+        if asked is not None:
+            # A little later than asked, so that many waiters do not come back at once.
+            pause = max(pause, asked * (1.0 + 0.2 * self.jitter * rng()))
         return pause if elapsed + pause <= self.total else None

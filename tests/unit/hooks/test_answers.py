@@ -16,9 +16,9 @@ from airflow_provider.core.http.responses import (
     parse_json,
     redact,
     require,
-    retry_after,
     snippet,
 )
+from airflow_provider.core.http.retry import retry_after
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,

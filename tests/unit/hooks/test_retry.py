@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from airflow_provider.core.http.retry import RetryPolicy, may_send_again
+from airflow_provider.core.http.retry import RetryPolicy, may_have_started, may_send_again, retry_after
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -12,6 +12,7 @@ from airflow_provider.exceptions import (
     MalformedResponseError,
     RateLimitedError,
     ServerError,
+    SubmitOutcomeUnknownError,
     TransportError,
 )
 
@@ -112,3 +113,48 @@ def test_retries_end_with_their_number() -> None:
 def test_retries_end_with_the_time() -> None:
     assert POLICY.pause(LOST, method="GET", retries=0, elapsed=99.0, rng=lambda: 1.0) == 1
     assert POLICY.pause(LOST, method="GET", retries=0, elapsed=99.5, rng=lambda: 1.0) is None
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        LOST,
+        server_error(500),
+        server_error(408),
+        MalformedResponseError("?"),
+        MalformedResponseError("?", http_status=201),
+        SubmitOutcomeUnknownError("?"),
+    ],
+    ids=lambda error: f"{type(error).__name__}-{error.http_status}",
+)
+def test_a_paid_call_may_have_started(error: ApiError) -> None:
+    assert may_have_started(error)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        UNREACHED,
+        RateLimitedError("slow"),
+        InvalidRequestError("no", http_status=422),
+        MalformedResponseError("a redirect", http_status=307),
+        ValueError("not of our tree"),
+    ],
+    ids=lambda error: f"{type(error).__name__}",
+)
+def test_a_paid_call_has_not_started(error: ApiError) -> None:
+    assert not may_have_started(error)
+
+
+def test_transfers_wait_without_chance() -> None:
+    policy = RetryPolicy(max_retries=4, jitter=0.0)
+
+    assert [policy.next_pause(n) for n in range(5)] == [1, 2, 4, 8, None]
+    assert policy.next_pause(0, asked=7.0) == 7
+    assert policy.next_pause(0, asked=3600.0) is None
+
+
+def test_headers_are_read_in_any_case() -> None:
+    from requests.structures import CaseInsensitiveDict
+
+    assert retry_after(CaseInsensitiveDict({"Retry-After": "30"})) == 30

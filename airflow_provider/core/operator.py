@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
@@ -18,21 +17,21 @@ HookT = TypeVar("HookT", bound="ServiceHook")
 
 
 class ServiceOperator(TracksLineage, BaseOperator, Generic[HookT]):
-    """
-    An operator that speaks to one of the services.
-
-    :param conn_id: connection id.
-    """
+    """An operator that speaks to one of the services."""
 
     hook_class: ClassVar[type[Any]]
-    template_fields: Sequence[str] = ("conn_id",)
 
-    def __init__(self, *, conn_id: str, **kwargs: Any) -> None:
+    def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.conn_id = conn_id
         self._settings: ConnectionSettings | None = None
         self._read: list[str] = []
         self._written: list[str] = []
+
+    @property
+    def conn_id(self) -> str:
+        """The connection id, which each vendor's operators take under a name of its own."""
+        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
+        return conn_id
 
     def hook(self) -> HookT:
         """Return a hook; the connection is looked up once per operator."""

@@ -55,19 +55,24 @@ class MediaMagicHook(WebhookEndpoints):
     :class:`~airflow_provider.exceptions.MalformedResponseError`; what else it raises is named with it.
 
     :param conn_id: Airflow connection of type ``mediamagic``.
+    :param mediamagic_conn_id: the same, by the name that Airflow passes it under.
     :param settings: use these instead of looking the connection up.
     """
 
     service = MEDIAMAGIC
-    conn_name_attr: ClassVar[str] = "conn_id"
+    conn_name_attr: ClassVar[str] = "mediamagic_conn_id"
     default_conn_name: ClassVar[str] = "mediamagic_default"
     conn_type: ClassVar[str] = "mediamagic"
     hook_name: ClassVar[str] = "MediaMagic"
 
     def __init__(
-        self, conn_id: str = default_conn_name, *, settings: ConnectionSettings | None = None
+        self,
+        conn_id: str = default_conn_name,
+        *,
+        mediamagic_conn_id: str | None = None,
+        settings: ConnectionSettings | None = None,
     ) -> None:
-        super().__init__(conn_id, settings=settings)
+        super().__init__(mediamagic_conn_id or conn_id, settings=settings)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

@@ -58,19 +58,24 @@ class SilentWitnessHook(OrganizationEndpoints):
     is named with it. Each request carries an ``X-Request-ID`` of ours, which the errors name.
 
     :param conn_id: Airflow connection of type ``silent_witness``.
+    :param silent_witness_conn_id: the same, by the name that Airflow passes it under.
     :param settings: use these instead of looking the connection up.
     """
 
     service = SILENT_WITNESS
-    conn_name_attr: ClassVar[str] = "conn_id"
+    conn_name_attr: ClassVar[str] = "silent_witness_conn_id"
     default_conn_name: ClassVar[str] = "silent_witness_default"
     conn_type: ClassVar[str] = "silent_witness"
     hook_name: ClassVar[str] = "Silent Witness"
 
     def __init__(
-        self, conn_id: str = default_conn_name, *, settings: ConnectionSettings | None = None
+        self,
+        conn_id: str = default_conn_name,
+        *,
+        silent_witness_conn_id: str | None = None,
+        settings: ConnectionSettings | None = None,
     ) -> None:
-        super().__init__(conn_id, settings=settings)
+        super().__init__(silent_witness_conn_id or conn_id, settings=settings)
 
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:

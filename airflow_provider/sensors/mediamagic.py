@@ -18,7 +18,7 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     Wait for a submission that something else made. Returns the vendor's submission.
 
     :param submission_id: the submission.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param poke_interval: first interval in seconds; default 2 s, growing to 30 s; deferred, the
         pace that all waits on the key share.
@@ -33,14 +33,15 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     trigger_class = MediaMagicSubmissionTrigger
     job = SUBMISSION
     id_argument = "submission_id"
-    template_fields: Sequence[str] = ("submission_id", "conn_id")
+    template_fields: Sequence[str] = ("submission_id", "mediamagic_conn_id")
     ui_color = "#b8dcff"
     operator_extra_links = (MediaMagicStatusLink(),)
 
     def __init__(
-        self, *, submission_id: str, conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any
+        self, *, submission_id: str, mediamagic_conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
         self.submission_id = submission_id
 
     def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     Wait for a report that something else started. Returns the vendor's report without its signed links.
 
     :param report_id: the report.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param poke_interval: first interval in seconds; default 3 s, growing to 15 s; deferred, the
         pace that all waits on the key share.
@@ -33,14 +33,19 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     trigger_class = SilentWitnessReportTrigger
     job = REPORT
     id_argument = "report_id"
-    template_fields: Sequence[str] = ("report_id", "conn_id")
+    template_fields: Sequence[str] = ("report_id", "silent_witness_conn_id")
     ui_color = "#cfc2f0"
     operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
 
     def __init__(
-        self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any
+        self,
+        *,
+        report_id: str,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.report_id = report_id
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:

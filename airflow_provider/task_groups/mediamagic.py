@@ -58,7 +58,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param deferrable: wait in the triggerer (default).
     :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
     """
 
@@ -79,7 +79,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         deferrable: bool = True,
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
-        conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **group: Any,
     ) -> None:
         if policy is None and (on_blocked, blocked_task_ids) != ("fail", None):
@@ -87,7 +87,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
             )
         super().__init__(group_id=group_id, **group)
-        landing = {"conn_id": conn_id, "output_conn_id": output_conn_id}
+        landing = {"mediamagic_conn_id": mediamagic_conn_id, "output_conn_id": output_conn_id}
         with self:
             submit = MediaMagicCreateSubmissionOperator(
                 task_id="submit",
@@ -98,7 +98,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 timeout=timeout,
                 deferrable=deferrable,
                 source_conn_id=source_conn_id,
-                conn_id=conn_id,
+                mediamagic_conn_id=mediamagic_conn_id,
             )
             submission: Any = submit.output
             targets: Any = assets(submission, output_path)
@@ -128,7 +128,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     policy=policy,
                     on_blocked=on_blocked,
                     blocked_task_ids=blocked_task_ids,
-                    conn_id=conn_id,
+                    mediamagic_conn_id=mediamagic_conn_id,
                     **found,
                 )
                 results >> gate

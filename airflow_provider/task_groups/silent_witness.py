@@ -55,7 +55,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     :param deferrable: wait in the triggerer (default).
     :param source_conn_id: connection for object-storage URLs in ``evidence`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
     :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
     """
 
@@ -75,7 +75,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         deferrable: bool = True,
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
-        conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **group: Any,
     ) -> None:
         super().__init__(group_id=group_id, **group)
@@ -87,7 +87,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 report_retries=report_retries,
                 timeout=timeout,
                 deferrable=deferrable,
-                conn_id=conn_id,
+                silent_witness_conn_id=silent_witness_conn_id,
             )
             report_output: Any = report.output
             uploaded: Any = None
@@ -95,7 +95,10 @@ class SilentWitnessReportTaskGroup(TaskGroup):
             if from_task or evidence:
                 found: Any = entries(evidence) if from_task else evidence
                 uploads = SilentWitnessUploadEvidenceOperator.partial(
-                    task_id="evidence", case_id=case_id, source_conn_id=source_conn_id, conn_id=conn_id
+                    task_id="evidence",
+                    case_id=case_id,
+                    source_conn_id=source_conn_id,
+                    silent_witness_conn_id=silent_witness_conn_id,
                 ).expand_kwargs(found)
                 uploaded = uploads.output
                 if from_task:
@@ -109,7 +112,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 filename=filename,
                 output_conn_id=output_conn_id,
                 overwrite=overwrite,
-                conn_id=conn_id,
+                silent_witness_conn_id=silent_witness_conn_id,
             )
         self.evidence: Any = uploaded
         self.report = report_output

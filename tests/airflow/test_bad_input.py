@@ -435,9 +435,9 @@ def test_an_unusable_connection(
 def test_a_connection_of_the_other_service(connect: Connect) -> None:
     connect("mediamagic", host=HOST, password=MEDIAMAGIC_KEY)
     with pytest.raises(ConfigurationError, match="needs 'silent_witness'"):
-        execute(CancelReport(task_id="job", report_id="rpt_1", conn_id="mediamagic_default"))
+        execute(CancelReport(task_id="job", report_id="rpt_1", silent_witness_conn_id="mediamagic_default"))
 
 
 def test_a_connection_that_is_not_defined() -> None:
     with pytest.raises(UndefinedConnectionError, match="'nowhere' is not defined"):
-        execute(CancelReport(task_id="job", report_id="rpt_1", conn_id="nowhere"))
+        execute(CancelReport(task_id="job", report_id="rpt_1", silent_witness_conn_id="nowhere"))

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, task
+from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_provider.compat import AirflowSkipException
 from airflow_provider.exceptions import InvalidInputError
@@ -60,6 +61,31 @@ def test_a_review_hands_on_all_that_it_found(submission: SubmissionJob) -> None:
     assert [topics["assetId"] for topics in pulled(run, "topics")] == asset_ids
     assert (pulled(run, "verdict")["passed"], pulled(run, "verdict")["counts"]) == (True, {"MINOR": 4})
     assert submission.seen()[0]["metadata"] == {"run": run.run_id}
+
+
+def test_a_connection_for_other_operators_does_not_reach_the_groups() -> None:
+    theirs = {"conn_id": "warehouse_postgres"}
+    with DAG("group_mixed", schedule=None, default_args=theirs) as dag:
+        Review(files=["claims.txt"], topics=True, policy={}, default_args=theirs)
+        Report(case_id="case", output_path="out", evidence=[{"files": ["rear.jpg"]}], default_args=theirs)
+    ids = {
+        task_id: unmapped(operator).conn_id
+        for task_id, operator in dag.task_dict.items()
+        if task_id != "review.assets"
+    }
+    assert ids == {
+        **{f"review.{name}": "mediamagic_default" for name in ("submit", "issues", "topics", "gate")},
+        **{f"report.{name}": "silent_witness_default" for name in ("evidence", "report", "download")},
+    }
+
+
+def unmapped(operator: Any) -> Any:
+    """One instance of a mapped task, as Airflow makes it to run it."""
+    if not isinstance(operator, MappedOperator):
+        return operator
+    return operator.unmap(
+        {"submission_id": "sub", "asset_id": "one"} if "review" in operator.task_id else {"files": []}
+    )
 
 
 def test_a_review_without_a_policy_judges_nothing(submission: SubmissionJob) -> None:

@@ -21,7 +21,6 @@ class CancellableOperator(PaidOperator[HookT]):
     """
     Leave nothing running that nobody wants, and nothing cancelled that a retry wants.
 
-    :param conn_id: connection id.
     :param cancel_on_kill: cancel the job when the task is killed, where the API can.
     :param cancel_on_timeout: cancel the job when it exceeds its time, or when waiting is given up and no
         retry follows, where the API can.
@@ -34,13 +33,12 @@ class CancellableOperator(PaidOperator[HookT]):
     def __init__(
         self,
         *,
-        conn_id: str,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
         reuse_completed: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, reuse_completed=reuse_completed, **kwargs)
+        super().__init__(reuse_completed=reuse_completed, **kwargs)
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self._job_id: str | None = None

@@ -48,7 +48,6 @@ class JobOperator(CancellableOperator[HookT]):
     """
     Submit a job, wait for its end, return its result.
 
-    :param conn_id: connection id.
     :param wait_for_completion: wait for the job's end (default), or return as soon as it is submitted.
     :param deferrable: wait in the triggerer and give the worker slot back. Default: ``[operators]
         default_deferrable``. Results, errors, cancelling and crash safety are the same in both modes.
@@ -67,12 +66,11 @@ class JobOperator(CancellableOperator[HookT]):
 
     job: ClassVar[JobKind]
     trigger_class: ClassVar[type[JobTrigger]]
-    template_fields: Sequence[str] = ("conn_id", "timeout")
+    template_fields: Sequence[str] = ("timeout",)
 
     def __init__(
         self,
         *,
-        conn_id: str,
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         timeout: float | timedelta | None = None,
@@ -85,7 +83,6 @@ class JobOperator(CancellableOperator[HookT]):
         **kwargs: Any,
     ) -> None:
         super().__init__(
-            conn_id=conn_id,
             cancel_on_kill=cancel_on_kill,
             cancel_on_timeout=cancel_on_timeout,
             reuse_completed=reuse_completed,

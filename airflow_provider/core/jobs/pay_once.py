@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
@@ -37,7 +36,6 @@ class PaidOperator(ServiceOperator[HookT]):
     """
     Submit once: read the record of earlier attempts, else write the intent, submit, and record the id.
 
-    :param conn_id: connection id.
     :param reuse_completed: when a user clears the task after it succeeded, return the same result again
         instead of paying for a new one. Retries never pay twice, whatever this says.
     """
@@ -54,10 +52,8 @@ class PaidOperator(ServiceOperator[HookT]):
     xcom_id_key: ClassVar[str]
     """XCom key under which its id is pushed as soon as it is known."""
 
-    template_fields: Sequence[str] = ("conn_id",)
-
-    def __init__(self, *, conn_id: str, reuse_completed: bool = False, **kwargs: Any) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+    def __init__(self, *, reuse_completed: bool = False, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
         self.reuse_completed = reuse_completed
 
     @abstractmethod

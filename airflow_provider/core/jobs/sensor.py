@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, NoReturn
@@ -56,7 +56,6 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
     own, and otherwise the pace that all waits on the key share. Transient errors are
     tolerated for 15 minutes in a row (in ``reschedule`` mode, which remembers nothing, until the timeout).
 
-    :param conn_id: connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param poke_interval: first interval in seconds; alone it is a fixed interval. Default: the vendor's
         advice.
@@ -69,12 +68,10 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
     trigger_class: ClassVar[type[JobTrigger]]
     job: ClassVar[JobKind]
     id_argument: ClassVar[str]
-    template_fields: Sequence[str] = ("conn_id",)
 
     def __init__(
         self,
         *,
-        conn_id: str,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         poke_interval: timedelta | float | None = None,
         exponential_backoff: bool = False,
@@ -90,11 +87,16 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             timeout=self.job.limit_for("") if timeout is None else timeout,
             **kwargs,
         )
-        self.conn_id = conn_id
         self.deferrable = deferrable
         self.own_interval = poke_interval is not None
         self._wait: Wait | None = None
         self._seen: dict[str, Any] | None = None
+
+    @property
+    def conn_id(self) -> str:
+        """The connection id, which each vendor's sensors take under a name of its own."""
+        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
+        return conn_id
 
     @abstractmethod
     def fetch(self, hook: HookT, job_id: str) -> dict[str, Any]:

@@ -48,7 +48,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     :param blocked_task_ids: with ``branch``: tasks or task groups directly downstream that run when the gate
         blocks; when it passes, all the others do.
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
-    :param conn_id: MediaMagic connection id; used with ``submission_id`` only.
+    :param mediamagic_conn_id: MediaMagic connection id; used with ``submission_id`` only.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -63,7 +63,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         "on_blocked",
         "blocked_task_ids",
         "source_conn_id",
-        "conn_id",
+        "mediamagic_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"policy": "json"}
     ui_color = "#ffe2d9"
@@ -78,10 +78,11 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
         source_conn_id: str | None = None,
-        conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
         self.policy = policy
         self.issues = issues
         self.submission_id = submission_id

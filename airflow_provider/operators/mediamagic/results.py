@@ -28,11 +28,17 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     :param output_path: write the result to this file (local path or object-storage URL) and return a
         manifest. Required when the result is larger than 32 KB of JSON.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     """
 
     hook_class = MediaMagicHook
-    template_fields: Sequence[str] = ("submission_id", "asset_id", "output_path", "output_conn_id", "conn_id")
+    template_fields: Sequence[str] = (
+        "submission_id",
+        "asset_id",
+        "output_path",
+        "output_conn_id",
+        "mediamagic_conn_id",
+    )
     ui_color = "#d9ecff"
     operator_extra_links = (MediaMagicStatusLink(), FileLink())
 
@@ -43,10 +49,11 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         asset_id: str,
         output_path: str | None = None,
         output_conn_id: str | None = None,
-        conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
         self.submission_id = submission_id
         self.asset_id = asset_id
         self.output_path = output_path
@@ -103,7 +110,7 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
     :param asset_id: the asset.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -124,7 +131,7 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     :param asset_id: the asset.
     :param output_path: ``.jsonl``, ``.csv`` or ``.parquet`` file to write.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -155,7 +162,7 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     :param asset_id: the asset.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
     """

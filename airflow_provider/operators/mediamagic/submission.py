@@ -41,7 +41,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
 
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     """
 
     hook_class = MediaMagicHook
@@ -57,10 +57,11 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         *,
         allow_partial: bool = False,
         asset_retries: int = 0,
-        conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
         self.allow_partial = allow_partial
         self.asset_retries = asset_retries
 
@@ -193,7 +194,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default),
         or ``resubmit`` to upload the files anew and pay for a second submission.
     :param simulation_delay_seconds: 0 to 30, with sandbox keys only.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     :param wait_for_completion: wait for the review's end (default), or return as soon as it is submitted.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from submission, or a timedelta; default 600.
@@ -215,7 +216,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         "previous_submission_id",
         "source_conn_id",
         "timeout",
-        "conn_id",
+        "mediamagic_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"metadata": "json"}
 
@@ -361,7 +362,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     :param asset_id: the asset; it must be failed and retryable.
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each asset that fails again is retried once more.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     :param wait_for_completion: wait for the submission's end (default), or return as soon as the retry runs.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from the retry, or a timedelta; default 600.
@@ -375,7 +376,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """
 
-    template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "conn_id")
+    template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "mediamagic_conn_id")
 
     def __init__(self, *, submission_id: str, asset_id: str, **kwargs: Any) -> None:
         super().__init__(**kwargs)

@@ -139,13 +139,13 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.
     :param max_parallel: how many files are uploaded at a time, default 4.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/guides/file-upload
     """
 
     hook_class = MediaMagicHook
-    template_fields: Sequence[str] = ("files", "source_conn_id", "conn_id")
+    template_fields: Sequence[str] = ("files", "source_conn_id", "mediamagic_conn_id")
     ui_color = "#d9ecff"
 
     def __init__(
@@ -154,10 +154,11 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         files: Sequence[Any],
         source_conn_id: str | None = None,
         max_parallel: int = 4,
-        conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
         self.files = files
         self.source_conn_id = source_conn_id
         self.max_parallel = max_parallel

@@ -28,14 +28,16 @@ class WebhookOperator(ServiceOperator[MediaMagicHook]):
     """
     What operators for subscriptions share.
 
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
     """
 
     hook_class = MediaMagicHook
+    template_fields: Sequence[str] = ("mediamagic_conn_id",)
     ui_color = "#b8dcff"
 
-    def __init__(self, *, conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+    def __init__(self, *, mediamagic_conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
 
 
 class MediaMagicCreateSubscriptionOperator(WebhookOperator):
@@ -59,7 +61,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
     :param secret_variable: name of the Variable; default what the connection's extra
         ``webhook_secret_variable`` names. It must hold ``secret`` in its name, so that Airflow masks it.
     :param description: for people.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
     """
@@ -69,7 +71,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         "event_types",
         "secret_variable",
         "description",
-        "conn_id",
+        "mediamagic_conn_id",
     )
 
     def __init__(
@@ -174,12 +176,12 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
     :param secret_variable: as there; default what the connection names. Without either no secret is deleted.
     :param keep: leave the subscription and its secret as they are, default false. In a teardown the XCom
         ``existed`` of creating, so that only what this run has made is deleted.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/reference/error-codes
     """
 
-    template_fields: Sequence[str] = ("subscription_id", "secret_variable", "keep", "conn_id")
+    template_fields: Sequence[str] = ("subscription_id", "secret_variable", "keep", "mediamagic_conn_id")
 
     def __init__(
         self,
@@ -215,12 +217,12 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
 
     :param subscription_id: the subscription.
     :param enabled: true or false.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
     """
 
-    template_fields: Sequence[str] = ("subscription_id", "enabled", "conn_id")
+    template_fields: Sequence[str] = ("subscription_id", "enabled", "mediamagic_conn_id")
 
     def __init__(self, *, subscription_id: str, enabled: bool, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -238,7 +240,7 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
     """
     List the workspace's subscriptions, without their secrets.
 
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/concepts/webhooks
     """
@@ -255,12 +257,12 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
     :param subscription_id: the subscription.
     :param status_filter: as the vendor names it; the values are not published.
     :param limit: 1 to 200, default 50.
-    :param conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
     """
 
-    template_fields: Sequence[str] = ("subscription_id", "status_filter", "conn_id")
+    template_fields: Sequence[str] = ("subscription_id", "status_filter", "mediamagic_conn_id")
 
     def __init__(
         self, *, subscription_id: str, status_filter: str | None = None, limit: int = 50, **kwargs: Any

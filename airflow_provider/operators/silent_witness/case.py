@@ -48,7 +48,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     :param occupants: list of occupants: ``name``, ``age``, ``gender``, ``height_inches``, ``weight_lbs``,
         ``position``, ``seatbelt_worn``, ...
     :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/api-reference/cases/create
     """
@@ -71,7 +71,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     noun = "case"
     xcom_id_key = "case_id"
     lands_within = LANDING
-    template_fields: Sequence[str] = (*FIELDS, "conn_id")
+    template_fields: Sequence[str] = (*FIELDS, "silent_witness_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "accident": "json",
         "vehicles": "json",
@@ -94,10 +94,11 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         accident: Mapping[str, Any] | None = None,
         vehicles: Sequence[Mapping[str, Any]] | None = None,
         occupants: Sequence[Mapping[str, Any]] | None = None,
-        conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.plaintiff_name = plaintiff_name
         self.defendant_name = defendant_name
         self.attorney_name = attorney_name

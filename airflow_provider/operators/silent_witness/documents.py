@@ -39,7 +39,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     :param output_conn_id: connection for an object-storage URL that names none.
     :param overwrite: replace a file with other content. Without it that is an error; a file with the same
         content is always left as it is.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """
@@ -51,7 +51,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         "formats",
         "filename",
         "output_conn_id",
-        "conn_id",
+        "silent_witness_conn_id",
     )
     ui_color = "#f1edfb"
     operator_extra_links = (SilentWitnessDashboardLink(), ReportPdfLink(), ReportDocxLink())
@@ -65,10 +65,11 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         filename: str | None = None,
         output_conn_id: str | None = None,
         overwrite: bool = False,
-        conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.report_id = report_id
         self.output_path = output_path
         self.formats = formats

@@ -45,7 +45,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     :param source_conn_id: connection for object-storage URLs that name none.
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
         each replaces the one before.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/guides/uploading-evidence
     """
@@ -57,7 +57,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         "category",
         "vehicle_role",
         "source_conn_id",
-        "conn_id",
+        "silent_witness_conn_id",
     )
     ui_color = "#f1edfb"
     operator_extra_links = (SilentWitnessDashboardLink(),)
@@ -71,10 +71,11 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         vehicle_role: str | None = None,
         source_conn_id: str | None = None,
         max_parallel: int = 4,
-        conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.case_id = case_id
         self.files = files
         self.category = category

@@ -44,7 +44,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param analysis_type: the case's analysis type, for the time a report may take.
     :param report_retries: how many new, paid reports are started on the case after failures; one minute
         apart, never for bad photos or occupants.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
     :param wait_for_completion: wait for the report's end (default), or return as soon as it is started.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from submission, or a timedelta; default 600, 300 for ``accident_only``, 120 for
@@ -73,7 +73,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         "use_demo_data",
         "analysis_type",
         "timeout",
-        "conn_id",
+        "silent_witness_conn_id",
     )
     ui_color = "#cfc2f0"
     operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
@@ -86,10 +86,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         use_demo_data: bool = False,
         analysis_type: str | None = None,
         report_retries: int = 0,
-        conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.case_id = case_id
         self.report_type = report_type
         self.use_demo_data = use_demo_data
@@ -197,20 +198,25 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
     Returns the report's summary. A report that has ended already is left as it is, and the task succeeds.
 
     :param report_id: the report.
-    :param conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/api-reference/reports/delete
     """
 
     hook_class = SilentWitnessHook
-    template_fields: Sequence[str] = ("report_id", "conn_id")
+    template_fields: Sequence[str] = ("report_id", "silent_witness_conn_id")
     ui_color = "#f1edfb"
     operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
 
     def __init__(
-        self, *, report_id: str, conn_id: str = SilentWitnessHook.default_conn_name, **kwargs: Any
+        self,
+        *,
+        report_id: str,
+        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
+        **kwargs: Any,
     ) -> None:
-        super().__init__(conn_id=conn_id, **kwargs)
+        super().__init__(**kwargs)
+        self.silent_witness_conn_id = silent_witness_conn_id
         self.report_id = report_id
 
     def execute(self, context: Context) -> dict[str, Any]:

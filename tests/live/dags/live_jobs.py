@@ -54,7 +54,6 @@ OPERATORS: dict[str, tuple[type[Any], dict[str, Any]]] = {
 
 COMMON: dict[str, Any] = {
     "task_id": "job",
-    "conn_id": "{{ dag_run.conf['conn_id'] }}",
     "timeout": "{{ dag_run.conf.get('timeout', 600) }}",
     "poll_interval": 1.0,
     "retry_delay": timedelta(seconds=5),
@@ -70,6 +69,7 @@ def items(dag_run: Any = None) -> list[dict[str, Any]]:
 def make(service: str, mode: str) -> None:
     """All Dags of one service and mode."""
     operator, arguments = OPERATORS[service]
+    common = {**COMMON, f"{service}_conn_id": "{{ dag_run.conf['conn_id'] }}"}
     deferrable = mode == "deferred"
     for variant, settings in VARIANTS.items():
         with DAG(
@@ -79,12 +79,12 @@ def make(service: str, mode: str) -> None:
             render_template_as_native_obj=True,
             **settings.get("dag", {}),
         ) as dag:
-            operator(deferrable=deferrable, **{**COMMON, **settings["task"], **arguments})
+            operator(deferrable=deferrable, **{**common, **settings["task"], **arguments})
         globals()[dag.dag_id] = dag
     with DAG(
         f"live_{service}_{mode}_mapped", schedule=None, max_active_runs=64, render_template_as_native_obj=True
     ) as dag:
-        operator.partial(deferrable=deferrable, retries=20, **COMMON).expand_kwargs(items())
+        operator.partial(deferrable=deferrable, retries=20, **common).expand_kwargs(items())
     globals()[dag.dag_id] = dag
 
 

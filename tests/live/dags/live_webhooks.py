@@ -14,7 +14,7 @@ with DAG("live_webhooks", schedule=None, max_active_runs=256, render_template_as
     MediaMagicCreateSubmissionOperator(
         task_id="job",
         files="{{ dag_run.conf['files'] }}",
-        conn_id="{{ dag_run.conf['conn_id'] }}",
+        mediamagic_conn_id="{{ dag_run.conf['conn_id'] }}",
         timeout="{{ dag_run.conf.get('timeout', 600) }}",
         deferrable=True,
         retries=0,
@@ -24,7 +24,7 @@ with DAG("live_webhooks_sensor", schedule=None, max_active_runs=256):
     MediaMagicSubmissionSensor(
         task_id="job",
         submission_id="{{ dag_run.conf['submission_id'] }}",
-        conn_id="{{ dag_run.conf['conn_id'] }}",
+        mediamagic_conn_id="{{ dag_run.conf['conn_id'] }}",
         deferrable=True,
         retries=0,
     )
@@ -40,7 +40,7 @@ with DAG("live_webhooks_many", schedule=None, max_active_tasks=8):
 
     MediaMagicSubmissionSensor.partial(
         task_id="job",
-        conn_id="{{ dag_run.conf['conn_id'] }}",
+        mediamagic_conn_id="{{ dag_run.conf['conn_id'] }}",
         deferrable=True,
         timeout=7200,
         retries=0,

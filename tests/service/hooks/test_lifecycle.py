@@ -23,9 +23,14 @@ HOOKS = pytest.mark.parametrize("kind", [MediaMagicHook, SilentWitnessHook])
 
 @HOOKS
 def test_the_names_that_airflow_knows_a_hook_by(kind: type[ServiceHook]) -> None:
-    expected = {
-        MediaMagicHook: ("conn_id", "mediamagic_default", "mediamagic", "MediaMagic"),
-        SilentWitnessHook: ("conn_id", "silent_witness_default", "silent_witness", "Silent Witness"),
+    expected: dict[type[ServiceHook], tuple[str, ...]] = {
+        MediaMagicHook: ("mediamagic_conn_id", "mediamagic_default", "mediamagic", "MediaMagic"),
+        SilentWitnessHook: (
+            "silent_witness_conn_id",
+            "silent_witness_default",
+            "silent_witness",
+            "Silent Witness",
+        ),
     }
 
     assert (kind.conn_name_attr, kind.default_conn_name, kind.conn_type, kind.hook_name) == expected[kind]
@@ -40,6 +45,7 @@ def test_making_a_hook_looks_nothing_up(kind: type[Any], monkeypatch: pytest.Mon
 
     assert kind().conn_id == kind.default_conn_name
     assert kind("other").conn_id == "other"
+    assert kind(**{kind.conn_name_attr: "other"}).conn_id == "other"
 
 
 @pytest.mark.parametrize("module", ["mediamagic", "silent_witness"])
@@ -132,7 +138,7 @@ def test_the_async_client_holds_no_key() -> None:
     assert KEY not in asyncio.run(headers())
 
 
-GOOD = {
+GOOD: dict[type[ServiceHook], Play] = {
     MediaMagicHook: answer(404, {"detail": "Submission not found"}),
     SilentWitnessHook: answer(200, {"success": True, "data": {"organizations": [], "total": 0}}),
 }

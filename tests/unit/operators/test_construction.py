@@ -56,7 +56,7 @@ def test_all_of_them_are_found() -> None:
 @by_name
 def test_every_argument_has_a_param_line(cls: type[Any]) -> None:
     documented = set(re.findall(r":param (\w+):", cls.__doc__ or ""))
-    own = {name for name in parameters(cls) if name not in AIRFLOWS_OWN or name in ("conn_id", "timeout")}
+    own = {name for name in parameters(cls) if name not in AIRFLOWS_OWN or name == "timeout"}
     assert own - documented == set()
 
 
@@ -78,7 +78,23 @@ def test_every_template_field_is_an_argument(cls: type[Any]) -> None:
 
 @by_name
 def test_the_connection_can_be_templated(cls: type[Any]) -> None:
-    assert "conn_id" in cls.template_fields
+    assert cls.hook_class.conn_name_attr in cls.template_fields
+
+
+@by_name
+@pytest.mark.parametrize("given", [None, "theirs"], ids=["default", "named"])
+def test_a_connection_for_other_operators_does_not_reach_it(cls: type[Any], given: str | None) -> None:
+    """``conn_id`` is what SQL operators take, and many Dags name one for all of them."""
+    own = {} if given is None else {cls.hook_class.conn_name_attr: given}
+    with DAG("mixed", schedule=None, default_args={"conn_id": "warehouse_postgres"}):
+        operator = cls(task_id="job", **_required(cls), **own)
+    assert operator.conn_id == (given or cls.hook_class.default_conn_name)
+
+
+@by_name
+def test_its_old_argument_is_refused(cls: type[Any]) -> None:
+    with pytest.raises(TypeError, match="conn_id"):
+        cls(task_id="job", conn_id="old", **_required(cls))
 
 
 @by_name
@@ -180,9 +196,7 @@ def _required(cls: type[Any]) -> dict[str, Any]:
     return {
         name: "given"
         for name, parameter in parameters(cls).items()
-        if parameter.default is parameter.empty
-        and name not in ("conn_id",)
-        and name in inspect.signature(cls.__init__).parameters
+        if parameter.default is parameter.empty and name in inspect.signature(cls.__init__).parameters
     } | {
         name: "given"
         for base in cls.__mro__

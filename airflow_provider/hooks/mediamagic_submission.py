@@ -13,7 +13,7 @@ from typing import Any, Final
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.responses import redact
 from airflow_provider.core.jobs.kind import JobKind
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 from airflow_provider.exceptions import InvalidInputError
 

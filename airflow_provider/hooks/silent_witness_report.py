@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from airflow_provider.core.http.responses import redact
 from airflow_provider.core.jobs.kind import JobKind
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.trigger import JobTrigger
-from airflow_provider.core.polling.fallback import LATE, Afresh, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.fallback import LATE, WebhookFallback, WebhookHealth
 from airflow_provider.exceptions import ProviderError
-from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION
 
 if TYPE_CHECKING:
-    import aiohttp
-
+    from airflow_provider.core.polling.schedule import Schedule
     from airflow_provider.core.polling.shared_clients import Lease
-    from airflow_provider.core.polling.wait import Observation, Schedule, Wait
+    from airflow_provider.core.polling.wait import Observation, Wait
 
 
 class MediaMagicSubmissionTrigger(JobTrigger):
@@ -24,8 +24,8 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     Wait for a submission to be ``complete`` or ``failed``.
 
     When the connection names a webhook secret, an event is to end the wait: the API server then resumes the
-    task itself, and this trigger looks rarely, for the events that get lost. MediaMagic cannot cancel a
-    submission.
+    task itself, and this trigger polls every few minutes, for the events that get lost. MediaMagic cannot
+    cancel a submission.
 
     :param awaited: ids of the assets that had not ended when the task was deferred; ``None`` when unknown.
         The API server takes off those whose events have come.
@@ -48,57 +48,54 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     ) -> None:
         super().__init__(conn_id, job_id, submitted_at, deadline, **kwargs)
         self.awaited = awaited
-        self._trust: WebhookHealth | None = None
+        self._health: WebhookHealth | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         classpath, kwargs = super().serialize()
         return classpath, kwargs | {"awaited": self.awaited}
 
-    async def look(self, hook: MediaMagicHook, client: aiohttp.ClientSession) -> Observation:
-        return observe_submission(await hook.aget_submission(client, self.job_id))
-
     async def on_kill(self) -> None:
         """Say that the submission goes on. Airflow also calls this when an event has woken the task."""
-        if self._trust is not None:
+        if self._health is not None:
             self.log.info(
                 "No longer waiting for submission %s: an event came, or the task was killed.", self.job_id
             )
             return
-        self.log.warning("The task was killed; submission %s goes on: MediaMagic cannot cancel.", self.job_id)
+        await super().on_kill()
 
-    async def _pace(self, seat: Lease) -> Schedule:
-        usual = await super()._pace(seat)
+    async def _schedule(self, lease: Lease) -> Schedule:
+        usual = await super()._schedule(lease)
         # Without a row in Airflow's database, as in `dag.test()`, no event can reach this wait.
-        if self.has_own_pace or self.trigger_id is None:
+        if self.has_own_interval or self.trigger_id is None:
             return usual
         try:
-            lane = await seat.lane()
-            settings = await seat.settings()
+            state = await lease.key_state()
+            settings = await lease.settings()
         except ProviderError:
             return usual
         if not settings.receives_webhooks:
             return usual
         if self.awaited == []:
             # Every asset has ended, so that no event follows, and the submission is about to.
-            return Afresh(time.time() - self.submitted_at, self.job.backoff)
-        self._trust = lane.trust
-        return WebhookFallback(self.deadline - self.submitted_at, usual, lane.trust, self.job.backoff)
+            return replace(self.job.backoff, start=time.time() - self.submitted_at)
+        self._health = state.webhook_health
+        return WebhookFallback(self.deadline - self.submitted_at, usual, self._health, self.job.backoff)
 
-    async def _follow(self, seat: Lease, wait: Wait) -> Observation | None:
+    async def _next_poll(self, lease: Lease, wait: Wait) -> Observation | None:
         try:
-            observation = await super()._follow(seat, wait)
+            observation = await super()._next_poll(lease, wait)
         except asyncio.CancelledError:
             # Woken, most likely; a kill or a shutdown does no harm here.
-            if self._trust is not None:
-                self._trust.came()
+            if self._health is not None:
+                self._health.on_event()
             raise
-        if self._trust is not None and observation is not None and observation.finished:
-            late = seat.hub.clock() - (observation.finished_at or wait.seen_at)
-            if late > LATE and self._trust.missing():
+        if self._health is not None and observation is not None and observation.finished:
+            late = lease.clients.clock() - (observation.finished_at or wait.seen_at)
+            if late > LATE and self._health.on_missed():
                 self.log.warning(
                     "The last %d submissions of connection %s ended and no webhook said so; asking at the "
                     "usual pace until one does. Does the subscription exist, and does it reach this Airflow?",
-                    self._trust.patience,
+                    self._health.patience,
                     self.conn_id,
                 )
         return observation

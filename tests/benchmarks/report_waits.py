@@ -69,9 +69,9 @@ class Run:
         from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
         class Scaled(SilentWitnessReportTrigger):
-            async def look(self, hook: Any, client: aiohttp.ClientSession) -> Any:
+            async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Any:
                 # The service stamps in real seconds; these waits run on scaled ones.
-                return replace(await super().look(hook, client), finished_at=None)
+                return replace(await super().poll(hook, client), finished_at=None)
 
         report_id = await self.order()
         now = self.clock()
@@ -105,15 +105,15 @@ async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     waits: list[Coroutine[Any, Any, bool]] = []
     async with aiohttp.ClientSession() as client:
         runs = [Run({**task, "conn_id": f"bench_{number}"}, client) for number, task in enumerate(tasks)]
-        hub = SharedClients(clock=runs[0].clock, sleep=runs[0].sleep)
-        SharedClients._of_loop[asyncio.get_running_loop()] = hub
+        clients = SharedClients(clock=runs[0].clock, sleep=runs[0].sleep)
+        SharedClients._of_loop[asyncio.get_running_loop()] = clients
         for run in runs:
             connect(run.task)
             for _ in range(run.task["reports"]):
                 ours = run.task["contender"] == "ours"
                 waits.append(run.ours() if ours else run.loop(*LOOPS[run.task["contender"]]))
         ended = await asyncio.gather(*waits)
-    throttled = sum(lane.budget.throttled for lane in hub._lanes.values())
+    throttled = sum(key_state.budget.throttled for key_state in clients._key_states.values())
     return {"failed": ended.count(False), "refused": throttled + sum(run.refused for run in runs)}
 
 

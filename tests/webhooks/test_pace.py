@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
-from airflow_provider.core.polling.backoff import Backoff
-from airflow_provider.core.polling.fallback import LONGEST, Afresh, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.fallback import LONGEST, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION
@@ -24,14 +25,14 @@ def no_luck() -> float:
     return 0.0
 
 
-def rarely(limit: float = 600.0, trust: WebhookHealth | None = None) -> WebhookFallback:
-    return WebhookFallback(limit, BACKOFF, trust or WebhookHealth(), BACKOFF)
+def rarely(limit: float = 600.0, webhook_health: WebhookHealth | None = None) -> WebhookFallback:
+    return WebhookFallback(limit, BACKOFF, webhook_health or WebhookHealth(), BACKOFF)
 
 
-def looks(pace: WebhookFallback | Afresh | Backoff, until: float) -> list[float]:
+def looks(schedule: WebhookFallback | Backoff, until: float) -> list[float]:
     """The ages at which a job that runs so long is looked at."""
     ages, age = [], 0.0
-    while (age := age + pace.delay(age, rng=no_luck)) < until:
+    while (age := age + schedule.delay(age, rng=no_luck)) < until:
         ages.append(age)
     return ages
 
@@ -49,38 +50,43 @@ def test_looks_come_closer_as_the_deadline_nears() -> None:
 
 
 @pytest.mark.parametrize("limit", [20.0, 600.0, 86_400.0])
-@pytest.mark.parametrize("luck", [0.0, 0.5, 1.0])
-def test_no_pause_is_shorter_than_usual_or_longer_than_five_minutes(limit: float, luck: float) -> None:
+@pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
+def test_no_pause_is_shorter_than_usual_or_longer_than_five_minutes(limit: float, jitter: float) -> None:
     for age in (0.0, 1.0, limit / 2, limit, 2 * limit):
-        pause = rarely(limit).delay(age, rng=lambda: luck)
+        pause = rarely(limit).delay(age, rng=lambda: jitter)
         assert BACKOFF.cap * (1 - BACKOFF.jitter) <= pause <= LONGEST
 
 
 def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
-    trust = WebhookHealth(patience=2)
-    pace = rarely(trust=trust)
-    assert [trust.missing(), trust.lost, trust.missing(), trust.lost] == [False, False, True, True]
-    assert pace.delay(0.0, rng=no_luck) == BACKOFF.delay(0.0, rng=no_luck)
-    assert trust.missing() is False, "it is reported once"
+    webhook_health = WebhookHealth(patience=2)
+    schedule = rarely(webhook_health=webhook_health)
+    assert [
+        webhook_health.on_missed(),
+        webhook_health.lost,
+        webhook_health.on_missed(),
+        webhook_health.lost,
+    ] == [False, False, True, True]
+    assert schedule.delay(0.0, rng=no_luck) == BACKOFF.delay(0.0, rng=no_luck)
+    assert webhook_health.on_missed() is False, "it is reported once"
 
-    trust.came()
+    webhook_health.on_event()
 
-    assert pace.delay(0.0, rng=no_luck) > BACKOFF.cap
+    assert schedule.delay(0.0, rng=no_luck) > BACKOFF.cap
 
 
 def test_events_in_between_keep_the_trust() -> None:
-    trust = WebhookHealth(patience=2)
+    webhook_health = WebhookHealth(patience=2)
     for _ in range(10):
-        trust.missing()
-        trust.came()
-    assert not trust.lost
+        webhook_health.on_missed()
+        webhook_health.on_event()
+    assert not webhook_health.lost
 
 
 def test_a_job_that_is_about_to_end_is_looked_at_soon_again() -> None:
-    pace = Afresh(200.0, BACKOFF)
-    assert pace.delay(200.0, rng=no_luck) == BACKOFF.first
-    assert pace.delay(210.0, rng=no_luck) == BACKOFF.interval(10.0)
-    assert pace.delay(0.0, rng=no_luck) == BACKOFF.first
+    schedule = replace(BACKOFF, start=200.0)
+    assert schedule.delay(200.0, rng=no_luck) == BACKOFF.first
+    assert schedule.delay(210.0, rng=no_luck) == BACKOFF.interval(10.0)
+    assert schedule.delay(0.0, rng=no_luck) == BACKOFF.first
 
 
 def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,16 +96,16 @@ def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: py
 
     async def paces() -> dict[str, bool]:
         found = {}
-        async with SharedClients.current().seat(MediaMagicHook, "without") as first:
-            await first.lane()
+        async with SharedClients.current().lease(MediaMagicHook, "without") as first:
+            await first.key_state()
             for conn_id in ("without", "with"):
                 now = time.time()
                 trigger = MediaMagicSubmissionTrigger(
                     conn_id=conn_id, job_id="sub", submitted_at=now, deadline=now + 600
                 )
                 trigger.trigger_id = 1
-                async with SharedClients.current().seat(MediaMagicHook, conn_id) as seat:
-                    found[conn_id] = isinstance(await trigger._pace(seat), WebhookFallback)
+                async with SharedClients.current().lease(MediaMagicHook, conn_id) as lease:
+                    found[conn_id] = isinstance(await trigger._schedule(lease), WebhookFallback)
         return found
 
     assert asyncio.run(paces()) == {"without": False, "with": True}

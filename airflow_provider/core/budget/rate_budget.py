@@ -80,7 +80,7 @@ class RateBudget:
         self._streak = 0
         self._sent: deque[float] = deque()
         self._latest: deque[float] = deque(maxlen=32)
-        self._told: tuple[float, float] | None = None
+        self._reported: tuple[float, float] | None = None
         self.limit_to(limits)
 
     def limit_to(self, limits: Sequence[Window]) -> None:
@@ -111,8 +111,8 @@ class RateBudget:
             at = max(now, self.paused_until)
             if self.spacing and self._latest:
                 at = max(at, self._latest[-1] + self.spacing)
-            if self._told and self._told[0] < 1:
-                at = max(at, self._told[1])
+            if self._reported and self._reported[0] < 1:
+                at = max(at, self._reported[1])
         sent = self._sent
         if sent and sent[0] <= now - self._reach:
             self._forget(now)
@@ -122,13 +122,13 @@ class RateBudget:
                 at = max(at, sent[-allowed] + window.seconds)
         return at
 
-    def take(self, now: float) -> None:
+    def acquire(self, now: float) -> None:
         """Count a request sent now."""
         if self.limits:
             self._sent.append(now)
         self._latest.append(now)
 
-    def refused(self, now: float, retry_after: float | None = None) -> None:
+    def on_429(self, now: float, retry_after: float | None = None) -> None:
         """
         Take in a 429: pause, and go slower from now on.
 
@@ -149,13 +149,13 @@ class RateBudget:
         self._streak += 1
         self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
 
-    def answered(self) -> None:
+    def on_success(self) -> None:
         """Take in an answer that was not a 429."""
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
 
-    def told(
+    def update_from_headers(
         self, now: float, *, limit: int | None = None, remaining: int, reset_at: float | None = None
     ) -> None:
         """
@@ -168,7 +168,7 @@ class RateBudget:
         if limit is None:
             limit = min((window.limit for window in self.limits), default=0)
         until = now + 60.0 if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
-        self._told = (remaining - limit * (1 - self.share), until)
+        self._reported = (remaining - limit * (1 - self.share), until)
 
     def sustained_rate(self) -> float | None:
         """Return the requests per second that can go on for ever; ``None`` when unlimited."""
@@ -193,8 +193,8 @@ class RateBudget:
         self._forget(now)
         longest = max(self.limits, key=lambda window: window.seconds)
         left: float = self._allowed[longest] - len(self._sent)
-        if self._told and now < self._told[1]:
-            left = min(left, self._told[0])
+        if self._reported and now < self._reported[1]:
+            left = min(left, self._reported[0])
         return max(0.0, left)
 
     def _usual_distance(self, now: float) -> float:

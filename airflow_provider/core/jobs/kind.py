@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 
 if TYPE_CHECKING:
     import aiohttp

@@ -16,9 +16,8 @@ from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.operator import HookT
-from airflow_provider.core.polling.backoff import Backoff
 from airflow_provider.core.polling.loop import wait_here
-from airflow_provider.core.polling.schedule import worker_schedule
+from airflow_provider.core.polling.schedule import Backoff, worker_schedule
 from airflow_provider.core.polling.wait import LATE_READS, TRANSIENT_ERRORS, JobState, Observation, Wait
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -36,7 +35,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.jobs.trigger import JobTrigger
-    from airflow_provider.core.polling.wait import Schedule
+    from airflow_provider.core.polling.schedule import Schedule
 
 SWITCHES = ("wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_timeout", "reuse_completed")
 
@@ -328,7 +327,7 @@ class JobOperator(CancellableOperator[HookT]):
             submitted_at=entry.submitted_at,
             begun_at=time.time(),
             deadline=entry.deadline,
-            pace=self._pace(hook),
+            schedule=self._pace(hook),
         )
         if self._context is not None:
             show_links(self, self._context["ti"])
@@ -348,7 +347,7 @@ class JobOperator(CancellableOperator[HookT]):
                     return self.observe(self.fetch(current, entry.job_id))
 
             try:
-                verdict = wait_here(
+                outcome = wait_here(
                     wait,
                     look,
                     clock=time.time,
@@ -358,7 +357,7 @@ class JobOperator(CancellableOperator[HookT]):
                 )
             finally:
                 self._note.polls += wait.polls
-            return self._conclude(current, ledger, entry, verdict.status, verdict.message)
+            return self._conclude(current, ledger, entry, outcome.status, outcome.message)
 
     def _after_rotation(self, refused: HookT) -> HookT | None:
         """Return a hook with the connection as it is now, when its key is another than the refused one."""

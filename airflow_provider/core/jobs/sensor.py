@@ -21,7 +21,7 @@ from airflow_provider.core.arguments import required_id, switch
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.lineage.operators import TracksLineage
 from airflow_provider.core.operator import HookT
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import (
     LATE_READS,
     TRANSIENT_ERRORS,
@@ -233,17 +233,17 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             try:
                 body = self.fetch(hook, wait.job_id)
             except ProviderError as error:
-                verdict: PollOutcome | None = wait.stumbled(error, time.time())
-                if verdict is None:
+                outcome: PollOutcome | None = wait.on_error(error, time.time())
+                if outcome is None:
                     self.log.warning("%s %s: %s", wait.noun.capitalize(), wait.job_id, error)
                     return False
-                if verdict.status == "error":
+                if outcome.status == "error":
                     raise
                 return False
         self._seen = body
-        wait.saw(self.observe(body), time.time())
-        if news := wait.news():
-            self.log.info(news)
+        wait.on_state(self.observe(body), time.time())
+        if line := wait.status_line():
+            self.log.info(line)
         if not self.observe(body).finished:
             return False
         return PokeReturnValue(is_done=True, xcom_value=self._finish(body))
@@ -276,7 +276,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             submitted_at=now,
             begun_at=now,
             deadline=float("inf"),
-            pace=self._backoff(),
+            schedule=self._backoff(),
         )
 
     def _backoff(self) -> Backoff:

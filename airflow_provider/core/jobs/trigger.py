@@ -1,13 +1,15 @@
-"""JobTrigger: waits for one job through the hub and yields one event with ids only."""
+"""JobTrigger: waits for one job through the shared clients and yields one event with ids only."""
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.core.jobs.kind import JobKind
+from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
 from airflow_provider.core.polling.wait import TROUBLE_TOLERANCE, Observation, PollOutcome, Wait
@@ -17,12 +19,16 @@ if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.core.http.client import ServiceHook
-    from airflow_provider.core.polling.wait import Schedule
+    from airflow_provider.core.polling.key_state import KeyState
+    from airflow_provider.core.polling.schedule import Schedule
+
+STATE_PATIENCE = 8.0
+"""Seconds to wait for Airflow to say what state the task is in."""
 
 
 class JobTrigger(BaseTrigger):
     """
-    Wait for one job. A service adds its hook, its profile and how to look at a job.
+    Wait for one job. A service adds its hook and its kind of job.
 
     The keyword arguments are a wire format between versions: plain JSON, no secret, never renamed or removed;
     unknown ones are ignored, so that a triggerer of this version runs what a later one deferred.
@@ -30,12 +36,13 @@ class JobTrigger(BaseTrigger):
     :param conn_id: connection id.
     :param job_id: submission id or report id.
     :param submitted_at: when the job was submitted, epoch seconds.
-    :param deadline: when to give up, epoch seconds.
+    :param deadline: when waiting ends, epoch seconds.
     :param kind: what sort of job this is, for the time it usually takes; empty when unknown.
-    :param poll_interval: first interval in seconds; ``None`` for a pace that fits the job and the rate limit.
+    :param poll_interval: first interval in seconds; ``None`` for a schedule that fits the job and the rate
+        limit.
     :param exponential_backoff: whether, or by which factor, the interval grows; ``None`` for the default.
     :param max_wait: longest interval in seconds; ``None`` for the default.
-    :param tolerance: seconds of transient errors in a row before giving up.
+    :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param cancel_on_kill: cancel the job when a user kills the deferred task, where the API can.
     """
 
@@ -88,62 +95,120 @@ class JobTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event: ``{"status", "job_id", "raw_status", "message", "polls"}``."""
-        verdict = await self._wait(SharedClients.current())
-        yield TriggerEvent(verdict.as_event())
+        outcome = await self._wait(SharedClients.current())
+        yield TriggerEvent(outcome.as_event())
 
-    async def look(self, hook: Any, client: aiohttp.ClientSession) -> Observation:
+    async def on_kill(self) -> None:
+        """
+        Cancel the job when a user kills the deferred task (Airflow 3.3).
+
+        Polls first and leaves a finished job alone: Airflow may call this for a trigger that another
+        triggerer has taken over. Never raises; done well within the 30 s that Airflow gives it.
+        """
+        noun = self.job.noun
+        if self.job.acancel is None:
+            service = self.hook_class.service.name
+            self.log.warning(
+                "The task was killed; %s %s goes on: %s cannot cancel.", noun, self.job_id, service
+            )
+            return
+        if not self.cancel_on_kill:
+            self.log.warning("The task was killed; %s %s goes on (cancel_on_kill=False).", noun, self.job_id)
+            return
+        if await self._still_wanted():
+            return
+        try:
+            async with SharedClients.current().lease(self.hook_class, self.conn_id) as lease:
+                await lease.on_key(self._cancel)
+        except ProviderError as error:
+            self.log.error(
+                "The task was killed; %s %s could not be cancelled, it may still be running: %s",
+                noun,
+                self.job_id,
+                error,
+            )
+
+    async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Observation:
         """Make one status request."""
-        raise NotImplementedError
+        return self.job.observe(await self.job.aget(hook, client, self.job_id))
 
-    async def _wait(self, hub: SharedClients) -> PollOutcome:
-        async with hub.seat(self.hook_class, self.conn_id) as seat:
+    async def _wait(self, clients: SharedClients) -> PollOutcome:
+        async with clients.lease(self.hook_class, self.conn_id) as lease:
             wait = Wait(
                 self.job_id,
                 noun=self.job.noun,
                 submitted_at=self.submitted_at,
-                begun_at=hub.clock(),
+                begun_at=clients.clock(),
                 deadline=self.deadline,
-                pace=await self._pace(seat),
+                schedule=await self._schedule(lease),
                 tolerance=self.tolerance,
             )
             while True:
                 try:
-                    observation = await self._follow(seat, wait)
+                    observation = await self._next_poll(lease, wait)
                 except ProviderError as error:
-                    verdict = wait.stumbled(error, hub.clock())
+                    outcome = wait.on_error(error, clients.clock())
                     self.log.warning("%s %s: %s", wait.noun.capitalize(), self.job_id, error)
                 else:
-                    verdict = wait.saw(observation, hub.clock()) if observation else wait.gave_up()
+                    now = clients.clock()
+                    outcome = wait.on_state(observation, now) if observation else wait.on_deadline()
                     if observation and observation.finished:
-                        seat.ended(wait)
-                    if news := wait.news():
-                        self.log.info(news)
-                if verdict is not None:
-                    return verdict
+                        lease.job_ended(wait)
+                    if line := wait.status_line():
+                        self.log.info("%s", line)
+                if outcome is not None:
+                    return outcome
 
     @property
-    def has_own_pace(self) -> bool:
+    def has_own_interval(self) -> bool:
         """Whether the Dag asks for intervals of its own."""
         asked = (self.poll_interval, self.exponential_backoff, self.max_wait)
         return any(value is not None for value in asked)
 
-    async def _follow(self, seat: Lease, wait: Wait) -> Observation | None:
-        """Wait for the next look and make it."""
-        return await seat.look(wait, self.look)
+    async def _next_poll(self, lease: Lease, wait: Wait) -> Observation | None:
+        """Wait until the next poll is due and make it; ``None`` when no turn came for it."""
+        return await lease.poll(wait, self.poll)
 
-    async def _pace(self, seat: Lease) -> Schedule:
-        if self.has_own_pace:
+    async def _schedule(self, lease: Lease) -> Schedule:
+        if self.has_own_interval:
             return self.job.backoff.adjusted(
                 poll_interval=self.poll_interval,
                 exponential_backoff=self.exponential_backoff,
                 max_wait=self.max_wait,
             )
         try:
-            lane = await seat.lane()
+            state = await lease.key_state()
         except ProviderError:
             return self.job.backoff
-        return AdaptiveSchedule(
-            durations=lane.durations(self.kind, self.job.typical_for(self.kind)),
-            crowd=lane.crowd,
-            backoff=self.job.backoff,
-        )
+        durations = state.durations(self.kind, self.job.typical_for(self.kind))
+        return AdaptiveSchedule(durations, state.load, self.job.backoff)
+
+    async def _still_wanted(self) -> bool:
+        """
+        Return whether the task waits on for the job, so that nobody has killed it.
+
+        A task that a user cleared may be deferred again in its next attempt; that attempt has cancelled this
+        job itself before it submitted another.
+        """
+        ti = self.task_instance
+        if ti is None:
+            return False
+        state = await asyncio.to_thread(task_state, ti, patience=STATE_PATIENCE)
+        if state == "deferred":
+            self.log.info("Another triggerer has taken over; %s %s goes on.", self.job.noun, self.job_id)
+        elif state is None:
+            # An Airflow that has just taken a kill answers; after an outage the wait may go on elsewhere.
+            self.log.warning(
+                "Airflow did not say who killed the task; %s %s goes on.", self.job.noun, self.job_id
+            )
+        return state in ("deferred", None)
+
+    async def _cancel(self, state: KeyState) -> None:
+        assert self.job.acancel is not None
+        observation = await self.poll(state.hook, state.client)
+        if observation.finished:
+            status = observation.raw_status
+            self.log.info("The task was killed; %s %s is %s.", self.job.noun, self.job_id, status)
+            return
+        await self.job.acancel(state.hook, state.client, self.job_id)
+        self.log.warning("The task was killed; %s %s was cancelled.", self.job.noun, self.job_id)

@@ -1,4 +1,4 @@
-"""The lane: what all waits on one server with one key share, and whose turn it is."""
+"""What all waits on one server with one key share, and whose turn it is to send a request."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget, windows
 from airflow_provider.core.polling.fallback import WebhookHealth
+from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
 from airflow_provider.exceptions import ProviderError, RateLimitedError
 
@@ -18,13 +19,14 @@ if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.core.http.client import ServiceHook
-    from airflow_provider.core.polling.metrics import Metrics
     from airflow_provider.core.polling.wait import Wait
+
+    Request = Callable[[ServiceHook, aiohttp.ClientSession], Awaitable["T"]]
 
 T = TypeVar("T")
 
-LAST_LOOK_PATIENCE = 30.0
-"""Seconds past its deadline that a wait queues for its last look."""
+LAST_POLL_PATIENCE = 30.0
+"""Seconds past its deadline that a wait queues for its last poll."""
 
 HOUR = 3600.0
 
@@ -39,7 +41,6 @@ class KeyState:
     :param hook: a hook with its settings loaded.
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
-    :param metrics: where to count.
     """
 
     def __init__(
@@ -48,18 +49,17 @@ class KeyState:
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[Any]],
-        metrics: Metrics,
     ) -> None:
         self.budget = RateBudget()
-        self.metrics = metrics
+        self.metrics = Metrics(hook.conn_type, clock=clock)
         self.active = 0
-        self.trust = WebhookHealth()
+        self.webhook_health = WebhookHealth()
         self._clock = clock
         self._sleep = sleep
         self._client: aiohttp.ClientSession | None = None
         self._retired: list[aiohttp.ClientSession] = []
         self._durations: dict[str, DurationStats] = {}
-        self._joined: deque[float] = deque()
+        self._acquired_at: deque[float] = deque()
         self._in_flight = 0
         self._queue: list[tuple[float, int, _Ticket]] = []
         self._overdue: list[tuple[float, int, _Ticket]] = []
@@ -69,12 +69,12 @@ class KeyState:
 
     def use(self, hook: ServiceHook) -> None:
         """
-        Go on with the settings of this hook; its server and key are those of the lane.
+        Go on with the settings of this hook; its server and key are those of before.
 
         Requests under way end as they began.
         """
         self.hook = hook
-        hook.on_headers = self._heard
+        hook.on_headers = self._on_headers
         limits = hook.settings.requests_per_minute, hook.settings.requests_per_hour
         self.budget.limit_to(windows(per_minute=limits[0], per_hour=limits[1]))
         if self._client is not None:
@@ -94,7 +94,7 @@ class KeyState:
             self._durations[kind] = DurationStats(typical)
         return self._durations[kind]
 
-    def crowd(self) -> PollingLoad:
+    def load(self) -> PollingLoad:
         """Return who shares the budget now."""
         capacity = self.budget.capacity()
         if capacity is None:
@@ -105,21 +105,21 @@ class KeyState:
             capacity=capacity,
             sustained_rate=self.budget.sustained_rate(),
             active=max(1, self.active),
-            recent=max(1, self.active, len(self._joined)),
+            recent=max(1, self.active, len(self._acquired_at)),
             left=self.budget.left(now),
         )
 
     def idle_since(self, now: float) -> bool:
         """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
         self._forget(now)
-        return not self.active and not self._joined and self.budget.paused_until < now
+        return not self.active and not self._acquired_at and self.budget.paused_until < now
 
-    def join(self) -> None:
+    def acquire(self) -> None:
         """Count a wait in."""
         self.active += 1
-        self._joined.append(self._clock())
+        self._acquired_at.append(self._clock())
 
-    async def leave(self) -> None:
+    async def release(self) -> None:
         """Count a wait out; the last one closes the client."""
         self.active -= 1
         if self.active:
@@ -136,43 +136,41 @@ class KeyState:
             self._client = None
         await self._close_retired()
 
-    def ended(self, wait: Wait) -> None:
-        """Take in that the job of a wait was seen to have ended."""
+    def job_ended(self, wait: Wait) -> None:
+        """Learn from a wait whose job was seen to have ended."""
         after, by = wait.ended_between
-        if isinstance(wait.pace, AdaptiveSchedule) and wait.begun_at <= by:
-            wait.pace.durations.saw(after - wait.submitted_at, by - wait.submitted_at)
+        if isinstance(wait.schedule, AdaptiveSchedule) and wait.begun_at <= by:
+            wait.schedule.durations.add(after - wait.submitted_at, by - wait.submitted_at)
         self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 
-    async def look(
-        self, wait: Wait, look: Callable[[ServiceHook, aiohttp.ClientSession], Awaitable[T]]
-    ) -> T | None:
+    async def poll(self, wait: Wait, request: Request[T]) -> T | None:
         """
         Wait for a turn, then make one status request.
 
         Turns go to waits past their deadline first, then to those whose job was not seen for longest.
 
         :param wait: whose turn it is to be.
-        :param look: makes the request.
-        :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
+        :param request: makes the request.
+        :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
         now = self._clock()
         if not self._queue and self._may_go(now, now >= wait.deadline):
-            self.budget.take(now)
+            self.budget.acquire(now)
             self._in_flight += 1
         elif not await self._turn(wait.seen_at, wait.deadline):
             return None
         try:
-            seen = await look(self.hook, self.client)
+            seen = await request(self.hook, self.client)
         except ProviderError as error:
             if isinstance(error, RateLimitedError):
                 self.metrics.count("rate_limited")
-                self.budget.refused(self._clock(), error.retry_after)
+                self.budget.on_429(self._clock(), error.retry_after)
             else:
                 self.metrics.count("transient_errors")
             raise
         else:
-            self.budget.answered()
+            self.budget.on_success()
             return seen
         finally:
             self._in_flight -= 1
@@ -185,18 +183,20 @@ class KeyState:
         while self._retired:
             await self._retired.pop().close()
 
-    def _heard(self, headers: Mapping[str, str]) -> None:
+    def _on_headers(self, headers: Mapping[str, str]) -> None:
         remaining = _number(headers.get("x-ratelimit-remaining"))
         if remaining is not None and headers.get("retry-after") is None:
             limit = _number(headers.get("x-ratelimit-limit"))
             reset_at = _number(headers.get("x-ratelimit-reset"))
-            self.budget.told(self._clock(), limit=limit, remaining=remaining, reset_at=reset_at)
+            self.budget.update_from_headers(
+                self._clock(), limit=limit, remaining=remaining, reset_at=reset_at
+            )
 
-    def _may_go(self, now: float, last_look: bool) -> bool:
+    def _may_go(self, now: float, last_poll: bool) -> bool:
         # After a 429 one request goes alone, to learn whether the others may follow.
         if self._in_flight and self.budget.refusing:
             return False
-        return self.budget.free_at(now, reserve=last_look) <= now
+        return self.budget.free_at(now, reserve=last_poll) <= now
 
     async def _turn(self, seen_at: float, deadline: float) -> bool:
         ticket = _Ticket(deadline, asyncio.get_running_loop().create_future())
@@ -214,15 +214,15 @@ class KeyState:
     async def _dispatch(self) -> None:
         while ticket := self._next_ticket():
             now = self._clock()
-            last_look = ticket.deadline <= now
-            if self._may_go(now, last_look):
-                self.budget.take(now)
+            last_poll = ticket.deadline <= now
+            if self._may_go(now, last_poll):
+                self.budget.acquire(now)
                 self._in_flight += 1
                 ticket.granted.set_result(True)
-            elif now >= ticket.deadline + LAST_LOOK_PATIENCE:
+            elif now >= ticket.deadline + LAST_POLL_PATIENCE:
                 ticket.granted.set_result(False)
             else:
-                at = self.budget.free_at(now, reserve=last_look)
+                at = self.budget.free_at(now, reserve=last_poll)
                 await self._sleep(min(max(at - now, 0.02), QUEUE_CHECK))
 
     def _next_ticket(self) -> _Ticket | None:
@@ -238,8 +238,8 @@ class KeyState:
         return self._queue[0][2] if self._queue else None
 
     def _forget(self, now: float) -> None:
-        while self._joined and self._joined[0] < now - HOUR:
-            self._joined.popleft()
+        while self._acquired_at and self._acquired_at[0] < now - HOUR:
+            self._acquired_at.popleft()
 
 
 _NO_LIMIT = PollingLoad()

@@ -14,7 +14,7 @@ SLICE = 1.0
 
 def wait_here(
     wait: Wait,
-    look: Callable[[], Observation],
+    poll: Callable[[], Observation],
     *,
     clock: Callable[[], float],
     sleep: Callable[[float], None],
@@ -24,8 +24,8 @@ def wait_here(
     """
     Look at a job until its wait is over.
 
-    :param wait: decides; its pace chooses the pauses.
-    :param look: makes one status request; raises errors of our tree.
+    :param wait: decides; its schedule chooses the pauses.
+    :param poll: makes one status request; raises errors of our tree.
     :param clock: epoch seconds.
     :param sleep: as :func:`time.sleep`.
     :param log: gets a line when status or progress changes.
@@ -33,18 +33,18 @@ def wait_here(
     :return: how the wait ended.
     """
     while True:
-        while (pause := wait.next_look() - clock()) > 0:
+        while (pause := wait.next_poll() - clock()) > 0:
             check()
             sleep(min(pause, SLICE))
         check()
         try:
-            observation = look()
+            observation = poll()
         except ProviderError as error:
-            verdict = wait.stumbled(error, clock())
+            outcome = wait.on_error(error, clock())
             log.warning("%s %s: %s", wait.noun.capitalize(), wait.job_id, error)
         else:
-            verdict = wait.saw(observation, clock())
-            if news := wait.news():
-                log.info(news)
-        if verdict is not None:
-            return verdict
+            outcome = wait.on_state(observation, clock())
+            if line := wait.status_line():
+                log.info(line)
+        if outcome is not None:
+            return outcome

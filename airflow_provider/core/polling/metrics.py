@@ -12,7 +12,7 @@ FLUSH_EVERY = 5.0
 
 class Metrics:
     """
-    Counters of one lane, reported as ``<service>.<name>``.
+    Counters of one key_state, reported as ``<service>.<name>``.
 
     :param service: connection type, the prefix of every name.
     :param clock: epoch seconds.

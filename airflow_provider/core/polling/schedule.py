@@ -1,10 +1,5 @@
 """
-When to look next, from how long such jobs take and how many status requests there are to spend.
-
-Jobs of one kind end within a known range of ages: the documented one at first, then more and more the one
-this process has seen. Within it a wait looks at even distances, as short as its share of the key's budget
-allows. Before it few waits look, to learn whether the range holds; after it all look at the pace that the key
-can sustain.
+When to poll next, from the time since submission, from how long such jobs take, and from what the key allows.
 """
 
 from __future__ import annotations
@@ -14,23 +9,116 @@ import random
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-
-from airflow_provider.core.polling.backoff import Backoff
+from typing import Protocol
 
 OUTLIERS = 0.01
 """Share of the known durations that is left out of the range at either end."""
 
 EARLY_PROBES = 0.1
-"""Share of the waits that look once before the range begins."""
+"""Share of the waits that poll once before the range begins."""
 
 PLENTY = 10.0
-"""A wait whose share is fewer looks plans with less of it, at least half: others may poll on the key."""
+"""A wait whose share is fewer polls plans with less of it, at least half: others may use the key too."""
 
-GOOD_LOOKS = 3.25
-"""Looks planned per cube root of a large share: each further look gains less, and later waits can use it."""
+GOOD_POLLS = 3.25
+"""Polls planned per cube root of a large share: each further one gains less, and later waits can use it."""
 
 SPENT = 0.5
-"""When less than this part of its share is left, a wait no longer spends looks on the likely range."""
+"""When less than this part of its share is left, a wait no longer spends polls on the likely range."""
+
+
+class Schedule(Protocol):
+    """Chooses the pause between two polls of a job."""
+
+    def delay(
+        self, elapsed: float, *, rng: Callable[[], float] = ..., fraction: float | None = None
+    ) -> float:
+        """
+        Return the seconds until the next poll.
+
+        :param elapsed: seconds from submission to the last poll.
+        :param rng: source of jitter, 0 to 1.
+        :param fraction: the job's progress at that poll, 0 to 1, where the service gives a number.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Backoff:
+    """
+    Exponential backoff as a value, computed from elapsed time instead of an attempt counter.
+
+    Polling at ``first``, ``first * factor``, ``first * factor**2``, ... the n-th poll happens at
+    ``first * (factor**n - 1) / (factor - 1)``, so the interval that follows is ``first + (factor - 1) *
+    elapsed``. A restarted process continues the same curve, and no power can overflow.
+
+    :param first: first interval in seconds, more than 0.
+    :param factor: growth from one interval to the next; 1 keeps the interval fixed.
+    :param cap: longest interval in seconds.
+    :param jitter: share of an interval, 0 to 1, by which it may be shortened at random, so that waits which
+        started together drift apart.
+    :param start: seconds after submission at which intervals begin to grow; until then they are ``first``.
+    """
+
+    first: float
+    factor: float = 1.5
+    cap: float = 30.0
+    jitter: float = 0.2
+    start: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name, value, low, high in (
+            ("first", self.first, 0.0, math.inf),
+            ("factor", self.factor, 1.0, math.inf),
+            ("cap", self.cap, 0.0, math.inf),
+            ("jitter", self.jitter, 0.0, 1.0),
+            ("start", self.start, -math.inf, math.inf),
+        ):
+            if not math.isfinite(value) or value < low or value > high:
+                raise ValueError(f"{name} must be a finite number of at least {low:g}; got {value!r}")
+        if self.first == 0:
+            raise ValueError("first must be more than 0: an interval of 0 would poll without a pause")
+        if self.cap < self.first:
+            raise ValueError(f"cap ({self.cap:g} s) must not be below first ({self.first:g} s)")
+
+    def interval(self, elapsed: float) -> float:
+        """Return the interval in seconds that follows a poll made ``elapsed`` seconds after submission."""
+        return min(self.cap, self.first + (self.factor - 1.0) * max(0.0, elapsed - self.start))
+
+    def delay(
+        self, elapsed: float, *, rng: Callable[[], float] = random.random, fraction: float | None = None
+    ) -> float:
+        """
+        Return the interval after ``elapsed`` seconds, jittered: never longer than :meth:`interval`.
+
+        :param fraction: the job's progress; makes no difference to a backoff.
+        """
+        return self.interval(elapsed) * (1.0 - self.jitter * rng())
+
+    def adjusted(
+        self,
+        *,
+        poll_interval: float | None = None,
+        exponential_backoff: bool | float | None = None,
+        max_wait: float | None = None,
+    ) -> Backoff:
+        """
+        Return this backoff with what a user asked for instead, to the letter: without jitter.
+
+        :param poll_interval: first interval in seconds; alone it is a fixed interval.
+        :param exponential_backoff: True to grow by this backoff's factor, a number to grow by that.
+        :param max_wait: longest interval in seconds.
+        """
+        first = self.first if poll_interval is None else float(poll_interval)
+        if poll_interval is None and max_wait is not None:
+            first = min(first, float(max_wait))
+        if exponential_backoff is None:
+            exponential_backoff = poll_interval is None
+        if exponential_backoff is True:
+            factor = self.factor
+        else:
+            factor = float(exponential_backoff) or 1.0
+        cap = max(self.cap, first) if max_wait is None else float(max_wait)
+        return Backoff(first, factor, cap, jitter=0.0)
 
 
 class DurationStats:
@@ -50,16 +138,16 @@ class DurationStats:
         self._memory = memory
         self._known: tuple[int, tuple[float, float]] | None = None
 
-    def saw(self, after: float, by: float | None = None) -> None:
+    def add(self, after: float, by: float | None = None) -> None:
         """
-        Take in the duration of a job that has ended.
+        Add the duration of a job that has ended.
 
         :param after: seconds from submission.
         :param by: given when the duration is not known better than that it lies in between.
         """
         seconds = after
         if by is not None:
-            # A wait that had not looked for long must not make believe that its job ended before the range.
+            # A wait that had not polled for long must not make believe that its job ended before the range.
             low, high = self.range()
             start, end = max(after, low), min(by, high)
             seconds = (start + end) / 2 if start < end else (after + by) / 2
@@ -111,12 +199,12 @@ class PollingLoad:
 
     @property
     def sustained_pause(self) -> float:
-        """Seconds between two looks of one wait that all active waits can keep up for ever."""
+        """Seconds between two polls of one wait that all active waits can keep up for ever."""
         return self.active / self.sustained_rate if self.sustained_rate else 0.0
 
     def distance(self, length: float) -> float:
         """
-        Return the seconds between two looks at a job that ends anywhere in a range of ages.
+        Return the seconds between two polls of a job that ends anywhere in a range of ages.
 
         :param length: of the range, in seconds.
         """
@@ -125,9 +213,9 @@ class PollingLoad:
         share = self.capacity / max(1, self.recent, self.active)
         if self.left is not None and self.left < SPENT * share * self.active:
             return math.inf
-        looks = min(share * max(0.5, share / PLENTY), GOOD_LOOKS * math.cbrt(share))
-        # A job that ends anywhere in a range r is found after r / 2d + 1/2 looks at a distance d, on average.
-        return length / (2.0 * looks - 1.0) if looks > 0.5 else math.inf
+        polls = min(share * max(0.5, share / PLENTY), GOOD_POLLS * math.cbrt(share))
+        # A job that ends anywhere in a range r is found after r / 2d + 1/2 polls at a distance d, on average.
+        return length / (2.0 * polls - 1.0) if polls > 0.5 else math.inf
 
 
 @dataclass(slots=True)
@@ -135,57 +223,53 @@ class AdaptiveSchedule:
     """
     Schedule for jobs whose duration is known roughly and whose status requests are limited.
 
+    Jobs of one kind end within a known range of ages: the documented one at first, then more and more the one
+    this process has seen. Within it a wait polls at even distances, as short as its share of the key's budget
+    allows. Before it few waits poll, to learn whether the range holds; after it all poll as often as the key
+    can sustain.
+
     :param durations: what is known of such jobs, shared by the waits of one kind.
-    :param crowd: returns who shares the budget at this moment.
+    :param load: returns who shares the budget at this moment.
     :param backoff: documented intervals: its ``first`` is the shortest pause; unlimited keys use it whole.
     """
 
     durations: DurationStats
-    crowd: Callable[[], PollingLoad]
+    load: Callable[[], PollingLoad]
     backoff: Backoff
 
     def delay(
         self, elapsed: float, *, rng: Callable[[], float] = random.random, fraction: float | None = None
     ) -> float:
-        """
-        Return the seconds until the next look, after one made ``elapsed`` seconds after submission.
-
-        :param fraction: the job's progress at that look, 0 to 1; brings the next look forward to the likely
-            end.
-        """
-        crowd = self.crowd()
-        luck = rng()
-        if crowd.capacity is None:
-            pause = self.backoff.interval(elapsed) * (1.0 - self.backoff.jitter * luck)
+        """Return the seconds until the next poll; progress brings it forward to the likely end."""
+        load, jitter = self.load(), rng()
+        shortened = 1.0 - self.backoff.jitter * jitter
+        if load.capacity is None:
+            pause = self.backoff.interval(elapsed) * shortened
         else:
-            pause = self._pause(elapsed, luck, crowd)
+            pause = self._pause(elapsed, jitter, load)
         if fraction:
             # Never less than a part of the elapsed time: progress is known to stand still at 99%.
             pause = min(pause, max(elapsed * (1.0 - fraction) / fraction, 0.05 * elapsed))
-        return max(self.backoff.first * (1.0 - self.backoff.jitter * luck), pause)
+        return max(self.backoff.first * shortened, pause)
 
-    def _pause(self, elapsed: float, luck: float, crowd: PollingLoad) -> float:
-        low, high = self.durations.range(crowd.active)
-        affordable = max(self.backoff.interval(elapsed), crowd.sustained_pause)
-        if elapsed >= high:
-            return affordable * (0.97 + 0.06 * luck)
-        distance = crowd.distance(high - low)
+    def _pause(self, elapsed: float, jitter: float, load: PollingLoad) -> float:
+        low, high = self.durations.range(load.active)
+        affordable = max(self.backoff.interval(elapsed), load.sustained_pause)
+        distance = affordable if elapsed >= high else load.distance(high - low)
         if elapsed >= low:
-            return min(distance, affordable) * (0.97 + 0.06 * luck)
-        if elapsed <= 0 and luck < EARLY_PROBES and low > self.backoff.first:
-            return float(self.backoff.first * (low / self.backoff.first) ** (luck / EARLY_PROBES))
-        return min(low - elapsed + distance * (0.8 + 0.4 * luck), affordable)
+            return min(distance, affordable) * (0.97 + 0.06 * jitter)
+        if elapsed <= 0 and jitter < EARLY_PROBES and low > self.backoff.first:
+            return float(self.backoff.first * (low / self.backoff.first) ** (jitter / EARLY_PROBES))
+        return min(low - elapsed + distance * (0.8 + 0.4 * jitter), affordable)
 
 
 ASSUMED_PEERS = 25
 """How many waits share a key that cannot see each other."""
 
 
-def worker_schedule(
-    typical: tuple[float, float], backoff: Backoff, *, per_hour: int | None
-) -> Backoff | AdaptiveSchedule:
+def worker_schedule(typical: tuple[float, float], backoff: Backoff, *, per_hour: int | None) -> Schedule:
     """
-    Return the pace of a wait on a worker, which learns nothing from the others on its key.
+    Return the schedule of a wait on a worker, which learns nothing from the others on its key.
 
     :param typical: shortest and longest documented duration in seconds.
     :param backoff: documented intervals.
@@ -193,7 +277,7 @@ def worker_schedule(
     """
     if not per_hour:
         return backoff
-    crowd = PollingLoad(
+    load = PollingLoad(
         capacity=per_hour, sustained_rate=per_hour / 3600.0, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
     )
-    return AdaptiveSchedule(durations=DurationStats(typical), crowd=lambda: crowd, backoff=backoff)
+    return AdaptiveSchedule(durations=DurationStats(typical), load=lambda: load, backoff=backoff)

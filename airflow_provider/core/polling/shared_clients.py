@@ -1,8 +1,5 @@
 """
-The hub: what all waits on one event loop share.
-
-One aiohttp client and one rate budget per server and key, one connection lookup per connection id. Waits
-take a :class:`Lease`; the last one to leave a lane closes its client.
+What all waits on one event loop share: a client and a budget for each key, a lookup for each connection.
 """
 
 from __future__ import annotations
@@ -16,24 +13,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider.core.polling.key_state import KeyState
-from airflow_provider.core.polling.lookup import Lookup
-from airflow_provider.core.polling.metrics import Metrics
-from airflow_provider.exceptions import AuthenticationError
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    ProviderError,
+    TransportError,
+    UndefinedConnectionError,
+)
 
 if TYPE_CHECKING:
-    import aiohttp
-
     from airflow_provider.core.http.client import ConnectionSettings, ServiceHook
+    from airflow_provider.core.polling.key_state import Request
     from airflow_provider.core.polling.wait import Wait
-
-    Look = Callable[[ServiceHook, aiohttp.ClientSession], Awaitable["T"]]
 
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
 RECONSIDER = 15.0
-"""A wait asks its pace again after so many seconds, because others may have learnt something."""
+"""A wait asks its schedule again after so many seconds, because others may have learnt something."""
+
+CONNECTION_TTL = 300.0
+"""Seconds after which a connection is looked up again, so that a rotated key is picked up."""
+
+RECHECK_AFTER = 1.0
+"""A connection looked up less than so many seconds ago is not looked up again for a refused key."""
 
 
 class SharedClients:
@@ -59,131 +62,203 @@ class SharedClients:
     ) -> None:
         self.clock = clock
         self.sleep = sleep
-        self._lanes: dict[tuple[type[ServiceHook], str], KeyState] = {}
-        self._lookups: dict[tuple[type[ServiceHook], str], Lookup] = {}
+        self._key_states: dict[tuple[type[ServiceHook], str], KeyState] = {}
+        self._lookups: dict[tuple[type[ServiceHook], str], ConnectionLookup] = {}
 
     @classmethod
     def current(cls) -> SharedClients:
-        """Return the hub of the running event loop, making it on first use."""
+        """Return the shared state of the running event loop, making it on first use."""
         loop = asyncio.get_running_loop()
-        hub = cls._of_loop.get(loop)
-        if hub is None:
+        clients = cls._of_loop.get(loop)
+        if clients is None:
             # A lock that was waited for refers to its loop, so that a closed loop does not go by itself.
             for other in [other for other in cls._of_loop if other.is_closed()]:
                 del cls._of_loop[other]
-            hub = cls._of_loop[loop] = cls()
-        return hub
+            clients = cls._of_loop[loop] = cls()
+        return clients
 
     @asynccontextmanager
-    async def seat(self, hook_class: type[ServiceHook], conn_id: str) -> AsyncIterator[Lease]:
-        """Take a seat for one wait; it is given back however the block ends."""
-        seat = Lease(self, hook_class, conn_id)
-        try:
-            yield seat
-        finally:
-            await seat.leave()
+    async def lease(self, hook_class: type[ServiceHook], conn_id: str) -> AsyncIterator[Lease]:
+        """
+        Lend the client and the budget of a connection to one wait.
 
-    def lookup(self, hook_class: type[ServiceHook], conn_id: str) -> Lookup:
+        The connection is looked up by the first that needs it, not here, so that a lookup that fails can be
+        tried again by the wait.
+        """
+        lease = Lease(self, hook_class, conn_id)
+        try:
+            yield lease
+        finally:
+            await lease.release()
+
+    def lookup(self, hook_class: type[ServiceHook], conn_id: str) -> ConnectionLookup:
         """Return the shared lookup of a connection."""
         key = (hook_class, conn_id)
         lookup = self._lookups.get(key)
         if lookup is None:
-            lookup = self._lookups[key] = Lookup(hook_class, conn_id, clock=self.clock)
+            lookup = self._lookups[key] = ConnectionLookup(hook_class, conn_id, clock=self.clock)
         return lookup
 
-    async def lane(self, hook_class: type[ServiceHook], conn_id: str) -> KeyState:
-        """Return the lane for a connection as it is now."""
+    async def key_state(self, hook_class: type[ServiceHook], conn_id: str) -> KeyState:
+        """Return the state of the key that a connection holds now."""
         settings = await self.lookup(hook_class, conn_id).settings()
         key = (hook_class, settings.identity)
-        lane = self._lanes.get(key)
-        if lane is None:
+        state = self._key_states.get(key)
+        if state is None:
             now = self.clock()
-            self._lanes = {kept: lane for kept, lane in self._lanes.items() if not lane.idle_since(now)}
-            lane = self._lanes[key] = KeyState(
-                hook_class(conn_id, settings=settings),
-                clock=self.clock,
-                sleep=self.sleep,
-                metrics=Metrics(hook_class.conn_type, clock=self.clock),
-            )
-        elif settings != lane.hook.settings and settings.conn_id == lane.hook.settings.conn_id:
+            self._key_states = {
+                key: state for key, state in self._key_states.items() if not state.idle_since(now)
+            }
+            hook = hook_class(conn_id, settings=settings)
+            state = self._key_states[key] = KeyState(hook, clock=self.clock, sleep=self.sleep)
+        elif settings != state.hook.settings and settings.conn_id == state.hook.settings.conn_id:
             log.info("Connection %s has changed; going on with its settings of now", conn_id)
-            lane.use(hook_class(conn_id, settings=settings))
-        return lane
+            state.use(hook_class(conn_id, settings=settings))
+        return state
 
 
 class Lease:
     """
-    One wait's place at the hub. It moves to another lane when the connection gets another server or key.
+    What one wait holds of the shared state. It moves on when the connection gets another server or key.
 
-    :param hub: the hub of the running loop.
+    :param clients: of the running loop.
     :param hook_class: the service's hook.
     :param conn_id: connection id.
     """
 
-    def __init__(self, hub: SharedClients, hook_class: type[ServiceHook], conn_id: str) -> None:
-        self.hub = hub
+    def __init__(self, clients: SharedClients, hook_class: type[ServiceHook], conn_id: str) -> None:
+        self.clients = clients
         self.hook_class = hook_class
         self.conn_id = conn_id
-        self._lookup = hub.lookup(hook_class, conn_id)
+        self._lookup = clients.lookup(hook_class, conn_id)
         self._settings: ConnectionSettings | None = None
-        self._lane: KeyState | None = None
+        self._key_state: KeyState | None = None
 
-    async def lane(self) -> KeyState:
-        """Return the lane to use now, moving there if need be."""
-        if self._lane is not None and self._lookup.current() is self._settings:
-            return self._lane
-        lane = await self.hub.lane(self.hook_class, self.conn_id)
-        if lane is not self._lane:
-            await self.leave()
-            lane.join()
-            self._lane = lane
+    async def key_state(self) -> KeyState:
+        """Return the key state to use now, moving there if need be."""
+        if self._key_state is not None and self._lookup.current() is self._settings:
+            return self._key_state
+        state = await self.clients.key_state(self.hook_class, self.conn_id)
+        if state is not self._key_state:
+            await self.release()
+            state.acquire()
+            self._key_state = state
         self._settings = self._lookup.current()
-        return lane
+        return state
 
     async def settings(self) -> ConnectionSettings:
         """Return the settings of this wait's own connection."""
         return await self._lookup.settings()
 
-    async def leave(self) -> None:
-        """Give the seat back."""
-        lane, self._lane = self._lane, None
-        if lane is not None:
-            await lane.leave()
+    async def release(self) -> None:
+        """Give everything back."""
+        state, self._key_state = self._key_state, None
+        if state is not None:
+            await state.release()
 
-    def ended(self, wait: Wait) -> None:
-        """Take in that the job of a wait was seen to have ended."""
-        if self._lane is not None:
-            self._lane.ended(wait)
+    def job_ended(self, wait: Wait) -> None:
+        """Report that the job of a wait was seen to have ended."""
+        if self._key_state is not None:
+            self._key_state.job_ended(wait)
 
-    async def look(self, wait: Wait, look: Look[T]) -> T | None:
+    async def poll(self, wait: Wait, request: Request[T]) -> T | None:
         """
-        Sleep until the wait's next look is due, queue for a turn, and make it.
+        Sleep until the wait's next poll is due, queue for a turn, and make it.
 
-        :param wait: says when the next look is due.
-        :param look: makes the status request.
-        :return: what ``look`` returned; ``None`` when no turn came until well past the deadline.
+        :param wait: says when the next poll is due.
+        :param request: makes the status request.
+        :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
-        clock = self.hub.clock
-        while (pause := wait.next_look() - clock()) > 0:
-            limited = wait.learns and self._lane is not None and self._lane.budget.limits
-            await self.hub.sleep(min(pause, RECONSIDER) if limited else pause)
-        return await self.on_lane(lambda lane: lane.look(wait, look))
+        clock = self.clients.clock
+        while (pause := wait.next_poll() - clock()) > 0:
+            limited = wait.learns and self._key_state is not None and self._key_state.budget.limits
+            await self.clients.sleep(min(pause, RECONSIDER) if limited else pause)
+        return await self.on_key(lambda state: state.poll(wait, request))
 
-    async def on_lane(self, act: Callable[[KeyState], Awaitable[T]]) -> T:
+    async def on_key(self, act: Callable[[KeyState], Awaitable[T]]) -> T:
         """
-        Do something on the lane to use now.
+        Do something with the key to use now.
 
         After a 401 the connection is looked up afresh, and if its key has changed it is done once more.
 
         :param act: makes requests.
         """
-        lane = await self.lane()
+        state = await self.key_state()
         try:
-            return await act(lane)
+            return await act(state)
         except AuthenticationError:
-            await self.hub.lookup(self.hook_class, self.conn_id).refresh(lane.hook.settings)
-            fresh = await self.lane()
-            if fresh is lane:
+            await self._lookup.refresh(state.hook.settings)
+            fresh = await self.key_state()
+            if fresh is state:
                 raise
             log.info("Connection %s has another key or server now; going on with it", self.conn_id)
             return await act(fresh)
+
+
+class ConnectionLookup:
+    """
+    The settings of one connection, looked up once for everybody and again now and then.
+
+    :param hook_class: the service's hook.
+    :param conn_id: connection id.
+    :param clock: epoch seconds.
+    """
+
+    def __init__(self, hook_class: type[ServiceHook], conn_id: str, *, clock: Callable[[], float]) -> None:
+        self.hook_class = hook_class
+        self.conn_id = conn_id
+        self._clock = clock
+        self._settings: ConnectionSettings | None = None
+        self._at = 0.0
+        self._lock = asyncio.Lock()
+
+    def current(self) -> ConnectionSettings | None:
+        """Return the settings if they are known and young enough."""
+        return self._settings if self._clock() - self._at < CONNECTION_TTL else None
+
+    async def settings(self) -> ConnectionSettings:
+        """
+        Return the settings, looked up now only when they are unknown or older than the TTL.
+
+        :raises ConfigurationError: the connection is unusable.
+        :raises TransportError: Airflow could not be asked, or knows no such connection, which it also says
+            when its database does not answer. A connection known from before goes on being used instead.
+        """
+        if (current := self.current()) is not None:
+            return current
+        async with self._lock:
+            if self.current() is None:
+                try:
+                    await self._look_up()
+                except TransportError as error:
+                    if self._settings is None:
+                        raise
+                    log.warning("Going on with the connection as looked up before: %s", error)
+                    self._at = self._clock() - CONNECTION_TTL / 2
+        assert self._settings is not None
+        return self._settings
+
+    async def refresh(self, refused: ConnectionSettings) -> None:
+        """
+        Look the connection up again because the key of ``refused`` was answered with 401.
+
+        Does nothing when it has another key by now, or was looked up only just now: a thousand waits with the
+        same refused key cause one lookup.
+        """
+        async with self._lock:
+            known = self._settings
+            if known and known.identity == refused.identity and self._clock() - self._at >= RECHECK_AFTER:
+                await self._look_up()
+
+    async def _look_up(self) -> None:
+        try:
+            self._settings = await self.hook_class(self.conn_id).aload_settings()
+        except UndefinedConnectionError as error:
+            raise TransportError(str(error)) from error
+        except ProviderError:
+            raise
+        except Exception as error:
+            raise TransportError(
+                f"Could not look up connection {self.conn_id!r}: {type(error).__name__}: {error}"
+            ) from error
+        self._at = self._clock()

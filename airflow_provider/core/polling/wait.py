@@ -1,5 +1,5 @@
 """
-What one poll result means: go on, done, or give up.
+What the result of one poll means: go on, done, timed out, or an error.
 
 The synchronous loop, the sensors and the triggers feed the same :class:`Wait`, so they cannot drift apart.
 """
@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any
 
-from airflow_provider.core.polling.schedule import AdaptiveSchedule
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, Schedule
 from airflow_provider.exceptions import (
     MalformedResponseError,
     ProviderError,
@@ -26,14 +26,13 @@ TRANSIENT_ERRORS = (TransportError, RateLimitedError, ServerError, MalformedResp
 """Errors that say nothing about the job: waiting goes on."""
 
 TROUBLE_TOLERANCE = 900.0
-"""Seconds of transient errors in a row after which waiting is given up."""
-
+"""Seconds of transient errors in a row after which waiting ends."""
 
 LATE_READS = 3600.0
 """Seconds during which a job that has ended and cannot be read is waited for again."""
 
 LONGEST_SPREAD = 30.0
-"""Seconds over which the first looks of interrupted waits are spread at most."""
+"""Seconds over which the first polls of interrupted waits are spread at most."""
 
 
 class JobState(StrEnum):
@@ -48,7 +47,7 @@ class JobState(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Observation:
     """
-    One look at a job.
+    The state of a job, as one poll found it.
 
     :param job_id: submission id or report id.
     :param raw_status: the vendor's status word.
@@ -114,26 +113,17 @@ _STATUS_OF_STATE = {
 }
 
 
-class Schedule(Protocol):
-    """Chooses the pause before the next look at a job."""
-
-    def delay(
-        self, elapsed: float, *, rng: Callable[[], float] = ..., fraction: float | None = None
-    ) -> float:
-        """Return seconds to wait after a look made ``elapsed`` seconds after submission."""
-
-
 class Wait:
     """
-    One wait for one job. Feed it each look (:meth:`saw`) or failure to look (:meth:`stumbled`).
+    One wait for one job. Feed it the result of each poll: :meth:`on_state` or :meth:`on_error`.
 
     :param job_id: submission id or report id.
     :param noun: what to call the job in messages: ``submission`` or ``report``.
     :param submitted_at: when the job was submitted, epoch seconds.
     :param begun_at: when this wait began, epoch seconds: later than ``submitted_at`` after a restart.
-    :param deadline: when to give up, epoch seconds. One look is still made at or after it.
-    :param pace: chooses the pauses.
-    :param tolerance: seconds of transient errors in a row before giving up.
+    :param deadline: when waiting ends, epoch seconds. One poll is still made at or after it.
+    :param schedule: chooses the pauses between polls.
+    :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param rng: source of jitter, 0 to 1.
     """
 
@@ -145,7 +135,7 @@ class Wait:
         submitted_at: float,
         begun_at: float,
         deadline: float,
-        pace: Schedule,
+        schedule: Schedule,
         tolerance: float = TROUBLE_TOLERANCE,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -154,79 +144,79 @@ class Wait:
         self.submitted_at = submitted_at
         self.begun_at = begun_at
         self.deadline = deadline
-        self.pace = pace
-        self.learns = isinstance(pace, AdaptiveSchedule)
+        self.schedule = schedule
+        self.learns = isinstance(schedule, AdaptiveSchedule)
         self.tolerance = tolerance
         self.rng = rng
         self.polls = 0
         self.last: Observation | None = None
         self.trouble_since: float | None = None
-        self.looked_at: float | None = None
+        self.polled_at: float | None = None
         self.seen_at = submitted_at
         self._trouble: ProviderError | None = None
-        self._told: tuple[str, str] | None = None
-        self._luck = rng()
+        self._reported: tuple[str, str] | None = None
+        self._jitter = rng()
         self._before = submitted_at
         self._ended_at: float | None = None
 
-    def saw(self, observation: Observation, now: float) -> PollOutcome | None:
-        """Take in a look at the job; return the verdict when the wait is over."""
-        self._looked(now)
+    def on_state(self, observation: Observation, now: float) -> PollOutcome | None:
+        """Take in the state that a poll found; return the outcome when the wait is over."""
+        self._polled(now)
         self._before, self.seen_at = self.seen_at, now
         self.last = observation
         self.trouble_since = None
         self._trouble = None
         if observation.finished:
             self._ended_at = observation.finished_at
-            return self._verdict(
+            return self._outcome(
                 _STATUS_OF_STATE[observation.state],
                 observation.message
                 or f"{self.noun.capitalize()} {self.job_id} reached status {observation.raw_status!r}.",
             )
         return self._timeout() if now >= self.deadline else None
 
-    def stumbled(self, error: ProviderError, now: float) -> PollOutcome | None:
-        """Take in a failed look; return the verdict when waiting on is useless."""
-        self._looked(now)
+    def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
+        """Take in a failed poll; return the outcome when waiting on is useless."""
+        self._polled(now)
         if not isinstance(error, TRANSIENT_ERRORS):
-            return self._verdict("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
+            return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error
         if self.trouble_since is None:
             self.trouble_since = now
         if now >= self.deadline:
             return self._timeout()
         if now - self.trouble_since >= self.tolerance:
-            return self._verdict(
+            return self._outcome(
                 "error",
                 f"Gave up waiting for {self.noun} {self.job_id}: no usable answer for "
                 f"{now - self.trouble_since:.0f} s (last: {error}). The {self.noun} was left as it is.",
             )
         return None
 
-    def next_look(self) -> float:
+    def next_poll(self) -> float:
         """
-        Return when to look next, epoch seconds, at most the deadline.
+        Return when to poll next, epoch seconds, at most the deadline.
 
         Asked again before that time it answers by what is known by then; the jitter stays the same between
-        two looks. Waits taken over after their first look was due, as by a restarted triggerer, spread their
-        first looks at random, so that thousands do not look at once.
+        two polls. Waits taken over after their first poll was due, as by a restarted triggerer, spread their
+        first polls at random, so that thousands do not poll at once.
         """
-        since = self.submitted_at if self.looked_at is None else self.looked_at
+        since = self.submitted_at if self.polled_at is None else self.polled_at
         due = since + self._pause(since)
-        if self.looked_at is None and due < self.begun_at:
-            due = self.begun_at + min(self._pause(self.begun_at), LONGEST_SPREAD) * self._luck
+        if self.polled_at is None and due < self.begun_at:
+            due = self.begun_at + min(self._pause(self.begun_at), LONGEST_SPREAD) * self._jitter
         if isinstance(self._trouble, RateLimitedError) and self._trouble.retry_after:
             due = max(due, since + self._trouble.retry_after)
         return min(due, self.deadline)
 
-    def gave_up(self) -> PollOutcome:
-        """Return the verdict of a wait whose deadline passed without a last look."""
+    def on_deadline(self) -> PollOutcome:
+        """Return the outcome of a wait whose deadline passed without a last poll."""
         return self._timeout()
 
     @property
     def ended_at(self) -> float:
         """
-        When the job ended, epoch seconds: as the vendor says if that lies between the last two looks at it,
+        When the job ended, epoch seconds: as the vendor says if that lies between the last two polls,
         by whole seconds and a clock that may differ; else the middle between them.
         """
         after, by = self.ended_between
@@ -248,44 +238,44 @@ class Wait:
 
     @property
     def detection_delay(self) -> float:
-        """Seconds from the job's end to the look that saw it."""
+        """Seconds from the job's end to the poll that found it."""
         return self.seen_at - self.ended_at
 
-    def news(self) -> str | None:
+    def status_line(self) -> str | None:
         """Return a line for the task log when status or progress changed since the last call."""
         if self.last is None:
             return None
         current = (self.last.raw_status, self.last.progress)
-        if current == self._told:
+        if current == self._reported:
             return None
-        self._told = current
+        self._reported = current
         unknown = "" if self.last.known else " (a status this version does not know; treated as active)"
         progress = f", {self.last.progress}" if self.last.progress else ""
         return f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
 
     def _pause(self, since: float) -> float:
         fraction = self.last.fraction if self.last is not None and since == self.seen_at else None
-        return self.pace.delay(since - self.submitted_at, rng=self._same_luck, fraction=fraction)
+        return self.schedule.delay(since - self.submitted_at, rng=self._same_jitter, fraction=fraction)
 
-    def _same_luck(self) -> float:
-        return self._luck
+    def _same_jitter(self) -> float:
+        return self._jitter
 
-    def _looked(self, now: float) -> None:
+    def _polled(self, now: float) -> None:
         self.polls += 1
-        self.looked_at = now
-        self._luck = self.rng()
+        self.polled_at = now
+        self._jitter = self.rng()
 
     def _timeout(self) -> PollOutcome:
         limit = self.deadline - self.submitted_at
         when = datetime.fromtimestamp(self.deadline, tz=UTC).isoformat(timespec="seconds")
         status = f"last status {self.last.raw_status!r}" if self.last else "its status was never seen"
         trouble = f"; the last status request failed: {self._trouble}" if self._trouble else ""
-        return self._verdict(
+        return self._outcome(
             "timeout",
             f"{self.noun.capitalize()} {self.job_id} did not finish within {limit:.0f} s of its submission "
             f"(deadline {when}; {status}{trouble}).",
         )
 
-    def _verdict(self, status: str, message: str) -> PollOutcome:
+    def _outcome(self, status: str, message: str) -> PollOutcome:
         raw_status = self.last.raw_status if self.last else ""
         return PollOutcome(status, self.job_id, raw_status, message, self.polls)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 
 SECONDS = st.floats(0.001, 7 * 86_400)
 ELAPSED = st.floats(-1e9, 1e9)
@@ -14,12 +14,12 @@ ELAPSED = st.floats(-1e9, 1e9)
 
 @given(SECONDS, st.floats(1.0, 1e6), SECONDS, st.floats(0, 1), ELAPSED, st.floats(0, 1))
 def test_no_interval_is_zero_or_above_the_cap(
-    first: float, factor: float, cap: float, jitter: float, elapsed: float, luck: float
+    first: float, factor: float, cap: float, jitter: float, elapsed: float, chance: float
 ) -> None:
     backoff = Backoff(first, factor, max(first, cap), jitter)
     interval = backoff.interval(elapsed)
     assert backoff.first <= interval <= backoff.cap
-    assert interval * (1 - jitter) <= backoff.delay(elapsed, rng=lambda: luck) <= interval
+    assert interval * (1 - jitter) <= backoff.delay(elapsed, rng=lambda: chance) <= interval
 
 
 @given(SECONDS, st.floats(1.0, 100.0), SECONDS, ELAPSED, ELAPSED)

@@ -29,10 +29,10 @@ def test_no_window_ever_holds_more_than_its_limit(
     for pause, reserve, trouble in steps:
         now += pause
         now = max(now, tested.free_at(now, reserve=reserve))
-        tested.take(now)
+        tested.acquire(now)
         sent.append(now)
         if trouble:
-            tested.refused(now, 3.0 if trouble == "asked" else None)
+            tested.on_429(now, 3.0 if trouble == "asked" else None)
     for count, seconds in limits:
         for at in sent:
             # Times near 1e9 are exact to about a microsecond.
@@ -43,7 +43,7 @@ def test_polling_leaves_its_part_to_submitting_and_a_last_look_may_use_it() -> N
     tested = budget(Window(10, 60.0))
     for _ in range(8):
         assert tested.free_at(100.0) == 100.0
-        tested.take(100.0)
+        tested.acquire(100.0)
     assert tested.free_at(101.0) == 160.0
     assert tested.free_at(101.0, reserve=True) == 101.0
 
@@ -52,28 +52,28 @@ def test_a_429_pauses_longer_each_time_and_an_answer_ends_that() -> None:
     tested = budget()
     now, pauses = 1000.0, []
     for _ in range(9):
-        tested.refused(now)
+        tested.on_429(now)
         pauses.append(tested.paused_until - now)
         now = tested.paused_until
     assert pauses == [5, 10, 20, 40, 80, 160, 300, 300, 300]
-    tested.answered()
-    tested.refused(now)
+    tested.on_success()
+    tested.on_429(now)
     assert tested.paused_until == now + 5
 
 
 def test_retry_after_is_obeyed_by_last_looks_as_well() -> None:
     tested = budget()
-    tested.refused(1000.0, 90.0)
+    tested.on_429(1000.0, 90.0)
     assert tested.free_at(1001.0) == 1090.0
     assert tested.free_at(1001.0, reserve=True) == 1090.0
-    tested.refused(1002.0, 1e12)
+    tested.on_429(1002.0, 1e12)
     assert tested.free_at(1003.0) <= 1002.0 + 3600.0
 
 
 def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_look() -> None:
     tested = budget()
     for at in (1000.0, 1005.0, 1015.0, 1035.0):
-        tested.refused(at)
+        tested.on_429(at)
     assert tested.free_at(1036.0) == 1075.0
     assert tested.free_at(1036.0, reserve=True) == 1040.0
 
@@ -81,7 +81,7 @@ def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_look() -> None:
 def test_a_burst_of_refusals_is_one() -> None:
     tested = budget()
     for _ in range(50):
-        tested.refused(1000.0)
+        tested.on_429(1000.0)
     assert tested.paused_until == 1005.0
     assert tested.throttled == 50
 
@@ -89,45 +89,45 @@ def test_a_burst_of_refusals_is_one() -> None:
 def test_after_a_429_requests_keep_a_distance_that_shrinks_again() -> None:
     tested = budget()
     for at in range(10):
-        tested.take(1000.0 + at)
-    tested.refused(1010.0)
+        tested.acquire(1000.0 + at)
+    tested.on_429(1010.0)
     assert tested.spacing == pytest.approx(2.0)
-    tested.take(1020.0)
+    tested.acquire(1020.0)
     assert tested.free_at(1020.0) == pytest.approx(1022.0)
     for _ in range(3):
-        tested.answered()
+        tested.on_success()
     assert tested.spacing == pytest.approx(1.0, abs=0.05)
     for _ in range(20):
-        tested.answered()
+        tested.on_success()
     assert tested.free_at(1020.0) == 1020.0
 
 
 def test_refusals_in_a_row_are_one_sign_of_going_too_fast() -> None:
     tested = budget()
-    tested.take(1000.0)
+    tested.acquire(1000.0)
     for at in range(1000, 1030, 3):
-        tested.refused(float(at), retry_after=1.0)
+        tested.on_429(float(at), retry_after=1.0)
     assert tested.spacing == pytest.approx(10.0)
-    tested.answered()
-    tested.take(1030.0)
-    tested.refused(1030.0)
+    tested.on_success()
+    tested.acquire(1030.0)
+    tested.on_429(1030.0)
     assert tested.spacing > 15.0
 
 
 def test_a_minute_that_is_full_does_not_stop_the_hour() -> None:
     tested = budget(HOUR)
     for at in range(300):
-        tested.take(1000.0 + at * 0.2)
-    tested.refused(1060.0)
+        tested.acquire(1000.0 + at * 0.2)
+    tested.on_429(1060.0)
     assert tested.free_at(1066.0) < 1070.0
 
 
 def test_what_the_service_says_is_left_counts_what_others_use() -> None:
     tested = budget(HOUR)
-    tested.told(1000.0, limit=1000, remaining=900, reset_at=2000.0)
+    tested.update_from_headers(1000.0, limit=1000, remaining=900, reset_at=2000.0)
     assert tested.left(1000.0) == pytest.approx(700.0)
     assert tested.free_at(1000.0) == 1000.0
-    tested.told(1001.0, limit=1000, remaining=150, reset_at=2000.0)
+    tested.update_from_headers(1001.0, limit=1000, remaining=150, reset_at=2000.0)
     assert tested.left(1001.0) == 0.0
     assert tested.free_at(1001.0) == 2000.0
     assert tested.free_at(1001.0, reserve=True) == 1001.0

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.polling.lookup import CONNECTION_TTL
-from airflow_provider.core.polling.shared_clients import SharedClients
+from airflow_provider.core.polling.shared_clients import CONNECTION_TTL, SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -35,7 +34,7 @@ def waits(count: int, **more: Any) -> list[Trigger]:
 
 
 def all_of(triggers: list[Trigger]) -> list[dict[str, Any]]:
-    async def main(hub: SharedClients) -> list[dict[str, Any]]:
+    async def main(clients: SharedClients) -> list[dict[str, Any]]:
         return list(await asyncio.gather(*(event(trigger) for trigger in triggers)))
 
     found: list[dict[str, Any]] = run(main)
@@ -54,7 +53,7 @@ def test_many_waits_share_one_lookup_and_one_client() -> None:
 def test_a_user_s_interval_is_kept_exactly() -> None:
     ends_at()
     all_of(waits(1))
-    times = [now - START for now, _ in Trigger.looks]
+    times = [now - START for now, _ in Trigger.polls]
     # The first wait looks the connection up; a look itself takes a twentieth of a second.
     assert times[0] == pytest.approx(10.5, abs=0.51)
     assert [b - a for a, b in pairwise(times)] == pytest.approx([10.05] * (len(times) - 1))
@@ -114,7 +113,7 @@ def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(error: Exc
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
         return seen(job_id, DONE)
 
-    async def main(hub: SharedClients) -> dict[str, Any]:
+    async def main(clients: SharedClients) -> dict[str, Any]:
         waiting = asyncio.create_task(event(waits(1)[0]))
         await asyncio.sleep(60)
         Hook.lookup_error = None
@@ -138,9 +137,9 @@ def test_the_limit_holds_and_nobody_starves() -> None:
     Hook.limits = {"requests_per_minute": 30}
     ends_at(**{f"job{number}": 1e9 for number in range(60)})
     all_of(waits(60, deadline=START + 900, poll_interval=5.0))
-    times = [now for now, _ in Trigger.looks]
+    times = [now for now, _ in Trigger.polls]
     assert all(sum(at <= other < at + 60 for other in times) <= 30 for at in times)
-    polling = [job for now, job in Trigger.looks if now < START + 880]
+    polling = [job for now, job in Trigger.polls if now < START + 880]
     counts = [polling.count(f"job{number}") for number in range(60)]
     assert max(counts) - min(counts) <= 2
 
@@ -157,7 +156,7 @@ def test_a_changed_limit_is_kept_to_from_the_next_lookup_on() -> None:
     all_of(waits(30, deadline=changed + 300))
 
     def sent(since: float) -> int:
-        return sum(since <= now < since + 60 for now, _ in Trigger.looks)
+        return sum(since <= now < since + 60 for now, _ in Trigger.polls)
 
     assert sent(changed - 120) > 100
     assert sent(changed + 120) <= 10
@@ -182,7 +181,7 @@ def test_the_connection_that_came_first_sets_the_limit_of_a_key() -> None:
     Hook.limits = {"requests_per_minute": 10}
     first, *others = waits(40, deadline=START + 200)
 
-    async def main(hub: SharedClients) -> None:
+    async def main(clients: SharedClients) -> None:
         leading = asyncio.create_task(event(first))
         await asyncio.sleep(15)
         Hook.limits = {"requests_per_minute": 6000}
@@ -191,7 +190,7 @@ def test_the_connection_that_came_first_sets_the_limit_of_a_key() -> None:
         await asyncio.gather(leading, *(event(trigger) for trigger in others))
 
     run(main)
-    assert sum(START + 60 <= now < START + 120 for now, _ in Trigger.looks) <= 10
+    assert sum(START + 60 <= now < START + 120 for now, _ in Trigger.polls) <= 10
 
 
 def test_a_deadline_goes_before_those_unseen_longer() -> None:
@@ -201,11 +200,11 @@ def test_a_deadline_goes_before_those_unseen_longer() -> None:
     triggers[29].deadline = START + 100
     triggers[29].submitted_at = START
 
-    async def main(hub: SharedClients) -> float:
+    async def main(clients: SharedClients) -> float:
         others = [asyncio.create_task(event(trigger)) for trigger in triggers[:29]]
         found = await event(triggers[29])
         assert found["status"] == "timeout"
-        ended = hub.clock()
+        ended = clients.clock()
         for other in others:
             other.cancel()
         await asyncio.gather(*others, return_exceptions=True)
@@ -223,7 +222,7 @@ def test_a_429_pauses_everybody_and_one_probes_alone() -> None:
     Trigger.answer = staticmethod(answer)
     events = all_of(waits(40))
     assert {one["status"] for one in events} == {"success"}
-    after_the_burst = [now for now, _ in Trigger.looks if START + 45 < now < START + 100]
+    after_the_burst = [now for now, _ in Trigger.polls if START + 45 < now < START + 100]
     assert len(after_the_burst) <= 4
     assert all(b - a >= 5 for a, b in pairwise(after_the_burst))
 
@@ -236,20 +235,20 @@ def test_retry_after_is_waited_for_by_all() -> None:
 
     Trigger.answer = staticmethod(answer)
     assert {one["status"] for one in all_of(waits(20))} == {"success"}
-    assert not [now for now, _ in Trigger.looks if START + 26 < now < START + 105]
+    assert not [now for now, _ in Trigger.polls if START + 26 < now < START + 105]
 
 
 def test_a_storm_of_refusals_does_not_hold_the_waits_for_long_after_it() -> None:
     Hook.limits = {"requests_per_hour": 1000}
 
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
-        if START + 10 < now < START + 310 and len(Trigger.looks) % 2:
+        if START + 10 < now < START + 310 and len(Trigger.polls) % 2:
             raise RateLimitedError("429", retry_after=1.0)
         return seen(job_id, DONE if now > START + 300 else JobState.ACTIVE)
 
     Trigger.answer = staticmethod(answer)
     assert {one["status"] for one in all_of(waits(5, poll_interval=None))} == {"success"}
-    assert Trigger.looks[-1][0] <= START + 310 + 120
+    assert Trigger.polls[-1][0] <= START + 310 + 120
 
 
 def test_trouble_is_tolerated_for_a_time_only() -> None:
@@ -259,7 +258,7 @@ def test_trouble_is_tolerated_for_a_time_only() -> None:
     Trigger.answer = staticmethod(answer)
     (found,) = all_of(waits(1, tolerance=100.0))
     assert found["status"] == "error"
-    assert 100 <= Trigger.looks[-1][0] - Trigger.looks[0][0] <= 115
+    assert 100 <= Trigger.polls[-1][0] - Trigger.polls[0][0] <= 115
 
 
 def test_a_deadline_that_has_passed_fires_at_once_after_one_last_look() -> None:
@@ -267,19 +266,19 @@ def test_a_deadline_that_has_passed_fires_at_once_after_one_last_look() -> None:
     done, late = all_of(waits(2, submitted_at=START - 900, deadline=START - 300))
     assert (done["status"], done["polls"]) == ("success", 1)
     assert (late["status"], late["polls"]) == ("timeout", 1)
-    assert all(now < START + 1 for now, _ in Trigger.looks)
+    assert all(now < START + 1 for now, _ in Trigger.polls)
 
 
 def test_thousands_taken_over_do_not_look_at_once() -> None:
     ends_at(**{f"job{number}": 100.0 for number in range(2000)})
     all_of(waits(2000, submitted_at=START - 50, poll_interval=20.0))
-    first = [now for now, _ in Trigger.looks[:2000]]
+    first = [now for now, _ in Trigger.polls[:2000]]
     assert max(sum(second <= now - START < second + 1 for now in first) for second in range(30)) < 200
 
 
 def test_every_way_round_the_loop_sleeps() -> None:
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
-        turn = len(Trigger.looks) % 3
+        turn = len(Trigger.polls) % 3
         if turn == 0:
             raise ServerError("500")
         if turn == 1:
@@ -289,7 +288,7 @@ def test_every_way_round_the_loop_sleeps() -> None:
     Trigger.answer = staticmethod(answer)
     (found,) = all_of(waits(1, poll_interval=None))
     assert found["status"] == "timeout"
-    times = [now for now, _ in Trigger.looks]
+    times = [now for now, _ in Trigger.polls]
     # The last look may come soon after the one before: it is due at the deadline.
     assert all(b - a >= 2.4 for a, b in pairwise(times[:-1]))
 
@@ -299,14 +298,16 @@ def test_cancelled_waits_leave_nothing_open(moment: float) -> None:
     Hook.limits = {"requests_per_minute": 2}
     ends_at(**{f"job{number}": 1e9 for number in range(20)})
 
-    async def main(hub: SharedClients) -> None:
+    async def main(clients: SharedClients) -> None:
         tasks = [asyncio.create_task(event(trigger)) for trigger in waits(20)]
         await asyncio.sleep(moment)
         for task in tasks:
             task.cancel()
         ended = await asyncio.gather(*tasks, return_exceptions=True)
         assert all(isinstance(one, asyncio.CancelledError) for one in ended)
-        assert all(lane.active == 0 and lane._in_flight == 0 for lane in hub._lanes.values())
+        assert all(
+            key_state.active == 0 and key_state._in_flight == 0 for key_state in clients._key_states.values()
+        )
 
     run(main)
 
@@ -330,11 +331,11 @@ def test_the_budget_outlives_the_last_wait() -> None:
     Hook.limits = {"requests_per_minute": 10}
     ends_at(job0=0.0)
 
-    async def main(hub: SharedClients) -> list[float]:
+    async def main(clients: SharedClients) -> list[float]:
         for _ in range(12):
-            now = hub.clock()
+            now = clients.clock()
             await event(Trigger("toy", "job0", now - 20, now + 600, poll_interval=1.0))
-        return [now for now, _ in Trigger.looks]
+        return [now for now, _ in Trigger.polls]
 
     times = run(main)
     assert sum(now < times[0] + 60 for now in times) <= 8

@@ -13,7 +13,7 @@ from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.trigger import JobTrigger
-from airflow_provider.core.polling.backoff import Backoff
+from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
 
@@ -97,12 +97,12 @@ class Trigger(JobTrigger):
         limits={"": 600.0},
     )
     answer: ClassVar[Response]
-    looks: ClassVar[list[tuple[float, str]]] = []
+    polls: ClassVar[list[tuple[float, str]]] = []
 
-    async def look(self, hook: Any, client: Any) -> Observation:
+    async def poll(self, hook: Any, client: Any) -> Observation:
         assert not client.closed
         now = SharedClients.current().clock()
-        Trigger.looks.append((now, self.job_id))
+        Trigger.polls.append((now, self.job_id))
         await asyncio.sleep(0.05)
         return await Trigger.answer(self.job_id, now, hook)
 
@@ -113,7 +113,7 @@ def seen(job_id: str, state: JobState = JobState.ACTIVE, **more: Any) -> Observa
 
 @pytest.fixture(autouse=True)
 def fresh() -> None:
-    Client.made, Trigger.looks = [], []
+    Client.made, Trigger.polls = [], []
     Hook.lookups, Hook.key, Hook.limits, Hook.lookup_error = 0, "k1", {}, None
 
 
@@ -125,9 +125,9 @@ def run(main: Callable[[SharedClients], Coroutine[Any, Any, Any]]) -> Any:
     loop = VirtualLoop()
 
     async def all_of_it() -> Any:
-        hub = SharedClients(clock=lambda: START + loop.time())
-        SharedClients._of_loop[loop] = hub
-        found = await main(hub)
+        clients = SharedClients(clock=lambda: START + loop.time())
+        SharedClients._of_loop[loop] = clients
+        found = await main(clients)
         for _ in range(5):
             await asyncio.sleep(0)
         left = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]

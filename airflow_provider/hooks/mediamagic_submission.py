@@ -14,7 +14,8 @@ from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.responses import redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
-from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
+from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import InvalidInputError
 
 SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
@@ -42,8 +43,8 @@ def observe_submission(body: Mapping[str, Any]) -> Observation:
         isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
     )
     return Observation(
-        job_id=str(body["submissionId"]),
-        raw_status=raw_status,
+        job_id=clean(body["submissionId"]),
+        raw_status=clean(raw_status),
         state=state or JobState.ACTIVE,
         known=state is not None,
         progress=f"{percent:g}%" if known_percent else "",
@@ -98,7 +99,7 @@ def _failure_message(body: Mapping[str, Any]) -> str:
         reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
     if body.get("errorMessage"):
         reasons.append(str(body["errorMessage"]))
-    return redact("; ".join(reasons))
+    return clean(redact("; ".join(reasons)), LONGEST_MESSAGE)
 
 
 def check_assets(assets: Any) -> list[dict[str, Any]]:

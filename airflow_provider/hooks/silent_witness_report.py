@@ -13,6 +13,7 @@ from airflow_provider.core.http.responses import redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
+from airflow_provider.core.text import clean
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
     "pending": JobState.ACTIVE,
@@ -43,10 +44,10 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
     state = REPORT_STATES.get(raw_status)
     progress = body.get("progress")
     message = progress.get("message") if isinstance(progress, dict) else None
-    message = redact(message) if isinstance(message, str) else ""
+    message = clean(redact(message)) if isinstance(message, str) else ""
     return Observation(
-        job_id=str(body["id"]),
-        raw_status=raw_status,
+        job_id=clean(body["id"]),
+        raw_status=clean(raw_status),
         state=state or JobState.ACTIVE,
         known=state is not None,
         progress=message,

@@ -164,6 +164,7 @@ class JobSensor(TracksLineage, BaseSensorOperator, Generic[HookT]):
             exponential_backoff=own.factor if own and own.factor > 1 else None,
             max_wait=own.cap if own else None,
             cancel_on_kill=False,
+            submission_known=False,
             **self.trigger_arguments(body),
         )
         patience = timedelta(seconds=max(0.0, deadline - now) + 2 * backoff.cap + DEFER_MARGIN)

@@ -13,6 +13,7 @@ from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
 from airflow_provider.core.polling.wait import TROUBLE_TOLERANCE, Observation, PollOutcome, Wait
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ProviderError
 
 if TYPE_CHECKING:
@@ -44,6 +45,8 @@ class JobTrigger(BaseTrigger):
     :param max_wait: longest interval in seconds; ``None`` for the default.
     :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param cancel_on_kill: cancel the job when a user kills the deferred task, where the API can.
+    :param submission_known: whether ``submitted_at`` is when the job was submitted, and not only when
+        somebody began to wait for it; stored only when it is not.
     """
 
     hook_class: ClassVar[type[ServiceHook]]
@@ -61,6 +64,7 @@ class JobTrigger(BaseTrigger):
         max_wait: float | None = None,
         tolerance: float = TROUBLE_TOLERANCE,
         cancel_on_kill: bool = False,
+        submission_known: bool = True,
         **_: Any,
     ) -> None:
         super().__init__()
@@ -74,28 +78,43 @@ class JobTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.tolerance = tolerance
         self.cancel_on_kill = cancel_on_kill
+        self.submission_known = submission_known
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
-        return (
-            f"{type(self).__module__}.{type(self).__qualname__}",
-            {
-                "conn_id": self.conn_id,
-                "job_id": self.job_id,
-                "submitted_at": self.submitted_at,
-                "deadline": self.deadline,
-                "kind": self.kind,
-                "poll_interval": self.poll_interval,
-                "exponential_backoff": self.exponential_backoff,
-                "max_wait": self.max_wait,
-                "tolerance": self.tolerance,
-                "cancel_on_kill": self.cancel_on_kill,
-            },
-        )
+        kwargs = {
+            "conn_id": self.conn_id,
+            "job_id": self.job_id,
+            "submitted_at": self.submitted_at,
+            "deadline": self.deadline,
+            "kind": self.kind,
+            "poll_interval": self.poll_interval,
+            "exponential_backoff": self.exponential_backoff,
+            "max_wait": self.max_wait,
+            "tolerance": self.tolerance,
+            "cancel_on_kill": self.cancel_on_kill,
+        }
+        if not self.submission_known:
+            kwargs["submission_known"] = False
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event: ``{"status", "job_id", "raw_status", "message", "polls"}``."""
-        outcome = await self._wait(SharedClients.current())
+        clients = SharedClients.current()
+        wait = Wait(
+            self.job_id,
+            noun=self.job.noun,
+            submitted_at=self.submitted_at,
+            begun_at=clients.clock(),
+            deadline=self.deadline,
+            schedule=self.job.backoff,
+            submission_known=self.submission_known,
+            tolerance=self.tolerance,
+        )
+        try:
+            outcome = await self._follow(clients, wait)
+        except Exception as error:  # an exception out of here would end all waits of the triggerer
+            outcome = wait.on_crash(error)
         yield TriggerEvent(outcome.as_event())
 
     async def on_kill(self) -> None:
@@ -120,35 +139,27 @@ class JobTrigger(BaseTrigger):
         try:
             async with SharedClients.current().lease(self.hook_class, self.conn_id) as lease:
                 await lease.on_key(self._cancel)
-        except ProviderError as error:
+        except Exception as error:
             self.log.error(
                 "The task was killed; %s %s could not be cancelled, it may still be running: %s",
                 noun,
                 self.job_id,
-                error,
+                clean(error),
             )
 
     async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Observation:
         """Make one status request."""
         return self.job.observe(await self.job.aget(hook, client, self.job_id))
 
-    async def _wait(self, clients: SharedClients) -> PollOutcome:
+    async def _follow(self, clients: SharedClients, wait: Wait) -> PollOutcome:
         async with clients.lease(self.hook_class, self.conn_id) as lease:
-            wait = Wait(
-                self.job_id,
-                noun=self.job.noun,
-                submitted_at=self.submitted_at,
-                begun_at=clients.clock(),
-                deadline=self.deadline,
-                schedule=await self._schedule(lease),
-                tolerance=self.tolerance,
-            )
+            wait.schedule = await self._schedule(lease)
             while True:
                 try:
                     observation = await self._next_poll(lease, wait)
                 except ProviderError as error:
                     outcome = wait.on_error(error, clients.clock())
-                    self.log.warning("%s %s: %s", wait.noun.capitalize(), self.job_id, error)
+                    self.log.warning("%s", clean(f"{wait.noun.capitalize()} {self.job_id}: {error}"))
                 else:
                     now = clients.clock()
                     outcome = wait.on_state(observation, now) if observation else wait.on_deadline()
@@ -207,7 +218,7 @@ class JobTrigger(BaseTrigger):
         assert self.job.acancel is not None
         observation = await self.poll(state.hook, state.client)
         if observation.finished:
-            status = observation.raw_status
+            status = clean(observation.raw_status)
             self.log.info("The task was killed; %s %s is %s.", self.job.noun, self.job_id, status)
             return
         await self.job.acancel(state.hook, state.client, self.job_id)

@@ -138,10 +138,11 @@ class KeyState:
 
     def job_ended(self, wait: Wait) -> None:
         """Learn from a wait whose job was seen to have ended."""
-        after, by = wait.ended_between
-        if isinstance(wait.schedule, AdaptiveSchedule) and wait.begun_at <= by:
-            wait.schedule.durations.add(after - wait.submitted_at, by - wait.submitted_at)
-        self.metrics.timing("job_duration", wait.duration)
+        if wait.submission_known:
+            after, by = wait.ended_between
+            if isinstance(wait.schedule, AdaptiveSchedule) and wait.begun_at <= by:
+                wait.schedule.durations.add(after - wait.submitted_at, by - wait.submitted_at)
+            self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 
     async def poll(self, wait: Wait, request: Request[T]) -> T | None:

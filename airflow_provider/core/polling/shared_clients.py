@@ -139,11 +139,13 @@ class Lease:
         if self._key_state is not None and self._lookup.current() is self._settings:
             return self._key_state
         state = await self.clients.key_state(self.hook_class, self.conn_id)
-        if state is not self._key_state:
-            await self.release()
-            state.acquire()
-            self._key_state = state
         self._settings = self._lookup.current()
+        if state is not self._key_state:
+            # Held before anything else may run, since what nobody holds is forgotten.
+            state.acquire()
+            previous, self._key_state = self._key_state, state
+            if previous is not None:
+                await previous.release()
         return state
 
     async def settings(self) -> ConnectionSettings:

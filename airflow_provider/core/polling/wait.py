@@ -11,9 +11,11 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from traceback import format_exception_only
 from typing import Any
 
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, Schedule
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import (
     MalformedResponseError,
     ProviderError,
@@ -30,6 +32,9 @@ TROUBLE_TOLERANCE = 900.0
 
 LATE_READS = 3600.0
 """Seconds during which a job that has ended and cannot be read is waited for again."""
+
+LONGEST_MESSAGE = 2000
+"""Most characters of a message: it goes through a queue and a database row."""
 
 LONGEST_SPREAD = 30.0
 """Seconds over which the first polls of interrupted waits are spread at most."""
@@ -79,7 +84,7 @@ def epoch_seconds(timestamp: Any) -> float | None:
 
     try:
         moment: object = pendulum.parse(timestamp) if isinstance(timestamp, str) else None
-    except ValueError:
+    except (ValueError, TypeError, OverflowError):
         return None
     return moment.timestamp() if isinstance(moment, datetime) else None
 
@@ -87,7 +92,7 @@ def epoch_seconds(timestamp: Any) -> float | None:
 @dataclass(frozen=True, slots=True)
 class PollOutcome:
     """
-    How a wait ended; the payload of the trigger's event.
+    How a wait ended; the payload of the trigger's event, with clean, bounded text.
 
     :param status: ``success``, ``failed``, ``cancelled``, ``timeout`` or ``error``.
     :param job_id: submission id or report id.
@@ -123,6 +128,8 @@ class Wait:
     :param begun_at: when this wait began, epoch seconds: later than ``submitted_at`` after a restart.
     :param deadline: when waiting ends, epoch seconds. One poll is still made at or after it.
     :param schedule: chooses the pauses between polls.
+    :param submission_known: False when ``submitted_at`` is only when somebody began to wait, which says
+        nothing about how long such jobs take.
     :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param rng: source of jitter, 0 to 1.
     """
@@ -136,6 +143,7 @@ class Wait:
         begun_at: float,
         deadline: float,
         schedule: Schedule,
+        submission_known: bool = True,
         tolerance: float = TROUBLE_TOLERANCE,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -145,7 +153,7 @@ class Wait:
         self.begun_at = begun_at
         self.deadline = deadline
         self.schedule = schedule
-        self.learns = isinstance(schedule, AdaptiveSchedule)
+        self.submission_known = submission_known
         self.tolerance = tolerance
         self.rng = rng
         self.polls = 0
@@ -209,9 +217,23 @@ class Wait:
             due = max(due, since + self._trouble.retry_after)
         return min(due, self.deadline)
 
+    def on_crash(self, error: Exception) -> PollOutcome:
+        """Return the outcome of a wait in which something was raised that nobody expected."""
+        what = "".join(format_exception_only(error))
+        return self._outcome(
+            "error",
+            f"Waiting for {self.noun} {self.job_id} broke off unexpectedly: {what} "
+            f"The {self.noun} was left as it is.",
+        )
+
     def on_deadline(self) -> PollOutcome:
         """Return the outcome of a wait whose deadline passed without a last poll."""
         return self._timeout()
+
+    @property
+    def learns(self) -> bool:
+        """Whether what others have learnt meanwhile changes when to poll next."""
+        return isinstance(self.schedule, AdaptiveSchedule)
 
     @property
     def ended_at(self) -> float:
@@ -251,7 +273,7 @@ class Wait:
         self._reported = current
         unknown = "" if self.last.known else " (a status this version does not know; treated as active)"
         progress = f", {self.last.progress}" if self.last.progress else ""
-        return f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
+        return clean(f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}")
 
     def _pause(self, since: float) -> float:
         fraction = self.last.fraction if self.last is not None and since == self.seen_at else None
@@ -277,5 +299,7 @@ class Wait:
         )
 
     def _outcome(self, status: str, message: str) -> PollOutcome:
-        raw_status = self.last.raw_status if self.last else ""
-        return PollOutcome(status, self.job_id, raw_status, message, self.polls)
+        raw_status = clean(self.last.raw_status) if self.last else ""
+        return PollOutcome(
+            status, clean(self.job_id), raw_status, clean(message, LONGEST_MESSAGE), self.polls
+        )

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.polling.shared_clients import CONNECTION_TTL, SharedClients
+from airflow_provider.core.polling.shared_clients import CONNECTION_TTL, Lease, SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -340,6 +340,46 @@ def test_the_budget_outlives_the_last_wait() -> None:
     times = run(main)
     assert sum(now < times[0] + 60 for now in times) <= 8
     assert len(Client.made) == 12
+
+
+def test_a_key_that_a_wait_moves_to_has_one_budget_from_then_on() -> None:
+    """Leaving the old key takes a while; meanwhile another key appears, and what nobody uses is forgotten."""
+
+    async def main(clients: SharedClients) -> None:
+        first, second, third = (Lease(clients, Hook, conn_id) for conn_id in ("first", "second", "third"))
+        Hook.keys = {"first": "old", "second": "unrelated", "third": "new"}
+        old = await first.key_state()
+        assert not old.client.closed
+        Hook.keys["first"] = "new"
+        await clients.sleep(CONNECTION_TTL)
+        for conn_id in Hook.keys:
+            await clients.lookup(Hook, conn_id).settings()
+        moved, _ = await asyncio.gather(first.key_state(), second.key_state())
+        assert await third.key_state() is moved
+        for lease in (first, second, third):
+            await lease.release()
+
+    run(main)
+
+
+def test_waits_that_began_after_the_submission_teach_no_durations() -> None:
+    """Sensors know when they began, not when the job did."""
+    ends_at(**{f"job{number}": 10.0 for number in range(200)})
+
+    async def main(clients: SharedClients) -> tuple[float, float]:
+        late = waits(200, poll_interval=None, submission_known=False)
+        assert {found["status"] for found in await asyncio.gather(*map(event, late))} == {"success"}
+        state = await clients.key_state(Hook, "toy")
+        return state.durations("", (120.0, 300.0)).range()
+
+    assert run(main) == (120.0, 300.0)
+
+
+def test_only_a_wait_that_began_late_says_so_on_the_wire() -> None:
+    path, kwargs = Trigger("c", "j", 1.0, 2.0, submission_known=False).serialize()
+    assert kwargs["submission_known"] is False
+    assert Trigger(**kwargs).serialize() == (path, kwargs)
+    assert "submission_known" not in Trigger("c", "j", 1.0, 2.0).serialize()[1]
 
 
 def test_a_trigger_survives_its_serialization() -> None:

@@ -64,6 +64,7 @@ class Hook(ServiceHook):
     key: ClassVar[str] = "k1"
     limits: ClassVar[dict[str, int | None]] = {}
     lookup_error: ClassVar[Exception | None] = None
+    keys: ClassVar[dict[str, str]] = {}
 
     async def aload_settings(self) -> ConnectionSettings:
         if self._settings is None:
@@ -71,7 +72,8 @@ class Hook(ServiceHook):
             await asyncio.sleep(0.5)
             if Hook.lookup_error is not None:
                 raise Hook.lookup_error
-            self._settings = ConnectionSettings(self.conn_id, "https://toy.example", Hook.key, **Hook.limits)  # type: ignore[arg-type]
+            key = Hook.keys.get(self.conn_id, Hook.key)
+            self._settings = ConnectionSettings(self.conn_id, "https://toy.example", key, **Hook.limits)  # type: ignore[arg-type]
         return self._settings
 
     def new_async_client(self, *, limit: int = 100) -> Any:
@@ -114,7 +116,7 @@ def seen(job_id: str, state: JobState = JobState.ACTIVE, **more: Any) -> Observa
 @pytest.fixture(autouse=True)
 def fresh() -> None:
     Client.made, Trigger.polls = [], []
-    Hook.lookups, Hook.key, Hook.limits, Hook.lookup_error = 0, "k1", {}, None
+    Hook.lookups, Hook.key, Hook.keys, Hook.limits, Hook.lookup_error = 0, "k1", {}, {}, None
 
 
 START = 1_000_000.0

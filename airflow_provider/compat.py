@@ -11,6 +11,7 @@ if TYPE_CHECKING:
         AirflowNotFoundException,
         AirflowSensorTimeout,
         AirflowSkipException,
+        TaskDeferralError,
         TaskDeferralTimeout,
     )
 else:
@@ -20,6 +21,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            TaskDeferralError,
             TaskDeferralTimeout,
         )
     except ImportError:  # Airflow 3.1
@@ -28,6 +30,7 @@ else:
             AirflowNotFoundException,
             AirflowSensorTimeout,
             AirflowSkipException,
+            TaskDeferralError,
             TaskDeferralTimeout,
         )
     try:
@@ -55,6 +58,7 @@ __all__ = [
     "AirflowSensorTimeout",
     "AirflowSkipException",
     "BranchMixIn",
+    "TaskDeferralError",
     "TaskDeferralTimeout",
     "airflow_stats",
     "conf",

@@ -1,54 +1,17 @@
-"""
-Links from a task to where people look next: the vendor's pages, and the file that was written.
-
-Airflow asks for them on the worker, whenever an attempt ends or is deferred, and keeps each as an XCom; the
-web interface reads those alone. An empty address shows no link.
-"""
+"""Links from a task to the vendors' pages, and to the file that was written."""
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlsplit
 
-from airflow.sdk import BaseOperatorLink
-
-if TYPE_CHECKING:
-    from airflow.sdk import BaseOperator
-    from airflow.sdk.types import TaskInstanceKey
+from airflow_provider.core.links import ProviderLink
 
 DASHBOARDS = {
     "api.silentwitness.ai": "https://app.silentwitness.ai",
     "api.staging.silentwitness.ai": "https://app.staging.silentwitness.ai",
 }
 """Silent Witness dashboard by host of the API."""
-
-
-class ProviderLink(BaseOperatorLink):
-    """What the links of this package share: a link that cannot be made anew stays what it was."""
-
-    @abstractmethod
-    def address(self, operator: Any) -> str:
-        """
-        Return the web address; empty when there is none.
-
-        :param operator: with its templates rendered, as far as the attempt came.
-        """
-
-    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
-        """
-        Return the web address; empty when there is none.
-
-        :param operator: the task.
-        :param ti_key: its running task instance.
-        """
-        try:
-            return self.address(operator)
-        except Exception as error:  # whatever it is, a task does not end differently for want of a link
-            operator.log.info("No new link %r: %s", self.name, error)
-            ti: Any = ti_key
-            found = ti.xcom_pull(task_ids=ti.task_id, key=self.xcom_key, map_indexes=ti.map_index)
-            return str(found or "")
 
 
 class MediaMagicStatusLink(ProviderLink):
@@ -78,9 +41,7 @@ class SilentWitnessDashboardLink(ProviderLink):
     name = "Silent Witness dashboard"
 
     def address(self, operator: Any) -> str:
-        settings = operator.hook_class(
-            operator.conn_id, settings=getattr(operator, "_settings", None)
-        ).settings
+        settings = operator.settings or operator.hook().settings
         return DASHBOARDS.get(urlsplit(settings.base_url).hostname or "", "")
 
 
@@ -93,7 +54,7 @@ class FileLink(ProviderLink):
     def address(self, operator: Any) -> str:
         from airflow_provider.core.files.locations import locate, web_address
 
-        for path in operator._written:
+        for path in operator.files_written:
             if path.endswith(self.suffixes):
                 return web_address(locate(path))
         return ""
@@ -111,17 +72,3 @@ class ReportDocxLink(FileLink):
 
     name = "Report (DOCX)"
     suffixes = (".docx",)
-
-
-def show_links(operator: BaseOperator, ti: Any) -> None:
-    """
-    Show the links of a task that will keep its worker for long; Airflow itself shows them at the end only.
-
-    :param operator: the task.
-    :param ti: its running task instance.
-    """
-    try:
-        for link in operator.operator_extra_links:
-            ti.xcom_push(key=link.xcom_key, value=link.get_link(operator, ti_key=ti))
-    except Exception as error:  # a wait does not fail for want of a link
-        operator.log.warning("Links are not shown before the task ends: %s", error)

@@ -1,45 +1,85 @@
-"""ServiceOperator: what every operator of this package shares, a hook for its connection."""
+"""ServiceOperator: what all operators and sensors share, a hook for their connection and lineage."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 
-from airflow_provider.core.lineage.operators import TracksLineage
+from airflow_provider.core.lineage import literal_paths, operator_lineage
 
 if TYPE_CHECKING:
+    from airflow.providers.openlineage.extractors import OperatorLineage
+
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.http.connection import ConnectionSettings
 
 HookT = TypeVar("HookT", bound="ServiceHook")
 
 
-class ServiceOperator(TracksLineage, BaseOperator, Generic[HookT]):
-    """An operator that speaks to one of the services."""
+class ServiceOperator(BaseOperator, Generic[HookT]):
+    """
+    A task that speaks to one service. Its class has an argument for the connection id, of the name that its
+    hook declares.
+
+    ``settings`` are those of the connection, ``None`` before it was looked up; ``files_read`` and
+    ``files_written`` are the files of this attempt.
+    """
 
     hook_class: ClassVar[type[Any]]
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._settings: ConnectionSettings | None = None
-        self._read: list[str] = []
-        self._written: list[str] = []
+        self.settings: ConnectionSettings | None = None
+        self.files_read: list[str] = []
+        self.files_written: list[str] = []
 
     @property
     def conn_id(self) -> str:
-        """The connection id, which each vendor's operators take under a name of its own."""
-        conn_id: str = getattr(self, self.hook_class.conn_name_attr)
-        return conn_id
+        """The connection id."""
+        return str(getattr(self, self.hook_class.conn_name_attr))
 
-    def hook(self) -> HookT:
-        """Return a hook; the connection is looked up once per operator."""
-        hook: HookT = self.hook_class(self.conn_id, settings=self._settings)
-        self._settings = hook.settings
+    def hook(self, *, refresh: bool = False) -> HookT:
+        """
+        Return a hook; the connection is looked up once per operator.
+
+        :param refresh: look it up again.
+        """
+        known = self.settings
+        usable = known is not None and known.conn_id == self.conn_id and not refresh
+        hook: HookT = self.hook_class(self.conn_id, settings=known if usable else None)
+        self.settings = hook.settings
         return hook
 
     @property
     def task_log(self) -> Logger:
         """The task's log, as what our own modules take; Airflow declares an interface of its own for it."""
         return cast("Logger", self.log)
+
+    # -- what OpenLineage asks, in a process of its own around the task --------------------------------------
+
+    def lineage_inputs(self) -> Sequence[str]:
+        """Return the files that were read; before they are, those that ``files`` names one by one."""
+        return self.files_read or literal_paths(getattr(self, "files", None))
+
+    def lineage_job(self, task_instance: Any) -> dict[str, Any]:
+        """
+        Return ``kind``, ``jobId`` and what else is known of the service's job; empty when there is none.
+
+        :param task_instance: the running one; ``None`` at the task's start.
+        """
+        return {}
+
+    def get_openlineage_facets_on_start(self) -> OperatorLineage | None:
+        """Describe what will be read."""
+        return operator_lineage(self, None)
+
+    def get_openlineage_facets_on_complete(self, task_instance: Any) -> OperatorLineage | None:
+        """Describe what was read, written and paid for."""
+        return operator_lineage(self, task_instance)
+
+    def get_openlineage_facets_on_failure(self, task_instance: Any) -> OperatorLineage | None:
+        """Describe how far it came."""
+        return operator_lineage(self, task_instance)

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.core.jobs.sensor import JobSensor
-from airflow_provider.core.polling.wait import Observation
-from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
+from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION, awaited_assets
 from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
@@ -21,7 +20,7 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     :param mediamagic_conn_id: MediaMagic connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param poke_interval: first interval in seconds; default 2 s, growing to 30 s; deferred, the
-        pace that all waits on the key share.
+        schedule that all waits on the key share.
     :param exponential_backoff: let a given ``poke_interval`` grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default 600.
@@ -32,26 +31,20 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     hook_class = MediaMagicHook
     trigger_class = MediaMagicSubmissionTrigger
     job = SUBMISSION
-    id_argument = "submission_id"
     template_fields: Sequence[str] = ("submission_id", "mediamagic_conn_id")
     ui_color = "#b8dcff"
     operator_extra_links = (MediaMagicStatusLink(),)
 
     def __init__(
-        self, *, submission_id: str, mediamagic_conn_id: str = MediaMagicHook.default_conn_name, **kwargs: Any
+        self,
+        *,
+        submission_id: str,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.mediamagic_conn_id = mediamagic_conn_id
         self.submission_id = submission_id
-
-    def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:
-        return hook.get_submission(job_id)
-
-    def observe(self, body: dict[str, Any]) -> Observation:
-        return observe_submission(body)
+        self.mediamagic_conn_id = mediamagic_conn_id
 
     def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
         return {"awaited": awaited_assets(body) if body else None}
-
-    def result(self, body: dict[str, Any]) -> dict[str, Any]:
-        return body

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from airflow_provider.core.jobs.sensor import JobSensor
-from airflow_provider.core.polling.wait import Observation
-from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
-from airflow_provider.hooks.silent_witness_report import REPORT, report_summary
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.hooks.silent_witness_report import REPORT
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
@@ -21,7 +20,7 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     :param silent_witness_conn_id: Silent Witness connection id.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param poke_interval: first interval in seconds; default 3 s, growing to 15 s; deferred, the
-        pace that all waits on the key share.
+        schedule that all waits on the key share.
     :param exponential_backoff: let a given ``poke_interval`` grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default 600.
@@ -32,7 +31,6 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     trigger_class = SilentWitnessReportTrigger
     job = REPORT
-    id_argument = "report_id"
     template_fields: Sequence[str] = ("report_id", "silent_witness_conn_id")
     ui_color = "#cfc2f0"
     operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
@@ -45,14 +43,5 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.silent_witness_conn_id = silent_witness_conn_id
         self.report_id = report_id
-
-    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
-        return hook.get_report(job_id)
-
-    def observe(self, body: dict[str, Any]) -> Observation:
-        return observe_report(body)
-
-    def result(self, body: dict[str, Any]) -> dict[str, Any]:
-        return report_summary(body)
+        self.silent_witness_conn_id = silent_witness_conn_id

@@ -36,7 +36,7 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     ):
         monkeypatch.setattr(waits, "job", _divided(waits.job, scale))
     for paid in (case.SilentWitnessCreateCaseOperator, report.SilentWitnessCreateReportOperator):
-        monkeypatch.setattr(paid, "lands_within", paid.lands_within / scale)
+        monkeypatch.setattr(paid, "arrives_within", paid.arrives_within / scale)
     monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
 
 

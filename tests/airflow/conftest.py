@@ -26,7 +26,7 @@ RunTask = Callable[..., TaskRun]
 def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request is still on its way when a retry looks for what it started; a live test has one."""
     for operator in (SilentWitnessCreateCaseOperator, SilentWitnessCreateReportOperator):
-        monkeypatch.setattr(operator, "lands_within", 0.0)
+        monkeypatch.setattr(operator, "arrives_within", 0.0)
 
 
 @pytest.fixture

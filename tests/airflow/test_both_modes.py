@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobCancelledError, JobFailedError, JobInputError, ResultGoneError
 from airflow_provider.simulator import Simulator
 from tests.airflow.interruptions import die_once
@@ -40,7 +40,7 @@ def test_a_finished_job_found_again_is_returned_without_deferring(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.takes(SOON)
-    die_once(monkeypatch, JobOperator, "_proceed")
+    die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=deferrable, retries=1).attempt()
     job.simulator.advance(SOON)
     run.attempt()
@@ -105,7 +105,7 @@ def test_a_reattached_wait_gives_the_same_result(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.takes(SOON)
-    die_once(monkeypatch, JobOperator, "_proceed")
+    die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=deferrable, retries=1).test()
     (seen,) = job.seen()
     assert run.tries == 2

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.jobs.ledger import KEY, TaskStateStore
-from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
@@ -114,7 +114,7 @@ def test_a_retry_in_the_round_after_a_clear_is_no_second_clear(
 ) -> None:
     job.takes(ENDLESS)
     run = job.task(deferrable=True, timeout=0.1, cancel_on_timeout=False, retries=1).attempt()
-    die_once(monkeypatch, JobOperator, "_renew")
+    die_once(monkeypatch, JobRun, "renew")
     run.clear().attempt()
     run.attempt(until_deferred=True)
     assert run.xcoms[job.id_key] == job.seen()[0]["id"]
@@ -125,7 +125,7 @@ def test_a_job_whose_worker_died_is_not_paid_for_again_when_it_has_ended(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.takes(SOON)
-    die_once(monkeypatch, JobOperator, "_proceed")
+    die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=True).attempt()
     assert run.state == "failed"
     job.simulator.advance(3600)

@@ -9,6 +9,7 @@ import pytest
 
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once
@@ -155,7 +156,7 @@ def test_a_retry_that_may_not_look_pays_nothing(
     job: Job, status: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.takes(SOON)
-    die_once(monkeypatch, JobOperator, "_proceed")
+    die_once(monkeypatch, JobRun, "proceed")
     run = job.task(retries=1, deferrable=True).attempt()
     job.simulator.fault("status", job.status_path, "GET", status=status)
     run.attempt()

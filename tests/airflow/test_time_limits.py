@@ -83,11 +83,11 @@ def test_time_can_be_given_as_number_text_or_timedelta(job: Job, timeout: Any) -
 
 @needs_state_store
 def test_a_reattached_job_keeps_its_deadline(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
-    from airflow_provider.core.jobs.operator import JobOperator
+    from airflow_provider.core.jobs.run import JobRun
     from tests.airflow.interruptions import die_once
 
     job.takes(ENDLESS)
-    die_once(monkeypatch, JobOperator, "_proceed")
+    die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=True, timeout=300, retries=1).attempt()
     assert run.record is not None
     promised = run.record["deadline"]

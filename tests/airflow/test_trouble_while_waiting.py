@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs import operator as job_module
+from airflow_provider.core.jobs import run as job_module
 from airflow_provider.core.polling.wait import LATE_READS
 from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError, WaitError
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob

@@ -1,4 +1,4 @@
-"""What a person on call asks about a wait that has ended: where is it, what did it cost us, what next."""
+"""The summary of a job for people on call: one log line and one XCom when its task has ended."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ SUMMARY_KEY = "job_summary"
 @dataclass(slots=True)
 class JobSummary:
     """
-    What an operator has learnt about its job so far.
+    What one attempt knows about its job.
 
     :param noun: what the service calls the job.
     :param entry: the record of the job; ``None`` before there is one.
-    :param polls: status requests of the waits that this process knows of.
-    :param last: the last look at the job.
+    :param polls: status requests of the waits of this attempt.
+    :param last: the last state that was read.
     :param seen_at: when that was, epoch seconds.
     """
 
@@ -32,15 +32,15 @@ class JobSummary:
     last: Observation | None = None
     seen_at: float = 0.0
 
-    def saw(self, observation: Observation) -> Observation:
-        """Take in a look at the job."""
+    def observe(self, observation: Observation) -> Observation:
+        """Remember the latest state of the job."""
         last = self.last
         if last is None or not last.finished or last.finished_at != observation.finished_at:
             self.seen_at = time.time()
         self.last = observation
         return observation
 
-    def summary(self, task_instance: Any) -> dict[str, Any]:
+    def as_json(self, task_instance: Any) -> dict[str, Any]:
         """
         Return what is known as plain JSON.
 
@@ -62,6 +62,20 @@ class JobSummary:
             "status_requests": self.polls,
             "waited_seconds": round(time.time() - entry.submitted_at, 1) if entry else None,
             "detection_seconds": None if ended is None else round(max(0.0, self.seen_at - ended), 1),
+        }
+
+    def as_lineage(self, task_instance: Any) -> dict[str, Any]:
+        """Return the fields of the OpenLineage facet."""
+        summary = self.as_json(task_instance)
+        return {
+            "kind": self.noun,
+            "jobId": summary["job_id"],
+            "status": summary["status"],
+            "attempt": summary["attempt"],
+            "paidRequests": summary["paid_requests"],
+            "statusRequests": summary["status_requests"],
+            "waitedSeconds": summary["waited_seconds"],
+            "detectionSeconds": summary["detection_seconds"],
         }
 
     def line(self, summary: dict[str, Any], error: Exception | None) -> str:

@@ -68,7 +68,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
             if not self.output_path:
                 return self._small(found)
             manifest = self.land(hook, found, context)
-        self._written = [manifest["path"]]
+        self.files_written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
         return manifest
 

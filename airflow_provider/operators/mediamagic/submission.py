@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, switch, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.polling.wait import JobState, Observation
+from airflow_provider.core.jobs.pay_once import PaidInVainError
+from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     ConflictError,
     InvalidInputError,
@@ -17,14 +20,20 @@ from airflow_provider.exceptions import (
     JobInputError,
     SubmissionLostError,
 )
-from airflow_provider.hooks.mediamagic import MediaMagicHook, observe_submission
-from airflow_provider.hooks.mediamagic_submission import SUBMISSION, awaited_assets, check_simulation_delay
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_submission import (
+    SUBMISSION,
+    awaited_assets,
+    check_simulation_delay,
+    observe_submission,
+)
 from airflow_provider.links import MediaMagicStatusLink
 from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 
 if TYPE_CHECKING:
     from airflow_provider.core.files.sources import Source
+    from airflow_provider.core.jobs.run import JobRun
     from airflow_provider.operators.mediamagic.upload import Uploads
 
 
@@ -47,8 +56,6 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     hook_class = MediaMagicHook
     trigger_class = MediaMagicSubmissionTrigger
     job = SUBMISSION
-    noun = SUBMISSION.noun
-    xcom_id_key = "submission_id"
     ui_color = "#b8dcff"
     operator_extra_links = (MediaMagicStatusLink(),)
 
@@ -69,27 +76,18 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         switch("allow_partial", self.allow_partial)
         whole_number("asset_retries", self.asset_retries)
 
-    def fetch(self, hook: MediaMagicHook, job_id: str) -> dict[str, Any]:
-        return hook.get_submission(job_id)
-
-    def id_of(self, body: dict[str, Any]) -> str:
-        return str(body["submissionId"])
-
-    def observe(self, body: dict[str, Any]) -> Observation:
-        return observe_submission(body)
-
     def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
         return {"awaited": awaited_assets(body) if body else None}
 
     def result(self, hook: MediaMagicHook, body: dict[str, Any]) -> dict[str, Any]:
-        observation = self.observe(body)
+        observation = observe_submission(body)
         if not observation.finished:
             return body
         completed, failed = self._completed_and_failed(hook, body)
         return {**body, "completedAssetIds": completed, "failedAssetIds": failed}
 
     def failed(self, hook: MediaMagicHook, body: dict[str, Any]) -> dict[str, Any]:
-        observation = self.observe(body)
+        observation = observe_submission(body)
         completed, failed = self._completed_and_failed(hook, body)
         if self.allow_partial and completed:
             self.log.warning(
@@ -110,34 +108,32 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
             job_id=observation.job_id,
         )
 
-    def repair(
-        self, hook: MediaMagicHook, ledger: Ledger, entry: Entry, body: dict[str, Any]
-    ) -> tuple[Entry, dict[str, Any]] | None:
+    def repair(self, run: JobRun) -> bool:
         """Retry failed assets through the API; the submission goes back to processing."""
         answer = None
         retried = []
-        for asset in self._to_retry(body):
+        for asset in self._to_retry(run.body):
             try:
-                answer = hook.retry_asset(entry.job_id, asset["assetId"])
+                answer = run.hook.retry_asset(run.entry.job_id, asset["assetId"])
             except ConflictError as error:
                 self.log.warning("Asset %s cannot be retried now: %s", asset["assetId"], error)
             else:
                 retried.append(asset["assetId"])
                 self.log.info("Retrying asset %s: %s", asset["assetId"], asset.get("errorMessage"))
         if answer is None:
-            return None
-        entry = ledger.amend(
-            entry,
-            deadline=time.time() + self.wait_limit(),
-            details={**entry.details, "paid": paid_requests(entry) + len(retried)},
+            return False
+        run.record(
+            deadline=time.time() + run.wait_limit(),
+            details={**run.entry.details, "paid": paid_requests(run.entry) + len(retried)},
         )
         # As a status request would show them now: the wait that follows is for these.
         running = {"issueCount": None, "errorMessage": None, "errorType": None}
-        assets = [{**asset, **(running if asset["assetId"] in retried else {})} for asset in body["assets"]]
-        return entry, {**body, "status": answer.get("status") or "processing", "assets": assets}
+        assets = [{**one, **(running if one["assetId"] in retried else {})} for one in run.body["assets"]]
+        run.body = {**run.body, "status": answer.get("status") or "processing", "assets": assets}
+        return True
 
     def repairable(self, body: dict[str, Any]) -> bool:
-        if self.observe(body).state is not JobState.FAILED:
+        if observe_submission(body).state is not JobState.FAILED:
             return False
         some_completed = len(failed_assets(body)) < len(body.get("assets") or [])
         return bool(self._to_retry(body)) or (self.allow_partial and some_completed)
@@ -154,7 +150,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     ) -> tuple[list[str], list[str]]:
         completed, failed = [], []
         troubled = {asset["assetId"] for asset in failed_assets(body)}
-        whole = self.observe(body).state is JobState.SUCCEEDED
+        whole = observe_submission(body).state is JobState.SUCCEEDED
         for asset in body.get("assets") or []:
             asset_id = asset["assetId"]
             if asset_id in troubled:
@@ -244,9 +240,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.max_parallel = max_parallel
         self.on_lost_submission = on_lost_submission
         self.simulation_delay_seconds = simulation_delay_seconds
-        self._sources: list[tuple[Source, str]] = []
         self._uploads: Uploads | None = None
-        self._paid_in_vain = 0
 
     def check(self) -> None:
         from airflow_provider.core.files.parallel import check_max_parallel
@@ -272,17 +266,15 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
         check_max_parallel(self.max_parallel)
         check_simulation_delay(self.simulation_delay_seconds)
-        if self.files is not None:
-            self._sources = checked_sources(self.files, conn_id=self.source_conn_id)
 
     def lineage_inputs(self) -> Sequence[str]:
         """The files of the record: a task that was deferred has not resolved them itself."""
-        entry = self._note.entry
+        entry = self._run.summary.entry if self._run else None
         return [*entry.details.get("blobs", ())] if entry else super().lineage_inputs()
 
     def request(self) -> dict[str, Any]:
         return {
-            "files": [[source.path, source.size] for source, _ in self._sources],
+            "files": _named(self.files),
             "blob_paths": list(self.blob_paths or ()),
             "sidekick_ids": list(self.sidekick_ids or ()),
             "metadata": dict(self.metadata or {}),
@@ -291,19 +283,29 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
 
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
         """Upload the files, recording each, so that a retry does not upload it again."""
-        blobs = dict(entry.details.get("blobs", {}))
+        if self.files is None:
+            return entry
+        sources = checked_sources(self.files, conn_id=self.source_conn_id)
+        recorded, sizes = entry.details.get("blobs", {}), entry.details.get("sizes", {})
+        blobs = {
+            source.path: recorded[source.path]
+            for source, _ in sources
+            if source.path in recorded and sizes.get(source.path) == source.size
+        }
+        details = {**entry.details, "sizes": {source.path: source.size for source, _ in sources}}
 
         def arrived(source: Source, uploaded: dict[str, Any]) -> None:
             nonlocal entry
             blobs[source.path] = uploaded["blobPath"]
-            entry = ledger.amend(entry, details={**entry.details, "blobs": dict(blobs)})
+            entry = ledger.amend(entry, details={**details, "blobs": dict(blobs)})
 
-        left = [item for item in self._sources if item[0].path not in blobs]
-        if len(left) < len(self._sources):
-            self.log.info("%d files were uploaded by an earlier attempt", len(self._sources) - len(left))
+        left = [item for item in sources if item[0].path not in blobs]
+        if blobs:
+            self.log.info("%d files were uploaded by an earlier attempt", len(blobs))
         self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
         self._uploads.run(left)
-        return entry
+        in_order = {source.path: blobs[source.path] for source, _ in sources}
+        return replace(entry, details={**details, "blobs": in_order})
 
     def on_kill(self) -> None:
         """As for every job; uploads under way are left."""
@@ -312,8 +314,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self._uploads.stop()
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
-        blobs = entry.details.get("blobs", {})
-        paths = self.blob_paths or [blobs[source.path] for source, _ in self._sources]
+        paths = self.blob_paths or list(entry.details["blobs"].values())
         previous = (
             {"previousSubmissionId": self.previous_submission_id} if self.previous_submission_id else {}
         )
@@ -324,32 +325,35 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             simulation_delay_seconds=self.simulation_delay_seconds,
         )
 
-    def keep_details(self, entry: Entry) -> dict[str, Any]:
-        details = super().keep_details(entry)
-        return {**details, "paid": details["paid"] + self._paid_in_vain}
-
-    def look_up_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
-        """The API cannot list; only the next attempt may probe, once the first request is over."""
-        return None
-
-    def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
-        """Send the same blob paths again: accepted means the first request never landed, 409 that it did."""
+    def find_orphaned(self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+        """
+        Send the same blob paths again, once the first request is over, for the API cannot list: accepted
+        means that the first never arrived, 409 that it did.
+        """
+        if not may_probe:
+            return None
         try:
             return self.submit(hook, entry)
         except ConflictError as error:
-            if self.on_lost_submission == "resubmit" and self._sources:
+            if self.on_lost_submission == "resubmit" and self.files is not None:
                 self.log.warning(
                     "A submission of this task exists and its id is lost; uploading and submitting anew "
                     "(on_lost_submission='resubmit'). It is paid for a second time."
                 )
-                self._paid_in_vain += 1
-                return None
+                raise PaidInVainError from error
             raise SubmissionLostError(
-                "An earlier attempt's submission landed and its id was lost with the answer; MediaMagic "
+                "An earlier attempt's submission arrived and its id was lost with the answer; MediaMagic "
                 "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
                 "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay "
                 "for another one."
             ) from error
+
+
+def _named(files: Any) -> list[str]:
+    """Return what ``files`` names, before any of it is looked for; what is no list is refused then."""
+    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
+        return [str(files)]
+    return [str(item.get("path", item) if isinstance(item, Mapping) else item) for item in files]
 
 
 class MediaMagicRetryAssetOperator(SubmissionOperator):
@@ -406,10 +410,10 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         # The answer to a retry lists all assets and does not say which of them have ended.
         return {"awaited": [self.asset_id]}
 
-    def find_lost(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any] | None:
+    def find_orphaned(self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
         body = hook.get_submission(self.submission_id)
-        landed = self._retry_count(body) > entry.details.get("retry_count", 0)
-        return body if landed or not self.observe(body).finished else None
+        arrived = self._retry_count(body) > entry.details.get("retry_count", 0)
+        return body if arrived or not observe_submission(body).finished else None
 
     def _retry_count(self, body: Mapping[str, Any]) -> int:
         for asset in body.get("assets") or []:

@@ -170,7 +170,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
         max_parallel = check_max_parallel(self.max_parallel)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)
-        self._read = [source.path for source, _ in sources]
+        self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)
         entry = self._entry(ledger, [source for source, _ in sources])
         done: dict[str, Any] = dict(entry.details.get("uploaded", {}))

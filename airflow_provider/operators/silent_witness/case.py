@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_text, switch
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import LANDING, PaidOperator
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
+from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 PAGE = 100
 
 
-class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
+class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     """
     Create a case. **Raises an invoice**, once per task instance.
 
@@ -69,8 +70,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
 
     hook_class = SilentWitnessHook
     noun = "case"
-    xcom_id_key = "case_id"
-    lands_within = LANDING
+    arrives_within: float = ARRIVES_WITHIN
     template_fields: Sequence[str] = (*FIELDS, "silent_witness_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "accident": "json",
@@ -94,6 +94,7 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         accident: Mapping[str, Any] | None = None,
         vehicles: Sequence[Mapping[str, Any]] | None = None,
         occupants: Sequence[Mapping[str, Any]] | None = None,
+        reuse_completed: bool = False,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -110,15 +111,22 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
         self.accident = accident
         self.vehicles = vehicles
         self.occupants = occupants
+        self.reuse_completed = reuse_completed
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
         self.check()
         ledger = Ledger.of(context)
         with self.hook() as hook:
-            entry, body = self.secure(hook, ledger)
+            paying = PayOnce(self, hook, ledger)
+            entry, body = paying.submit_or_reattach()
             self.announce(context, entry.job_id)
-            return self.deliver(ledger, entry, body)
+            return paying.deliver(entry, body)
+
+    def announce(self, context: Context, case_id: str) -> None:
+        """Push the id to XCom at once, for people and links; recovery never relies on it."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="case_id", value=case_id)
 
     def check(self) -> None:
         switch("reuse_completed", self.reuse_completed)
@@ -135,10 +143,15 @@ class SilentWitnessCreateCaseOperator(PaidOperator[SilentWitnessHook]):
     def request(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.FIELDS}
 
+    def prepare(self, hook: SilentWitnessHook, ledger: Ledger, entry: Entry) -> Entry:
+        return entry
+
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
         return hook.create_case(**self.request())
 
-    def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool
+    ) -> dict[str, Any] | None:
         ours = [
             case
             for case in self._all_cases(hook)

@@ -96,10 +96,10 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             report = self._completed(hook, report_id)
             ids = {"report_id": report_id, "case_id": report.get("case_id")}
             manifests = []
-            self._written = []
+            self.files_written = []
             for item in formats:
                 manifests.append({**self._download(hook, report_id, item), **ids})
-                self._written.append(manifests[-1]["path"])
+                self.files_written.append(manifests[-1]["path"])
         tell_outlets(self.outlets, context, manifests)
         return manifests
 

@@ -97,7 +97,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             (source, check_limits(source, limits, argument="files"))
             for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
         ]
-        self._read = [source.path for source, _ in sources]
+        self.files_read = [source.path for source, _ in sources]
         with self.hook() as hook:
             present = self._present(hook, case_id, role)
         self._uploads = Parallel(

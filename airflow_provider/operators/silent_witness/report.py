@@ -2,26 +2,31 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
-from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.jobs.pay_once import LANDING
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator
-from airflow_provider.core.polling.wait import JobState, Observation
-from airflow_provider.exceptions import JobFailedError, JobInputError
-from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report, report_failure_is_input
+from airflow_provider.exceptions import ApiError, JobFailedError, JobInputError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
-from airflow_provider.hooks.silent_witness_report import DEMO_DATA, REPORT, report_summary
+from airflow_provider.hooks.silent_witness_report import (
+    DEMO_DATA,
+    REPORT,
+    observe_report,
+    report_failure_is_input,
+)
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.operators.silent_witness.created import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+    from airflow_provider.core.jobs.run import JobRun
 
 RETRY_PAUSE = 60.0
 """Seconds the vendor advises to wait before a new report after an internal error."""
@@ -63,10 +68,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     trigger_class = SilentWitnessReportTrigger
     job = REPORT
-    noun = REPORT.noun
-    xcom_id_key = "report_id"
-    can_cancel = True
-    lands_within = LANDING
+    arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
         "case_id",
         "report_type",
@@ -105,7 +107,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
 
-    def kind(self) -> str:
+    def sort(self) -> str:
         return DEMO_DATA if self._demo_data() else self.analysis_type or ""
 
     def request(self) -> dict[str, Any]:
@@ -118,7 +120,9 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
         return hook.create_report(self.case_id, report_type=self.report_type, use_demo_data=self._demo_data())
 
-    def find_lost(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool
+    ) -> dict[str, Any] | None:
         summary = created_since(
             hook.list_reports(self.case_id),
             entry.intent_at,
@@ -127,23 +131,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         )
         return None if summary is None else hook.get_report(summary["id"])
 
-    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
-        return hook.get_report(job_id)
-
-    def id_of(self, body: dict[str, Any]) -> str:
-        return str(body["id"])
-
-    def observe(self, body: dict[str, Any]) -> Observation:
-        return observe_report(body)
-
-    def cancel(self, hook: SilentWitnessHook, job_id: str) -> None:
-        hook.cancel_report(job_id)
-
     def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
-        return report_summary(body)
+        return REPORT.public(body)
 
     def failed(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
-        reason = self.observe(body).message
+        reason = observe_report(body).message
         report_id = self.id_of(body)
         if report_failure_is_input(reason):
             raise JobInputError(
@@ -157,38 +149,30 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
             job_id=report_id,
         )
 
-    def repair(
-        self, hook: SilentWitnessHook, ledger: Ledger, entry: Entry, body: dict[str, Any]
-    ) -> tuple[Entry, dict[str, Any]] | None:
+    def repair(self, run: JobRun) -> bool:
         """Start a new report on the same case after a transient failure."""
-        made = entry.details.get("repairs", 0)
-        reason = self.observe(body).message
+        made = run.entry.details.get("repairs", 0)
+        reason = observe_report(run.body).message
         if made >= self.report_retries or report_failure_is_input(reason):
-            return None
-        shortest, _ = self.job.typical_for(self.kind())
-        if self.time_left() < RETRY_PAUSE + shortest:
+            return False
+        shortest, _ = self.job.typical_for(self.sort())
+        if run.time_left() < RETRY_PAUSE + shortest:
             self.log.warning("No new report is started: execution_timeout leaves no time for one.")
-            return None
+            return False
         self.log.warning(
             "Report %s failed: %s. Starting new report %d of %d in %d s.",
-            entry.job_id,
+            run.entry.job_id,
             reason,
             made + 1,
             self.report_retries,
             RETRY_PAUSE,
         )
-        self.pause(hook, RETRY_PAUSE)
-        details = {**self.keep_details(entry), "repairs": made + 1}
-        return self.submit_once(hook, ledger, ledger.prepare(entry.fingerprint, details))
+        run.pause(RETRY_PAUSE)
+        run.submit_again(repairs=made + 1)
+        return True
 
     def _demo_data(self) -> bool:
         return as_bool("use_demo_data", self.use_demo_data)
-
-    def pause(self, hook: SilentWitnessHook, seconds: float) -> None:
-        until = time.time() + seconds
-        while (left := until - time.time()) > 0:
-            self._raise_if_killed(hook)
-            time.sleep(min(left, 1.0))
 
 
 class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
@@ -220,15 +204,20 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
         self.report_id = report_id
 
     def execute(self, context: Context) -> dict[str, Any]:
-        """Look first, cancel if need be, return how the report stands."""
+        """Cancel the report unless it has ended; return how it stands."""
         report_id = required_id("report_id", self.report_id)
         with self.hook() as hook:
             body = hook.get_report(report_id)
-            observation = observe_report(body)
-            if observation.state is JobState.ACTIVE:
-                hook.cancel_report(report_id)
-                body = hook.get_report(report_id)
-                self.log.info("Cancelled report %s", report_id)
-            else:
-                self.log.info("Report %s is %s already", report_id, observation.raw_status)
-            return report_summary(body)
+            if not observe_report(body).finished:
+                try:
+                    hook.cancel_report(report_id)
+                except ApiError:
+                    # It may have ended after it was read, and then there is nothing to cancel.
+                    body = hook.get_report(report_id)
+                    if not observe_report(body).finished:
+                        raise
+                else:
+                    self.log.info("Cancelled report %s", report_id)
+                    body = hook.get_report(report_id)
+            self.log.info("Report %s is %s", report_id, observe_report(body).raw_status)
+            return REPORT.public(body)

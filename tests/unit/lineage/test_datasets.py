@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from openlineage.client.naming.dataset import GCS, S3, LocalFileSystem
 
-from airflow_provider.core.lineage.datasets import dataset_name, literal_paths
+from airflow_provider.core.lineage import dataset_name, literal_paths
 
 
 @pytest.mark.parametrize(

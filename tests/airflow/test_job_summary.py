@@ -101,8 +101,8 @@ def test_the_end_that_counts_is_that_of_the_last_repair(monkeypatch: pytest.Monk
     note = JobSummary("report", Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
     for now, ended in ((110.0, 100.0), (150.0, 140.0), (190.0, 140.0)):
         monkeypatch.setattr(time, "time", lambda now=now: now)
-        note.saw(Observation("r", "failed", JobState.FAILED, finished_at=ended))
-    assert note.summary(SimpleNamespace(try_number=1))["detection_seconds"] == 10.0
+        note.observe(Observation("r", "failed", JobState.FAILED, finished_at=ended))
+    assert note.as_json(SimpleNamespace(try_number=1))["detection_seconds"] == 10.0
 
 
 @needs_state_store

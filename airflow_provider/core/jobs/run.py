@@ -1,0 +1,486 @@
+"""JobRun: one attempt at a job, from its submission or re-attachment to its result, and its cancelling."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
+from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
+from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
+from airflow_provider.core.jobs.task_state import given_up
+from airflow_provider.core.links import show_links
+from airflow_provider.core.polling.loop import wait_here
+from airflow_provider.core.polling.schedule import worker_schedule
+from airflow_provider.core.polling.wait import LATE_READS, TRANSIENT_ERRORS, JobState, Observation, Wait
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    JobCancelledError,
+    JobTimeoutError,
+    NotFoundError,
+    ProviderError,
+    ResultGoneError,
+    WaitError,
+)
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+    from airflow_provider.core.jobs.operator import JobOperator
+
+DEFER_MARGIN = 180.0
+"""Seconds past our own deadline after which Airflow's deferral timeout steps in."""
+
+
+class JobRun:
+    """
+    One attempt of a task at its job. Every path to an end leads through :meth:`_finish` or an error.
+
+    ``entry`` is the record of the job and ``body`` the service's latest description of it; both are there
+    once the job is submitted or found.
+
+    :param task: the operator, which says what is asked for and what its results are.
+    :param context: of the running task instance.
+    """
+
+    entry: Entry
+    body: dict[str, Any]
+    hook: Any
+    paying: PayOnce
+
+    def __init__(self, task: JobOperator[Any], context: Context) -> None:
+        self.task = task
+        self.job = task.job
+        self.context = context
+        self.ti: Any = context["ti"]
+        self.ledger = Ledger.of(context)
+        self.summary = JobSummary(self.job.noun)
+        self.log = task.task_log
+        self._begun_at = time.time()
+        self._job_id: str | None = None
+        self._killed = False
+        self._left_to_retry = False
+
+    # -- the ways into an attempt ----------------------------------------------------------------------------
+
+    def start(self) -> Any:
+        """Submit or re-attach, then wait."""
+        with self._attempt():
+            entry, self.body = self.paying.submit_or_reattach()
+            self._follow(entry)
+            self.task.announce(self.context, entry.job_id)
+            if self.task.wait_for_completion and self._observation.finished:
+                if entry.left:
+                    self.record(left=False)
+                # The answer to a creation says less of a job than the job itself.
+                return self.conclude("success", "")
+            return self.proceed()
+
+    def resume(self, event: dict[str, Any]) -> Any:
+        """Go on after the trigger's event: read the job again, for the event may be hours old."""
+        job_id = event["job_id"]
+        self._follow(self._entry_of(job_id))
+        self.summary.polls += event.get("polls", 0)
+        self.log.info(
+            "Waited for %s %s: %s after %s status requests. %s",
+            self.job.noun,
+            job_id,
+            event["status"],
+            event.get("polls", "some"),
+            event.get("message", ""),
+        )
+        with self._attempt():
+            return self.conclude(event["status"], event.get("message", ""))
+
+    def resume_without_event(self, error: Exception) -> Any:
+        """
+        Go on after a deferral that Airflow itself has ended: its timeout, or a trigger that could not run.
+
+        :param error: what Airflow ends the task with; raised when the task has no job on record.
+        """
+        entry = self.ledger.read()
+        if entry is None or not entry.job_id:
+            raise error
+        self._follow(entry)
+        with self._attempt():
+            if isinstance(error, TaskDeferralTimeout):
+                message = (
+                    f"Airflow's deferral timeout ended the wait for {self._name}; is a triggerer running?"
+                )
+                return self.conclude("timeout", message)
+            message = f"The trigger that waited for {self._name} failed ({error}); the log above says why."
+            return self.conclude("error", message)
+
+    @contextmanager
+    def _attempt(self) -> Iterator[None]:
+        """Open a hook; sum the job up for people on call at the end, which a deferral is not."""
+        try:
+            with self.task.hook() as self.hook:
+                self.paying = PayOnce(
+                    self.task,
+                    self.hook,
+                    self.ledger,
+                    wait_limit=self.wait_limit,
+                    should_reattach=self._should_reattach,
+                    discard_stale=self._discard_stale,
+                    pause=self.pause,
+                )
+                yield
+        except Exception as error:
+            self._sum_up(error)
+            raise
+        self._sum_up(None)
+
+    def _sum_up(self, error: Exception | None) -> None:
+        if self.summary.entry is None or not self.task.wait_for_completion:
+            return
+        summary = self.summary.as_json(self.ti)
+        (self.log.warning if error else self.log.info)(self.summary.line(summary, error))
+        if self.task.do_xcom_push:
+            try:
+                self.ti.xcom_push(key=SUMMARY_KEY, value=summary)
+            except Exception as trouble:
+                self.log.warning("Could not push XCom %s: %s", SUMMARY_KEY, trouble)
+
+    # -- what is known of the job ----------------------------------------------------------------------------
+
+    @property
+    def _observation(self) -> Observation:
+        return self.job.observe(self.body)
+
+    @property
+    def _name(self) -> str:
+        return f"{self.job.noun} {self.entry.job_id}"
+
+    def _follow(self, entry: Entry) -> None:
+        self.entry = self.summary.entry = entry
+        self._job_id = entry.job_id
+
+    def record(self, **changes: Any) -> None:
+        """Record changes to the job's entry."""
+        self.entry = self.summary.entry = self.ledger.amend(self.entry, **changes)
+
+    def _entry_of(self, job_id: str) -> Entry:
+        """Return the record of the job that an event is about, or what the event alone says of it."""
+        entry = self.ledger.read()
+        if entry is not None and entry.job_id == job_id:
+            return entry
+        now = time.time()
+        return Entry(
+            fingerprint="",
+            intent_at=now,
+            max_tries=self.ledger.max_tries,
+            job_id=job_id,
+            submitted_at=now,
+            deadline=now + self.wait_limit(),
+        )
+
+    def wait_limit(self) -> float:
+        """Return the seconds from submission after which waiting ends."""
+        return min(self.task.timeout_seconds() or self.job.limit_for(self.task.sort()), self.time_left())
+
+    def time_left(self) -> float:
+        """Return the seconds that ``execution_timeout`` leaves to this attempt; ``inf`` without one."""
+        limit = self.task.execution_timeout
+        if limit is None:
+            return float("inf")
+        # Airflow counts from the start of the attempt, uploads included; we must be the first to end it.
+        return max(0.0, 0.95 * limit.total_seconds() - (time.time() - self._begun_at))
+
+    def _should_reattach(self, entry: Entry, body: dict[str, Any]) -> bool:
+        """An active job is re-attached to, a succeeded one reused, a failed or cancelled one replaced."""
+        state, noun = self.job.observe(body).state, self.job.noun
+        if state is JobState.ACTIVE:
+            if self.ledger.cleared(entry) and not entry.left and self._cancels_on_kill:
+                self.log.info("The task was cleared while %s %s was running.", noun, entry.job_id)
+                return not self.cancel(entry.job_id)
+            return True
+        if state is JobState.SUCCEEDED or self.task.repairable(body):
+            if self.paying.still_owed(entry):
+                return True
+            self.log.info(
+                "The task was cleared: %s %s is finished and not used again (reuse_completed=False).",
+                noun,
+                entry.job_id,
+            )
+            return False
+        self.log.info("The recorded %s %s is %s; submitting a new one.", noun, entry.job_id, state)
+        return False
+
+    # -- waiting ---------------------------------------------------------------------------------------------
+
+    def proceed(self) -> Any:
+        """Return at once if nothing is to be waited for, finish a job that has ended, else wait."""
+        self._raise_if_killed()
+        if not self.task.wait_for_completion:
+            return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
+        if self._observation.finished:
+            return self._finish()
+        if self.entry.left:
+            self.renew()
+        if self.task.deferrable:
+            self._defer(self.body)
+        return self._wait_here()
+
+    def renew(self) -> None:
+        """Give a job that an earlier attempt left running after its deadline the same time again."""
+        deadline = max(self.entry.deadline, time.time() + self.wait_limit())
+        details = {name: value for name, value in self.entry.details.items() if name != "read_until"}
+        self.record(left=False, deadline=deadline, details=details)
+
+    def _defer(self, body: dict[str, Any] | None) -> NoReturn:
+        task, entry = self.task, self.entry
+        trigger = task.trigger_class(
+            conn_id=task.conn_id,
+            job_id=entry.job_id,
+            submitted_at=entry.submitted_at,
+            deadline=entry.deadline,
+            kind=task.sort(),
+            poll_interval=task.poll_interval,
+            exponential_backoff=task.exponential_backoff,
+            max_wait=task.max_wait,
+            cancel_on_kill=self._cancels_on_kill,
+            **task.trigger_arguments(body),
+        )
+        patience = max(0.0, entry.deadline - time.time()) + 2 * task.backoff().cap + DEFER_MARGIN
+        self.log.info("Deferring; %s is followed by the triggerer.", self._name)
+        task.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
+
+    def _wait_here(self) -> Any:
+        schedule = (
+            self.task.backoff()
+            if self.task.own_intervals
+            else worker_schedule(
+                self.job.typical_for(self.task.sort()),
+                self.job.backoff,
+                per_hour=self.hook.settings.requests_per_hour,
+            )
+        )
+        wait = Wait(
+            self.entry.job_id,
+            noun=self.job.noun,
+            submitted_at=self.entry.submitted_at,
+            begun_at=time.time(),
+            deadline=self.entry.deadline,
+            schedule=schedule,
+        )
+        show_links(self.task, self.ti)
+        with ExitStack() as hooks:
+
+            def poll() -> Observation:
+                try:
+                    return self.job.observe(self._read())
+                except AuthenticationError:
+                    if not self._use_rotated_key(hooks):
+                        raise
+                    return self.job.observe(self._read())
+
+            try:
+                outcome = wait_here(
+                    wait, poll, clock=time.time, sleep=time.sleep, log=self.log, check=self._raise_if_killed
+                )
+            finally:
+                self.summary.polls += wait.polls
+            return self.conclude(outcome.status, outcome.message)
+
+    def _read(self) -> dict[str, Any]:
+        self.body = self.job.get(self.hook, self.entry.job_id)
+        return self.body
+
+    def _use_rotated_key(self, hooks: ExitStack) -> bool:
+        """Go on with the connection as it is now; return whether its key is another than the refused one."""
+        fresh = self.task.hook(refresh=True)
+        if fresh.settings.identity == self.hook.settings.identity:
+            return False
+        self.log.info("Connection %s has another key or server now; going on with it.", self.task.conn_id)
+        self.hook = self.paying.hook = hooks.enter_context(fresh)
+        return True
+
+    def pause(self, seconds: float) -> None:
+        """Wait some seconds, unless the task is killed."""
+        until = time.time() + seconds
+        while (left := until - time.time()) > 0:
+            self._raise_if_killed()
+            time.sleep(min(left, 1.0))
+
+    # -- the ways out ----------------------------------------------------------------------------------------
+
+    def conclude(self, status: str, message: str) -> Any:
+        """
+        Read the job once more after a wait has ended, and end the task accordingly.
+
+        :param status: how the wait ended, as in a trigger's event.
+        :param message: about that end, for a person.
+        """
+        self._raise_if_killed()
+        try:
+            self._read()
+        except NotFoundError as error:
+            if status == "success":
+                raise ResultGoneError(
+                    f"{self._name.capitalize()} succeeded and can no longer be found: {error} "
+                    "Nothing was submitted again.",
+                    job_id=self.entry.job_id,
+                ) from error
+            self.record(left=True)
+            raise
+        except TRANSIENT_ERRORS as error:
+            until = self.entry.details.get("read_until") or self.entry.deadline + LATE_READS
+            if status in ("timeout", "error") or time.time() > until:
+                self._leave(f"{message} Reading it again failed: {error}", error)
+            self.log.warning("Could not read %s after its wait (%s); waiting again.", self._name, error)
+            self.record(
+                deadline=time.time() + self.wait_limit(),
+                details={**self.entry.details, "read_until": until},
+            )
+            if self.task.deferrable:
+                self._defer(None)
+            return self._wait_here()
+        except ProviderError as error:
+            self._leave(f"Cannot follow {self._name}: {error}", error)
+        if self.summary.observe(self._observation).finished:
+            return self._finish()
+        if status == "timeout":
+            self._time_out(message)
+        if status == "error":
+            self._leave(message, None)
+        return self.proceed()
+
+    def _finish(self) -> Any:
+        """Return the result of a finished job or raise what became of it."""
+        self._raise_if_killed()
+        observation = self.summary.observe(self._observation)
+        if observation.state is JobState.SUCCEEDED:
+            return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
+        if observation.state is JobState.CANCELLED:
+            raise JobCancelledError(
+                f"{self._name.capitalize()} was cancelled. A retry submits a new one.",
+                job_id=self.entry.job_id,
+            )
+        if self.task.repair(self):
+            return self.proceed()
+        return self.paying.deliver(self.entry, self.task.failed(self.hook, self.body))
+
+    def submit_again(self, **details: Any) -> None:
+        """Pay for another job in place of one that failed, and follow that one."""
+        entry = self.ledger.prepare(self.entry.fingerprint, {**carry_over(self.entry), **details})
+        entry, self.body = self.paying.submit_once(entry)
+        self._follow(entry)
+        self.task.announce(self.context, entry.job_id)
+
+    def _time_out(self, message: str) -> NoReturn:
+        if self.job.can_cancel and self.task.cancel_on_timeout and self.cancel(self.entry.job_id):
+            fate = f"The {self.job.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
+        else:
+            fate = self._left_running()
+        raise JobTimeoutError(f"{message} {fate}", job_id=self.entry.job_id)
+
+    def _leave(self, message: str, error: ProviderError | None) -> NoReturn:
+        """
+        End the attempt without knowing what becomes of the job.
+
+        While another attempt will find it, the job is left alone. After the last one it is cancelled, where
+        the API can and answers.
+        """
+        final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
+        if final and self.job.can_cancel and self.task.cancel_on_timeout and self.cancel(self.entry.job_id):
+            fate = f"The {self.job.noun} was cancelled, because no retry follows."
+        else:
+            fate = self._left_running()
+        message = f"{message} {fate}"
+        if error is not None and not isinstance(error, TRANSIENT_ERRORS):
+            error.args = (message, *error.args[1:])
+            error.job_id = self.entry.job_id
+            raise error
+        raise WaitError(message, job_id=self.entry.job_id) from error
+
+    def _left_running(self) -> str:
+        """Record that the job is left running on purpose; return what becomes of it."""
+        self.record(left=True)
+        if self.ledger.durable:
+            return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
+        return f"The {self.job.noun} goes on; this Airflow version cannot re-attach a retry to it."
+
+    # -- killing and cancelling ------------------------------------------------------------------------------
+
+    @property
+    def _cancels_on_kill(self) -> bool:
+        return self.job.can_cancel and self.task.cancel_on_kill
+
+    def kill(self) -> None:
+        """Cancel the job, where the API can, unless a retry wants it; the wait then raises."""
+        self._killed = True
+        if self._job_id is None:
+            return
+        if not self._cancels_on_kill:
+            self.log.warning("The task was killed; %s %s goes on.", self.job.noun, self._job_id)
+        elif self._retry_wants_job():
+            self._left_to_retry = True
+        else:
+            with self.task.hook() as hook:
+                self.cancel(self._job_id, hook)
+
+    def _retry_wants_job(self) -> bool:
+        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
+        if not self.ledger.durable or self.ledger.last_try:
+            return False
+        given = given_up(self.ti, self.ledger)
+        if given is False:
+            return False
+        if given:
+            reason = "Airflow gave up this attempt and retries the task"
+        else:
+            # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
+            reason = "Airflow did not say in time whether a retry follows"
+        self.log.warning("%s; %s %s goes on for the retry.", reason, self.job.noun, self._job_id)
+        return True
+
+    def _raise_if_killed(self) -> None:
+        if not self._killed:
+            return
+        if self._job_id is None:
+            raise JobCancelledError(f"The task was killed before it had its {self.job.noun}; a retry looks.")
+        fate = "goes on"
+        if self._cancels_on_kill and not self._left_to_retry:
+            fate = "was cancelled" if self.cancel(self._job_id) else "could not be cancelled"
+        raise JobCancelledError(
+            f"The task was killed; {self.job.noun} {self._job_id} {fate}.", job_id=self._job_id
+        )
+
+    def _discard_stale(self, entry: Entry) -> None:
+        """Cancel a recorded job of another request, so that nothing is left running."""
+        if entry.job_id and self._cancels_on_kill:
+            self.cancel(entry.job_id)
+
+    def cancel(self, job_id: str, hook: Any = None) -> bool:
+        """
+        Cancel a job that is still active; return whether it no longer runs.
+
+        A job that cannot be read is cancelled all the same, and one that ends meanwhile no longer runs.
+        """
+        hook = hook or self.hook
+        if self._has_ended(hook, job_id):
+            return True
+        assert self.job.cancel is not None
+        try:
+            self.job.cancel(hook, job_id)
+        except ProviderError as error:
+            if self._has_ended(hook, job_id):
+                return True
+            self.log.warning(
+                "Could not cancel %s %s, it may still be running: %s", self.job.noun, job_id, error
+            )
+            return False
+        self.log.info("Cancelled %s %s.", self.job.noun, job_id)
+        return True
+
+    def _has_ended(self, hook: Any, job_id: str) -> bool:
+        try:
+            return self.job.observe(self.job.get(hook, job_id)).finished
+        except ProviderError as error:
+            self.log.warning("Could not read %s %s: %s", self.job.noun, job_id, error)
+            return False

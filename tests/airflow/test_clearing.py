@@ -148,9 +148,10 @@ def test_a_submission_that_ended_after_its_task_was_marked_is_not_paid_for_again
 
 
 def test_a_job_left_behind_is_reused_once(job: Job) -> None:
-    job.takes(SOON)
+    job.takes(ENDLESS)
     run = job.task(deferrable=False, timeout=0.1, cancel_on_timeout=False).attempt()
-    job.simulator.advance(SOON)
+    job.simulator.advance(ENDLESS)
+    job.takes(SOON)
     run.clear().attempt()
     assert len(job.seen()) == 1
     run.clear().attempt()

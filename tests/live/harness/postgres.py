@@ -7,11 +7,12 @@ import os
 import pwd
 import shutil
 import subprocess
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 from tests.live.harness.patience import until
-from tests.live.harness.processes import Component, free_port
+from tests.live.harness.processes import Component, free_port, sweep
 
 NAME = "airflow"
 
@@ -31,10 +32,11 @@ class Postgres:
 
     PostgreSQL refuses to run as root: then it runs as ``postgres``, or else as ``nobody``.
 
-    :param home: an empty directory of its own.
+    :param home: an empty directory of its own, which every user can get to.
+    :param log: where its output goes.
     """
 
-    def __init__(self, home: Path) -> None:
+    def __init__(self, home: Path, log: Path) -> None:
         directory = binaries()
         if directory is None:
             raise RuntimeError("No PostgreSQL here: install the Debian package `postgresql`.")
@@ -42,7 +44,6 @@ class Postgres:
         self.home = home
         self.port = free_port()
         self._user = _unprivileged() if os.geteuid() == 0 else None
-        home.mkdir(parents=True)
         if self._user:
             shutil.chown(home, self._user)
         self._data = home / "data"
@@ -58,7 +59,8 @@ class Postgres:
                 "-c", "max_connections=200",
             ],
             environment=self._environment(),
-            log=home.parent / "logs" / "postgres.log",
+            log=log,
+            directory=home,  # it returns to where it started, and pytest's folder is closed to its user
             ready=self._answers,
             user=self._user,
         )  # fmt: skip
@@ -117,16 +119,20 @@ def running_postgres(base: Path) -> Iterator[Postgres]:
     """
     A cluster for the length of a ``with`` block.
 
-    :param base: a directory of pytest; another user, who runs the cluster, is let into it.
+    Its files are in a directory outside pytest's: every run of pytest closes that to all other users (mode
+    0700), also while another run's cluster works below it as one of them.
+
+    :param base: a directory of pytest, for the log.
     """
-    for directory in (base, *base.parents[:2]):
-        directory.chmod(0o755)
-    cluster = Postgres(base / "cluster")
-    try:
-        cluster.start()
-        yield cluster
-    finally:
-        cluster.server.stop()
+    with tempfile.TemporaryDirectory(prefix="airflow-postgres-") as home:
+        cluster = Postgres(Path(home), base / "logs" / "postgres.log")
+        try:
+            cluster.start()
+            yield cluster
+        finally:
+            cluster.server.stop()
+            left = sweep(Path(home))
+    assert not left, "PostgreSQL has left processes behind"
 
 
 def _unprivileged() -> str:

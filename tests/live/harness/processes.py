@@ -34,6 +34,7 @@ class Component:
     :param command: what to run.
     :param environment: its whole environment.
     :param log: where its output goes, appended over restarts.
+    :param directory: where it works; default where the log is.
     :param ready: returns true once it does its work.
     :param user: run as this user, when this process is root.
     """
@@ -45,6 +46,7 @@ class Component:
         *,
         environment: Mapping[str, str],
         log: Path,
+        directory: Path | None = None,
         ready: Callable[[], bool] = lambda: True,
         user: str | None = None,
     ) -> None:
@@ -53,6 +55,7 @@ class Component:
         self.ready = ready
         self._command = list(command)
         self._environment = dict(environment)
+        self._directory = directory or log.parent
         self._user = user
         self._process: subprocess.Popen[bytes] | None = None
         self._family: dict[int, psutil.Process] = {}
@@ -82,7 +85,7 @@ class Component:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                cwd=self.log.parent,
+                cwd=self._directory,
                 start_new_session=True,
                 user=self._user if os.geteuid() == 0 else None,
             )

@@ -25,7 +25,6 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 AIRFLOW_HOME = Path(os.environ["AIRFLOW_HOME"])
 
 os.environ |= {
-    "AIRFLOW__CORE__DAGS_FOLDER": str(REPOSITORY / "dags"),
     # A deadlock shows as a traceback instead of a hang of the whole run.
     "PYTHONFAULTHANDLER": "1",
     "NO_PROXY": "127.0.0.1,localhost",

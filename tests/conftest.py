@@ -1,4 +1,4 @@
-"""The repository as Dags folder of the throwaway Airflow, and the simulator that stands for both vendors.
+"""The throwaway Airflow, its metadata database, and the simulator that stands for both vendors.
 
 Our own pytest plugin has made that Airflow before this file is loaded (``throwaway_airflow`` in
 pyproject.toml). Airflow reads its settings when it is first imported, so nothing here imports it.
@@ -33,6 +33,12 @@ os.environ |= {
 
 MEDIAMAGIC_KEY = KEYS["mediamagic"]
 SILENT_WITNESS_KEY = KEYS["silent_witness"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that have slow tests: one of them at the end would keep a single core busy."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

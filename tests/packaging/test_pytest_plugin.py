@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -9,12 +11,31 @@ import pytest
 from airflow_provider.testing.requirements import DISTRIBUTION
 from tests.user_project import Project
 
+pytestmark = pytest.mark.slow
+
+Outcomes = Callable[[str], list[str]]
+
+
+def empty(folder: Path) -> Project:
+    project = Project(folder)
+    project.write("pytest.ini", "[pytest]\n")
+    return project
+
+
+def outcomes(said: str) -> Outcomes:
+    """How the tests of each file of a run ended: a run takes seconds, so several tests share one."""
+
+    def of(file: str) -> list[str]:
+        found = re.findall(r"^(PASSED|FAILED|ERROR) (\w+\.py)::", said, re.MULTILINE)
+        assert found, said
+        return sorted(outcome for outcome, name in found if name == file)
+
+    return of
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:
-    project = Project(tmp_path)
-    project.write("pytest.ini", "[pytest]\n")
-    return project
+    return empty(tmp_path)
 
 
 def test_a_run_that_uses_no_fixture_imports_next_to_nothing(project: Project) -> None:
@@ -32,7 +53,10 @@ def test_a_run_that_uses_no_fixture_imports_next_to_nothing(project: Project) ->
     assert "1 passed" in project.pytest()
 
 
-def test_both_connections_lead_to_the_simulator_and_are_taken_back(project: Project) -> None:
+@pytest.fixture(scope="module")
+def at_another_pace(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """A project whose time passes thousands of times as fast, and that has a connection of its own."""
+    project = empty(tmp_path_factory.mktemp("pace"))
     project.environment["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] = "the user's own"
     project.write(
         "conftest.py",
@@ -41,11 +65,11 @@ def test_both_connections_lead_to_the_simulator_and_are_taken_back(project: Proj
 
         @pytest.fixture(scope="session")
         def simulated_services_time_scale():
-            return 500.0
+            return 5000.0
         """,
     )
     project.write(
-        "test_it.py",
+        "test_connections.py",
         """
         import os
         import pytest
@@ -63,8 +87,8 @@ def test_both_connections_lead_to_the_simulator_and_are_taken_back(project: Proj
         def test_another_test_begins_anew(simulated_services):
             assert simulated_services.cases == []
             assert simulated_services.requests("POST /api/cases") == 0
-            assert simulated_services.simulator.control("GET", "health")["time_scale"] == 500.0
-            assert simulated_services.time_scale == 500.0
+            assert simulated_services.simulator.control("GET", "health")["time_scale"] == 5000.0
+            assert simulated_services.time_scale == 5000.0
 
         def test_afterwards():
             names = {name for name in os.environ if name.startswith("AIRFLOW_CONN_")}
@@ -76,7 +100,26 @@ def test_both_connections_lead_to_the_simulator_and_are_taken_back(project: Proj
                 simulated_services.run(None)
         """,
     )
-    assert "4 passed" in project.pytest()
+    project.write(
+        "test_pace.py",
+        """
+        from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+        def test_it(simulated_services):
+            assert simulated_services.ready_case()
+            with SilentWitnessHook("silent_witness_default") as hook:
+                assert hook.test_connection()[0]
+        """,
+    )
+    return outcomes(project.pytest("-rA"))
+
+
+def test_both_connections_lead_to_the_simulator_and_are_taken_back(at_another_pace: Outcomes) -> None:
+    assert at_another_pace("test_connections.py") == ["PASSED"] * 4
+
+
+def test_time_may_pass_thousands_of_times_as_fast(at_another_pace: Outcomes) -> None:
+    assert at_another_pace("test_pace.py") == ["PASSED"]
 
 
 BACKEND = """
@@ -91,46 +134,55 @@ BACKEND = """
     """
 
 
-@pytest.fixture
-def backend(project: Project) -> Project:
-    """A project under an Airflow with a secrets backend of its own, which is asked before the environment."""
+@pytest.fixture(scope="module")
+def with_a_backend(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run under an Airflow with a secrets backend of its own, which is asked before the environment."""
+    project = empty(tmp_path_factory.mktemp("backend"))
     project.environment["AIRFLOW__SECRETS__BACKEND"] = "the_backend.Backend"
     project.write("the_backend.py", BACKEND)
-    project.write(
-        "test_it.py",
-        """
-        def test_a_case(simulated_services):
-            simulated_services.ready_case()
+    for kept in ("silent_witness_default", "another", "nothing"):
+        project.write(
+            f"test_{kept}.py",
+            f"""
+            import pytest
 
-        def test_another(simulated_services):
-            simulated_services.connect("silent_witness", "another")
-        """,
-    )
-    return project
+            @pytest.fixture(autouse=True)
+            def _kept(monkeypatch):
+                monkeypatch.setenv("KEPT_IN_THE_BACKEND", "{kept}")
+
+            def test_a_case(simulated_services):
+                simulated_services.ready_case()
+
+            def test_another(simulated_services):
+                simulated_services.connect("silent_witness", "another")
+            """,
+        )
+    return project.pytest("-rA")
 
 
 @pytest.mark.parametrize(
-    ("kept", "outcome"),
-    [("silent_witness_default", "2 errors"), ("another", "1 failed, 1 passed")],
+    ("kept", "ended"),
+    [("silent_witness_default", ["ERROR", "ERROR"]), ("another", ["FAILED", "PASSED"])],
 )
 def test_a_connection_that_a_secrets_backend_overrides_is_refused(
-    backend: Project, kept: str, outcome: str
+    with_a_backend: str, kept: str, ended: list[str]
 ) -> None:
-    backend.environment["KEPT_IN_THE_BACKEND"] = kept
-    said = backend.pytest()
-    assert outcome in said
-    assert f"Connection {kept!r} does not lead to the simulator" in said
-    assert "throwaway_airflow = true" in said
+    assert outcomes(with_a_backend)(f"test_{kept}.py") == ended
+    assert f"Connection {kept!r} does not lead to the simulator" in with_a_backend
+    assert "throwaway_airflow = true" in with_a_backend
 
 
-def test_a_secrets_backend_without_such_connections_is_no_trouble(backend: Project) -> None:
-    assert "2 passed" in backend.pytest()
+def test_a_secrets_backend_without_such_connections_is_no_trouble(with_a_backend: str) -> None:
+    assert outcomes(with_a_backend)("test_nothing.py") == ["PASSED", "PASSED"]
 
 
-def test_a_test_that_undoes_its_own_patches_keeps_the_simulator(project: Project) -> None:
+@pytest.fixture(scope="module")
+def with_a_connection(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
+    """A project that has a connection of its own, and tests that change it."""
+    project = empty(tmp_path_factory.mktemp("connection"))
     project.environment["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] = "the user's own"
     project.write(
-        "test_it.py",
+        "test_patches.py",
         """
         import os
         import pytest
@@ -148,12 +200,8 @@ def test_a_test_that_undoes_its_own_patches_keeps_the_simulator(project: Project
             assert os.environ[NAME] == "the user's own"
         """,
     )
-    assert "3 passed" in project.pytest()
-
-
-def test_a_ready_case_leaves_the_connections_as_the_test_made_them(project: Project) -> None:
     project.write(
-        "test_it.py",
+        "test_case.py",
         """
         from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
@@ -163,32 +211,15 @@ def test_a_ready_case_leaves_the_connections_as_the_test_made_them(project: Proj
             assert SilentWitnessHook(conn_id).settings.max_retries == 0
         """,
     )
-    assert "1 passed" in project.pytest()
+    return outcomes(project.pytest("-rA"))
 
 
-def test_time_may_pass_thousands_of_times_as_fast(project: Project) -> None:
-    project.write(
-        "conftest.py",
-        """
-        import pytest
+def test_a_test_that_undoes_its_own_patches_keeps_the_simulator(with_a_connection: Outcomes) -> None:
+    assert with_a_connection("test_patches.py") == ["PASSED"] * 3
 
-        @pytest.fixture(scope="session")
-        def simulated_services_time_scale():
-            return 5000.0
-        """,
-    )
-    project.write(
-        "test_it.py",
-        """
-        from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
-        def test_it(simulated_services):
-            assert simulated_services.ready_case()
-            with SilentWitnessHook("silent_witness_default") as hook:
-                assert hook.test_connection()[0]
-        """,
-    )
-    assert "1 passed" in project.pytest()
+def test_a_ready_case_leaves_the_connections_as_the_test_made_them(with_a_connection: Outcomes) -> None:
+    assert with_a_connection("test_case.py") == ["PASSED"]
 
 
 def test_a_throwaway_airflow_takes_nothing_from_the_users_own_and_leaves_nothing(project: Project) -> None:

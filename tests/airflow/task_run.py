@@ -118,6 +118,11 @@ class TaskRun:
         """What the scheduler does when a trigger exceeds the timeout of its deferral."""
         return self.attempt(next_method="__fail__", next_kwargs={"error": "Trigger timeout"})
 
+    def trigger_failure(self) -> TaskRun:
+        """What the scheduler does when a trigger has crashed or cannot be imported."""
+        error = {"error": "Trigger failure", "traceback": ["ImportError: no such trigger"]}
+        return self.attempt(next_method="__fail__", next_kwargs=error)
+
     def clear(self) -> TaskRun:
         """Clear the task, as a user does."""
         from airflow.models.taskinstance import clear_task_instances

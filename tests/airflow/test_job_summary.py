@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from dataclasses import replace
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.operators.silent_witness import report as report_module
 from tests.airflow.interruptions import die_once
-from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import fresh_session, register
 from tests.airflow.test_both_modes import needs_state_store
 
 
@@ -123,3 +125,47 @@ def test_who_wants_no_xcom_gets_the_line_only(job: Job, capfd: pytest.CaptureFix
     run = job.task(do_xcom_push=False, deferrable=False).test()
     assert SUMMARY_KEY not in run.xcoms
     assert the_line(capfd)
+
+
+@needs_state_store
+def test_what_was_paid_for_with_other_arguments_counts_too(report: ReportJob) -> None:
+    report.takes(SOON)
+    run = report.task(deferrable=False).test()
+    run.task.use_demo_data = True
+    run.clear().attempt()
+    first, second = (one["id"] for one in report.seen())
+    assert run.xcoms[SUMMARY_KEY]["job_id"] == second
+    assert run.xcoms[SUMMARY_KEY]["paid_requests"] == 2
+    assert run.record is not None
+    assert run.record["details"]["earlier_ids"] == [first]
+
+
+def test_the_tasks_of_a_mapped_group_count_for_themselves(report: ReportJob, deferrable: bool) -> None:
+    """`dag.test()` runs them all with one operator."""
+    from airflow.sdk import DAG, task_group
+
+    report.takes(SOON)
+    dag_id = f"reports_of_cases_{deferrable}"
+    with DAG(dag_id, schedule=None) as dag:
+
+        @task_group
+        def case(case_id: str) -> None:
+            report.operator(task_id="report", case_id=case_id, deferrable=deferrable, **QUICK)
+
+        case.expand(case_id=[report.case(), report.case()])
+    register(dag)
+    run = dag.test()
+    assert str(run.state) == "success"
+    polls = {key: seen["count"] for key, seen in report.simulator.ledger()["polls"].items()}
+    summaries = summaries_of(dag_id)
+    assert {one["job_id"] for one in summaries} == {one["id"] for one in report.seen()}
+    assert [one["status_requests"] for one in summaries] == [polls[one["job_id"]] - 1 for one in summaries]
+
+
+def summaries_of(dag_id: str) -> list[dict[str, Any]]:
+    """The summaries of all task instances of a Dag."""
+    from airflow.models.xcom import XComModel
+    from sqlalchemy import select
+
+    query = select(XComModel).where(XComModel.dag_id == dag_id, XComModel.key == SUMMARY_KEY)
+    return [XComModel.deserialize_value(row) for row in fresh_session().scalars(query)]

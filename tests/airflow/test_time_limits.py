@@ -9,6 +9,9 @@ import pytest
 
 from airflow_provider.core.polling.wait import Wait
 from airflow_provider.exceptions import JobTimeoutError, WaitError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.operators.silent_witness import SilentWitnessCancelReportOperator
+from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import has_state_store, trigger_kwargs
 from tests.airflow.test_both_modes import needs_state_store
@@ -146,3 +149,66 @@ def test_giving_up_for_good_cancels_the_report(report: ReportJob) -> None:
     run.resume(event)
     assert type(run.error) is WaitError
     assert report.cancels() == [seen["id"]]
+
+
+# -- a trigger that crashed, or that the triggerer cannot import ---
+
+
+def test_a_job_that_ended_while_its_trigger_was_gone_is_no_failure(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    job.simulator.advance(ENDLESS)
+    run.trigger_failure()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+
+
+def test_after_the_last_attempt_the_report_is_cancelled_and_summed_up(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True).attempt(until_deferred=True).trigger_failure()
+    (seen,) = report.seen()
+    assert type(run.error) is WaitError
+    assert seen["id"] in str(run.error)
+    assert "no retry follows" in str(run.error)
+    assert report.cancels() == [seen["id"]]
+    assert run.xcoms["job_summary"]["job_id"] == seen["id"]
+
+
+@needs_state_store
+def test_a_retry_goes_on_with_the_job_whose_trigger_failed(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, retries=1).attempt(until_deferred=True).trigger_failure()
+    assert run.state == "up_for_retry"
+    job.simulator.advance(ENDLESS)
+    run.attempt()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+def test_a_report_that_ends_while_it_is_cancelled_is_the_tasks_result(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(ENDLESS)
+    ends_before_it_is_cancelled(report, monkeypatch)
+    run = report.task(deferrable=deferrable, timeout=0.3).test()
+    assert run.value == report.result_of(report.seen()[0]["id"])
+
+
+def ends_before_it_is_cancelled(report: ReportJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a report end between the last status request and the request to cancel it."""
+    cancel = SilentWitnessHook.cancel_report
+
+    def late(self: SilentWitnessHook, report_id: str) -> Any:
+        report.simulator.advance(ENDLESS)
+        return cancel(self, report_id)
+
+    monkeypatch.setattr(SilentWitnessHook, "cancel_report", late)
+
+
+def test_a_teardown_that_comes_too_late_to_cancel_succeeds(
+    report: ReportJob, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(ENDLESS)
+    report_id = report.order()
+    ends_before_it_is_cancelled(report, monkeypatch)
+    run = task_run(SilentWitnessCancelReportOperator, report_id=report_id).test()
+    assert run.value["status"] == "completed"

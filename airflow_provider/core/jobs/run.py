@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
+from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
@@ -34,6 +35,14 @@ if TYPE_CHECKING:
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
+
+
+class Cancelling(Enum):
+    """What came of cancelling a job."""
+
+    DONE = auto()
+    HAD_ENDED = auto()
+    FAILED = auto()
 
 
 class JobRun:
@@ -197,7 +206,7 @@ class JobRun:
         if state is JobState.ACTIVE:
             if self.ledger.cleared(entry) and not entry.left and self._cancels_on_kill:
                 self.log.info("The task was cleared while %s %s was running.", noun, entry.job_id)
-                return not self.cancel(entry.job_id)
+                return self.cancel(entry.job_id) is Cancelling.FAILED
             return True
         if state is JobState.SUCCEEDED or self.task.repairable(body):
             if self.paying.still_owed(entry):
@@ -345,7 +354,7 @@ class JobRun:
         if self.summary.observe(self._observation).finished:
             return self._finish()
         if status == "timeout":
-            self._time_out(message)
+            return self._time_out(message)
         if status == "error":
             self._leave(message, None)
         return self.proceed()
@@ -372,8 +381,15 @@ class JobRun:
         self._follow(entry)
         self.task.announce(self.context, entry.job_id)
 
-    def _time_out(self, message: str) -> NoReturn:
-        if self.job.can_cancel and self.task.cancel_on_timeout and self.cancel(self.entry.job_id):
+    def _time_out(self, message: str) -> Any:
+        """End an attempt whose job took too long; return the result of one that has ended after all."""
+        cancelled = Cancelling.FAILED
+        if self.job.can_cancel and self.task.cancel_on_timeout:
+            cancelled = self.cancel(self.entry.job_id, read_first=False)
+        if cancelled is Cancelling.HAD_ENDED:
+            self._read()
+            return self._finish()
+        if cancelled is Cancelling.DONE:
             fate = f"The {self.job.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
         else:
             fate = self._left_running()
@@ -387,7 +403,8 @@ class JobRun:
         the API can and answers.
         """
         final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
-        if final and self.job.can_cancel and self.task.cancel_on_timeout and self.cancel(self.entry.job_id):
+        cancels = final and self.job.can_cancel and self.task.cancel_on_timeout
+        if cancels and self.cancel(self.entry.job_id) is not Cancelling.FAILED:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:
             fate = self._left_running()
@@ -422,7 +439,7 @@ class JobRun:
             self._left_to_retry = True
         else:
             with self.task.hook() as hook:
-                self.cancel(self._job_id, hook)
+                self.cancel(self._job_id, hook=hook)
 
     def _retry_wants_job(self) -> bool:
         """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
@@ -446,7 +463,11 @@ class JobRun:
             raise JobCancelledError(f"The task was killed before it had its {self.job.noun}; a retry looks.")
         fate = "goes on"
         if self._cancels_on_kill and not self._left_to_retry:
-            fate = "was cancelled" if self.cancel(self._job_id) else "could not be cancelled"
+            fate = {
+                Cancelling.DONE: "was cancelled",
+                Cancelling.HAD_ENDED: "is not running any more",
+                Cancelling.FAILED: "could not be cancelled",
+            }[self.cancel(self._job_id)]
         raise JobCancelledError(
             f"The task was killed; {self.job.noun} {self._job_id} {fate}.", job_id=self._job_id
         )
@@ -456,27 +477,30 @@ class JobRun:
         if entry.job_id and self._cancels_on_kill:
             self.cancel(entry.job_id)
 
-    def cancel(self, job_id: str, hook: Any = None) -> bool:
+    def cancel(self, job_id: str, *, hook: Any = None, read_first: bool = True) -> Cancelling:
         """
-        Cancel a job that is still active; return whether it no longer runs.
+        Cancel a job that is still active.
 
-        A job that cannot be read is cancelled all the same, and one that ends meanwhile no longer runs.
+        A job that cannot be read is cancelled all the same, and one that ends meanwhile needs no cancelling.
+
+        :param hook: of the service; default the attempt's.
+        :param read_first: whether the job was not read just now.
         """
         hook = hook or self.hook
-        if self._has_ended(hook, job_id):
-            return True
+        if read_first and self._has_ended(hook, job_id):
+            return Cancelling.HAD_ENDED
         assert self.job.cancel is not None
         try:
             self.job.cancel(hook, job_id)
         except ProviderError as error:
             if self._has_ended(hook, job_id):
-                return True
+                return Cancelling.HAD_ENDED
             self.log.warning(
                 "Could not cancel %s %s, it may still be running: %s", self.job.noun, job_id, error
             )
-            return False
+            return Cancelling.FAILED
         self.log.info("Cancelled %s %s.", self.job.noun, job_id)
-        return True
+        return Cancelling.DONE
 
     def _has_ended(self, hook: Any, job_id: str) -> bool:
         try:

@@ -74,7 +74,7 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
     :param location: of the target.
     :param overwrite: see :meth:`AtomicFile.finish`.
     """
-    refuse_folder(location)
+    size_of_target(location)
     whole = open_atomic(location)
     try:
         whole.restart()
@@ -84,18 +84,26 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
         whole.close()
 
 
-def refuse_folder(location: Location) -> int | None:
-    """Return the size of what is at ``location``, ``None`` when nothing; raise when it is a folder."""
+def size_of_target(location: Location) -> int | None:
+    """
+    Return the size of the file at ``location``, ``None`` when there is nothing.
+
+    :raises InvalidInputError: it is a folder, a device, a pipe or a socket.
+    """
     stat = location.stat()
     if stat is None:
         return None
     if stat[0] == "directory":
         raise InvalidInputError(f"{location} is a folder; name a file in it.", parameter="target")
+    if stat[0] == "other":
+        raise InvalidInputError(
+            f"{location} is a device, a pipe or a socket; name a regular file.", parameter="target"
+        )
     return stat[1]
 
 
 def _same_as_target(location: Location, digest: Digest, *, overwrite: bool) -> bool:
-    size = refuse_folder(location)
+    size = size_of_target(location)
     if size is None:
         return False
     if size == digest.size and location.sha256() == digest.sha256():

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from airflow_provider.core.files.atomic import AtomicFile, open_atomic, refuse_folder
+from airflow_provider.core.files.atomic import AtomicFile, open_atomic, size_of_target
 from airflow_provider.core.files.locations import Location, locate
 from airflow_provider.core.files.manifest import Digest, make_manifest
 from airflow_provider.core.files.storage_http import (
@@ -118,7 +118,7 @@ def download(
         ``target`` holds something else. Names target and host, never the signature.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    existing = refuse_folder(location)
+    existing = size_of_target(location)
     log = log or logging.getLogger(__name__)
     own = session or new_session()
     whole = open_atomic(location, readable=expected_type == "docx")

@@ -7,14 +7,16 @@ import hashlib
 import logging
 import os
 import re
+import stat
 import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, cast
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
 
 # Two characters at least, so that a Windows drive is not taken for a scheme.
@@ -28,7 +30,8 @@ READ_BLOCK_BYTES = 8 * 1024 * 1024
 How much an object store is asked for at a time. s3fs would ask for 50 MiB, which is most of a worker's slack.
 """
 
-Kind = Literal["file", "directory"]
+Kind = Literal["file", "directory", "other"]
+"""``other``: a device, a pipe or a socket."""
 
 
 @dataclass(frozen=True)
@@ -76,9 +79,10 @@ class Location:
         with storage_errors("cannot look at", self):
             try:
                 if self.fs is None:
-                    return (
-                        ("directory", 0) if os.path.isdir(self.path) else ("file", os.stat(self.path).st_size)
-                    )
+                    found = os.stat(self.path)
+                    if stat.S_ISDIR(found.st_mode):
+                        return ("directory", 0)
+                    return ("file" if stat.S_ISREG(found.st_mode) else "other", found.st_size)
                 # Airflow keeps one file system per process, and its listings outlive what other tasks wrote.
                 self.fs.invalidate_cache()
                 info = self.fs.info(self.path)
@@ -118,15 +122,57 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
     """
     Turn what users write into a :class:`Location`. Touches no file.
 
-    :param value: local path, ``file://`` URL, ``os.PathLike``, ``ObjectStoragePath``, or a URL of any
-        scheme that Airflow or fsspec knows, with or without ``conn_id@``.
+    :param value: as :func:`path_text` takes it: local path, ``file://`` URL (percent-encoded, as Airflow's
+        asset URIs are), or a URL of any scheme that Airflow or fsspec knows, with or without ``conn_id@``.
     :param conn_id: Airflow connection for URLs that name none. Ignored for local paths.
     :param argument: the operator argument, for the error.
     :raises InvalidInputError: no path, an unknown scheme, or a connection that does not exist.
     """
+    text = path_text(argument, value)
+    match = _SCHEME.match(text)
+    if match is None:
+        return _local(text)
+    scheme, rest = match[1].lower(), text[match.end() :]
+    if scheme in _LOCAL_SCHEMES:
+        # file://localhost/x and file:///x are the same file; Airflow also allows a connection id there.
+        authority, slash, tail = rest.partition("/")
+        local = slash + tail if authority == "localhost" or "@" in authority else rest
+        return _local(path_text(argument, unquote(local, errors="surrogateescape")))
+    userinfo, at, host = rest.partition("/")[0].rpartition("@")
+    if at:
+        rest = host + rest[len(userinfo) + 1 + len(host) :]
+        conn_id = userinfo or conn_id
+    return _remote(scheme, rest, conn_id, argument)
+
+
+def locate_source(value: object, *, conn_id: str | None = None, argument: str = "path") -> Location:
+    """
+    Turn what users write into the :class:`Location` of something to read.
+
+    A store's key may have any character, so its URL is taken as it is written; one that names nothing is
+    taken for percent-encoded, as Airflow's asset URIs are.
+
+    :raises InvalidInputError: as :func:`locate`.
+    :raises TransferError: the store could not be asked.
+    """
+    location = locate(value, conn_id=conn_id, argument=argument)
+    if location.is_local or "%" not in location.path or location.stat() is not None:
+        return location
+    return Location(unquote(location.url), unquote(location.path), location.fs)
+
+
+def path_text(argument: str, value: object) -> str:
+    """
+    Return a path as the text that templates, records and XCom can hold.
+
+    :param argument: the operator argument, for the error.
+    :param value: text, ``os.PathLike`` such as ``pathlib.Path``, or an ``ObjectStoragePath``, whose
+        connection becomes part of the URL.
+    :raises InvalidInputError: it is none of these, is blank, or has characters that no file name can have.
+    """
     # Asked of the class: on an ObjectStoragePath the attribute connects to the store.
     if hasattr(type(value), "fs") and hasattr(type(value), "protocol"):
-        return _from_object_storage_path(value, argument)
+        value = _object_storage_url(value)
     if not isinstance(value, (str, os.PathLike)):
         raise InvalidInputError(
             f"{argument}: {type(value).__name__} is not a path; give a local path or a URL.",
@@ -135,19 +181,27 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
     text = os.fspath(value)
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise InvalidInputError(f"{argument}: {text!r} is not a path.", parameter=argument)
-    match = _SCHEME.match(text)
-    if match is None:
-        return _local(text)
-    scheme, rest = match[1].lower(), text[match.end() :]
-    if scheme in _LOCAL_SCHEMES:
-        # file://localhost/x and file:///x are the same file; Airflow also allows a connection id there.
-        authority, slash, tail = rest.partition("/")
-        return _local(slash + tail if authority == "localhost" or "@" in authority else rest)
-    userinfo, at, host = rest.partition("/")[0].rpartition("@")
-    if at:
-        rest = host + rest[len(userinfo) + 1 + len(host) :]
-        conn_id = userinfo or conn_id
-    return _remote(scheme, rest, conn_id, argument)
+    refuse_broken_name(argument, text)
+    return text
+
+
+def refuse_broken_name(argument: str, name: str) -> None:
+    """Raise ``InvalidInputError`` for a name that is not UTF-8: no service, log or record can hold it."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise InvalidInputError(
+            f"{argument}: the name {name!a} is not UTF-8, so it cannot be sent or recorded. Rename the file.",
+            parameter=argument,
+        ) from None
+
+
+def _object_storage_url(path: Any) -> str:
+    protocol = path.protocol or "file"
+    if protocol in _LOCAL_SCHEMES:
+        return str(path.path)
+    conn_id = getattr(path, "conn_id", None) or dict(getattr(path, "storage_options", {})).get("conn_id")
+    return f"{protocol}://{f'{conn_id}@' if conn_id else ''}{path.path.lstrip('/')}"
 
 
 def _local(text: str) -> Location:
@@ -198,22 +252,13 @@ def _plain_fsspec(scheme: str) -> Any:
         return None
 
 
-def _from_object_storage_path(value: Any, argument: str) -> Location:
-    protocol = value.protocol or "file"
-    if protocol in _LOCAL_SCHEMES:
-        return _local(value.path)
-    conn_id = getattr(value, "conn_id", None) or dict(getattr(value, "storage_options", {})).get("conn_id")
-    return _remote(protocol, value.path.lstrip("/"), conn_id, argument)
-
-
 def protocols(fs: Any) -> tuple[str, ...]:
     """Return the schemes that a file system answers to."""
     return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
 
 
 def _brief(error: BaseException) -> str:
-    text = getattr(error, "strerror", None) or str(error)
-    return " ".join(str(text).split())[:300]
+    return clean(getattr(error, "strerror", None) or error, 300)
 
 
 @contextmanager
@@ -293,7 +338,7 @@ def safe_name(filename: str, *, argument: str = "filename") -> str:
         for char in unicodedata.normalize("NFC", _SEPARATORS.sub("_", filename))
     )
     name = name.lstrip(". ").rstrip(". ")
-    if not name:
+    if not name or re.match(r"\s+\.", filename):
         raise InvalidInputError(f"{argument}: {filename!r} leaves no file name.", parameter=argument)
     return _shortened(name)
 

@@ -6,6 +6,9 @@ part left by a killed task is free at once and no stale lock has to be broken. W
 to a name of its own instead. A small ``.name.part.json`` beside it says what the bytes are: the entity they
 came from and the digest of a prefix. A part that does not prove to be a prefix of that entity is not
 continued.
+
+The folder may be one that others write to. Only a part that is ours is continued (a regular file of this user
+under one name), links are never followed, and nobody else can read a part before it is published.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import glob
 import hashlib
 import json
 import os
+import stat
 import uuid
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
@@ -57,15 +61,17 @@ class PartialFile:
     The part of one target, locked, open for writing at its end.
 
     :param target: absolute path of the target.
+    :raises InvalidInputError: the part is a symbolic link.
+    :raises OSError: the folder cannot be written to.
     """
 
     def __init__(self, target: str) -> None:
-        self.target = target
-        folder, name = os.path.split(target)
-        self._folder = folder
-        os.makedirs(folder, exist_ok=True)
-        base = os.path.join(folder, _part_name(name))
-        self._remove_abandoned(base)
+        # A symbolic link stays: what it leads to is replaced.
+        self.target = os.path.realpath(target)
+        self._folder, name = os.path.split(self.target)
+        os.makedirs(self._folder, exist_ok=True)
+        base = os.path.join(self._folder, _part_name(name))
+        _remove_abandoned(base)
         self.path = base
         fd = _open_locked(base)
         self._resumable = fd is not None
@@ -73,7 +79,7 @@ class PartialFile:
             self.path = f"{base}.{uuid.uuid4().hex[:12]}"
             fd = _open_locked(self.path)
             if fd is None:
-                fd = os.open(self.path, _OPEN_FLAGS, 0o666)
+                fd = os.open(self.path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
         self._sidecar = f"{self.path}.json"
         self._file = os.fdopen(fd, "r+b", buffering=WRITE_BUFFER_BYTES)
 
@@ -116,10 +122,19 @@ class PartialFile:
         if not self._resumable:
             return
         self._file.flush()
+        try:
+            fd = os.open(self._sidecar, _NEVER_FOLLOW | os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        except OSError:
+            # Somebody put a link, a folder or a file of theirs there.
+            self._resumable = False
+            return
         # A line more, and the last good one counts. Renaming a new file over the old one is the usual way,
         # but ext4 then writes out everything that waits, which made a download seven times slower.
-        with open(self._sidecar, "a", encoding="utf-8") as stream:
-            stream.write(json.dumps(asdict(checkpoint)) + "\n")
+        with open(fd, "a", encoding="utf-8") as stream:
+            if _is_ours(fd):
+                stream.write(json.dumps(asdict(checkpoint)) + "\n")
+            else:
+                self._resumable = False
 
     def open(self) -> BinaryIO:
         """Open what is written so far for reading."""
@@ -135,9 +150,13 @@ class PartialFile:
         """
         Give the part its final name, in one step that others see whole or not at all.
 
+        It has the permissions of the file that it replaces, and its group where this user may give it; else
+        those of any new file.
+
         :param replace: whether a file of that name may be replaced.
         :returns: ``False`` when there is one and it may not.
         """
+        self._set_permissions()
         self.sync()
         self._remove_sidecar()
         if replace:
@@ -164,6 +183,22 @@ class PartialFile:
             self.remove()
         self._file.close()
 
+    def _set_permissions(self) -> None:
+        fd = self._file.fileno()
+        try:
+            old = os.stat(self.target)
+        except FileNotFoundError:
+            os.fchmod(fd, _mode_of_new_file(self.path))
+            return
+        mode = stat.S_IMODE(old.st_mode)
+        if old.st_gid != os.fstat(fd).st_gid:
+            try:
+                os.fchown(fd, -1, old.st_gid)
+            except OSError:
+                # Another group must not get what was meant for that one.
+                mode = mode & ~0o070 | (mode & 0o007) << 3
+        os.fchmod(fd, mode)
+
     def _remove_sidecar(self) -> None:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._sidecar)
@@ -185,10 +220,11 @@ class PartialFile:
 
     def _read_sidecar(self) -> Checkpoint | None:
         try:
-            with open(self._sidecar, encoding="utf-8", errors="replace") as stream:
-                lines = stream.read(_MAX_SIDECAR_BYTES).splitlines()
+            fd = os.open(self._sidecar, _NEVER_FOLLOW | os.O_RDONLY)
         except OSError:
             return None
+        with open(fd, encoding="utf-8", errors="replace") as stream:
+            lines = stream.read(_MAX_SIDECAR_BYTES).splitlines() if _is_ours(fd) else []
         for line in reversed(lines):
             try:
                 values = json.loads(line)
@@ -201,18 +237,37 @@ class PartialFile:
                 return checkpoint
         return None
 
-    def _remove_abandoned(self, base: str) -> None:
-        # Parts under a name of their own whose process was killed: nobody holds their lock any more.
-        for path in glob.glob(f"{glob.escape(base)}.*"):
-            if path.removeprefix(f"{base}.").isalnum() and len(path) == len(base) + 13:
-                fd = _open_locked(path, create=False)
-                if fd is not None:
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(path)
-                    os.close(fd)
+
+_NEVER_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPEN_FLAGS = os.O_RDWR | _NEVER_FOLLOW
 
 
-_OPEN_FLAGS = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0)
+def _is_ours(fd: int) -> bool:
+    """Tell whether an open file is a regular one of this user that has no other name."""
+    found = os.fstat(fd)
+    return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+
+
+def _mode_of_new_file(beside: str) -> int:
+    # The umask can only be read by changing it for all threads, and a folder may have rules of its own.
+    path = f"{beside}.{uuid.uuid4().hex[:12]}"
+    fd = os.open(path, _NEVER_FOLLOW | os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(fd).st_mode)
+    finally:
+        os.close(fd)
+        os.unlink(path)
+
+
+def _remove_abandoned(base: str) -> None:
+    # Parts under a name of their own whose process was killed: nobody holds their lock any more.
+    for path in glob.glob(f"{glob.escape(base)}.*"):
+        if path.removeprefix(f"{base}.").isalnum() and len(path) == len(base) + 13:
+            fd = _open_locked(path, create=False)
+            if fd is not None:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+                os.close(fd)
 
 
 def _part_name(name: str) -> str:
@@ -224,26 +279,36 @@ def _part_name(name: str) -> str:
 
 
 def _open_locked(path: str, *, create: bool = True) -> int | None:
-    """Open and lock ``path``; ``None`` when another process has it or the file system has no locks."""
+    """
+    Open and lock ``path``.
+
+    :returns: ``None`` when another process has it, it is not ours, or the file system has no locks.
+    """
     if fcntl is None:
         return None
-    flags = _OPEN_FLAGS if create else _OPEN_FLAGS & ~os.O_CREAT
     while True:
-        new = create and not os.path.lexists(path)
+        made = False
         try:
-            fd = os.open(path, flags, 0o666)
+            fd = os.open(path, _OPEN_FLAGS)
         except FileNotFoundError:
-            if create:
-                raise
-            return None
+            if not create:
+                return None
+            try:
+                fd = os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
+            except FileExistsError:
+                continue
+            made = True
         except OSError as error:
             if error.errno == errno.ELOOP:
                 raise InvalidInputError(f"{path} is a symbolic link; remove it.") from None
-            raise
+            return None
+        if not made and not _is_ours(fd):
+            os.close(fd)
+            return None
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            if new and not isinstance(error, BlockingIOError):
+            if made and not isinstance(error, BlockingIOError):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
             os.close(fd)
@@ -255,6 +320,8 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
             current = None
         opened = os.fstat(fd)
         if current is not None and (current.st_dev, current.st_ino) == (opened.st_dev, opened.st_ino):
+            # One left by an older version may be readable for others.
+            os.fchmod(fd, 0o600)
             return fd
         os.close(fd)
         if not create:

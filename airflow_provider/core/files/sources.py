@@ -1,4 +1,11 @@
-"""What is to be sent: files on disk or in a store, found and checked before the first byte leaves."""
+"""
+Sources: the files to send, on disk or in a store, found and checked before the first byte leaves.
+
+Type and size are checked here as the services check them, so that nobody uploads, or pays for, what would
+be refused. ``filetype`` recognises magic numbers; its answer is one type or none. (``puremagic`` returns a
+ranked list of guesses and cannot tell a zip from a DOCX without the name.) The rules below add what it does
+not know: texts, and what is inside containers.
+"""
 
 from __future__ import annotations
 
@@ -13,9 +20,15 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
-from airflow_provider.core.files.locations import Location, locate, storage_errors
+from airflow_provider.core.files.locations import (
+    Location,
+    locate,
+    locate_source,
+    refuse_broken_name,
+    storage_errors,
+)
 from airflow_provider.core.files.storage_http import human_bytes
-from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.exceptions import InvalidInputError, TransferError
 
 _MAGIC = frozenset("*?[")
 
@@ -46,12 +59,26 @@ class Source:
 
         :raises TransferError: the file cannot be read.
         """
-        with storage_errors("cannot read", self.location), self.open() as stream:
+        with self.open() as stream, storage_errors("cannot read", self.location):
             return sniff(stream, self.name)
 
     def open(self) -> BinaryIO:
-        """Open for reading: a binary, seekable stream that holds a bounded part of the file in memory."""
-        return self.location.open()
+        """
+        Open for reading: a binary, seekable stream that holds a bounded part of the file in memory.
+
+        :raises TransferError: the file is gone, cannot be read, or has another size than when it was checked.
+        """
+        with storage_errors("cannot read", self.location):
+            stream = self.location.open()
+            found = stream.seek(0, os.SEEK_END)
+            stream.seek(0)
+        if found != self.size:
+            stream.close()
+            raise TransferError(
+                f"{self.path} changed while it was being sent: it has {found} bytes now, and had {self.size} "
+                "when it was checked. Send it when nothing writes to it."
+            )
+        return stream
 
 
 @dataclass(frozen=True)
@@ -116,6 +143,12 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
     """
     found = source.media_type
     named = type_of_name(source.name)
+    if named in _TEXTS and found == UNKNOWN:
+        raise InvalidInputError(
+            f"{argument}: {source.path} is named like {named}, but is no text in UTF-8, UTF-16 or a one-byte "
+            "code page. Save it as UTF-8, or send the file that was meant.",
+            parameter=argument,
+        )
     if named is not None and named != found:
         raise InvalidInputError(
             f"{argument}: {source.path} is named like {named} but contains {found}. "
@@ -144,13 +177,13 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
 
 def _expand(item: Any, conn_id: str | None, argument: str) -> list[Location]:
     if isinstance(item, Mapping):
-        if not isinstance(item.get("path"), str):
+        if "path" not in item:
             raise InvalidInputError(
                 f"{argument}: a dict needs a 'path'; this one has {sorted(map(str, item))}.",
                 parameter=argument,
             )
         return [locate(item["path"], conn_id=conn_id, argument=argument)]
-    location = locate(item, conn_id=conn_id, argument=argument)
+    location = locate_source(item, conn_id=conn_id, argument=argument)
     # A file may have brackets in its name: what exists is taken literally.
     if _MAGIC.isdisjoint(location.path) or location.stat() is not None:
         return [location]
@@ -179,6 +212,9 @@ def _source(location: Location, argument: str) -> Source:
     if stat is None:
         raise InvalidInputError(f"{argument}: {location.url} does not exist.", parameter=argument)
     kind, size = stat
+    refuse_broken_name(argument, location.url)
+    if kind == "other":
+        raise InvalidInputError(f"{argument}: {location.url} is no regular file.", parameter=argument)
     if kind == "directory":
         raise InvalidInputError(
             f"{argument}: {location.url} is a folder; name its files or use a glob such as {location.url}/*.",
@@ -196,56 +232,47 @@ def _source(location: Location, argument: str) -> Source:
 SNIFF_BYTES = 64 * 1024
 
 DOCX = "application/vnd.openxmlformats-officedocument.wordprocessingml.document"
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+PPTX = "application/vnd.openxmlformats-officedocument.presentationml.presentation"
 UNKNOWN = "application/octet-stream"
 
-# One name per type; vendors list some under several.
+# One name per type; vendors and filetype list some under several.
 _ALIASES = {
     "audio/x-wav": "audio/wav",
     "audio/wave": "audio/wav",
-    "audio/vnd.wave": "audio/wav",
     "audio/mp3": "audio/mpeg",
-    "audio/x-aac": "audio/aac",
-    "audio/aacp": "audio/aac",
-    "application/ogg": "audio/ogg",
-    "audio/opus": "audio/ogg",
     "image/jpg": "image/jpeg",
-    "image/pjpeg": "image/jpeg",
     "video/avi": "video/x-msvideo",
     "video/x-m4v": "video/mp4",
-    "application/x-pdf": "application/pdf",
 }
 
 # The platform's own table (module mimetypes) differs between machines; a check must not.
 _BY_SUFFIX = {
-    ".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/quicktime", ".qt": "video/quicktime",
-    ".avi": "video/x-msvideo", ".mkv": "video/x-matroska", ".webm": "video/webm", ".mp3": "audio/mpeg",
-    ".wav": "audio/wav", ".aac": "audio/aac", ".ogg": "audio/ogg", ".oga": "audio/ogg",
-    ".opus": "audio/ogg", ".ogv": "video/ogg", ".m4a": "audio/mp4", ".flac": "audio/x-flac",
-    ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".jpe": "image/jpeg", ".png": "image/png",
-    ".gif": "image/gif", ".webp": "image/webp", ".svg": "image/svg+xml", ".heic": "image/heic",
-    ".heif": "image/heif", ".avif": "image/avif", ".tif": "image/tiff", ".tiff": "image/tiff",
-    ".bmp": "image/bmp", ".pdf": "application/pdf", ".doc": "application/msword", ".docx": DOCX,
-    ".xls": "application/vnd.ms-excel", ".ppt": "application/vnd.ms-powerpoint",
-    ".xlsx": "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-    ".pptx": "application/vnd.openxmlformats-officedocument.presentationml.presentation",
-    ".zip": "application/zip", ".txt": "text/plain", ".text": "text/plain", ".log": "text/plain",
-    ".csv": "text/csv", ".md": "text/markdown", ".html": "text/html", ".htm": "text/html",
-    ".json": "application/json", ".jsonl": "application/jsonl", ".xml": "application/xml",
-    ".parquet": "application/vnd.apache.parquet",
+    ".mp4": "video/mp4", ".mov": "video/quicktime", ".avi": "video/x-msvideo", ".mkv": "video/x-matroska",
+    ".webm": "video/webm", ".mp3": "audio/mpeg", ".wav": "audio/wav", ".aac": "audio/aac",
+    ".ogg": "audio/ogg", ".ogv": "video/ogg", ".m4a": "audio/mp4", ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg", ".png": "image/png", ".gif": "image/gif", ".webp": "image/webp",
+    ".svg": "image/svg+xml", ".heic": "image/heic", ".bmp": "image/bmp", ".pdf": "application/pdf",
+    ".doc": "application/msword", ".docx": DOCX, ".xls": "application/vnd.ms-excel", ".xlsx": XLSX,
+    ".pptx": PPTX, ".zip": "application/zip", ".txt": "text/plain", ".csv": "text/csv",
+    ".md": "text/markdown", ".html": "text/html", ".htm": "text/html", ".json": "application/json",
+    ".xml": "application/xml",
 }  # fmt: skip
 
-_OFFICE_PARTS = (
-    ("word/document.xml", DOCX),
-    ("xl/workbook.xml", _BY_SUFFIX[".xlsx"]),
-    ("ppt/presentation.xml", _BY_SUFFIX[".pptx"]),
+_TEXTS = frozenset(
+    {"text/plain", "text/csv", "text/markdown", "text/html", "application/json", "application/xml"}
 )
-_OLE_MAGIC = bytes.fromhex("d0cf11e0a1b11ae1")
+_OFFICE_PARTS = (("word/document.xml", DOCX), ("xl/workbook.xml", XLSX), ("ppt/presentation.xml", PPTX))
 _OLE_STREAMS = (
     ("WordDocument", "application/msword"),
     ("Workbook", "application/vnd.ms-excel"),
-    ("Book", "application/vnd.ms-excel"),
     ("PowerPoint Document", "application/vnd.ms-powerpoint"),
 )
+# First characters of the brand of an ISO media file; all other brands are MP4.
+_ISO_BRANDS = {
+    b"qt": "video/quicktime", b"M4A": "audio/mp4", b"M4B": "audio/mp4", b"avi": "image/avif",
+    b"he": "image/heic", b"mif": "image/heif", b"msf": "image/heif", b"3g": "video/3gpp",
+}  # fmt: skip
 _QUICKTIME_ATOMS = frozenset({b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot"})
 # Atomic: what stands before the root element is passed once. With backtracking, the time doubles with every
 # comment of a text that is no SVG.
@@ -254,6 +281,7 @@ _SVG = re.compile(
     r"<(?:\w+:)?svg[\s>/]",
     re.S,
 )
+_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
 
 
 def canonical_type(media_type: str) -> str:
@@ -279,6 +307,8 @@ def sniff(stream: BinaryIO, name: str) -> str:
     :param name: base name.
     :returns: canonical media type; ``application/octet-stream`` when nothing is recognised.
     """
+    import filetype  # type: ignore[import-untyped]
+
     stream.seek(0)
     head = stream.read(SNIFF_BYTES)
     # Text goes before magic numbers: some are letters that a text may begin with ("BM", "MZ", "ID3"), and no
@@ -287,77 +317,59 @@ def sniff(stream: BinaryIO, name: str) -> str:
         _document_in_text(head)
         or _text(head, name)
         or _container(head, stream)
-        or _audio_frames(head, stream)
-        or _by_magic(head)
+        or _mpeg_audio(head, stream)
+        or filetype.guess_mime(head[:8192])
         or UNKNOWN
     )
     return canonical_type(found)
 
 
 def _document_in_text(head: bytes) -> str | None:
-    if head[:1024].lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"%PDF-"):
+    # Readers accept a PDF whose header is within the first 1,024 bytes.
+    start = head[:1024]
+    if start.lstrip(b"\xef\xbb\xbf\r\n\t ").startswith(b"%PDF-") or (b"%PDF-" in start and b"\0" in head):
         return "application/pdf"
     if head.startswith(b"{\\rtf"):
         return "application/rtf"
-    if head.startswith(b"%!PS"):
-        return "application/postscript"
-    return None
+    return "application/postscript" if head.startswith(b"%!PS") else None
+
+
+def _text(head: bytes, name: str) -> str | None:
+    text = _decoded(head)
+    if text is None:
+        return None
+    if _SVG.match(text.lstrip("\ufeff")):
+        return "image/svg+xml"
+    named = type_of_name(name)
+    return named if named in _TEXTS else "text/plain"
+
+
+def _decoded(head: bytes) -> str | None:
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif any(byte in _CONTROL for byte in head):
+        return None
+    else:
+        encoding = "utf-8"
+    try:
+        # Incremental: the last character may be cut by the sample.
+        return codecs.getincrementaldecoder(encoding)().decode(head)
+    except UnicodeDecodeError:
+        # Older text files are in a one-byte code page: no control characters, and mostly ASCII.
+        old = encoding == "utf-8" and sum(byte > 127 for byte in head) * 3 <= len(head)
+        return head.decode("latin-1") if old else None
 
 
 def _container(head: bytes, stream: BinaryIO) -> str | None:
     if head.startswith(b"PK\x03\x04"):
         return _office_zip(stream) or "application/zip"
-    if head.startswith(_OLE_MAGIC):
+    if head.startswith(bytes.fromhex("d0cf11e0a1b11ae1")):
         return _office_ole(head, stream)
     if head[4:8] == b"ftyp":
-        return _iso_media(head)
+        return next((kind for brand, kind in _ISO_BRANDS.items() if head[8:].startswith(brand)), "video/mp4")
     if head[4:8] in _QUICKTIME_ATOMS and struct.unpack(">I", head[:4])[0] >= 8:
         return "video/quicktime"
-    if head.startswith(b"OggS"):
-        return "video/ogg" if b"theora" in head[:512] else "audio/ogg"
-    # Readers accept a PDF whose header is within the first 1,024 bytes.
-    if b"%PDF-" in head[:1024] and b"\0" in head:
-        return "application/pdf"
-    return None
-
-
-def _iso_media(head: bytes) -> str | None:
-    size = struct.unpack(">I", head[:4])[0]
-    brands = {head[8:12]} | {head[at : at + 4] for at in range(16, min(size, 256, len(head) - 3), 4)}
-    major = head[8:12]
-    if major == b"qt  ":
-        return "video/quicktime"
-    if major in (b"M4A ", b"M4B ", b"M4P "):
-        return "audio/mp4"
-    if brands & {b"avif", b"avis"}:
-        return "image/avif"
-    if brands & {b"heic", b"heix", b"hevc", b"heim", b"heis"}:
-        return "image/heic"
-    if major in (b"mif1", b"msf1"):
-        return "image/heif"
-    if major[:3] in (b"3gp", b"3g2"):
-        return "video/3gpp" if major[:3] == b"3gp" else "video/3gpp2"
-    return "video/mp4"
-
-
-def _audio_frames(head: bytes, stream: BinaryIO) -> str | None:
-    at = 0
-    if head.startswith(b"ID3") and len(head) >= 10:
-        # An ID3 tag stands before MP3 and before AAC alike; the frame behind it tells which.
-        at = 10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9])
-        stream.seek(at)
-        head = stream.read(4)
-        if len(head) < 2 or head[0] != 0xFF:
-            return "audio/mpeg"
-    if head.startswith(b"ADIF"):
-        return "audio/aac"
-    if len(head) < 4 or head[0] != 0xFF or head[1] & 0xE0 != 0xE0 or head[:2] in (b"\xff\xfe", b"\xff\xff"):
-        return None
-    layer = head[1] >> 1 & 3
-    if layer == 0:
-        return "audio/aac" if head[1] & 0xF0 == 0xF0 else None
-    bitrate, rate = head[2] >> 4, head[2] >> 2 & 3
-    return "audio/mpeg" if bitrate != 15 and rate != 3 else None
+    return "video/ogg" if head.startswith(b"OggS") and b"theora" in head[:512] else None
 
 
 def _office_zip(stream: BinaryIO) -> str | None:
@@ -376,57 +388,26 @@ def _office_ole(head: bytes, stream: BinaryIO) -> str:
     # Word, Excel, PowerPoint, Outlook and installers share this container; its directory names the streams.
     # Layout: [MS-CFB] 2.2, sector shift at 0x1E, first directory sector at 0x30.
     if len(head) >= 512:
-        shift = struct.unpack("<H", head[0x1E:0x20])[0]
-        first = struct.unpack("<I", head[0x30:0x34])[0]
+        shift, first = struct.unpack("<H", head[0x1E:0x20])[0], struct.unpack("<I", head[0x30:0x34])[0]
         if shift in (9, 12):
             stream.seek((first + 1) << shift)
             directory = stream.read(4096)
             for name, media_type in _OLE_STREAMS:
-                if any(
-                    directory[at : at + 64].rstrip(b"\0").rstrip() == name.encode("utf-16-le").rstrip(b"\0")
-                    for at in range(0, len(directory), 128)
-                ):
+                if name.encode("utf-16-le") + b"\0\0" in directory:
                     return media_type
     return "application/x-ole-storage"
 
 
-def _by_magic(head: bytes) -> str | None:
-    import filetype  # type: ignore[import-untyped]
-
-    kind = filetype.guess(head[:8192])
-    return None if kind is None else str(kind.mime)
-
-
-def _text(head: bytes, name: str) -> str | None:
-    text = _decoded(head)
-    if text is None:
-        return None
-    if _SVG.match(text.lstrip("\ufeff")):
-        return "image/svg+xml"
-    named = type_of_name(name)
-    if named is not None and (named.startswith("text/") or named in _TEXT_APPLICATIONS):
-        return named
-    return "text/plain"
-
-
-_TEXT_APPLICATIONS = frozenset({"application/json", "application/jsonl", "application/xml"})
-
-
-def _decoded(head: bytes) -> str | None:
-    for bom, encoding in ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16")):
-        if head.startswith(bom):
-            try:
-                return codecs.getincrementaldecoder(encoding)().decode(head)
-            except UnicodeDecodeError:
-                return None
-    if any(byte in _CONTROL for byte in head):
-        return None
-    try:
-        # Incremental: the last character may be cut by the sample.
-        return codecs.getincrementaldecoder("utf-8")().decode(head)
-    except UnicodeDecodeError:
-        # Older text files are in a one-byte code page: no control characters, and mostly ASCII.
-        return head.decode("latin-1") if sum(byte > 127 for byte in head) * 3 <= len(head) else None
-
-
-_CONTROL = frozenset(range(32)) - frozenset(b"\t\n\v\f\r\x1a\x1b")
+def _mpeg_audio(head: bytes, stream: BinaryIO) -> str | None:
+    tagged = head.startswith(b"ID3") and len(head) >= 10
+    if tagged:
+        # An ID3 tag stands before MP3 and before AAC alike; the frame behind it tells which.
+        stream.seek(10 + (head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]))
+        head = stream.read(4)
+    if len(head) >= 4 and head[0] == 0xFF and head[1] & 0xF6 == 0xF0:
+        return "audio/aac"
+    # Sync, a layer, and neither bit rate nor sampling rate that cannot be.
+    frame = (
+        len(head) >= 4 and head[0] == 0xFF and head[1] & 0xE0 == 0xE0 and head[1] >> 1 & 3 and head[1] < 0xFE
+    )
+    return "audio/mpeg" if tagged or (frame and head[2] >> 4 != 15 and head[2] >> 2 & 3 != 3) else None

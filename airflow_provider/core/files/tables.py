@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
 import math
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
 from typing import Any, BinaryIO, Literal, cast
 
 from airflow_provider.core.files.atomic import AtomicFile, write_atomic
-from airflow_provider.core.files.locations import Location, locate, storage_errors
+from airflow_provider.core.files.locations import Location, locate, locate_source, storage_errors
 from airflow_provider.core.files.manifest import make_manifest
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
@@ -41,7 +43,6 @@ def write_rows(
     target: Any,
     *,
     columns: Sequence[tuple[str, ColumnType]],
-    format: Format | None = None,
     conn_id: str | None = None,
     overwrite: bool = True,
     **ids: Any,
@@ -59,12 +60,16 @@ def write_rows(
     - ``json``: any value. Stays nested in JSON Lines, becomes a JSON string in CSV and Parquet.
 
     A missing or ``None`` value is ``null`` in JSON Lines and Parquet and an empty field in CSV, which
-    cannot tell it from an empty string. Keys that are not in ``columns`` are left out.
+    cannot tell it from an empty string; so is a number that is not finite, which JSON does not know. Keys
+    that are not in ``columns`` are left out.
+
+    In CSV, texts that begin as a formula does (``=``, ``+``, ``-``, ``@``, tab, carriage return) get an
+    apostrophe in front: a spreadsheet would run what a service, or whoever named a file, has written there.
+    :func:`read_rows` takes it off again.
 
     :param rows: read once, in constant memory.
-    :param target: local path or URL of a store.
+    :param target: local path or URL of a store, with a suffix of ``.jsonl``, ``.csv`` or ``.parquet``.
     :param columns: ``(name, type)`` in order.
-    :param format: ``jsonl``, ``csv`` or ``parquet``; default by the suffix of ``target``.
     :param conn_id: Airflow connection for a URL that names none.
     :param overwrite: whether a target with other content may be replaced, default ``True``.
     :param ids: added to the manifest.
@@ -75,7 +80,7 @@ def write_rows(
     :raises TransferError: a value does not fit its column, or the file could not be written. Nothing appears.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    chosen = format_of(location, format, argument="target")
+    chosen = format_of(location, argument="target")
     converters = _converters(columns)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
@@ -92,22 +97,19 @@ def write_rows(
     )
 
 
-def write_json(
-    value: Any, target: Any, *, conn_id: str | None = None, overwrite: bool = True, **ids: Any
-) -> dict[str, Any]:
+def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: Any) -> dict[str, Any]:
     """
     Write one JSON document that is too large for XCom to a file that appears when it is complete.
 
     :param value: anything JSON serializable.
     :param target: local path or URL of a store.
     :param conn_id: Airflow connection for a URL that names none.
-    :param overwrite: whether a target with other content may be replaced, default ``True``.
     :param ids: added to the manifest.
     :returns: a manifest.
     :raises TransferError: ``value`` is not JSON, or the file could not be written.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    with write_atomic(location, overwrite=overwrite) as whole:
+    with write_atomic(location) as whole:
         try:
             pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(value)
             # The encoder yields single tokens.
@@ -118,19 +120,16 @@ def write_json(
     return make_manifest(location.url, whole.digest.size, whole.digest.sha256(), "application/json", **ids)
 
 
-def format_of(location: Location, format: str | None, *, argument: str) -> Format:
+def format_of(location: Location, format: str | None = None, *, argument: str) -> Format:
     """
     Return the format of a file of rows, by its suffix where none is said.
 
     :raises InvalidInputError: it has none of the three.
     """
-    if format is None:
-        dot = location.name.rfind(".")
-        format = _FORMAT_BY_SUFFIX.get(location.name[dot:].lower()) if dot >= 0 else None
+    format = format or _FORMAT_BY_SUFFIX.get(f".{location.name.rpartition('.')[2].lower()}")
     if format not in MEDIA_TYPES:
         raise InvalidInputError(
-            f"{argument}: no format for {location}; name it .jsonl, .csv or .parquet, or say format=.",
-            parameter=argument,
+            f"{argument}: no format for {location}; name it .jsonl, .csv or .parquet.", parameter=argument
         )
     return cast("Format", format)
 
@@ -153,6 +152,8 @@ class _Batches:
         converted = {}
         for name, convert in self._converters.items():
             value = row.get(name)
+            if isinstance(value, float) and not math.isfinite(value):
+                value = None
             try:
                 converted[name] = None if value is None else convert(value)
             except (ValueError, TypeError, OverflowError) as error:
@@ -178,12 +179,22 @@ def _write_csv(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
         (_named(columns, "json"), _json_text),
         # Python writes True; warehouses read true.
         (_named(columns, "boolean"), _json_text),
+        (_named(columns, "string"), _no_formula),
     ]
     whole.write(_encoded(_csv_lines([dict(zip(names, names, strict=True))], names)))
     for batch in batches:
         for columns_of_type, text in texts:
             _replace(batch, columns_of_type, text)
         whole.write(_encoded(_csv_lines(batch, names)))
+
+
+# One apostrophe more than there were, so that a reader can take exactly that one off.
+_FORMULA = re.compile(r"'*[=+\-@\t\r]")
+_DEFUSED = re.compile(r"'+[=+\-@\t\r]")
+
+
+def _no_formula(text: str) -> str:
+    return f"'{text}" if _FORMULA.match(text) else text
 
 
 def _csv_lines(batch: list[dict[str, Any]], names: list[str]) -> str:
@@ -310,11 +321,11 @@ def _to_integer(value: Any) -> int:
     return number
 
 
-def _to_number(value: Any) -> float:
+def _to_number(value: Any) -> float | None:
+    if isinstance(value, bool):
+        raise ValueError(f"{value!r} is not a number")
     number = float(value)
-    if isinstance(value, bool) or not math.isfinite(number):
-        raise ValueError(f"{value!r} is not a finite number")
-    return number
+    return number if math.isfinite(number) else None
 
 
 def _to_boolean(value: Any) -> bool:
@@ -337,7 +348,11 @@ def _to_timestamp(value: Any) -> datetime:
 
 def _to_json(value: Any) -> Any:
     # Fails here, where row and column are known.
-    json.dumps(value, allow_nan=False)
+    try:
+        json.dumps(value, allow_nan=False)
+    except ValueError:
+        # NaN and Infinity, which JSON does not know.
+        return json.loads(json.dumps(value), parse_constant=lambda name: None)
     return value
 
 
@@ -368,12 +383,13 @@ def read_rows(
         be checked.
     :param conn_id: Airflow connection for a URL that names none.
     :param argument: the operator argument, for errors.
-    :raises InvalidInputError: no path, no such file, no format, or a column is missing.
+    :raises InvalidInputError: no path, no such file, no format, a column is missing, or the text is neither
+        UTF-8 nor UTF-16.
     :raises ConfigurationError: Parquet is to be read and ``pyarrow`` is not installed.
     :raises TransferError: the file cannot be read, or is not the one that the manifest describes.
     """
     manifest = source if isinstance(source, Mapping) else {"path": source}
-    location = locate(manifest.get("path"), conn_id=conn_id, argument=argument)
+    location = locate_source(manifest.get("path"), conn_id=conn_id, argument=argument)
     chosen = format_of(location, manifest.get("format"), argument=argument)
     stat = location.stat()
     if stat is None or stat[0] != "file":
@@ -393,10 +409,19 @@ def read_rows(
             )
 
     count = 0
-    with storage_errors("cannot read", location), location.open() as stream:
-        for row in read(stream, check):
-            count += 1
-            yield row
+    try:
+        with storage_errors("cannot read", location), location.open() as stream:
+            for row in read(stream, check):
+                count += 1
+                yield row
+    except TransferError as error:
+        if not isinstance(error.__cause__, UnicodeDecodeError):
+            raise
+        raise InvalidInputError(
+            f"{argument}: {location} is text in an encoding that cannot be told, after row {count}. Save it "
+            "as UTF-8.",
+            parameter=argument,
+        ) from None
     announced = manifest.get("rows")
     if announced is not None and announced != count:
         raise TransferError(
@@ -408,22 +433,39 @@ _Check = Callable[[Collection[str]], None]
 """Takes the names of the columns; raises when one is missing."""
 
 
+def _text(stream: BinaryIO, newline: str) -> io.TextIOWrapper:
+    utf16 = stream.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    stream.seek(0)
+    # Spreadsheets write a byte order mark before UTF-8 too.
+    return io.TextIOWrapper(stream, encoding="utf-16" if utf16 else "utf-8-sig", newline=newline)
+
+
 def _read_jsonl(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
-    for number, line in enumerate(stream, 1):
-        row = json.loads(line)
-        if not isinstance(row, dict):
-            raise ValueError(f"line {number} is not an object")
-        check(row)
-        yield row
+    with _text(stream, "\n") as lines:
+        for number, line in enumerate(lines, 1):
+            if line.isspace():
+                continue
+            row = json.loads(line)
+            if not isinstance(row, dict):
+                raise ValueError(f"line {number} is not an object")
+            check(row)
+            yield row
 
 
 def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
     # A whole issue as JSON in one field may be longer than the 128 KB that the module allows by default.
     csv.field_size_limit(_LONGEST_CSV_FIELD)
-    with io.TextIOWrapper(stream, encoding="utf-8", newline="") as text:
-        rows = csv.DictReader(text)
+    with _text(stream, "") as text:
+        # Spreadsheets of many languages separate by semicolons.
+        header = text.readline()
+        text.seek(0)
+        rows = csv.DictReader(text, delimiter=";" if ";" in header and "," not in header else ",")
         check(rows.fieldnames or ())
-        yield from rows
+        for row in rows:
+            for name, value in row.items():
+                if isinstance(value, str) and value.startswith("'") and _DEFUSED.match(value):
+                    row[name] = value[1:]
+            yield row
 
 
 def _read_parquet(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:

@@ -9,7 +9,12 @@ from pathlib import Path
 import pytest
 
 FOLDER = Path(__file__).parents[3] / "airflow_provider" / "core" / "files"
-CHEAP = {"airflow_provider.exceptions", "airflow_provider.compat"}
+CHEAP = {
+    "airflow_provider.exceptions",
+    "airflow_provider.compat",
+    "airflow_provider.core.text",
+    "airflow_provider.core.http.retry",
+}
 HEAVY_STANDARD = {"zipfile", "zlib", "ssl", "email", "xml"}
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider.core.files.sources import Limits, check_limits, resolve_sources
-from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.exceptions import InvalidInputError, TransferError
 from tests.unit.files.samples import SAMPLES
 
 Write = Callable[[str], Path]
@@ -182,3 +183,62 @@ def test_a_name_without_a_known_suffix_is_no_contradiction(tmp_path: Path) -> No
     path = tmp_path / "upload.dat"
     path.write_bytes(SAMPLES["shot.png"][0])
     assert check_limits(resolve_sources([path])[0], LIMITS) == "image/png"
+
+
+def test_a_name_that_is_not_utf8_is_refused_before_anything_is_sent(write: Write, tmp_path: Path) -> None:
+    broken = os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.txt")
+    with open(broken, "wb") as stream:
+        stream.write(b"content")
+    for files in ([write("good.txt"), broken], [f"{tmp_path}/*.txt"], [f"file://{tmp_path}/caf%E9.txt"]):
+        with pytest.raises(InvalidInputError, match=r"^photos: .*caf\\udce9\.txt' is not UTF-8"):
+            resolve_sources(files, argument="photos")
+
+
+def test_a_file_url_is_percent_encoded_as_asset_uris_are(write: Write, tmp_path: Path) -> None:
+    path = write("a b #1 ü 100%.txt")
+    assert [source.path for source in resolve_sources([path.as_uri()])] == [str(path)]
+
+
+def test_the_asset_uri_of_an_object_is_found(store: MemoryFileSystem) -> None:
+    store.pipe_file("/in/case #1 ü.txt", b"one")
+    store.pipe_file("/in/100%25.txt", b"literal")
+    assert names(["memory://in/case%20%231%20%C3%BC.txt", "memory://in/100%25.txt"]) == [
+        "case #1 ü.txt",
+        "100%25.txt",
+    ]
+
+
+def test_a_device_or_a_pipe_is_no_file_to_send(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(InvalidInputError, match=r"files: .*/pipe is no regular file"):
+        resolve_sources([tmp_path / "pipe"])
+
+
+@pytest.mark.parametrize("change", ["gone", "longer", "shorter"])
+@pytest.mark.parametrize("where", ["disk", "store"])
+def test_a_file_that_changed_since_it_was_checked_is_not_opened(
+    write: Write, store: MemoryFileSystem, change: str, where: str
+) -> None:
+    path = write("plain.txt")
+    store.pipe_file("/in/plain.txt", path.read_bytes())
+    (source,) = resolve_sources([path if where == "disk" else "memory://in/plain.txt"])
+    content = {"gone": None, "longer": path.read_bytes() + b"more", "shorter": b"less"}[change]
+    if content is None:
+        path.unlink()
+        store.rm_file("/in/plain.txt")
+    else:
+        path.write_bytes(content)
+        store.pipe_file("/in/plain.txt", content)
+    problem = "cannot read" if content is None else f"it has {len(content)} bytes now, and had {source.size}"
+    for read in (source.open, lambda: source.media_type):
+        with pytest.raises(TransferError, match=problem) as raised:
+            read()
+        assert "plain.txt" in str(raised.value)
+
+
+@pytest.mark.parametrize("encoding", ["shift-jis", "utf-16-le"])
+def test_a_text_in_an_encoding_that_is_not_known_says_what_to_do(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "plain.txt"
+    path.write_bytes("事故の報告です。".encode(encoding) * 10)
+    with pytest.raises(InvalidInputError, match=r"assets: .*plain\.txt .*Save it as UTF-8"):
+        check_limits(resolve_sources([path])[0], LIMITS, argument="assets")

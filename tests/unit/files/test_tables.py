@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.tables import ROWS_PER_GROUP, ColumnType, write_json, write_rows
+from airflow_provider.core.files.tables import ROWS_PER_GROUP, ColumnType, read_rows, write_json, write_rows
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
 COLUMNS: list[tuple[str, ColumnType]] = [
@@ -148,7 +148,6 @@ def test_an_error_on_the_way_leaves_what_was_there(tmp_path: Path, target: str, 
         ("integer", True),
         ("integer", 2**63),
         ("number", "x"),
-        ("number", float("nan")),
         ("boolean", "maybe"),
         ("timestamp", "yesterday"),
         ("timestamp", 1_750_000_000),
@@ -215,3 +214,65 @@ def test_what_is_not_json_leaves_no_file(tmp_path: Path, value: Any) -> None:
     with pytest.raises(TransferError, match="not JSON"):
         write_json(value, tmp_path / "r.json")
     assert os.listdir(tmp_path) == []
+
+
+NAN, INFINITE = float("nan"), float("-inf")
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_numbers_that_are_not_finite_are_missing_ones(tmp_path: Path, suffix: str) -> None:
+    columns: list[tuple[str, ColumnType]] = [
+        ("s", "string"), ("n", "number"), ("t", "number"), ("i", "integer"), ("j", "json"), ("k", "json")
+    ]  # fmt: skip
+    row = {"s": NAN, "n": NAN, "t": "Infinity", "i": INFINITE, "j": NAN, "k": {"a": [1.5, NAN, INFINITE]}}
+    manifest = write_rows([row], tmp_path / f"i.{suffix}", columns=columns)
+    (found,) = read_rows(manifest)
+    missing = "" if suffix == "csv" else None
+    assert [found[name] for name in "snti"] == [missing] * 4
+    assert found["j"] == missing
+    nested = found["k"] if suffix == "jsonl" else json.loads(found["k"])
+    assert nested == {"a": [1.5, None, None]}
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "'=1", "''+1"])
+def test_a_cell_that_begins_as_a_formula_does_is_text_and_is_read_as_it_was(
+    tmp_path: Path, text: str
+) -> None:
+    columns: list[tuple[str, ColumnType]] = [("s", "string"), ("n", "number"), ("j", "json")]
+    manifest = write_rows([{"s": text, "n": -1.5, "j": -2}], tmp_path / "i.csv", columns=columns)
+    with (tmp_path / "i.csv").open(newline="", encoding="utf-8") as stream:
+        assert list(csv.reader(stream))[1] == [f"'{text}", "-1.5", "-2"]
+    assert list(read_rows(manifest)) == [{"s": text, "n": "-1.5", "j": "-2"}]
+
+
+@pytest.mark.parametrize("text", ["'quoted'", "a=b", "5 - 3", "'"])
+def test_other_cells_stay_as_they_are(tmp_path: Path, text: str) -> None:
+    manifest = write_rows([{"s": text}], tmp_path / "i.csv", columns=[("s", "string")])
+    assert (tmp_path / "i.csv").read_text() == f"s\n{text}\n"
+    assert list(read_rows(manifest)) == [{"s": text}]
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le-bom", "utf-16-be-bom"])
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("i.csv", "a,b\r\nü,2\r\n"),
+        ("i.csv", "a;b\nü;2\n"),
+        ("i.jsonl", '{"a": "ü", "b": "2"}\n\n'),
+        ("i.jsonl", '\r\n{"a": "ü", "b": "2"}\r\n  '),
+    ],
+)
+def test_a_file_that_another_program_saved_is_read(
+    tmp_path: Path, name: str, text: str, encoding: str
+) -> None:
+    marked = encoding.removesuffix("-bom")
+    content = f"\ufeff{text}" if marked != encoding else text
+    (tmp_path / name).write_bytes(content.encode(marked))
+    assert list(read_rows(tmp_path / name, columns=["a", "b"])) == [{"a": "ü", "b": "2"}]
+
+
+@pytest.mark.parametrize(("name", "text"), [("i.csv", "a\nStraße\n"), ("i.jsonl", '{"a": "Straße"}\n')])
+def test_text_in_a_code_page_is_refused_with_what_to_do(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).write_bytes(text.encode("cp1252"))
+    with pytest.raises(InvalidInputError, match=rf"issues: .*{name} .*Save it as UTF-8"):
+        list(read_rows(tmp_path / name, argument="issues"))

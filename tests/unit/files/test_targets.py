@@ -4,9 +4,16 @@ import os
 from pathlib import Path
 
 import pytest
+from airflow.sdk import ObjectStoragePath
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider.core.files.locations import MAX_NAME_BYTES, probe_writable, safe_name, target_path
+from airflow_provider.core.files.locations import (
+    MAX_NAME_BYTES,
+    path_text,
+    probe_writable,
+    safe_name,
+    target_path,
+)
 from airflow_provider.exceptions import InvalidInputError
 
 
@@ -27,6 +34,8 @@ from airflow_provider.exceptions import InvalidInputError
         ".",
         "...",
         "   ",
+        "  .pdf",
+        "\u3000.pdf",
     ],
 )
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
@@ -48,6 +57,8 @@ def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: st
         (".bashrc", "bashrc"),
         ("report.pdf. ", "report.pdf"),
         ("a..b.pdf", "a..b.pdf"),
+        (" a.pdf", "a.pdf"),
+        ("half \ud83d.pdf", "half _.pdf"),
     ],
 )
 def test_a_strange_name_becomes_one_plain_component(name: str, safe: str) -> None:
@@ -128,3 +139,21 @@ def test_a_store_that_lets_write_but_not_remove_is_good_enough(
     probe_writable("memory://out")
     assert "cannot be removed" in caplog.text
     MemoryFileSystem.store.clear()
+
+
+@pytest.mark.parametrize("value", ["/data/out", Path("/data/out"), ObjectStoragePath("file:///data/out")])
+def test_every_way_to_write_a_path_is_one_text(value: object) -> None:
+    assert path_text("output_path", value) == "/data/out"
+
+
+def test_an_object_storage_path_keeps_its_connection() -> None:
+    path = ObjectStoragePath("s3://bucket/out/a b", conn_id="files_s3")
+    assert path_text("output_path", path) == "s3://files_s3@bucket/out/a b"
+
+
+@pytest.mark.parametrize("value", [None, 7, "", "  ", b"/data", "a\0b", "caf\udce9", ["/data"]])
+def test_what_is_no_path_is_refused_by_name_of_the_argument(value: object) -> None:
+    with pytest.raises(InvalidInputError, match=r"^output_path: ") as caught:
+        path_text("output_path", value)
+    assert caught.value.parameter == "output_path"
+    assert str(caught.value).encode()

@@ -1,14 +1,18 @@
-"""What a task has written, told to Airflow's assets, so that other Dags can be scheduled on it."""
+"""Outlets: asset events that carry what a task has written, so that other Dags can be scheduled on it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+
+_PLAIN = "/!$&'()*+,;=:@"
+"""Characters that stand for themselves in the path of a URI, after RFC 3986."""
 
 
 def tell_outlets(outlets: Sequence[Any], context: Context, manifests: Sequence[dict[str, Any]]) -> None:
@@ -35,11 +39,14 @@ def tell_outlets(outlets: Sequence[Any], context: Context, manifests: Sequence[d
 
 def asset_uri(path: str) -> str:
     """
-    Return the URI under which Airflow knows a file.
+    Return the URI under which Airflow knows a file: ASCII, percent-encoded, one for each file.
+
+    ``sources.resolve_sources`` and ``tables.read_rows`` find the file by it again.
 
     :param path: of a manifest: local path, or URL whose ``conn_id@`` is no part of the asset.
     """
-    if "://" not in path:
+    scheme, separator, rest = path.partition("://")
+    if not separator:
         return PurePath(path).as_uri()
-    parts = urlsplit(path)
-    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+    authority, slash, key = rest.partition("/")
+    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{quote(key, safe=_PLAIN)}"

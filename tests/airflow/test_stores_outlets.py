@@ -105,10 +105,20 @@ def test_landed_issues_are_an_event(submission: SubmissionJob, task_run: RunTask
         ("/data/a b.pdf", "file:///data/a%20b.pdf"),
         ("s3://conn@bucket/out/a.pdf", "s3://bucket/out/a.pdf"),
         ("gs://bucket/a.pdf", "gs://bucket/a.pdf"),
+        ("/data/50% ü.pdf", "file:///data/50%25%20%C3%BC.pdf"),
+        ("s3://conn@bucket/Straße/case #1?.csv", "s3://bucket/Stra%C3%9Fe/case%20%231%3F.csv"),
+        ("s3://bucket/day=1/a@b+c,d.csv", "s3://bucket/day=1/a@b+c,d.csv"),
     ],
 )
 def test_the_asset_of_a_file_names_no_connection(path: str, uri: str) -> None:
     assert asset_uri(path) == uri
+
+
+def test_every_file_has_an_asset_of_its_own_that_airflow_takes() -> None:
+    names = ["case #1.csv", "case #2.csv", "case%20%231.csv", "a?b.csv", "a?c.csv", "Fall ü.csv"]
+    uris = {Asset(asset_uri(f"s3://conn@bucket/{name}")).uri for name in names}
+    assert len(uris) == len(names)
+    assert all(uri.isascii() for uri in uris)
 
 
 def _unpause(dag_id: str) -> None:

@@ -125,6 +125,7 @@ class MediaMagicHook(WebhookEndpoints):
         See https://docs.mediamagic-lite.northell.io/guides/file-upload
         """
         from airflow_provider.core.files.sources import resolve_sources
+        from airflow_provider.core.files.storage_http import transfer_options
         from airflow_provider.core.files.upload import UploadLink, put_blob
 
         if not _is_upload_url(required_text("upload_url", upload_url)):
@@ -134,14 +135,12 @@ class MediaMagicHook(WebhookEndpoints):
             )
         (source,) = resolve_sources([file], conn_id=conn_id, argument="file")
         link = UploadLink(upload_url, urlsplit(upload_url).path.lstrip("/"))
-        settings = self.settings
         try:
             put_blob(
                 self.storage_session,
                 link,
                 source,
-                timeout=(settings.connect_timeout, settings.read_timeout),
-                max_attempts=settings.max_retries + 1,
+                **transfer_options(self.settings),
                 log=cast("Logger", self.log),
                 sleep=self._sleep,
             )

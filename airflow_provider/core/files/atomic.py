@@ -109,11 +109,16 @@ def _same_as_target(location: Location, digest: Digest, *, overwrite: bool) -> b
     if size == digest.size and location.sha256() == digest.sha256():
         return True
     if not overwrite:
-        raise TransferError(
-            f"{location} holds other content ({size} bytes; the new file has {digest.size}). "
-            "Set overwrite=True to replace it, or choose another path."
-        )
+        raise TransferError(other_content(location, size, digest.size))
     return False
+
+
+def other_content(location: Location, size: int, new_size: int) -> str:
+    """Say that a file may not be replaced."""
+    return (
+        f"{location} holds other content ({size} bytes; the new file has {new_size}). "
+        "Set overwrite=True to replace it, or choose another path."
+    )
 
 
 class _LocalFile:

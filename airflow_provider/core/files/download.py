@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO, Literal
 
-from airflow_provider.core.files.atomic import AtomicFile, open_atomic, size_of_target
+from airflow_provider.core.files.atomic import AtomicFile, open_atomic, other_content, size_of_target
 from airflow_provider.core.files.locations import Location, locate
 from airflow_provider.core.files.manifest import Digest, make_manifest
 from airflow_provider.core.files.storage_http import (
@@ -20,23 +20,39 @@ from airflow_provider.core.files.storage_http import (
     LinkError,
     Progress,
     Timeout,
+    asked_pause,
     body_length,
     describe,
+    human_bytes,
     is_encoded,
     new_session,
     read_body,
     refused,
-    retry_seconds,
     safe_url,
     send,
+    transfer_retries,
 )
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-
 CHUNK_BYTES = 1024 * 1024
+"""Largest piece held in memory."""
+
+MAX_BYTES = 2 * 1024**3
+
+EXPANDED_RATIO = 100
+EXPANDED_BYTES = 64 * 1024 * 1024
+"""A document may expand to so many times its size and so many bytes; real ones stay far below."""
+
+ExpectedType = Literal["pdf", "docx"]
+
+MEDIA_TYPES: dict[str, str] = {
+    "pdf": "application/pdf",
+    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
+}
 
 
 @dataclass(frozen=True)
@@ -63,12 +79,10 @@ def download(
     expected_type: ExpectedType | None,
     overwrite: bool = False,
     conn_id: str | None = None,
-    expires_at: float | None = None,
+    max_bytes: int = MAX_BYTES,
     timeout: Timeout = DEFAULT_TIMEOUT,
-    chunk_size: int = CHUNK_BYTES,
-    max_attempts: int = 5,
-    max_seconds: float = 3600.0,
-    media_type: str | None = None,
+    max_retries: int = 4,
+    api_url: str | None = None,
     log: logging.Logger | None = None,
     clock: Callable[[], float] = time.monotonic,
     now: Callable[[], float] = time.time,
@@ -86,7 +100,7 @@ def download(
     A broken connection is continued with ``Range`` and ``If-Range`` when the host gave a strong ETag and a
     length; otherwise it starts over. A part left on local disk by a killed process is continued by the next
     one under the same condition, and only as far as its recorded digest proves it. A link that is refused
-    or has ended is replaced by asking ``link_factory`` again.
+    or has ended is replaced by asking ``link_factory`` again. Everything together takes an hour at most.
 
     The digest of the remote file is not known before it is fetched, so a file that exists is compared when
     the download is complete and before anything is renamed: the same size and SHA-256 means done, without
@@ -96,44 +110,43 @@ def download(
     :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is
         sent, never a key. ``None`` makes one. Its adapters should not retry by themselves: urllib3 logs
         links when it does.
-    :param link_factory: returns a link; called once at the start and again for a fresh one.
+    :param link_factory: returns a link; called once at the start and again for a fresh one. Links are
+        followed over https only, over http to this machine.
     :param target: local path or URL of a store (``s3://conn@bucket/key``).
     :param expected_type: ``pdf`` or ``docx`` check the content; ``None`` takes anything whose length is
         certain.
     :param overwrite: see above. Default ``False``.
     :param conn_id: Airflow connection for a target URL that names none.
-    :param expires_at: epoch seconds at which the first link ends, when ``link_factory`` returns bare strings.
+    :param max_bytes: largest file that is taken, default 2 GiB.
     :param timeout: seconds to connect, and seconds without a single byte.
-    :param chunk_size: largest piece held in memory, default 1 MiB.
-    :param max_attempts: failures in a row that bring no new byte, default 5.
-    :param max_seconds: for everything together, default one hour.
-    :param media_type: for the manifest; default by ``expected_type``, else what the host says.
+    :param max_retries: failures in a row that bring no new byte, after the first; default 4. What a host
+        says in ``Retry-After`` is kept to.
+    :param api_url: base URL of the API that gives the links; see :func:`storage_http.send`.
     :param log: repetitions and the progress of long downloads are written there.
     :param clock: monotonic seconds.
     :param now: epoch seconds, compared with ``expires_at``.
     :param sleep: waits between attempts.
     :returns: a manifest: ``path``, ``bytes``, ``sha256``, ``media_type``.
-    :raises InvalidInputError: ``target`` is not a path that can be opened.
-    :raises TransferError: no whole file of the expected type came within the attempts and the time, or
-        ``target`` holds something else. Names target and host, never the signature.
+    :raises InvalidInputError: ``target`` is not a path that can be opened, a folder or a device.
+    :raises TransferError: no whole file of the expected type came within the attempts and the time, it is
+        too large, or ``target`` holds something else. Names target and host, never the signature.
     """
     location = locate(target, conn_id=conn_id, argument="target")
     existing = size_of_target(location)
     log = log or logging.getLogger(__name__)
     own = session or new_session()
-    whole = open_atomic(location, readable=expected_type == "docx")
+    file = open_atomic(location, readable=expected_type == "docx")
     run = _Download(
         session=own,
         link_factory=link_factory,
         location=location,
-        whole=whole,
+        file=file,
         existing=None if overwrite else existing,
         need_length=expected_type is None,
-        expires_at=expires_at,
+        max_bytes=max_bytes,
         timeout=timeout,
-        chunk_size=chunk_size,
-        max_attempts=max_attempts,
-        max_seconds=max_seconds,
+        max_retries=max_retries,
+        api_url=api_url,
         log=log,
         clock=clock,
         now=now,
@@ -144,27 +157,24 @@ def download(
     try:
         host = run.fetch()
         keep = False
-        written = whole.finish(
+        name = f"what {host} sent for {location}"
+        written = file.finish(
             overwrite=overwrite,
             check=lambda digest, opener: check_content(
-                expected_type, digest, opener, name=f"what {host} sent for {location}"
+                expected_type, digest, opener, name=name, in_time=lambda: run.check_time(host)
             ),
         )
     except _Useless:
         keep = False
         raise
     finally:
-        whole.close(keep=keep)
+        file.close(keep=keep)
         if session is None:
             own.close()
     if not written:
-        log.info("%s already holds the same %d bytes; left as it is.", location, whole.digest.size)
-    return make_manifest(
-        location.url,
-        whole.digest.size,
-        whole.digest.sha256(),
-        media_type or MEDIA_TYPES.get(expected_type or "") or run.media_type,
-    )
+        log.info("%s already holds the same %d bytes; left as it is.", location, file.digest.size)
+    media_type = MEDIA_TYPES.get(expected_type or "") or run.media_type
+    return make_manifest(location.url, file.digest.size, file.digest.sha256(), media_type)
 
 
 class _Useless(TransferError):
@@ -182,14 +192,13 @@ class _Download:
     session: Session
     link_factory: Callable[[], str | DownloadLink]
     location: Location
-    whole: AtomicFile
+    file: AtomicFile
     existing: int | None
     need_length: bool
-    expires_at: float | None
+    max_bytes: int
     timeout: Timeout
-    chunk_size: int
-    max_attempts: int
-    max_seconds: float
+    max_retries: int
+    api_url: str | None
     log: logging.Logger
     clock: Callable[[], float]
     now: Callable[[], float]
@@ -197,19 +206,20 @@ class _Download:
     media_type: str = "application/octet-stream"
 
     def __post_init__(self) -> None:
-        self._deadline = self.clock() + self.max_seconds
+        self._began = self.clock()
+        self._retries = transfer_retries(self.max_retries)
         self._progress = Progress(f"Download of {self.location.name}", None, self.log, clock=self.clock)
 
     def fetch(self) -> str:
         """Bring every byte into the target; return ``host/path`` for messages."""
         failures = refusals = 0
-        furthest = self.whole.digest.size
+        furthest = self.file.digest.size
         link = self._link()
-        if self.whole.digest.size:
+        if furthest:
             self.log.info(
                 "Download of %s goes on at byte %d of a part left by an earlier attempt.",
                 self.location,
-                self.whole.digest.size,
+                furthest,
             )
         while True:
             if link.expires_at is not None and self.now() >= link.expires_at:
@@ -227,29 +237,30 @@ class _Download:
                 refusals += 1
                 if refusals > MAX_REFUSALS:
                     raise refused(f"cannot download {self.location} from", link.url, outcome.response)
-                status = outcome.response.status_code
                 self.log.warning(
                     "Download of %s: the link was refused with %d; asking for a fresh one.",
                     self.location,
-                    status,
+                    outcome.response.status_code,
                 )
                 link = self._link()
                 continue
-            arrived = self.whole.digest.size
+            arrived = self.file.digest.size
             if arrived > furthest:
                 # An attempt that had to start over is progress only if it came further than all before.
                 furthest, failures, refusals = arrived, 0, 0
+            if outcome.start_over or self.file.checkpoint is None:
+                self.file.restart()
+            pause = self._retries.next_pause(
+                failures, asked=outcome.asked, elapsed=self.clock() - self._began
+            )
             failures += 1
-            if outcome.start_over or self.whole.checkpoint is None:
-                self.whole.restart()
-            if failures >= self.max_attempts:
-                raise self._failed(
-                    link, f"{outcome.reason}; {failures} attempts brought nothing more", arrived
+            if pause is None:
+                why = (
+                    f"{failures} attempts brought nothing more"
+                    if failures > self.max_retries
+                    else f"the {self._retries.total:.0f} s allowed are over"
                 )
-            seconds = retry_seconds(outcome.response, failures)
-            if self.clock() + seconds >= self._deadline:
-                allowed = f"the {self.max_seconds:.0f} s allowed are over"
-                raise self._failed(link, f"{outcome.reason}; {allowed}", arrived)
+                raise self._failed(link.url, f"{outcome.reason}; {why} ({arrived} bytes arrived)")
             self.log.warning(
                 "Download of %s from %s: %s (%d bytes arrived); attempt %d of %d in %.0f s.",
                 self.location,
@@ -257,49 +268,57 @@ class _Download:
                 outcome.reason,
                 arrived,
                 failures + 1,
-                self.max_attempts,
-                seconds,
+                self.max_retries + 1,
+                pause,
             )
-            self.sleep(seconds)
+            self.sleep(pause)
+
+    def check_time(self, where: str) -> None:
+        """Raise :class:`TransferError` when the time is over; ``where`` is a link or what was fetched."""
+        allowed = self._retries.total
+        if self.clock() - self._began >= allowed:
+            came = f"only {self.file.digest.size} of {self._progress.total or 'unknown'} bytes"
+            raise self._failed(where, f"{came} came and were checked in the {allowed:.0f} s allowed")
 
     def _link(self) -> DownloadLink:
         link = self.link_factory()
-        if isinstance(link, str):
-            link, self.expires_at = DownloadLink(link, self.expires_at), None
-        return link
+        return DownloadLink(link) if isinstance(link, str) else link
 
-    def _failed(self, link: DownloadLink, reason: str, arrived: int) -> TransferError:
-        return TransferError(
-            f"cannot download {self.location} from {safe_url(link.url)}: {reason} ({arrived} bytes arrived)."
-        )
+    def _failed(self, url: str, reason: str, kind: type[TransferError] = TransferError) -> TransferError:
+        return kind(f"cannot download {self.location} from {safe_url(url)}: {reason}.")
 
     def _attempt(self, url: str) -> None:
-        whole = self.whole
+        file = self.file
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
-        start = whole.digest.size
-        if whole.checkpoint is not None and start:
+        start = None
+        if file.checkpoint is not None and file.digest.size:
             # A part that is complete still has to prove that it is: ask for its last byte.
-            start = min(start, whole.checkpoint.total - 1)
+            start = min(file.digest.size, file.checkpoint.total - 1)
             headers["Range"] = f"bytes={start}-"
-            headers["If-Range"] = whole.checkpoint.etag
+            headers["If-Range"] = file.checkpoint.etag
         response = self._get(url, headers)
         try:
-            self._receive(response, url, start if "Range" in headers else None)
+            self._receive(response, url, start)
         finally:
             response.close()
 
     def _get(self, url: str, headers: dict[str, str]) -> Response:
         import requests
 
-        reason = ""
         try:
-            return send(self.session, "GET", url, headers=headers, timeout=self.timeout, follow=True)
+            return send(
+                self.session,
+                "GET",
+                url,
+                headers=headers,
+                timeout=self.timeout,
+                follow=True,
+                api_url=self.api_url,
+            )
         except requests.RequestException as error:
             reason = describe(error)
         except LinkError as error:
-            raise _Useless(
-                f"cannot download {self.location} from {safe_url(url)}: the link cannot be used: {error}."
-            ) from None
+            raise self._failed(url, f"the link cannot be used: {error}", _Useless) from None
         raise Broken(reason)
 
     def _receive(self, response: Response, url: str, start: int | None) -> None:
@@ -307,64 +326,62 @@ class _Download:
         if status in LINK_REFUSED:
             raise _LinkRefused(response)
         if status in TRY_AGAIN:
-            raise Broken(f"the storage host answered {status}", response)
+            raise Broken(f"the storage host answered {status}", asked=asked_pause(response))
         if status == 416 and start is not None:
             raise Broken("the storage host has no such range", start_over=True)
         skip = 0
         total: int | None
         if status == 206 and start is not None:
             total = self._check_range(response, start)
-            skip = self.whole.digest.size - start
+            skip = self.file.digest.size - start
         elif status == 200:
             total = self._begin(response, url)
         else:
             raise refused(f"cannot download {self.location} from", url, response)
+        self._check_size(url, total or 0)
         if total is not None and self.existing is not None and total != self.existing:
-            raise _Useless(
-                f"{self.location} holds other content ({self.existing} bytes; the new file has {total}). "
-                "Set overwrite=True to replace it, or choose another path."
-            )
-        self._progress.reset(self.whole.digest.size)
+            raise _Useless(other_content(self.location, self.existing, total))
+        self._progress.reset(self.file.digest.size)
         self._progress.total = total
-        for data in read_body(response, self.chunk_size):
-            self.whole.write(data[skip:])
+        for data in read_body(response, CHUNK_BYTES):
+            self.file.write(data[skip:])
             self._progress.advance(max(len(data) - skip, 0))
             skip = max(skip - len(data), 0)
-            if self.clock() >= self._deadline:
-                raise TransferError(
-                    f"cannot download {self.location} from {safe_url(url)}: only {self.whole.digest.size} of "
-                    f"{total or 'unknown'} bytes came in the {self.max_seconds:.0f} s allowed."
-                )
-        if total is not None and self.whole.digest.size != total:
-            raise Broken(f"the body ended at {self.whole.digest.size} of {total} bytes")
+            self._check_size(url, self.file.digest.size)
+            self.check_time(url)
+        if total is not None and self.file.digest.size != total:
+            raise Broken(f"the body ended at {self.file.digest.size} of {total} bytes")
+
+    def _check_size(self, url: str, size: int) -> None:
+        if size > self.max_bytes:
+            reason = f"it has {size} bytes or more; at most {self.max_bytes} ({human_bytes(self.max_bytes)})"
+            raise self._failed(url, f"{reason} are taken", _Useless)
 
     def _begin(self, response: Response, url: str) -> int | None:
         """Start with a full answer: take its type, length and identity."""
-        if self.whole.digest.size:
+        if self.file.digest.size:
             self.log.info(
                 "Download of %s starts over: the file changed, or its host cannot resume.", self.location
             )
-            self.whole.restart()
+            self.file.restart()
         self.media_type = response.headers.get("Content-Type", self.media_type).split(";", 1)[0].strip()
         if is_encoded(response):
             # Lengths and ranges then speak of the compressed bytes; what is written is not those.
-            self.whole.identify(None, None)
+            self.file.identify(None, None)
             return None
         total = body_length(response)
         chunked = "chunked" in response.headers.get("Transfer-Encoding", "").lower()
         if total is None and not chunked and self.need_length:
-            raise _Useless(
-                f"cannot download {self.location} from {safe_url(url)}: its host announces no length, "
-                "so a file that was cut short could not be told from a whole one."
-            )
+            reason = "its host announces no length, so a file cut short could not be told from a whole one"
+            raise self._failed(url, reason, _Useless)
         etag = response.headers.get("ETag", "")
         # A weak ETag does not promise the same bytes.
-        self.whole.identify(etag if etag.startswith('"') and len(etag) > 2 else None, total)
+        self.file.identify(etag if etag.startswith('"') and len(etag) > 2 else None, total)
         return total
 
     def _check_range(self, response: Response, start: int) -> int:
         """Return the length of the entity if this is the range that was asked for, of the same entity."""
-        checkpoint = self.whole.checkpoint
+        checkpoint = self.file.checkpoint
         assert checkpoint is not None
         total = checkpoint.total
         if (
@@ -377,28 +394,27 @@ class _Download:
         return total
 
 
-ExpectedType = Literal["pdf", "docx"]
-
-MEDIA_TYPES: dict[str, str] = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
-
-
 def check_content(
-    expected_type: ExpectedType | None, digest: Digest, opener: Callable[[], BinaryIO], *, name: str
+    expected_type: ExpectedType | None,
+    digest: Digest,
+    opener: Callable[[], BinaryIO],
+    *,
+    name: str,
+    in_time: Callable[[], None] = lambda: None,
 ) -> None:
     """
-    Check that the bytes are a whole document of the expected type.
+    Check that the bytes are a whole document of the expected type: a truncated report that looks finished is
+    worse than none.
 
     A PDF must begin with ``%PDF-`` (readers allow up to 1,024 bytes before it, so do we) and have ``%%EOF``
-    near its end. A DOCX must be a zip whose directory is complete, whose members all pass their CRC, and
-    that has the document part.
+    near its end. A DOCX must be a zip whose directory is complete, whose members all pass their CRC and do
+    not expand out of all proportion, and that has the document part.
 
     :param expected_type: ``None`` accepts anything.
     :param digest: of the whole file.
     :param opener: opens the file for reading, seekable; called for DOCX only.
     :param name: for the error.
+    :param in_time: called again and again; raises when the check takes too long.
     :raises TransferError: the content is something else, or cut short.
     """
     if expected_type == "pdf":
@@ -411,23 +427,36 @@ def check_content(
     elif expected_type == "docx":
         if not digest.head.startswith(b"PK"):
             raise TransferError(f"{name} is not a DOCX: it begins with {_shown(digest.head)}.")
-        _check_docx(opener, name, digest.size)
+        _check_docx(opener, name, digest.size, in_time)
 
 
-def _check_docx(opener: Callable[[], BinaryIO], name: str, size: int) -> None:
+def _check_docx(opener: Callable[[], BinaryIO], name: str, size: int, in_time: Callable[[], None]) -> None:
     import zipfile
     import zlib
 
+    left = EXPANDED_BYTES + EXPANDED_RATIO * size
     try:
         with opener() as stream, zipfile.ZipFile(stream) as archive:
-            bad = archive.testzip()
+            for member in archive.infolist():
+                if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+                    raise TransferError(f"{name} is no DOCX that a word processor would open.")
+                with archive.open(member) as content:
+                    # Reading to the end checks the CRC.
+                    while data := content.read(CHUNK_BYTES):
+                        in_time()
+                        left -= len(data)
+                        if left < 0:
+                            raise TransferError(
+                                f"{name} is refused: its {size} bytes unpack to more than "
+                                f"{human_bytes(EXPANDED_BYTES + EXPANDED_RATIO * size)}."
+                            )
+                in_time()
             names = set(archive.namelist())
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TransferError(
-            f"{name} is not a whole DOCX: {error} ({size} bytes arrived; it was cut short or damaged)."
+            f"{name} is not a whole DOCX: {clean(error, 200)} ({size} bytes arrived; it was cut short or "
+            "damaged)."
         ) from None
-    if bad is not None:
-        raise TransferError(f"{name} is a damaged DOCX: {bad!r} fails its checksum.")
     if "word/document.xml" not in names:
         raise TransferError(f"{name} is a zip file but not a DOCX: it has no word/document.xml.")
 

@@ -1,40 +1,74 @@
 """
-Requests to storage hosts behind signed links: nothing of the API session goes along, nothing of the link
-leaks.
+Requests to storage hosts behind signed links: nothing of the API session goes along, nothing of a link leaks.
+
+Also what uploads and downloads share: how they are repeated, and their progress in the log.
 """
 
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import logging
+import re
+import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urljoin, urlsplit
 
+from airflow_provider.core.http.retry import TRANSIENT_STATUS, RetryPolicy, retry_after
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
+    from airflow_provider.core.http.connection import ConnectionSettings
 
 LINK_REFUSED = frozenset({400, 401, 403, 404, 410})
 """
 How storage hosts refuse a link that has expired: S3 and Azure 403, Google 400 or 403, CDNs 401, 404 or 410.
 """
 
-TRY_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+TRY_AGAIN = TRANSIENT_STATUS
 
 MAX_REFUSALS = 2
 """Fresh links that are asked for in a row before a refusal is believed."""
 
 MAX_REDIRECTS = 5
-MAX_RETRY_SECONDS = 30.0
+MAX_SECONDS = 3600.0
+"""Longest time that a download, or the pauses of an upload, may take."""
+
+LOG_EVERY_SECONDS = 10.0
 
 Timeout = tuple[float, float]
 DEFAULT_TIMEOUT: Timeout = (10.0, 60.0)
 """Seconds to connect, and seconds without a single byte."""
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,20}):", re.I)
+
+
+class TransferOptions(TypedDict):
+    """What a connection says about transfers; arguments of ``download`` and ``put_blob``."""
+
+    timeout: Timeout
+    max_retries: int
+    api_url: str
+
+
+def transfer_options(settings: ConnectionSettings) -> TransferOptions:
+    """Return what the settings of a connection say about transfers."""
+    return {
+        "timeout": (settings.connect_timeout, settings.read_timeout),
+        "max_retries": settings.max_retries,
+        "api_url": settings.base_url,
+    }
+
+
+def transfer_retries(max_retries: int) -> RetryPolicy:
+    """Return the policy of transfers; no jitter, because nobody makes them in step."""
+    return RetryPolicy(max_retries=max_retries, total=MAX_SECONDS, jitter=0.0)
 
 
 class LinkError(Exception):
@@ -48,7 +82,7 @@ def safe_url(url: str) -> str:
         port = f":{parts.port}" if parts.port else ""
     except ValueError:
         return "?"
-    return f"{parts.hostname or '?'}{port}{parts.path}"
+    return clean(f"{parts.hostname or '?'}{port}{parts.path}", 300)
 
 
 class Broken(Exception):
@@ -56,14 +90,14 @@ class Broken(Exception):
     An answer ended early or was not usable; another attempt may do better.
 
     :param reason: for the log, without the link.
-    :param response: to ask for its ``Retry-After``.
+    :param asked: seconds that the host asks to wait.
     :param start_over: what has arrived so far is of no use.
     """
 
-    def __init__(self, reason: str, response: Response | None = None, *, start_over: bool = False) -> None:
+    def __init__(self, reason: str, *, asked: float | None = None, start_over: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
-        self.response = response
+        self.asked = asked
         self.start_over = start_over
 
 
@@ -105,6 +139,7 @@ def send(
     timeout: Timeout,
     data: Any = None,
     follow: bool = False,
+    api_url: str | None = None,
 ) -> Response:
     """
     Send one request with the session's connections, proxies and certificates, and nothing else of it.
@@ -113,6 +148,8 @@ def send(
     ``auth``, cookies and parameters, nor a ``.netrc`` entry are ever sent to a storage host.
 
     :param follow: follow up to five redirects, to the same scheme or from http to https, never down.
+    :param api_url: base URL of the API that gave the link. Loopback, link-local and private addresses are
+        asked only when the API is at one itself. Default: the link's own host decides.
     :returns: the response, unread; the caller closes it.
     :raises requests.RequestException: no answer.
     :raises LinkError: not a usable link, or a redirect that may not be followed.
@@ -120,10 +157,9 @@ def send(
     import requests
 
     keep_queries_out_of_logs()
-    for _ in range(MAX_REDIRECTS + 1):
-        scheme = _scheme(url)
-        if scheme not in ("http", "https"):
-            raise LinkError(f"its scheme is {scheme or 'missing'}, not http or https")
+    home = url if api_url is None else api_url
+    for redirects in range(MAX_REDIRECTS + 1):
+        check_link(url, home=home, resolve=redirects > 0)
         try:
             prepared = requests.Request(method, url, headers=dict(headers), data=data).prepare()
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, ValueError):
@@ -136,33 +172,79 @@ def send(
         if not follow or not response.is_redirect:
             return response
         response.close()
-        target = _joined(url, response.headers["Location"])
-        target_scheme = _scheme(target)
-        if target_scheme not in (scheme, "https"):
-            raise LinkError(f"it redirects from {scheme} to {target_scheme} ({safe_url(target)})")
-        url = target
+        url = _redirected(url, response.headers["Location"])
     raise LinkError(f"it redirects more than {MAX_REDIRECTS} times")
 
 
-def _scheme(url: str) -> str:
-    return url.partition(":")[0].lower() if ":" in url else ""
+def check_link(url: str, *, home: str, resolve: bool = False) -> None:
+    """
+    Refuse a link that a service has no business to give.
 
-
-def _joined(url: str, location: str) -> str:
+    :param url: the link.
+    :param home: a URL of whoever gave it.
+    :param resolve: ask for the addresses of a host name as well. The first link may name a storage host that
+        a private network answers for; a redirect may not lead there.
+    :raises LinkError: neither https nor this machine, a user in it, or an address inside while ``home`` is
+        outside.
+    """
+    scheme = _scheme(url)
     try:
-        return urljoin(url, location)
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+    except ValueError:
+        raise LinkError("it is not a valid URL") from None
+    if scheme not in ("http", "https"):
+        raise LinkError(f"its scheme is {scheme or 'missing'}, not https")
+    if not host:
+        raise LinkError("it names no host")
+    if "@" in parts.netloc:
+        raise LinkError("it names a user")
+    if scheme == "http" and not all(address.is_loopback for address in _addresses(host) or [_ANY]):
+        raise LinkError("its scheme is http, and only https is followed")
+    if _is_inside(host, resolve=resolve) and not _is_inside(urlsplit(home).hostname or "", resolve=True):
+        raise LinkError("it leads to an address of a private network")
+
+
+_Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+_ANY = ipaddress.ip_address("0.0.0.0")
+
+
+def _is_inside(host: str, *, resolve: bool) -> bool:
+    return any(not address.is_global for address in _addresses(host, resolve=resolve))
+
+
+def _addresses(host: str, *, resolve: bool = False) -> list[_Address]:
+    host = host.partition("%")[0].rstrip(".").lower()
+    if host == "localhost" or host.endswith(".localhost"):
+        host = "127.0.0.1"
+    try:
+        found: list[_Address] = [ipaddress.ip_address(host)]
+    except ValueError:
+        if not resolve:
+            return []
+        try:
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError):
+            # Behind a proxy, names may be known to the proxy alone.
+            return []
+        found = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]
+    return [getattr(address, "ipv4_mapped", None) or address for address in found]
+
+
+def _scheme(url: str) -> str:
+    match = _SCHEME.match(url)
+    return match[1].lower() if match else ""
+
+
+def _redirected(url: str, location: str) -> str:
+    try:
+        target = urljoin(url, location)
     except ValueError:
         raise LinkError("it redirects to something that is not a URL") from None
-
-
-def retry_seconds(response: Response | None, failures: int) -> float:
-    """
-    Return how long to wait before the next attempt: what the host asks for, else 1, 2, 4... at most 30 s.
-    """
-    asked = response.headers.get("Retry-After", "") if response is not None else ""
-    if asked.isascii() and asked.isdigit():
-        return min(float(asked), MAX_RETRY_SECONDS)
-    return min(2.0 ** max(failures - 1, 0), MAX_RETRY_SECONDS)
+    scheme, target_scheme = _scheme(url), _scheme(target)
+    if target_scheme not in (scheme, "https"):
+        raise LinkError(f"it redirects from {scheme} to {target_scheme or 'another scheme'}")
+    return target
 
 
 def drain(response: Response) -> None:
@@ -187,9 +269,14 @@ def describe(error: Exception) -> str:
     return f"the connection broke ({type(error).__name__})"
 
 
+def asked_pause(response: Response) -> float | None:
+    """Return the seconds that a storage host asks to wait."""
+    return retry_after(response.headers)
+
+
 def refused(doing: str, url: str, response: Response) -> TransferError:
     """Return the error for an answer that no repetition will change."""
-    reason = response.headers.get("x-ms-error-code") or response.reason or ""
+    reason = clean(response.headers.get("x-ms-error-code") or response.reason, 60)
     return TransferError(
         f"{doing} {safe_url(url)}: the storage host answered {response.status_code} {reason}".rstrip() + ".",
         http_status=response.status_code,
@@ -236,19 +323,13 @@ def body_length(response: Response) -> int | None:
     return int(text) if text.isascii() and text.isdigit() else None
 
 
-LOG_EVERY_SECONDS = 10.0
-
-
 class Progress:
     """
-    Count bytes and write a line when enough time has passed.
+    Progress of a long transfer: one line every ten seconds, none for a transfer that is shorter.
 
     :param what: subject of the line, for example ``"Upload of clip.mp4"``. Never a signed link.
     :param total: bytes expected; ``None`` when the other side did not say.
     :param log: where to write, at INFO.
-    :param done: bytes that are already there, from an earlier attempt. They do not count for the rate.
-    :param every: seconds between lines, default 10. A transfer shorter than that writes none.
-    :param on_progress: called with ``(done, total)`` for every piece; for heartbeats or a user's own display.
     :param clock: monotonic seconds.
     """
 
@@ -258,17 +339,12 @@ class Progress:
         total: int | None,
         log: logging.Logger,
         *,
-        done: int = 0,
-        every: float = LOG_EVERY_SECONDS,
-        on_progress: Callable[[int, int | None], None] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.what = what
         self.total = total
-        self.done = done
+        self.done = 0
         self._log = log
-        self._every = every
-        self._on_progress = on_progress
         self._clock = clock
         self._began = self._last = clock()
         self._moved = 0
@@ -279,15 +355,13 @@ class Progress:
         self.done += count
         self._moved += count
         now = self._clock()
-        if now - self._last >= self._every:
+        if now - self._last >= LOG_EVERY_SECONDS:
             self._last = now
             self._logged = True
             self._log.info("%s: %s", self.what, self._line(now))
-        if self._on_progress is not None:
-            self._on_progress(self.done, self.total)
 
     def reset(self, done: int) -> None:
-        """Go back to ``done`` bytes: a piece has to be sent or fetched again."""
+        """Go on from ``done`` bytes, from earlier or after a step back; the rate does not count them."""
         self.done = done
 
     def finish(self) -> None:

@@ -22,13 +22,14 @@ from airflow_provider.core.files.storage_http import (
     LinkError,
     Progress,
     Timeout,
+    asked_pause,
     describe,
     drain,
     new_session,
     refused,
-    retry_seconds,
     safe_url,
     send,
+    transfer_retries,
 )
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
@@ -76,10 +77,8 @@ def put_blob(
     source: Source,
     *,
     timeout: Timeout = DEFAULT_TIMEOUT,
-    block_size: int = BLOCK_BYTES,
-    single_put_limit: int = SINGLE_PUT_LIMIT,
-    max_attempts: int = 5,
-    on_progress: Callable[[int, int | None], None] | None = None,
+    max_retries: int = 4,
+    api_url: str | None = None,
     log: logging.Logger | None = None,
     now: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
@@ -87,7 +86,7 @@ def put_blob(
     """
     Upload ``source`` to Azure Blob Storage through a presigned link.
 
-    Up to ``single_put_limit`` with one Put Blob (``x-ms-blob-type: BlockBlob``), above it with Put Block
+    Up to 256 MiB with one Put Blob (``x-ms-blob-type: BlockBlob``), above it with Put Block
     and Put Block List through the same link. The blob appears when the last request is answered, whole. A
     broken request is sent again; a link that is refused (401, 403, 404, 410) or has ended is replaced
     by asking for a fresh one, at most twice in a row. When the fresh link names another blob, the upload
@@ -100,10 +99,9 @@ def put_blob(
         there is.
     :param source: from ``resolve_sources``.
     :param timeout: seconds to connect and seconds without an answer.
-    :param block_size: bytes of one block, default 32 MiB. Grows by itself when 50,000 blocks would not do.
-    :param single_put_limit: bytes, default 256 MiB.
-    :param max_attempts: attempts of one request, default 5.
-    :param on_progress: called with ``(bytes sent, bytes in all)`` for every piece.
+    :param max_retries: attempts of one request after the first, default 4. What a host says in
+        ``Retry-After`` is kept to.
+    :param api_url: base URL of the API that gives the links; see :func:`storage_http.send`.
     :param log: progress of a long upload and every repetition are written there.
     :param now: epoch seconds.
     :param sleep: waits between attempts.
@@ -118,21 +116,20 @@ def put_blob(
         ask=None if isinstance(link, UploadLink) else link,
         link=link if isinstance(link, UploadLink) else link(False),
         source=source,
-        progress=Progress(f"Upload of {source.name}", source.size, log, on_progress=on_progress),
+        progress=Progress(f"Upload of {source.name}", source.size, log),
         timeout=timeout,
-        max_attempts=max_attempts,
+        max_retries=max_retries,
+        api_url=api_url,
         log=log,
         now=now,
         sleep=sleep,
     )
     try:
-        with storage_errors("cannot read", source.location):
-            stream = source.open()
-        with stream:
-            if source.size <= single_put_limit:
+        with source.open() as stream:
+            if source.size <= SINGLE_PUT_LIMIT:
                 upload.put_single(stream)
             else:
-                upload.put_blocks(stream, max(block_size, -(-source.size // MAX_BLOCKS)))
+                upload.put_blocks(stream, max(BLOCK_BYTES, -(-source.size // MAX_BLOCKS)))
     finally:
         if session is None:
             own.close()
@@ -152,7 +149,8 @@ class _BlobUpload:
     source: Source
     progress: Progress
     timeout: Timeout
-    max_attempts: int
+    max_retries: int
+    api_url: str | None
     log: logging.Logger
     now: Callable[[], float]
     sleep: Callable[[float], None]
@@ -197,6 +195,7 @@ class _BlobUpload:
     def _put(
         self, query: str, body: StreamBody | bytes, headers: Mapping[str, str], *, may_move: bool = True
     ) -> None:
+        retries = transfer_retries(self.max_retries)
         failures = refusals = 0
         done = self.progress.done
         if self.ask and self.link.expires_at is not None and self.now() >= self.link.expires_at:
@@ -220,20 +219,20 @@ class _BlobUpload:
             if response is not None and status not in TRY_AGAIN:
                 doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
                 raise refused(doing, self.link.url, response)
+            pause = retries.next_pause(failures, asked=None if response is None else asked_pause(response))
             failures += 1
-            if failures >= self.max_attempts:
+            if pause is None:
                 raise self._failed(f"{trouble}; {failures} attempts were made")
-            seconds = retry_seconds(response, failures)
             self.log.warning(
                 "Upload of %s to %s: %s; attempt %d of %d in %.0f s.",
                 self.source.name,
                 safe_url(self.link.url),
                 trouble,
                 failures + 1,
-                self.max_attempts,
-                seconds,
+                self.max_retries + 1,
+                pause,
             )
-            self.sleep(seconds)
+            self.sleep(pause)
             # A host that refuses a link early often just closes the connection on the rest of the body.
             if response is None and self.ask and failures >= 2:
                 self._refresh(self.ask, may_move)
@@ -244,20 +243,25 @@ class _BlobUpload:
         """Send once; return the answer, or ``None`` and what went wrong."""
         import requests
 
-        unusable = ""
         try:
             response = send(
-                self.session, "PUT", self.link.url + query, headers=headers, timeout=self.timeout, data=body
+                self.session,
+                "PUT",
+                self.link.url + query,
+                headers=headers,
+                timeout=self.timeout,
+                data=body,
+                api_url=self.api_url,
             )
         except requests.RequestException as error:
             return None, describe(error)
         except LinkError as error:
             unusable = str(error)
+        else:
+            drain(response)
+            return response, f"the storage host answered {response.status_code}"
         # Raised outside the except block: a chained traceback would print the signed link.
-        if unusable:
-            raise self._failed(f"the link cannot be used: {unusable}")
-        drain(response)
-        return response, f"the storage host answered {response.status_code}"
+        raise self._failed(f"the link cannot be used: {unusable}")
 
     def _refresh(self, ask: Callable[[bool], UploadLink], may_move: bool) -> None:
         old = self.link
@@ -279,16 +283,16 @@ PIECE_BYTES = 256 * 1024
 """One write to the socket. It must pass within the connect timeout, so it is small enough for a slow line."""
 
 
-def measure(stream: BinaryIO, name: str = "body") -> int:
+def measure(stream: BinaryIO) -> int:
     """
     Return the bytes between the current position and the end of a seekable stream, and go back.
 
-    :raises InvalidInputError: the stream cannot seek; ``parameter`` is ``name``.
+    :raises InvalidInputError: the stream cannot seek; ``parameter`` is ``body``.
     """
     if not stream.seekable():
         raise InvalidInputError(
-            f"{name} must be a seekable binary stream: its size is sent ahead and a retry reads it again.",
-            parameter=name,
+            "body must be a seekable binary stream: its size is sent ahead and a retry reads it again.",
+            parameter="body",
         )
     start = stream.tell()
     size = stream.seek(0, io.SEEK_END) - start

@@ -84,6 +84,7 @@ def upload(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -
 def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> str:
     import pendulum
 
+    from airflow_provider.core.files.storage_http import transfer_options
     from airflow_provider.core.files.upload import UploadLink, put_blob
 
     def link(refresh: bool) -> UploadLink:
@@ -95,12 +96,11 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
             expires_at=pendulum.parse(expires).timestamp() if expires else None,  # type: ignore[union-attr]
         )
 
-    settings = hook.settings
     return put_blob(
         hook.storage_session,
         link,
         source,
-        timeout=(settings.connect_timeout, settings.read_timeout),
+        **transfer_options(hook.settings),
         log=log,
     ).blob_path
 

@@ -109,6 +109,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
         from airflow_provider.core.files.download import download
         from airflow_provider.core.files.locations import target_path
+        from airflow_provider.core.files.storage_http import transfer_options
 
         name = f"{self.filename or report_id}.{file_format}"
         target = target_path(self.output_path, name, conn_id=self.output_conn_id)
@@ -120,7 +121,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
                 expected_type="pdf" if file_format == "pdf" else "docx",
                 overwrite=self.overwrite,
                 conn_id=self.output_conn_id,
-                timeout=(hook.settings.connect_timeout, hook.settings.read_timeout),
+                **transfer_options(hook.settings),
                 log=self.task_log,
             )
         except TransferError as error:

@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files import upload
 from airflow_provider.core.files.atomic import write_atomic
 from airflow_provider.core.files.locations import Location
 from airflow_provider.core.files.sources import Source, resolve_sources
@@ -84,22 +85,34 @@ def link(endpoint: str, name: str, *, hours: float = 1) -> UploadLink:
     return UploadLink(f"{endpoint}/assets/{name}?{signature}", name)
 
 
-@pytest.mark.parametrize("options", [{}, {"single_put_limit": 1000, "block_size": 600_000}])
+@pytest.mark.parametrize("options", [{}, {"SINGLE_PUT_LIMIT": 1000, "BLOCK_BYTES": 600_000}])
 def test_a_presigned_link_takes_one_put_and_blocks(
-    endpoint: str, container: Any, source: Source, options: dict[str, Any]
+    endpoint: str,
+    container: Any,
+    source: Source,
+    options: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    put_blob(None, lambda refresh: link(endpoint, "ws/clip ü.mp4"), source, **options)
+    for constant, value in options.items():
+        monkeypatch.setattr(upload, constant, value)
+    put_blob(None, lambda refresh: link(endpoint, "ws/clip ü.mp4"), source)
     client = container.get_blob_client("ws/clip ü.mp4")
     assert client.download_blob().readall() == BODY
     assert client.get_blob_properties().blob_type == "BlockBlob"
 
 
-@pytest.mark.parametrize("options", [{}, {"single_put_limit": 1000, "block_size": 600_000}])
+@pytest.mark.parametrize("options", [{}, {"SINGLE_PUT_LIMIT": 1000, "BLOCK_BYTES": 600_000}])
 def test_an_expired_link_is_replaced(
-    endpoint: str, container: Any, source: Source, options: dict[str, Any]
+    endpoint: str,
+    container: Any,
+    source: Source,
+    options: dict[str, int],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    for constant, value in options.items():
+        monkeypatch.setattr(upload, constant, value)
     links = iter([link(endpoint, "expired", hours=-1), link(endpoint, "expired")])
-    put_blob(None, lambda refresh: next(links), source, **options)
+    put_blob(None, lambda refresh: next(links), source)
     assert container.get_blob_client("expired").download_blob().readall() == BODY
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable
+from email.utils import formatdate
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,8 @@ import pytest
 import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider.core.files import download as module
+from airflow_provider.core.files import storage_http
 from airflow_provider.core.files.download import DownloadLink, download
 from airflow_provider.core.files.locations import locate
 from airflow_provider.exceptions import InvalidInputError, TransferError
@@ -42,8 +46,10 @@ def content(folder: str, name: str) -> bytes:
 
 
 @pytest.fixture
-def get(origin: Origin, naps: Naps) -> Get:
+def get(origin: Origin, naps: Naps, monkeypatch: pytest.MonkeyPatch) -> Get:
     def run(name: str, target: str, **more: Any) -> dict[str, Any]:
+        monkeypatch.setattr(module, "CHUNK_BYTES", more.pop("chunk_size", module.CHUNK_BYTES))
+        monkeypatch.setattr(storage_http, "MAX_SECONDS", more.pop("max_seconds", 3600.0))
         factory = more.pop("factory", lambda: origin.link(name))
         more.setdefault("expected_type", None)
         more.setdefault("timeout", (5, 5))
@@ -164,20 +170,10 @@ def test_a_link_that_expired_is_replaced_and_the_download_goes_on(
     assert (ranges(origin)[2] or "").startswith("bytes=")
 
 
-@pytest.mark.parametrize("by", ["argument", "link"])
-def test_a_link_past_its_own_expiry_is_not_tried(origin: Origin, get: Get, tmp_path: Path, by: str) -> None:
+def test_a_link_past_its_own_expiry_is_not_tried(origin: Origin, get: Get, tmp_path: Path) -> None:
     origin.put("a", BODY)
-    first: str | DownloadLink = origin.link("a", "one")
-    if by == "link":
-        first = DownloadLink(origin.link("a", "one"), expires_at=1000.0)
-    links = iter([first, origin.link("a", "two")])
-    get(
-        "a",
-        f"{tmp_path}/a",
-        factory=lambda: next(links),
-        expires_at=1000.0 if by == "argument" else None,
-        now=lambda: 1000.0,
-    )
+    links = iter([DownloadLink(origin.link("a", "one"), expires_at=1000.0), origin.link("a", "two")])
+    get("a", f"{tmp_path}/a", factory=lambda: next(links), now=lambda: 1000.0)
     assert [seen.query["sig"] for seen in origin.seen] == ["two"]
 
 
@@ -583,3 +579,40 @@ def test_a_full_disk_is_named_and_given_its_space_back(
 def test_a_target_that_cannot_be_written_is_named(get: Get) -> None:
     with pytest.raises(TransferError, match=r"cannot write /proc/nowhere/a"):
         get("a", "/proc/nowhere/a")
+
+
+@pytest.mark.parametrize("announced", [True, False])
+def test_a_file_that_is_too_large_is_not_taken(
+    origin: Origin, get: Get, folder: str, announced: bool
+) -> None:
+    origin.put("a", BODY)
+    origin.faults = [Fault(chunked=not announced)]
+    with pytest.raises(
+        TransferError, match=r"it has \d+ bytes or more; at most 1000000 \(1\.0 MB\)"
+    ) as raised:
+        get("a", f"{folder}/a", max_bytes=1_000_000, chunk_size=65536)
+    assert listing(folder) == []
+    assert_no_signature(raised)
+    assert get("a", f"{folder}/a", max_bytes=len(BODY))["bytes"] == len(BODY)
+
+
+def test_an_hour_named_by_a_host_is_kept_to_and_a_date_too(
+    origin: Origin, get: Get, tmp_path: Path, naps: Naps
+) -> None:
+    origin.put("a", BODY)
+    origin.faults = [
+        Fault(status=503, headers={"Retry-After": "1800"}),
+        Fault(status=429, headers={"Retry-After": formatdate(time.time() + 600, usegmt=True)}),
+    ]
+    get("a", f"{tmp_path}/a")
+    assert naps == [1800.0, pytest.approx(600, abs=60)]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_the_connection_says_how_often_it_is_tried_again(
+    origin: Origin, get: Get, tmp_path: Path, naps: Naps, retries: int
+) -> None:
+    origin.faults = [Fault(status=503)] * 20
+    with pytest.raises(TransferError, match=f"{retries + 1} attempts brought nothing more"):
+        get("a", f"{tmp_path}/a", max_retries=retries)
+    assert naps == [1.0, 2.0][:retries]

@@ -24,13 +24,15 @@ BODY = random.Random(7).randbytes(6 * 1024 * 1024)
 PROGRAM = """
 import os, sys
 import requests, airflow_provider.core.files.atomic as atomic
+import airflow_provider.core.files.download as module
 from airflow_provider.core.files.download import download
 atomic.CHECKPOINT_BYTES = 256 * 1024
+module.CHUNK_BYTES = 65536
 for line in sys.stdin:
     link, target = line.split()
     pid = os.fork()
     if pid == 0:
-        download(None, lambda: link, target, expected_type=None, chunk_size=65536)
+        download(None, lambda: link, target, expected_type=None)
         os._exit(0)
     print(pid, flush=True)
     print(os.waitpid(pid, 0)[1], flush=True)

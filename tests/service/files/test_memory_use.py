@@ -17,6 +17,7 @@ import resource, sys, requests
 from airflow_provider.core.files.upload import MultipartBody
 from airflow_provider.core.files.download import download
 from airflow_provider.core.files.tables import write_rows
+from airflow_provider.core.files import upload
 from airflow_provider.core.files.sources import resolve_sources
 from airflow_provider.core.files.upload import UploadLink, put_blob
 
@@ -34,10 +35,14 @@ def form():
 def rows():
     return ({"s": "x" * 1000} for _ in range(50_000))
 
+def blocks():
+    upload.SINGLE_PUT_LIMIT = 1
+    put_blob(None, lambda refresh: UploadLink(sink, "b"), source)
+
 work = {
     "download": lambda: download(None, lambda: f"{host}/big?sig=x", f"{folder}/out.bin", expected_type=None),
     "one put": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source),
-    "blocks": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source, single_put_limit=1),
+    "blocks": blocks,
     "multipart": lambda: requests.put(sink, data=form(), timeout=30).raise_for_status(),
     "rows": lambda: write_rows(rows(), f"{folder}/out.jsonl", columns=[("s", "string")]),
 }

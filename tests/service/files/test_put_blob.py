@@ -10,7 +10,9 @@ import pytest
 import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
+from airflow_provider.core.files import upload
 from airflow_provider.core.files.sources import Source, resolve_sources
+from airflow_provider.core.files.storage_http import Progress
 from airflow_provider.core.files.upload import MultipartBody, UploadLink, put_blob
 from airflow_provider.exceptions import TransferError
 from tests.service.files.conftest import Naps
@@ -18,10 +20,11 @@ from tests.service.files.origin import SIGNATURE, Fault, Origin
 from tests.service.files.test_download import assert_no_signature
 
 BODY = bytes(range(256)) * 4096  # 1 MiB
-BLOCKS: dict[str, Any] = {"single_put_limit": 1000, "block_size": 300_000}
+BLOCKS: dict[str, Any] = {"SINGLE_PUT_LIMIT": 1000, "BLOCK_BYTES": 300_000}
 ONE: dict[str, Any] = {}
 
 Put = Callable[..., UploadLink]
+Hear = Callable[[Callable[[int, int | None], None]], None]
 
 
 @pytest.fixture(params=["disk", "memory"])
@@ -35,8 +38,10 @@ def source(request: pytest.FixtureRequest, tmp_path: Path, memory: MemoryFileSys
 
 
 @pytest.fixture
-def put(origin: Origin, naps: Naps, source: Source) -> Put:
+def put(origin: Origin, naps: Naps, source: Source, monkeypatch: pytest.MonkeyPatch) -> Put:
     def run(**more: Any) -> UploadLink:
+        for constant in BLOCKS.keys() & more.keys():
+            monkeypatch.setattr(upload, constant, more.pop(constant))
         signatures = iter(more.pop("signatures", [SIGNATURE] * 10))
         names = iter(more.pop("names", ["ws/clip.mp4"] * 10))
         asked = more.pop("asked", [])
@@ -49,6 +54,22 @@ def put(origin: Origin, naps: Naps, source: Source) -> Put:
         return put_blob(more.pop("session", None), factory, source, timeout=(5, 5), sleep=naps, **more)
 
     return run
+
+
+@pytest.fixture
+def hear(monkeypatch: pytest.MonkeyPatch) -> Hear:
+    """Be told of every piece as it goes out: bytes sent, bytes in all."""
+
+    def listen(tell: Callable[[int, int | None], None]) -> None:
+        advance = Progress.advance
+
+        def advance_and_tell(self: Progress, count: int) -> None:
+            advance(self, count)
+            tell(self.done, self.total)
+
+        monkeypatch.setattr(Progress, "advance", advance_and_tell)
+
+    return listen
 
 
 def test_a_small_file_is_one_put(origin: Origin, put: Put) -> None:
@@ -78,7 +99,9 @@ def test_blocks_of_an_earlier_upload_to_the_same_blob_do_not_mix_in(origin: Orig
     assert origin.blobs == {"/ws/clip.mp4": BODY}
 
 
-def test_two_uploads_to_one_blob_at_once_do_not_mix(origin: Origin, put: Put, tmp_path: Path) -> None:
+def test_two_uploads_to_one_blob_at_once_do_not_mix(
+    origin: Origin, put: Put, tmp_path: Path, hear: Hear
+) -> None:
     other = tmp_path / "other.mp4"
     other.write_bytes(BODY[::-1])
     started: list[int] = []
@@ -87,10 +110,11 @@ def test_two_uploads_to_one_blob_at_once_do_not_mix(origin: Origin, put: Put, tm
         if done > 500_000 and not started:
             started.append(done)
             link = UploadLink(origin.link("ws/clip.mp4"), "ws/clip.mp4")
-            put_blob(None, lambda refresh: link, resolve_sources([other])[0], **BLOCKS)
+            put_blob(None, lambda refresh: link, resolve_sources([other])[0])
 
+    hear(meanwhile)
     with pytest.raises(TransferError, match="400 InvalidBlockList"):
-        put(on_progress=meanwhile, **BLOCKS)
+        put(**BLOCKS)
     assert origin.blobs == {"/ws/clip.mp4": BODY[::-1]}
 
 
@@ -201,10 +225,11 @@ def test_one_connection_carries_all_blocks(origin: Origin, put: Put) -> None:
     assert len({seen.client for seen in origin.seen}) == 1
 
 
-def test_progress_counts_each_byte_once_also_when_sent_twice(origin: Origin, put: Put) -> None:
+def test_progress_counts_each_byte_once_also_when_sent_twice(origin: Origin, put: Put, hear: Hear) -> None:
     origin.faults = [Fault(), Fault(status=500)]
     heard: list[tuple[int, int | None]] = []
-    put(on_progress=lambda *numbers: heard.append(numbers), **BLOCKS)
+    hear(lambda *numbers: heard.append(numbers))
+    put(**BLOCKS)
     assert heard[-1] == (len(BODY), len(BODY))
     assert max(done for done, _ in heard) == len(BODY)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -82,3 +83,35 @@ def test_a_digest_does_not_depend_on_the_pieces(size: int) -> None:
     whole.update(data)
     assert digest.sha256() == whole.sha256()
     assert (digest.size, digest.head, digest.tail) == (len(data), data[:HEAD_BYTES], data[-TAIL_BYTES:])
+
+
+def bomb(size: int, method: int) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", method) as out, out.open("word/document.xml", "w") as member:
+        for _ in range(size // (1 << 20)):
+            member.write(b"\0" * (1 << 20))
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_docx_that_unpacks_out_of_all_proportion_is_refused(method: int) -> None:
+    data = bomb(200 << 20, method)
+    with pytest.raises(
+        TransferError, match=r"report is (refused: its \d+ bytes unpack to more than|no DOCX)"
+    ):
+        check("docx", data)
+
+
+def test_the_check_of_a_docx_ends_with_the_time() -> None:
+    data = bomb(20 << 20, zipfile.ZIP_DEFLATED)
+    digest = Digest()
+    digest.update(data)
+    pieces: list[int] = []
+
+    def over() -> None:
+        pieces.append(1)
+        if len(pieces) == 3:
+            raise TransferError("time is over")
+
+    with pytest.raises(TransferError, match="time is over"):
+        check_content("docx", digest, lambda: io.BytesIO(data), name="report", in_time=over)

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files import partial
 from airflow_provider.core.files.atomic import write_atomic
 from airflow_provider.core.files.locations import locate
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
@@ -136,7 +135,7 @@ def test_a_part_that_is_not_ours_is_not_adopted(
     if whose == "second name":
         os.link(planted, tmp_path / "handle")
     elif whose == "other user":
-        monkeypatch.setattr(partial.os, "geteuid", lambda: planted.stat().st_uid + 1)
+        monkeypatch.setattr("os.geteuid", lambda: planted.stat().st_uid + 1)
     before = planted.lstat()
     write(target)
     assert target.read_bytes() == BODY

@@ -54,7 +54,8 @@ def test_lines_are_ten_seconds_apart_however_many_pieces_there_are(
 def test_what_was_there_before_counts_for_the_percentage_and_not_for_the_rate(
     clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    progress = Progress("Download of a", 1000, log, done=500, clock=clock)
+    progress = Progress("Download of a", 1000, log, clock=clock)
+    progress.reset(500)
     clock.time += 10
     progress.advance(100)
     assert caplog.messages == ["Download of a: 60% of 1.0 kB, 10 B/s, 40 s remaining"]
@@ -67,15 +68,15 @@ def test_without_a_total_there_is_no_percentage(clock: Clock, caplog: pytest.Log
     assert caplog.messages == ["Download of a: 5.0 MB, 500.0 kB/s"]
 
 
-def test_the_callback_hears_every_piece_and_every_step_back(clock: Clock) -> None:
-    heard: list[tuple[int, int | None]] = []
-    progress = Progress(
-        "x", 30, log, on_progress=lambda done, total: heard.append((done, total)), clock=clock
-    )
-    progress.advance(10)
-    progress.advance(10)
-    progress.reset(0)
-    progress.advance(10)
+def test_every_piece_and_every_step_back_is_counted(clock: Clock) -> None:
+    progress = Progress("x", 30, log, clock=clock)
+    heard = []
+    for step in (10, 10, 0, 10):
+        if step:
+            progress.advance(step)
+            heard.append((progress.done, progress.total))
+        else:
+            progress.reset(0)
     assert heard == [(10, 30), (20, 30), (10, 30)]
 
 

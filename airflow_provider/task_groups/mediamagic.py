@@ -143,11 +143,14 @@ class MediaMagicReviewTaskGroup(TaskGroup):
 @task
 def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
     """What to fetch of which assets, and where to."""
+    from airflow_provider.core.files.locations import path_text
+
     targets = []
+    folder = path_text("output_path", output_path) if output_path else ""
     for asset_id in submission["completedAssetIds"]:
         target = {"submission_id": submission["submissionId"], "asset_id": asset_id}
-        if output_path:
-            target["output_path"] = f"{output_path.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}"
+        if folder:
+            target["output_path"] = f"{folder.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}"
         targets.append(target)
     return targets
 

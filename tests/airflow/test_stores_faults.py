@@ -8,12 +8,16 @@ from typing import Any
 
 import pypdf
 import pytest
+from airflow.sdk import ObjectStoragePath
 
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
 from airflow_provider.operators.mediamagic import MediaMagicUploadFilesOperator as UploadFiles
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
+from airflow_provider.simulator import Simulator
+from tests.airflow.conftest import Connect
 from tests.airflow.jobs import ReportJob, SubmissionJob
 from tests.airflow.lone import execute
+from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 
 PDF = "/reports/*"
 LARGE = b"A guaranteed cure.\n" * 600_000
@@ -43,6 +47,18 @@ LASTING: dict[str, tuple[str, dict[str, Any]]] = {
     "redirect to nowhere": ("redirect", {"status": 302, "location": "http://127.0.0.1:9/x?sig=SECRET"}),
     "redirect to a file": ("redirect", {"status": 302, "location": "file:///etc/passwd"}),
 }
+
+
+@pytest.fixture
+def mediamagic_conn(simulator: Simulator, connect: Connect) -> str:
+    """A connection as people make it: transfers are tried again as often as it says."""
+    return connect("mediamagic", host=simulator.url, password=MEDIAMAGIC_KEY)
+
+
+@pytest.fixture
+def silent_witness_conn(simulator: Simulator, connect: Connect) -> str:
+    """As ``mediamagic_conn``."""
+    return connect("silent_witness", host=simulator.url, password=SILENT_WITNESS_KEY)
 
 
 @pytest.fixture
@@ -148,7 +164,9 @@ def test_a_redirect_is_followed_without_the_key(report: ReportJob, fetch: Callab
     assert report.simulator.ledger()["api_key_at_storage"] == 0
 
 
-@pytest.mark.parametrize("filename", ["../escape", "/etc/escape", "a/../../escape", "C:\\escape", "x\0y"])
+@pytest.mark.parametrize(
+    "filename", ["../escape", "/etc/escape", "a/../../escape", "C:\\escape", "x\0y", "  ", " . "]
+)
 def test_a_file_name_that_leaves_the_folder_is_refused(
     filename: str, report: ReportJob, fetch: Callable[..., Any], tmp_path: Path
 ) -> None:
@@ -158,6 +176,23 @@ def test_a_file_name_that_leaves_the_folder_is_refused(
     assert caught.value.parameter == "filename"
     assert report.simulator.ledger()["total_requests"] == before, "nothing was asked for"
     assert list(tmp_path.rglob("*escape*")) == []
+
+
+@pytest.mark.parametrize("kind", [Path, lambda path: ObjectStoragePath(f"file://{path}")])
+def test_a_folder_may_be_given_as_any_kind_of_path(
+    kind: Callable[[str], Any], fetch: Callable[..., Any], tmp_path: Path
+) -> None:
+    (manifest,) = fetch(output_path=kind(str(tmp_path / "a b")))
+    assert Path(manifest["path"]).parent == tmp_path / "a b"
+
+
+@pytest.mark.parametrize("kind", [str, Path, lambda path: ObjectStoragePath(f"file://{path}")])
+def test_a_task_group_takes_any_kind_of_path(kind: Callable[[str], Any]) -> None:
+    from airflow_provider.task_groups.mediamagic import assets
+
+    submission = {"submissionId": "s1", "completedAssetIds": ["a/1"]}
+    (target,) = assets.function(submission, kind("/data/out"))
+    assert target["output_path"] == "/data/out/a%2F1.issues.jsonl"
 
 
 def test_a_link_out_of_the_folder_is_not_followed(fetch: Callable[..., Any], tmp_path: Path) -> None:

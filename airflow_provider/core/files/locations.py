@@ -179,7 +179,8 @@ def path_text(argument: str, value: object) -> str:
             parameter=argument,
         )
     text = os.fspath(value)
-    if not isinstance(text, str) or not text.strip() or "\0" in text:
+    # An upstream task without XCom is rendered as "None".
+    if not isinstance(text, str) or text.strip() in ("", "None") or "\0" in text:
         raise InvalidInputError(f"{argument}: {text!r} is not a path.", parameter=argument)
     refuse_broken_name(argument, text)
     return text

@@ -61,8 +61,12 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> Any:
         """Read, then return or write the result."""
+        from airflow_provider.core.files.locations import path_text
+
         self.submission_id = required_id("submission_id", self.submission_id)
         self.asset_id = required_id("asset_id", self.asset_id)
+        if self.output_path:
+            self.output_path = path_text("output_path", self.output_path)
         with self.hook() as hook:
             found = self.read(hook)
             if not self.output_path:

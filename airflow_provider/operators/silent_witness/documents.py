@@ -79,7 +79,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
-        from airflow_provider.core.files.locations import probe_writable, target_path
+        from airflow_provider.core.files.locations import path_text, probe_writable, safe_name, target_path
 
         report_id = required_id("report_id", self.report_id)
         if isinstance(self.formats, str) or not self.formats:
@@ -87,9 +87,11 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
                 f"formats must be a list such as ['pdf', 'docx']; got {self.formats!r}.", parameter="formats"
             )
         formats = [one_of("formats", item, FORMATS) for item in self.formats]
-        required_id("output_path", self.output_path)
+        self.output_path = path_text("output_path", self.output_path)
         switch("overwrite", self.overwrite)
         # The name may come from a template: looked at before anything is fetched.
+        if self.filename:
+            safe_name(self.filename)
         target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)
         probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")
         with self.hook() as hook:

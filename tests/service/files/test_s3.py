@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.files import upload
 from airflow_provider.core.files.download import download
 from airflow_provider.core.files.locations import probe_writable, target_path
 from airflow_provider.core.files.sources import resolve_sources
@@ -124,14 +125,15 @@ def test_the_same_object_is_not_written_again_and_another_only_on_demand(origin:
     assert s3.get_object(Bucket="bucket", Key="out/r")["Body"].read() == BODY[::-1]
 
 
-def test_sources_are_found_and_streamed(origin: Origin, s3: Any) -> None:
+def test_sources_are_found_and_streamed(origin: Origin, s3: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("b.txt", "a.txt"):
         s3.put_object(Bucket="bucket", Key=f"in/{name}", Body=b"text" * 1000)
     sources = resolve_sources(["s3://bucket/in/*.txt"], conn_id="files_s3")
     assert [source.path for source in sources] == [f"s3://files_s3@bucket/in/{n}.txt" for n in "ab"]
     assert sources[0].media_type == "text/plain"
-    options: dict[str, Any] = {"single_put_limit": 100, "block_size": 1500}
-    put_blob(None, lambda refresh: UploadLink(origin.link("x"), "x"), sources[0], **options)
+    monkeypatch.setattr(upload, "SINGLE_PUT_LIMIT", 100)
+    monkeypatch.setattr(upload, "BLOCK_BYTES", 1500)
+    put_blob(None, lambda refresh: UploadLink(origin.link("x"), "x"), sources[0])
     assert origin.blobs["/x"] == b"text" * 1000
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import heapq
 import itertools
 from collections import deque
@@ -11,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget, windows
 from airflow_provider.core.polling.fallback import WebhookHealth
-from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
-from airflow_provider.exceptions import ProviderError, RateLimitedError
+from airflow_provider.errors import ProviderError, RateLimitedError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -32,6 +32,9 @@ HOUR = 3600.0
 
 QUEUE_CHECK = 1.0
 """Longest sleep in seconds while somebody queues."""
+
+FLUSH_EVERY = 5.0
+"""Seconds between two reports; a counter per poll would cost more than the decision about the poll."""
 
 
 class KeyState:
@@ -256,3 +259,55 @@ class _Ticket:
 
 def _number(text: str | None) -> int | None:
     return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else None
+
+
+class Metrics:
+    """
+    Counters of one key, reported as ``<service>.<name>``.
+
+    :param service: connection type, the prefix of every name.
+    :param clock: epoch seconds.
+    """
+
+    def __init__(self, service: str, *, clock: Callable[[], float]) -> None:
+        self.service = service
+        self._clock = clock
+        self._counts: dict[str, int] = {}
+        self._flushed_at = clock()
+
+    def count(self, name: str) -> bool:
+        """
+        Count one ``name``; reported within :data:`FLUSH_EVERY` seconds of the next count, or at
+        :meth:`flush`.
+
+        :return: whether that was reported now.
+        """
+        self._counts[name] = self._counts.get(name, 0) + 1
+        if self._clock() - self._flushed_at < FLUSH_EVERY:
+            return False
+        self.flush()
+        return True
+
+    def timing(self, name: str, seconds: float) -> None:
+        """Report a duration at once."""
+        _stats().timing(f"{self.service}.{name}", seconds * 1000.0)
+
+    def gauge(self, name: str, value: float) -> None:
+        """Report a level at once."""
+        _stats().gauge(f"{self.service}.{name}", value)
+
+    def flush(self) -> None:
+        """Report what was counted since the last report."""
+        counts, self._counts = self._counts, {}
+        self._flushed_at = self._clock()
+        stats = _stats()
+        for name, count in counts.items():
+            stats.incr(f"{self.service}.{name}", count)
+
+
+@functools.cache
+def _stats() -> Any:
+    # Airflow is imported by the first report, not with the package.
+    from airflow_provider.compat import airflow_stats
+
+    return airflow_stats()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from logging import Logger
 
 from airflow_provider.core.polling.wait import Observation, PollOutcome, Wait
-from airflow_provider.exceptions import ProviderError
+from airflow_provider.errors import ProviderError
 
 SLICE = 1.0
 """Longest single sleep in seconds, so that a kill is noticed soon."""

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
 from airflow_provider.core.polling.key_state import KeyState
-from airflow_provider.exceptions import (
-    AuthenticationError,
+from airflow_provider.errors import (
+    ApiError,
     ProviderError,
     TransportError,
     UndefinedConnectionError,
@@ -188,7 +188,9 @@ class Lease:
         state = await self.key_state()
         try:
             return await act(state)
-        except AuthenticationError:
+        except ApiError as error:
+            if not error.key_refused:
+                raise
             await self._lookup.refresh(state.hook.settings)
             fresh = await self.key_state()
             if fresh is state:

@@ -16,7 +16,7 @@ from typing import Any
 
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, Schedule
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import (
+from airflow_provider.errors import (
     MalformedResponseError,
     ProviderError,
     RateLimitedError,

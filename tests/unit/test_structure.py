@@ -1,0 +1,106 @@
+"""What the layout promises: a poll passes through few files, and the rooms below Airflow do not import it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+import airflow_provider
+from airflow_provider.core.polling.shared_clients import SharedClients
+from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+
+PACKAGE = Path(airflow_provider.__file__).parent
+FILES_TO_THE_REQUEST = 14
+FILES_OF_A_POLL = 18
+"""With those that read the answer."""
+
+SPEED = 200.0
+"""How much faster than real time the wait runs."""
+
+REPORT = {"id": "rpt_1", "status": "processing", "progress": {"message": "Reading photos"}}
+BODY = json.dumps({"success": True, "data": REPORT}).encode()
+ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+
+
+def modules_in(*folders: str) -> list[str]:
+    files = (path for folder in folders for path in sorted((PACKAGE / folder).glob("*.py")))
+    return [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in files]
+
+
+@pytest.mark.parametrize("module", modules_in("core/polling", "core/budget"))
+def test_waiting_is_decided_without_airflow(module: str) -> None:
+    script = f"import sys, {module}; sys.exit('airflow' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=PACKAGE.parent)
+
+
+async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
+    """
+    Return the package's files that run code between two status requests of a wait.
+
+    :return: those on the way down, from when the next poll is chosen until aiohttp sends; and all, with those
+        that read the answer.
+    """
+    answers = 0
+    entered: set[str] = set()
+    before_sending: set[str] = set()
+    steps: list[str] = []
+    enough = asyncio.Event()
+
+    def trace(frame: FrameType, event: str, arg: Any) -> None:
+        code = frame.f_code
+        if code.co_qualname == "Wait.next_poll" or (steps and code.co_qualname == "ClientSession._request"):
+            steps.append(code.co_name)
+        if (path := Path(code.co_filename)).is_relative_to(PACKAGE):
+            entered.add(str(path.relative_to(PACKAGE)))
+            if steps and "_request" not in steps:
+                before_sending.add(str(path.relative_to(PACKAGE)))
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal answers
+        with suppress(asyncio.IncompleteReadError):  # the client has closed
+            while await reader.readuntil(b"\r\n\r\n"):
+                answers += 1
+                if answers == 2:
+                    sys.settrace(trace)
+                elif answers == 4:
+                    sys.settrace(None)
+                    enough.set()
+                writer.write(ANSWER)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1")
+    host = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    connection = {"conn_type": "silent_witness", "host": host, "password": "sk_test"}
+    monkeypatch.setenv("AIRFLOW_CONN_POLLED", json.dumps(connection))
+    began = time.time()
+    clients = SharedClients(
+        clock=lambda: began + SPEED * (time.time() - began),
+        sleep=lambda seconds: asyncio.sleep(seconds / SPEED),
+    )
+    SharedClients._of_loop[asyncio.get_running_loop()] = clients
+    trigger = SilentWitnessReportTrigger("polled", "rpt_1", began - 150.0, began + 36_000.0)
+    wait = asyncio.ensure_future(anext(trigger.run()))
+    try:
+        await asyncio.wait_for(enough.wait(), 60)
+    finally:
+        sys.settrace(None)
+        wait.cancel()
+        await asyncio.gather(wait, return_exceptions=True)
+        server.close()
+    return before_sending, entered
+
+
+def test_a_poll_in_the_triggerer_passes_through_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    before_sending, entered = asyncio.run(files_of_a_poll(monkeypatch))
+    assert "core/polling/wait.py" in before_sending
+    assert len(before_sending) <= FILES_TO_THE_REQUEST, sorted(before_sending)
+    assert len(entered) <= FILES_OF_A_POLL, sorted(entered)

@@ -1,4 +1,4 @@
-"""The errors that a wait tells apart. They need no Airflow; all are part of ``airflow_provider.exceptions``."""
+"""The errors that a wait tells apart; they need no Airflow. All are in ``airflow_provider.exceptions`` too."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What runs in the triggerer: one hub that shares clients, connections and budgets, and the job triggers."""
+"""Triggers: waits for jobs that run in the triggerer, and the reader of webhooks out of a queue."""

@@ -90,7 +90,7 @@ def test_a_wait_whose_key_is_refused(job: Job, strict_loop: list[str]) -> None:
     assert run.state == "failed"
 
 
-def test_loops_of_the_past_do_not_pile_up_in_the_hub(job: Job) -> None:
+def test_loops_of_the_past_do_not_pile_up_in_the_shared_clients(job: Job) -> None:
     """Each trigger of a ``dag.test()`` has a loop of its own; what they share must not collect them."""
     job.takes(0)
     for _ in range(3):

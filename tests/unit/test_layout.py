@@ -15,12 +15,13 @@ FILES = {
     for path in (REPOSITORY / PACKAGE).rglob("*.py")
 }
 
-BASE = {"exceptions", "compat"}
+BASE = {"errors", "exceptions", "compat"}
 ENGINE = {*BASE, "core"}
 VENDORS = {*ENGINE, "hooks", "mediamagic"}
 MAY_IMPORT = {
     "compat": set(),
-    "exceptions": {"compat"},
+    "errors": set(),
+    "exceptions": {"compat", "errors"},
     "retry_policy": BASE,
     "get_provider_info": set(),
     "core": BASE,

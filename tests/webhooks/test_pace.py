@@ -1,4 +1,4 @@
-"""How a wait that an event is to end looks for itself."""
+"""The polls of a wait that a webhook is to end."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ def no_luck() -> float:
     return 0.0
 
 
-def rarely(limit: float = 600.0, webhook_health: WebhookHealth | None = None) -> WebhookFallback:
+def fallback(limit: float = 600.0, webhook_health: WebhookHealth | None = None) -> WebhookFallback:
     return WebhookFallback(limit, BACKOFF, webhook_health or WebhookHealth(), BACKOFF)
 
 
-def looks(schedule: WebhookFallback | Backoff, until: float) -> list[float]:
-    """The ages at which a job that runs so long is looked at."""
+def polls(schedule: WebhookFallback | Backoff, until: float) -> list[float]:
+    """The ages at which a job that runs so long is polled."""
     ages, age = [], 0.0
     while (age := age + schedule.delay(age, rng=no_luck)) < until:
         ages.append(age)
     return ages
 
 
-def test_a_job_of_five_minutes_is_looked_at_at_most_twice() -> None:
-    assert len(looks(rarely(), 300)) <= 2
-    assert len(looks(BACKOFF, 300)) > 10
+def test_a_job_of_five_minutes_is_polled_at_most_twice() -> None:
+    assert len(polls(fallback(), 300)) <= 2
+    assert len(polls(BACKOFF, 300)) > 10
 
 
-def test_looks_come_closer_as_the_deadline_nears() -> None:
-    ages = looks(rarely(), 600)
+def test_polls_come_closer_as_the_deadline_nears() -> None:
+    ages = polls(fallback(), 600)
     pauses = [later - earlier for earlier, later in zip([0.0, *ages], ages, strict=False)]
     assert pauses == sorted(pauses, reverse=True)
     assert pauses[-1] == BACKOFF.cap
@@ -53,13 +53,13 @@ def test_looks_come_closer_as_the_deadline_nears() -> None:
 @pytest.mark.parametrize("jitter", [0.0, 0.5, 1.0])
 def test_no_pause_is_shorter_than_usual_or_longer_than_five_minutes(limit: float, jitter: float) -> None:
     for age in (0.0, 1.0, limit / 2, limit, 2 * limit):
-        pause = rarely(limit).delay(age, rng=lambda: jitter)
+        pause = fallback(limit).delay(age, rng=lambda: jitter)
         assert BACKOFF.cap * (1 - BACKOFF.jitter) <= pause <= LONGEST
 
 
 def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
     webhook_health = WebhookHealth(patience=2)
-    schedule = rarely(webhook_health=webhook_health)
+    schedule = fallback(webhook_health=webhook_health)
     assert [
         webhook_health.on_missed(),
         webhook_health.lost,
@@ -82,7 +82,7 @@ def test_events_in_between_keep_the_trust() -> None:
     assert not webhook_health.lost
 
 
-def test_a_job_that_is_about_to_end_is_looked_at_soon_again() -> None:
+def test_a_job_that_is_about_to_end_is_polled_soon_again() -> None:
     schedule = replace(BACKOFF, start=200.0)
     assert schedule.delay(200.0, rng=no_luck) == BACKOFF.first
     assert schedule.delay(210.0, rng=no_luck) == BACKOFF.interval(10.0)

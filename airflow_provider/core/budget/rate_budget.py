@@ -1,4 +1,4 @@
-"""RateBudget: how many status requests one API key has left, and when the next one may go."""
+"""How many status requests one API key has left, and when the next one may go."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ RECOVERY = 0.8
 """Each answer that is no 429 leaves so much of the distance between two requests."""
 
 PLANNED_FOR = 300.0
-"""Seconds over which a limit is counted when waits plan their looks; longer windows count whole."""
+"""Seconds over which a limit is counted when waits plan their polls; longer windows count whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class RateBudget:
 
     :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
     :param share: part of each limit that polling may use.
-    :param rng: 0 to 1; keeps processes that were refused together from coming back together.
+    :param rng: 0 to 1; keeps processes that got a 429 together from coming back together.
 
     ``spacing`` is the least distance between two requests in seconds, 0 when all is well.
     """
@@ -75,7 +75,7 @@ class RateBudget:
         self.throttled = 0
         self._rng = rng
         self._asked_until = 0.0
-        self._refused_at = -LONGEST_ASKED
+        self._limited_at = -LONGEST_ASKED
         self.spacing = 0.0
         self._streak = 0
         self._sent: deque[float] = deque()
@@ -103,10 +103,10 @@ class RateBudget:
         Return the earliest time, epoch seconds, at which one more request may be sent.
 
         :param reserve: also use what is kept for submitting and downloading, and do not sit out a pause that
-            the service has not asked for; for the last look of a wait.
+            the service has not asked for; for the last poll of a wait.
         """
         if reserve:
-            at = max(now, self._asked_until, self._refused_at + FIRST_PAUSE)
+            at = max(now, self._asked_until, self._limited_at + FIRST_PAUSE)
         else:
             at = max(now, self.paused_until)
             if self.spacing and self._latest:
@@ -130,7 +130,7 @@ class RateBudget:
 
     def on_429(self, now: float, retry_after: float | None = None) -> None:
         """
-        Take in a 429: pause, and go slower from now on.
+        Pause after a 429, and go slower from now on.
 
         :param retry_after: seconds the service asked to wait; without it the pause doubles with each 429 in a
             row, from 5 s to 5 min.
@@ -139,18 +139,18 @@ class RateBudget:
         if retry_after is not None:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
         if now < self.paused_until:
-            # Sent before the pause began: one burst of answers is one refusal.
+            # Sent before the pause began: one burst of answers counts once.
             self.paused_until = max(self.paused_until, self._asked_until)
             return
         if not self._streak:
             self.spacing = min(LONGEST_SPACING, 2 * max(self.spacing, self._usual_distance(now)))
-        self._refused_at = now
+        self._limited_at = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16)) * (1 + 0.25 * self._rng())
         self._streak += 1
         self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
 
     def on_success(self) -> None:
-        """Take in an answer that was not a 429."""
+        """Go faster again after an answer that was not a 429."""
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
@@ -159,7 +159,7 @@ class RateBudget:
         self, now: float, *, limit: int | None = None, remaining: int, reset_at: float | None = None
     ) -> None:
         """
-        Take in what the service says is left, which counts what others have used as well.
+        Use what the service says is left, which counts what others have used as well.
 
         :param limit: ``X-RateLimit-Limit``; by default the smallest limit known.
         :param remaining: ``X-RateLimit-Remaining``.

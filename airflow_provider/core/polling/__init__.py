@@ -1,1 +1,1 @@
-"""How to wait for a job: pure decisions, no Airflow, no HTTP; clock and randomness are passed in."""
+"""Waiting for jobs: decides, on a clock and randomness passed in, and shares clients; needs no Airflow."""

@@ -168,7 +168,7 @@ class Wait:
         self._ended_at: float | None = None
 
     def on_state(self, observation: Observation, now: float) -> PollOutcome | None:
-        """Take in the state that a poll found; return the outcome when the wait is over."""
+        """Learn the state that a poll found; return the outcome when the wait is over."""
         self._polled(now)
         self._before, self.seen_at = self.seen_at, now
         self.last = observation
@@ -184,7 +184,7 @@ class Wait:
         return self._timeout() if now >= self.deadline else None
 
     def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
-        """Take in a failed poll; return the outcome when waiting on is useless."""
+        """Learn of a failed poll; return the outcome when waiting on is useless."""
         self._polled(now)
         if not isinstance(error, TRANSIENT_ERRORS):
             return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")

@@ -39,7 +39,7 @@ def test_no_window_ever_holds_more_than_its_limit(
             assert sum(at <= other < at + seconds - 1e-6 for other in sent) <= count
 
 
-def test_polling_leaves_its_part_to_submitting_and_a_last_look_may_use_it() -> None:
+def test_polling_leaves_its_part_to_submitting_and_a_last_poll_may_use_it() -> None:
     tested = budget(Window(10, 60.0))
     for _ in range(8):
         assert tested.free_at(100.0) == 100.0
@@ -61,7 +61,7 @@ def test_a_429_pauses_longer_each_time_and_an_answer_ends_that() -> None:
     assert tested.paused_until == now + 5
 
 
-def test_retry_after_is_obeyed_by_last_looks_as_well() -> None:
+def test_retry_after_is_obeyed_by_last_polls_as_well() -> None:
     tested = budget()
     tested.on_429(1000.0, 90.0)
     assert tested.free_at(1001.0) == 1090.0
@@ -70,7 +70,7 @@ def test_retry_after_is_obeyed_by_last_looks_as_well() -> None:
     assert tested.free_at(1003.0) <= 1002.0 + 3600.0
 
 
-def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_look() -> None:
+def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_poll() -> None:
     tested = budget()
     for at in (1000.0, 1005.0, 1015.0, 1035.0):
         tested.on_429(at)

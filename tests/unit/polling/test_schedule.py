@@ -46,7 +46,7 @@ def simulate(
     running = [len(range(number, reports, processes)) for number in range(processes)]
     joined = list(running)
     ends = [duration(jitter) for _ in range(reports)]
-    looked, chance = [0.0] * reports, [jitter.random() for _ in range(reports)]
+    polled, chance = [0.0] * reports, [jitter.random() for _ in range(reports)]
     polls, delays, refused, order = 0, [], 0, itertools.count()
 
     def due(report: int, now: float) -> float:
@@ -59,7 +59,7 @@ def simulate(
             left=budgets[mine].left(now),
         )
         schedule = AdaptiveSchedule(known[mine], lambda: load, VENDOR)
-        return looked[report] + schedule.delay(looked[report], rng=lambda: chance[report])
+        return polled[report] + schedule.delay(polled[report], rng=lambda: chance[report])
 
     events = [(jitter.uniform(0, 3), next(order), report) for report in range(reports)]
     heapq.heapify(events)
@@ -82,11 +82,11 @@ def simulate(
         server.append(now)
         budgets[mine].on_success()
         if now >= ends[report]:
-            known[mine].add(looked[report], now)
+            known[mine].add(polled[report], now)
             running[mine] -= 1
             delays.append(now - ends[report])
             continue
-        looked[report], chance[report] = now, jitter.random()
+        polled[report], chance[report] = now, jitter.random()
         heapq.heappush(events, (now + 1.0, next(order), report))
     return Simulated(polls / reports, delays, refused)
 

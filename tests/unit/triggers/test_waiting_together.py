@@ -54,7 +54,7 @@ def test_a_user_s_interval_is_kept_exactly() -> None:
     ends_at()
     all_of(waits(1))
     times = [now - START for now, _ in Trigger.polls]
-    # The first wait looks the connection up; a look itself takes a twentieth of a second.
+    # The first wait looks the connection up; a poll itself takes a twentieth of a second.
     assert times[0] == pytest.approx(10.5, abs=0.51)
     assert [b - a for a, b in pairwise(times)] == pytest.approx([10.05] * (len(times) - 1))
 
@@ -163,7 +163,7 @@ def test_a_changed_limit_is_kept_to_from_the_next_lookup_on() -> None:
     assert len(Client.made) == 2
 
 
-def test_a_changed_connection_breaks_no_look_under_way() -> None:
+def test_a_changed_connection_breaks_no_poll_under_way() -> None:
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
         Hook.limits = {"requests_per_minute": 600}
         if job_id == "job0":
@@ -261,7 +261,7 @@ def test_trouble_is_tolerated_for_a_time_only() -> None:
     assert 100 <= Trigger.polls[-1][0] - Trigger.polls[0][0] <= 115
 
 
-def test_a_deadline_that_has_passed_fires_at_once_after_one_last_look() -> None:
+def test_a_deadline_that_has_passed_fires_at_once_after_one_last_poll() -> None:
     ends_at(job0=0.0, job1=1e9)
     done, late = all_of(waits(2, submitted_at=START - 900, deadline=START - 300))
     assert (done["status"], done["polls"]) == ("success", 1)
@@ -269,7 +269,7 @@ def test_a_deadline_that_has_passed_fires_at_once_after_one_last_look() -> None:
     assert all(now < START + 1 for now, _ in Trigger.polls)
 
 
-def test_thousands_taken_over_do_not_look_at_once() -> None:
+def test_thousands_taken_over_do_not_poll_at_once() -> None:
     ends_at(**{f"job{number}": 100.0 for number in range(2000)})
     all_of(waits(2000, submitted_at=START - 50, poll_interval=20.0))
     first = [now for now, _ in Trigger.polls[:2000]]
@@ -289,7 +289,7 @@ def test_every_way_round_the_loop_sleeps() -> None:
     (found,) = all_of(waits(1, poll_interval=None))
     assert found["status"] == "timeout"
     times = [now for now, _ in Trigger.polls]
-    # The last look may come soon after the one before: it is due at the deadline.
+    # The last poll may come soon after the one before: it is due at the deadline.
     assert all(b - a >= 2.4 for a, b in pairwise(times[:-1]))
 
 

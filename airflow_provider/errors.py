@@ -1,4 +1,4 @@
-"""The errors that a wait tells apart; they need no Airflow. All are in ``airflow_provider.exceptions`` too."""
+"""The errors that a wait tells apart; they need no Airflow. ``airflow_provider.exceptions`` has them too."""
 
 from __future__ import annotations
 

@@ -9,10 +9,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import dag, task
+from airflow.sdk import dag, literal, task
 
 from airflow_provider.mediamagic.assets import mediamagic_reviewed
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator
+
+
+def as_it_is(asset: dict[str, Any]) -> dict[str, Any]:
+    """Keep Airflow from rendering what a task returned: ``expand_kwargs`` takes every text for a template."""
+    return {name: literal(value) for name, value in asset.items()}
 
 
 @dag(schedule=[mediamagic_reviewed()], catchup=False, tags=["mediamagic", "example"])
@@ -29,7 +34,8 @@ def mediamagic_on_reviewed() -> None:
     def report(issues: list[list[dict[str, Any]]]) -> int:
         return sum(len(found) for found in issues)
 
-    issues = MediaMagicGetIssuesOperator.partial(task_id="get_issues").expand_kwargs(reviewed())
+    assets = reviewed().map(as_it_is)
+    issues = MediaMagicGetIssuesOperator.partial(task_id="get_issues").expand_kwargs(assets)
     report(issues.output)
 
 

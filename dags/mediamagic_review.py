@@ -13,7 +13,7 @@ import json
 from collections import Counter
 from typing import Any
 
-from airflow.sdk import ObjectStoragePath, Param, dag, task
+from airflow.sdk import ObjectStoragePath, Param, dag, literal, task
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -23,6 +23,11 @@ from airflow_provider.operators.mediamagic import (
 )
 
 FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
+
+
+def as_it_is(asset: dict[str, Any]) -> dict[str, Any]:
+    """Keep Airflow from rendering what a task returned: ``expand_kwargs`` takes every text for a template."""
+    return {name: literal(value) for name, value in asset.items()}
 
 
 @dag(schedule=None, catchup=False, params={"files": FILES}, tags=["mediamagic", "example"])
@@ -42,7 +47,7 @@ def mediamagic_review(files: list[str] | None = None, output_dir: str = "mediama
             for asset_id in submission["completedAssetIds"]
         ]
 
-    assets = completed_assets(submission.output)
+    assets = completed_assets(submission.output).map(as_it_is)
     results = MediaMagicGetAssetResultOperator.partial(task_id="get_result").expand_kwargs(assets)
     issues = MediaMagicGetIssuesOperator.partial(task_id="get_issues").expand_kwargs(assets)
     topics = MediaMagicGetTopicsOperator.partial(task_id="get_topics").expand_kwargs(assets)

@@ -10,7 +10,9 @@ Try it: ``airflow dags test silent_witness_report --conf '{"photos": ["rear.jpg"
 
 from __future__ import annotations
 
-from airflow.sdk import Param, dag, task
+from typing import Any
+
+from airflow.sdk import Param, dag, literal, task
 
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
@@ -21,6 +23,11 @@ from airflow_provider.operators.silent_witness import (
 
 PHOTOS = Param(None, type=["null", "array"], description="Paths or URLs of vehicle photos, one per line")
 EDR_REPORTS = Param(None, type=["null", "array"], description="Paths or URLs of EDR documents, one per line")
+
+
+def as_it_is(entry: dict[str, Any]) -> dict[str, Any]:
+    """Keep Airflow from rendering what a task returned: ``expand_kwargs`` takes every text for a template."""
+    return {name: literal(value) for name, value in entry.items()}
 
 
 @dag(
@@ -91,7 +98,7 @@ def silent_witness_report(
     entries >> case
     uploads = SilentWitnessUploadEvidenceOperator.partial(
         task_id="upload_evidence", case_id=case.output["case_id"]
-    ).expand_kwargs(entries)
+    ).expand_kwargs(entries.map(as_it_is))
 
     report = SilentWitnessCreateReportOperator(
         task_id="create_report",

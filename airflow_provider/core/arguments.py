@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 from airflow_provider.exceptions import InvalidInputError
+
+PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""What an id of either service may look like: nothing that a path, a template or a log reads as its own."""
 
 
 def required_id(argument: str, value: Any) -> str:
@@ -90,12 +94,26 @@ def required_text(argument: str, value: Any) -> str:
     return value
 
 
+def plain_id(argument: str, value: Any) -> str:
+    """
+    Return an id of the service, which may have come from anywhere.
+
+    :raises InvalidInputError: it is not text, has other characters than :data:`PLAIN_ID`, or is a dot
+        segment, which would name another endpoint.
+    """
+    if not isinstance(value, str) or not PLAIN_ID.fullmatch(value) or value in (".", ".."):
+        raise InvalidInputError(
+            f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : -; got "
+            f"{repr(value)[:160]}.",
+            parameter=argument,
+        )
+    return value
+
+
 def quoted_id(argument: str, value: Any) -> str:
     """
     Return an id for use in a path.
 
-    :raises InvalidInputError: it is not text, blank, or a dot segment, which would name another endpoint.
+    :raises InvalidInputError: it is no :func:`plain_id`.
     """
-    if not isinstance(value, str) or not value.strip() or value in (".", ".."):
-        raise InvalidInputError(f"{argument} must be a non-empty id; got {value!r}.", parameter=argument)
-    return quote(value, safe="")
+    return quote(plain_id(argument, value), safe="")

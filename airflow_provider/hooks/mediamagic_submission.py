@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from airflow_provider.core.arguments import required_text
+from airflow_provider.core.arguments import plain_id, required_text
 from airflow_provider.core.http.responses import redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
@@ -126,7 +126,7 @@ def check_assets(assets: Any) -> list[dict[str, Any]]:
             )
         item = {"blobPath": required_text(f"{where}.blobPath", asset.get("blobPath"))}
         if asset.get("previousSubmissionId") is not None:
-            item["previousSubmissionId"] = required_text(
+            item["previousSubmissionId"] = plain_id(
                 f"{where}.previousSubmissionId", asset["previousSubmissionId"]
             )
         checked.append(item)

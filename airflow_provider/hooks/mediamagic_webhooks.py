@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.arguments import plain_id, quoted_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import is_loopback
 from airflow_provider.core.http.responses import malformed, require, require_object
@@ -152,7 +152,7 @@ class WebhookEndpoints(ServiceHook):
         """
         payload = {
             "eventType": checked_event_types([event_type])[0],
-            "submissionId": required_text("submission_id", submission_id),
+            "submissionId": plain_id("submission_id", submission_id),
         }
         if error_message is not None:
             payload["errorMessage"] = error_message

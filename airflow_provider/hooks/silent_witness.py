@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
 
-from airflow_provider.core.arguments import one_of, quoted_id, required_text
+from airflow_provider.core.arguments import one_of, plain_id, quoted_id, required_text
 from airflow_provider.core.http.connection import SILENT_WITNESS, ConnectionSettings
 from airflow_provider.core.http.responses import Paid, require, require_object
 from airflow_provider.core.http.retry import RetryPolicy
@@ -284,7 +284,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)
-        fields = {"case_id": required_text("case_id", case_id), "file_category": category}
+        fields = {"case_id": plain_id("case_id", case_id), "file_category": category}
         if role is not None:
             fields["vehicle_role"] = role
         part = MultipartBody(
@@ -322,7 +322,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self._request(
             "GET",
             path,
-            params={"caseId": required_text("case_id", case_id)},
+            params={"caseId": plain_id("case_id", case_id)},
             read=read_data(f"GET {path}", lambda data: read_rows(data, "files", f"GET {path}")),
         )
 
@@ -385,7 +385,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         path = "/api/reports"
         payload: dict[str, Any] = {
-            "case_id": required_text("case_id", case_id),
+            "case_id": plain_id("case_id", case_id),
             "type": one_of("report_type", report_type, REPORT_TYPES),
         }
         if use_demo_data:
@@ -431,7 +431,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self._request(
             "GET",
             path,
-            params={"case_id": required_text("case_id", case_id)},
+            params={"case_id": plain_id("case_id", case_id)},
             read=read_data(f"GET {path}", lambda data: read_rows(data, "reports", f"GET {path}")),
         )
 

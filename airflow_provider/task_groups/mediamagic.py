@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from airflow.sdk import TaskGroup, task
+from airflow.sdk import TaskGroup, literal, task
 
+from airflow_provider.core.arguments import plain_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import (
@@ -36,7 +37,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         load(review.issues)
 
     - ``submission``: the submission, with ``completedAssetIds`` and ``failedAssetIds``.
-    - ``assets``: ``[{"submission_id", "asset_id"}, ...]`` of the completed assets, for ``expand_kwargs``.
+    - ``assets``: ``[{"submission_id", "asset_id"}, ...]`` of the completed assets, for tasks and for
+      ``expand_kwargs``: an id that Airflow could read as a template is an error.
     - ``issues``, ``topics``: the results or, with ``output_path``, the manifests of all assets.
     - ``verdict``: what the gate says (see ``MediaMagicComplianceGateOperator``); ``None`` without ``policy``.
 
@@ -103,7 +105,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
             submission: Any = submit.output
             targets: Any = assets(submission, output_path)
             issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **landing).expand_kwargs(
-                targets
+                targets.map(_as_it_is)
             )
             results: list[Any] = [issues_of]
             if topics:
@@ -147,18 +149,25 @@ def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str
 
     targets = []
     folder = path_text("output_path", output_path) if output_path else ""
+    submission_id = plain_id("submission_id", submission["submissionId"])
     for asset_id in submission["completedAssetIds"]:
-        target = {"submission_id": submission["submissionId"], "asset_id": asset_id}
+        target = {"submission_id": submission_id, "asset_id": plain_id("asset_id", asset_id)}
         if folder:
             target["output_path"] = f"{folder.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}"
         targets.append(target)
     return targets
 
 
-def _topics_target(target: dict[str, str]) -> dict[str, str]:
-    if "output_path" not in target:
-        return target
-    return {**target, "output_path": f"{target['output_path'].removesuffix(ISSUES_SUFFIX)}.topics.json"}
+def _as_it_is(target: dict[str, str]) -> dict[str, Any]:
+    """Airflow renders what ``expand_kwargs`` takes from a task as templates (apache/airflow#38745)."""
+    return {name: literal(value) for name, value in target.items()}
+
+
+def _topics_target(target: dict[str, str]) -> dict[str, Any]:
+    if "output_path" in target:
+        path = f"{target['output_path'].removesuffix(ISSUES_SUFFIX)}.topics.json"
+        target = {**target, "output_path": path}
+    return {name: literal(value) for name, value in target.items()}
 
 
 def _ids(target: dict[str, str]) -> dict[str, str]:

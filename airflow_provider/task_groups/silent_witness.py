@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, XComArg, task
+from airflow.sdk import TaskGroup, XComArg, literal, task
 
 from airflow_provider.compat import AirflowSkipException
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -45,7 +45,8 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     :param output_path: folder to write the documents to, local or an object-storage URL.
     :param evidence: arguments of ``SilentWitnessUploadEvidenceOperator``, one entry per category and vehicle:
         ``[{"files": [...], "category": "vehicle_photo", "vehicle_role": "plaintiff"}, ...]``, or the output
-        of a task that returns such a list. Default, or an empty list: the case has its evidence already.
+        of a task that returns such a list. Templates are rendered in what the Dag itself says, not in what
+        a task returns. Default, or an empty list: the case has its evidence already.
     :param analysis_type: the case's analysis type, for the time a report may take.
     :param formats: ``pdf``, ``docx`` or both (default), as a list.
     :param filename: file name without suffix; default the report id.
@@ -91,15 +92,15 @@ class SilentWitnessReportTaskGroup(TaskGroup):
             )
             report_output: Any = report.output
             uploaded: Any = None
-            from_task = isinstance(evidence, XComArg)
+            from_task = any(XComArg.iter_xcom_references(evidence))
             if from_task or evidence:
-                found: Any = entries(evidence) if from_task else evidence
+                found: Any = entries(evidence) if from_task else None
                 uploads = SilentWitnessUploadEvidenceOperator.partial(
                     task_id="evidence",
                     case_id=case_id,
                     source_conn_id=source_conn_id,
                     silent_witness_conn_id=silent_witness_conn_id,
-                ).expand_kwargs(found)
+                ).expand_kwargs(found.map(_as_it_is) if from_task else evidence)
                 uploaded = uploads.output
                 if from_task:
                     uploaded = complete(found, uploaded)
@@ -123,6 +124,12 @@ class SilentWitnessReportTaskGroup(TaskGroup):
 def entries(evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The evidence, in a task that is skipped with whatever the group is chained on."""
     return list(evidence)
+
+
+def _as_it_is(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Airflow renders what ``expand_kwargs`` takes from a task as templates (apache/airflow#38745)."""
+    rendered = SilentWitnessUploadEvidenceOperator.template_fields
+    return {name: literal(value) if name in rendered else value for name, value in entry.items()}
 
 
 @task(task_id="uploaded", trigger_rule="none_failed")

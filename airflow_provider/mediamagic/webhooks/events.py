@@ -1,5 +1,5 @@
 """
-Whether a request is an event of MediaMagic's, and which. Pure: no Airflow, no network.
+Whether a request is an event of MediaMagic's, and which. Pure: no network, no database.
 
 See https://docs.mediamagic-lite.northell.io/concepts/webhooks and https://www.standardwebhooks.com
 """
@@ -9,13 +9,14 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from standardwebhooks import Webhook, WebhookVerificationError
+
+from airflow_provider.core.arguments import PLAIN_ID
 
 MOST_BYTES: Final = 32 * 1024
 """Longest body that is read. Events hold ids, a status and at most an error message, never results."""
@@ -31,7 +32,6 @@ _LONGEST_HEADER: Final = 1024
 _CHECKS: Final = 5
 """Signatures computed for every request, so that the time tells nothing of how many secrets there are."""
 _NOBODY: Final = "whsec_" + "bm9ib2R5IGhhcyB0aGlzIHNlY3JldA=="
-_PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 
 
 class RefusedError(Exception):
@@ -186,14 +186,18 @@ def read_event(conn_id: str, body: bytes, headers: Mapping[str, str]) -> Event |
     if not isinstance(data, dict):
         raise RefusedError(400, "The field `data` is not an object.")
     submission_id = _text(data, "submission_id", "submissionId")
+    asset_id = _text(data, "asset_id", "assetId")
     if not submission_id:
         raise RefusedError(400, "The field `data.submission_id` is missing.")
+    for name, value in (("submission_id", submission_id), ("asset_id", asset_id)):
+        if value and not PLAIN_ID.fullmatch(value):
+            raise RefusedError(400, f"The field `data.{name}` is not an id.")
     return Event(
         conn_id=conn_id,
         id=_plain(_text(envelope, "id") or headers["webhook-id"]),
         type=str(envelope["type"]),
         submission_id=submission_id,
-        asset_id=_text(data, "asset_id", "assetId"),
+        asset_id=asset_id,
         status=_text(data, "status"),
         timestamp=_text(envelope, "timestamp"),
     )
@@ -209,4 +213,4 @@ def _text(data: Mapping[str, Any], *names: str) -> str:
 
 def _plain(event_id: str) -> str:
     """Return an id that can be searched for in a database and shown in a log."""
-    return event_id if _PLAIN_ID.fullmatch(event_id) else hashlib.sha256(event_id.encode()).hexdigest()
+    return event_id if PLAIN_ID.fullmatch(event_id) else hashlib.sha256(event_id.encode()).hexdigest()

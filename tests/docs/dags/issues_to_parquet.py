@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow.sdk import Asset, Param, dag, task
+from airflow.sdk import Asset, Param, dag, literal, task
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -13,6 +13,11 @@ from airflow_provider.operators.mediamagic import (
 
 ISSUES = Asset("mediamagic_issues")
 FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
+
+
+def as_it_is(asset: dict[str, Any]) -> dict[str, Any]:
+    """Keep Airflow from rendering what a task returned: ``expand_kwargs`` takes every text for a template."""
+    return {name: literal(value) for name, value in asset.items()}
 
 
 @dag(schedule=None, params={"files": FILES})
@@ -33,7 +38,7 @@ def issues_to_parquet(files: list[str] | None = None, output_dir: str = "s3://la
         ]
 
     MediaMagicGetIssuesOperator.partial(task_id="get_issues", outlets=[ISSUES]).expand_kwargs(
-        completed(submission.output, output_dir)
+        completed(submission.output, output_dir).map(as_it_is)
     )
 
 

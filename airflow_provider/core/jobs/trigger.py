@@ -26,6 +26,12 @@ if TYPE_CHECKING:
 STATE_PATIENCE = 8.0
 """Seconds to wait for Airflow to say what state the task is in."""
 
+WIRE_FORMAT = (
+    "conn_id", "job_id", "submitted_at", "deadline", "kind", "poll_interval", "exponential_backoff",
+    "max_wait", "tolerance", "cancel_on_kill",
+)  # fmt: skip
+"""Arguments that are always stored with a deferred task."""
+
 
 class JobTrigger(BaseTrigger):
     """
@@ -82,18 +88,7 @@ class JobTrigger(BaseTrigger):
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
-        kwargs = {
-            "conn_id": self.conn_id,
-            "job_id": self.job_id,
-            "submitted_at": self.submitted_at,
-            "deadline": self.deadline,
-            "kind": self.kind,
-            "poll_interval": self.poll_interval,
-            "exponential_backoff": self.exponential_backoff,
-            "max_wait": self.max_wait,
-            "tolerance": self.tolerance,
-            "cancel_on_kill": self.cancel_on_kill,
-        }
+        kwargs = {name: getattr(self, name) for name in WIRE_FORMAT}
         if not self.submission_known:
             kwargs["submission_known"] = False
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs

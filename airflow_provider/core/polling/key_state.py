@@ -8,6 +8,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget, windows
@@ -249,12 +250,10 @@ class KeyState:
 _NO_LIMIT = PollingLoad()
 
 
+@dataclass(slots=True, eq=False)
 class _Ticket:
-    __slots__ = ("deadline", "granted")
-
-    def __init__(self, deadline: float, granted: asyncio.Future[bool]) -> None:
-        self.deadline = deadline
-        self.granted = granted
+    deadline: float
+    granted: asyncio.Future[bool]
 
 
 def _number(text: str | None) -> int | None:

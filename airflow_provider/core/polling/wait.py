@@ -181,7 +181,7 @@ class Wait:
                 observation.message
                 or f"{self.noun.capitalize()} {self.job_id} reached status {observation.raw_status!r}.",
             )
-        return self._timeout() if now >= self.deadline else None
+        return self.on_deadline() if now >= self.deadline else None
 
     def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
         """Learn of a failed poll; return the outcome when waiting on is useless."""
@@ -192,7 +192,7 @@ class Wait:
         if self.trouble_since is None:
             self.trouble_since = now
         if now >= self.deadline:
-            return self._timeout()
+            return self.on_deadline()
         if now - self.trouble_since >= self.tolerance:
             return self._outcome(
                 "error",
@@ -200,6 +200,18 @@ class Wait:
                 f"{now - self.trouble_since:.0f} s (last: {error}). The {self.noun} was left as it is.",
             )
         return None
+
+    def on_deadline(self) -> PollOutcome:
+        """Return the outcome of a wait whose deadline has passed."""
+        limit = self.deadline - self.submitted_at
+        when = datetime.fromtimestamp(self.deadline, tz=UTC).isoformat(timespec="seconds")
+        status = f"last status {self.last.raw_status!r}" if self.last else "its status was never seen"
+        trouble = f"; the last status request failed: {self._trouble}" if self._trouble else ""
+        return self._outcome(
+            "timeout",
+            f"{self.noun.capitalize()} {self.job_id} did not finish within {limit:.0f} s of its submission "
+            f"(deadline {when}; {status}{trouble}).",
+        )
 
     def next_poll(self) -> float:
         """
@@ -225,10 +237,6 @@ class Wait:
             f"Waiting for {self.noun} {self.job_id} broke off unexpectedly: {what} "
             f"The {self.noun} was left as it is.",
         )
-
-    def on_deadline(self) -> PollOutcome:
-        """Return the outcome of a wait whose deadline passed without a last poll."""
-        return self._timeout()
 
     @property
     def learns(self) -> bool:
@@ -277,26 +285,12 @@ class Wait:
 
     def _pause(self, since: float) -> float:
         fraction = self.last.fraction if self.last is not None and since == self.seen_at else None
-        return self.schedule.delay(since - self.submitted_at, rng=self._same_jitter, fraction=fraction)
-
-    def _same_jitter(self) -> float:
-        return self._jitter
+        return self.schedule.delay(since - self.submitted_at, rng=lambda: self._jitter, fraction=fraction)
 
     def _polled(self, now: float) -> None:
         self.polls += 1
         self.polled_at = now
         self._jitter = self.rng()
-
-    def _timeout(self) -> PollOutcome:
-        limit = self.deadline - self.submitted_at
-        when = datetime.fromtimestamp(self.deadline, tz=UTC).isoformat(timespec="seconds")
-        status = f"last status {self.last.raw_status!r}" if self.last else "its status was never seen"
-        trouble = f"; the last status request failed: {self._trouble}" if self._trouble else ""
-        return self._outcome(
-            "timeout",
-            f"{self.noun.capitalize()} {self.job_id} did not finish within {limit:.0f} s of its submission "
-            f"(deadline {when}; {status}{trouble}).",
-        )
 
     def _outcome(self, status: str, message: str) -> PollOutcome:
         raw_status = clean(self.last.raw_status) if self.last else ""

@@ -1,12 +1,12 @@
-"""Several transfers at a time, in threads; what came of them is told in the caller's thread."""
+"""Parallel transfers: several at a time, in threads; results arrive in the caller's thread."""
 
 from __future__ import annotations
 
 import contextvars
-import threading
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from enum import Enum
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
@@ -18,11 +18,6 @@ ResultT = TypeVar("ResultT")
 
 MAX_PARALLEL = 4
 """Default number of transfers at a time: enough to hide round trips, few enough to share a worker's line."""
-
-
-class _Note(Enum):
-    THREAD_ENDED = "thread ended"
-    STOP = "stop"
 
 
 def check_max_parallel(value: object) -> int:
@@ -65,9 +60,9 @@ class Parallel(Generic[WorkerT, ItemT, ResultT]):
         self._arrived = arrived
         self._max_parallel = max_parallel
         self._stopped = False
-        self._taking = threading.Lock()
-        # SimpleQueue, because a signal handler may put into it while this thread waits for it.
-        self._news: SimpleQueue[tuple[int, ItemT, ResultT] | BaseException | _Note] = SimpleQueue()
+        # What arrives, threads that have ended, and None for a stop. A SimpleQueue, because a signal handler
+        # may put into it while this thread waits for it.
+        self._events: SimpleQueue[tuple[int, ItemT, ResultT] | Future[None] | None] = SimpleQueue()
 
     def run(self, items: Iterable[ItemT]) -> list[ResultT]:
         """
@@ -76,32 +71,35 @@ class Parallel(Generic[WorkerT, ItemT, ResultT]):
         :raises Exception: the first failure, of ``work`` or of ``arrived``.
         :raises TransferError: :meth:`stop` was called.
         """
-        waiting = list(enumerate(items))
-        waiting.reverse()
+        waiting = deque(enumerate(items))
         total, running = len(waiting), min(self._max_parallel, len(waiting))
         results: dict[int, ResultT] = {}
         failure: BaseException | None = None
-        for _ in range(running):
-            # Airflow's log finds its task in the context; a copy each, because one can be entered only once.
-            context = contextvars.copy_context()
-            # Daemons, so that a task that was killed ends without waiting for the rest of a large file.
-            threading.Thread(target=context.run, args=(self._labour, waiting), daemon=True).start()
+        pool = ThreadPoolExecutor(max(running, 1))
         try:
+            for _ in range(running):
+                # Airflow's log finds its task in the context; a copy each, because one can be entered only
+                # once.
+                thread = pool.submit(contextvars.copy_context().run, self._take_all, waiting)
+                thread.add_done_callback(self._events.put)
             while running:
-                news = self._news.get()
-                if news is _Note.STOP:
+                event = self._events.get()
+                if event is None:
                     raise TransferError(f"The task was killed: {len(results)} of {total} files had arrived.")
-                if news is _Note.THREAD_ENDED:
+                if isinstance(event, Future):
                     running -= 1
-                elif isinstance(news, tuple):
-                    index, item, result = news
-                    results[index] = result
-                    not_told = self._tell(item, result)
-                    failure = failure or not_told
-                elif isinstance(news, BaseException):
-                    failure = failure or news
+                    failure = failure or event.exception()
+                    continue
+                index, item, results[index] = event
+                try:
+                    self._arrived(item, results[index])
+                except Exception as error:
+                    self._stopped = True
+                    failure = failure or error
         finally:
             self._stopped = True
+            # Airflow's task process does not wait for its threads when it ends.
+            pool.shutdown(wait=False)
         if failure is not None:
             raise failure
         return [results[index] for index in range(total)]
@@ -109,28 +107,17 @@ class Parallel(Generic[WorkerT, ItemT, ResultT]):
     def stop(self) -> None:
         """Let :meth:`run` raise at once, and begin nothing more. May be called from a signal handler."""
         self._stopped = True
-        self._news.put(_Note.STOP)
+        self._events.put(None)
 
-    def _tell(self, item: ItemT, result: ResultT) -> Exception | None:
-        try:
-            self._arrived(item, result)
-        except Exception as error:
-            self._stopped = True
-            return error
-        return None
-
-    def _labour(self, waiting: list[tuple[int, ItemT]]) -> None:
+    def _take_all(self, waiting: deque[tuple[int, ItemT]]) -> None:
         try:
             with self._worker() as worker:
-                while (taken := self._take(waiting)) is not None:
-                    index, item = taken
-                    self._news.put((index, item, self._work(worker, item)))
-        except BaseException as error:
+                while waiting and not self._stopped:
+                    try:
+                        index, item = waiting.popleft()
+                    except IndexError:
+                        return
+                    self._events.put((index, item, self._work(worker, item)))
+        except BaseException:
             self._stopped = True
-            self._news.put(error)
-        finally:
-            self._news.put(_Note.THREAD_ENDED)
-
-    def _take(self, waiting: list[tuple[int, ItemT]]) -> tuple[int, ItemT] | None:
-        with self._taking:
-            return waiting.pop() if waiting and not self._stopped else None
+            raise

@@ -75,13 +75,13 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
     :param overwrite: see :meth:`AtomicFile.finish`.
     """
     size_of_target(location)
-    whole = open_atomic(location)
+    file = open_atomic(location)
     try:
-        whole.restart()
-        yield whole
-        whole.finish(overwrite=overwrite)
+        file.restart()
+        yield file
+        file.finish(overwrite=overwrite)
     finally:
-        whole.close()
+        file.close()
 
 
 def size_of_target(location: Location) -> int | None:

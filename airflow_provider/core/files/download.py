@@ -15,23 +15,21 @@ from airflow_provider.core.files.storage_http import (
     DEFAULT_TIMEOUT,
     LINK_REFUSED,
     MAX_REFUSALS,
-    TRY_AGAIN,
     Broken,
     LinkError,
     Progress,
     Timeout,
-    asked_pause,
     body_length,
     describe,
     human_bytes,
     is_encoded,
-    new_session,
     read_body,
     refused,
     safe_url,
     send,
     transfer_retries,
 )
+from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
 
@@ -131,10 +129,12 @@ def download(
     :raises TransferError: no whole file of the expected type came within the attempts and the time, it is
         too large, or ``target`` holds something else. Names target and host, never the signature.
     """
+    import requests
+
     location = locate(target, conn_id=conn_id, argument="target")
     existing = size_of_target(location)
     log = log or logging.getLogger(__name__)
-    own = session or new_session()
+    own = session or requests.Session()
     file = open_atomic(location, readable=expected_type == "docx")
     run = _Download(
         session=own,
@@ -325,8 +325,8 @@ class _Download:
         status = response.status_code
         if status in LINK_REFUSED:
             raise _LinkRefused(response)
-        if status in TRY_AGAIN:
-            raise Broken(f"the storage host answered {status}", asked=asked_pause(response))
+        if status in TRANSIENT_STATUS:
+            raise Broken(f"the storage host answered {status}", asked=retry_after(response.headers))
         if status == 416 and start is not None:
             raise Broken("the storage host has no such range", start_over=True)
         skip = 0

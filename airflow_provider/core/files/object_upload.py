@@ -12,7 +12,7 @@ import logging
 import uuid
 from typing import Any
 
-from airflow_provider.core.files.locations import Location, storage_errors
+from airflow_provider.core.files.locations import Location, protocols, storage_errors
 
 # s3fs, gcsfs and adlfs upload parts or blocks that nobody sees and put the object together at close().
 _VISIBLE_AT_CLOSE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az"})
@@ -36,8 +36,7 @@ class ObjectUpload:
 
     def __init__(self, location: Location) -> None:
         self._location = location
-        protocol = location.fs.protocol
-        direct = not _VISIBLE_AT_CLOSE.isdisjoint([protocol] if isinstance(protocol, str) else protocol)
+        direct = not _VISIBLE_AT_CLOSE.isdisjoint(protocols(location.fs))
         self._written = (
             location if direct else location.sibling(f".{location.name}.{uuid.uuid4().hex[:12]}.part")
         )

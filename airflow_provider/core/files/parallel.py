@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from queue import SimpleQueue
 from typing import Generic, TypeVar
 
-from airflow_provider.exceptions import InvalidInputError, TransferError
+from airflow_provider.exceptions import TransferError
 
 WorkerT = TypeVar("WorkerT")
 ItemT = TypeVar("ItemT")
@@ -18,19 +18,6 @@ ResultT = TypeVar("ResultT")
 
 MAX_PARALLEL = 4
 """Default number of transfers at a time: enough to hide round trips, few enough to share a worker's line."""
-
-
-def check_max_parallel(value: object) -> int:
-    """
-    Return ``max_parallel``.
-
-    :raises InvalidInputError: it is not a positive whole number.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise InvalidInputError(
-            f"max_parallel must be a positive whole number; got {value!r}.", parameter="max_parallel"
-        )
-    return value
 
 
 class Parallel(Generic[WorkerT, ItemT, ResultT]):

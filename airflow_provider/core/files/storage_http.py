@@ -17,7 +17,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urljoin, urlsplit
 
-from airflow_provider.core.http.retry import TRANSIENT_STATUS, RetryPolicy, retry_after
+from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
 
@@ -30,8 +30,6 @@ LINK_REFUSED = frozenset({400, 401, 403, 404, 410})
 """
 How storage hosts refuse a link that has expired: S3 and Azure 403, Google 400 or 403, CDNs 401, 404 or 410.
 """
-
-TRY_AGAIN = TRANSIENT_STATUS
 
 MAX_REFUSALS = 2
 """Fresh links that are asked for in a row before a refusal is believed."""
@@ -121,13 +119,6 @@ def _without_query(argument: object) -> object:
     if not isinstance(argument, str) or "?" not in argument:
         return argument
     return f"{argument.partition('?')[0]}?***"
-
-
-def new_session() -> Session:
-    """Return a plain session for storage hosts."""
-    import requests
-
-    return requests.Session()
 
 
 def send(
@@ -267,11 +258,6 @@ def describe(error: Exception) -> str:
     if isinstance(error, requests.exceptions.SSLError):
         return "the TLS connection failed"
     return f"the connection broke ({type(error).__name__})"
-
-
-def asked_pause(response: Response) -> float | None:
-    """Return the seconds that a storage host asks to wait."""
-    return retry_after(response.headers)
 
 
 def refused(doing: str, url: str, response: Response) -> TransferError:

@@ -56,7 +56,7 @@ def write_rows(
     that names row and column.
 
     - ``string``; ``integer`` (64 bit); ``number`` (double); ``boolean``.
-    - ``timestamp``: ISO 8601 or ``datetime``, landed in UTC; without an offset it is taken for UTC.
+    - ``timestamp``: ISO 8601 or ``datetime``, written in UTC; without an offset it is taken for UTC.
     - ``json``: any value. Stays nested in JSON Lines, becomes a JSON string in CSV and Parquet.
 
     A missing or ``None`` value is ``null`` in JSON Lines and Parquet and an empty field in CSV, which
@@ -84,12 +84,12 @@ def write_rows(
     converters = _converters(columns)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
-    with write_atomic(location, overwrite=overwrite) as whole:
-        write(whole, columns, batches)
+    with write_atomic(location, overwrite=overwrite) as file:
+        write(file, columns, batches)
     return make_manifest(
         location.url,
-        whole.digest.size,
-        whole.digest.sha256(),
+        file.digest.size,
+        file.digest.sha256(),
         MEDIA_TYPES[chosen],
         format=chosen,
         rows=batches.count,
@@ -109,15 +109,15 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: An
     :raises TransferError: ``value`` is not JSON, or the file could not be written.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    with write_atomic(location) as whole:
+    with write_atomic(location) as file:
         try:
             pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(value)
             # The encoder yields single tokens.
             while text := "".join(islice(pieces, 10_000)):
-                whole.write(_encoded(text))
+                file.write(_encoded(text))
         except (TypeError, ValueError) as error:
             raise TransferError(f"cannot write {location}: the value is not JSON: {error}") from None
-    return make_manifest(location.url, whole.digest.size, whole.digest.sha256(), "application/json", **ids)
+    return make_manifest(location.url, file.digest.size, file.digest.sha256(), "application/json", **ids)
 
 
 def format_of(location: Location, format: str | None = None, *, argument: str) -> Format:
@@ -165,14 +165,14 @@ _Columns = Sequence[tuple[str, ColumnType]]
 _Converter = Callable[[Any], Any]
 
 
-def _write_jsonl(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
+def _write_jsonl(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     timestamps = _named(columns, "timestamp")
     for batch in batches:
         _replace(batch, timestamps, _time_text)
-        whole.write(_encoded("".join(f"{_json_text(row)}\n" for row in batch)))
+        file.write(_encoded("".join(f"{_json_text(row)}\n" for row in batch)))
 
 
-def _write_csv(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
+def _write_csv(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     names = [name for name, _ in columns]
     texts: list[tuple[list[str], Callable[[Any], str]]] = [
         (_named(columns, "timestamp"), _time_text),
@@ -181,11 +181,11 @@ def _write_csv(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
         (_named(columns, "boolean"), _json_text),
         (_named(columns, "string"), _no_formula),
     ]
-    whole.write(_encoded(_csv_lines([dict(zip(names, names, strict=True))], names)))
+    file.write(_encoded(_csv_lines([dict(zip(names, names, strict=True))], names)))
     for batch in batches:
         for columns_of_type, text in texts:
             _replace(batch, columns_of_type, text)
-        whole.write(_encoded(_csv_lines(batch, names)))
+        file.write(_encoded(_csv_lines(batch, names)))
 
 
 # One apostrophe more than there were, so that a reader can take exactly that one off.
@@ -214,7 +214,7 @@ class _CsvLines(io.StringIO):
         return super().write(line.removesuffix("\r\n") + "\n")
 
 
-def _write_parquet(whole: AtomicFile, columns: _Columns, batches: _Batches) -> None:
+def _write_parquet(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     try:
         import pyarrow as pa  # type: ignore[import-untyped]
         import pyarrow.parquet as pq  # type: ignore[import-untyped]
@@ -232,7 +232,7 @@ def _write_parquet(whole: AtomicFile, columns: _Columns, batches: _Batches) -> N
     }
     schema = pa.schema([(name, types[column_type]) for name, column_type in columns])
     nested = _named(columns, "json")
-    sink = _Sink(whole)
+    sink = _Sink(file)
     writer = pq.ParquetWriter(sink, schema)
     try:
         for batch in batches:
@@ -249,19 +249,19 @@ def _write_parquet(whole: AtomicFile, columns: _Columns, batches: _Batches) -> N
 class _Sink(io.RawIOBase):
     """What pyarrow writes to."""
 
-    def __init__(self, whole: AtomicFile) -> None:
-        self._whole = whole
+    def __init__(self, file: AtomicFile) -> None:
+        self._file = file
         self.deaf = False
 
     def writable(self) -> bool:
         return True
 
     def tell(self) -> int:
-        return self._whole.digest.size
+        return self._file.digest.size
 
     def write(self, data: Any) -> int:
         if not self.deaf:
-            self._whole.write(bytes(data))
+            self._file.write(bytes(data))
         return len(data)
 
 
@@ -373,7 +373,7 @@ def read_rows(
     source: Any, *, columns: Collection[str] = (), conn_id: str | None = None, argument: str = "source"
 ) -> Iterator[dict[str, Any]]:
     """
-    Yield the rows of a landed file, in constant memory.
+    Yield the rows of a table, in constant memory.
 
     Values are as the format keeps them: CSV gives text, with an empty field for what was missing.
 

@@ -18,19 +18,17 @@ from airflow_provider.core.files.storage_http import (
     DEFAULT_TIMEOUT,
     LINK_REFUSED,
     MAX_REFUSALS,
-    TRY_AGAIN,
     LinkError,
     Progress,
     Timeout,
-    asked_pause,
     describe,
     drain,
-    new_session,
     refused,
     safe_url,
     send,
     transfer_retries,
 )
+from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 if TYPE_CHECKING:
@@ -109,8 +107,10 @@ def put_blob(
     :raises TransferError: the upload did not get through, or the source changed meanwhile. Names blob, host
         and file, never the signature.
     """
+    import requests
+
     log = log or logging.getLogger(__name__)
-    own = session or new_session()
+    own = session or requests.Session()
     upload = _BlobUpload(
         session=own,
         ask=None if isinstance(link, UploadLink) else link,
@@ -216,10 +216,12 @@ class _BlobUpload:
                 )
                 self._refresh(self.ask, may_move)
                 continue
-            if response is not None and status not in TRY_AGAIN:
+            if response is not None and status not in TRANSIENT_STATUS:
                 doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
                 raise refused(doing, self.link.url, response)
-            pause = retries.next_pause(failures, asked=None if response is None else asked_pause(response))
+            pause = retries.next_pause(
+                failures, asked=None if response is None else retry_after(response.headers)
+            )
             failures += 1
             if pause is None:
                 raise self._failed(f"{trouble}; {failures} attempts were made")

@@ -243,7 +243,6 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self._uploads: Uploads | None = None
 
     def check(self) -> None:
-        from airflow_provider.core.files.parallel import check_max_parallel
 
         super().check()
         if (self.files is None) == (self.blob_paths is None):
@@ -264,7 +263,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise InvalidInputError("metadata must be an object.", parameter="metadata")
         if self.previous_submission_id is not None:
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
-        check_max_parallel(self.max_parallel)
+        whole_number("max_parallel", self.max_parallel, least=1)
         check_simulation_delay(self.simulation_delay_seconds)
 
     def lineage_inputs(self) -> Sequence[str]:

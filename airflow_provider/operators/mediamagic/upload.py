@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider.core.arguments import whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
@@ -166,9 +167,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded."""
-        from airflow_provider.core.files.parallel import check_max_parallel
 
-        max_parallel = check_max_parallel(self.max_parallel)
+        max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)
         self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.arguments import required_id
+from airflow_provider.core.arguments import required_id, whole_number
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -86,10 +86,10 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those the case does not have."""
-        from airflow_provider.core.files.parallel import Parallel, check_max_parallel
+        from airflow_provider.core.files.parallel import Parallel
         from airflow_provider.core.files.sources import check_limits, resolve_sources
 
-        max_parallel = check_max_parallel(self.max_parallel)
+        max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
         case_id = required_id("case_id", self.case_id)
         role = check_file_role(self.category, self.vehicle_role)
         limits = self._limits()

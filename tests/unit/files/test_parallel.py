@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.files.parallel import Parallel, check_max_parallel
+from airflow_provider.core.arguments import whole_number
+from airflow_provider.core.files.parallel import Parallel
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 PATIENCE = 20.0
@@ -171,6 +172,6 @@ def test_threads_see_the_context_of_the_task() -> None:
 @pytest.mark.parametrize("value", [0, -1, True, 1.5, "4", None])
 def test_max_parallel_is_a_positive_number(value: Any) -> None:
     with pytest.raises(InvalidInputError) as caught:
-        check_max_parallel(value)
+        whole_number("max_parallel", value, least=1)
     assert caught.value.parameter == "max_parallel"
-    assert check_max_parallel(1) == 1
+    assert whole_number("max_parallel", 1, least=1) == 1

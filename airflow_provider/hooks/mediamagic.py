@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import quoted_id, required_text
-from airflow_provider.core.http.connection import MEDIAMAGIC, ConnectionSettings, is_loopback
-from airflow_provider.core.http.responses import (
-    Paid,
-    has_detail,
-    malformed,
-    parse_json,
-    require,
-    require_object,
-)
-from airflow_provider.core.polling.wait import JobState
+from airflow_provider.core.http.body import Body
+from airflow_provider.core.http.connection import is_loopback
+from airflow_provider.core.http.responses import Paid, has_detail, parse_json
 from airflow_provider.exceptions import InvalidInputError, TransferError
+from airflow_provider.hooks.mediamagic_answers import (
+    read_asset,
+    read_issues,
+    read_started,
+    read_submission,
+    read_topics,
+)
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
     check_assets,
@@ -65,15 +66,6 @@ class MediaMagicHook(WebhookEndpoints):
     conn_type: ClassVar[str] = "mediamagic"
     hook_name: ClassVar[str] = "MediaMagic"
 
-    def __init__(
-        self,
-        conn_id: str = default_conn_name,
-        *,
-        mediamagic_conn_id: str | None = None,
-        settings: ConnectionSettings | None = None,
-    ) -> None:
-        super().__init__(mediamagic_conn_id or conn_id, settings=settings)
-
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the connection form for Airflow 3.1, which looks for this in each hook class itself."""
@@ -95,20 +87,18 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://northell-2444134e.mintlify.app/uploads/generate-upload-url
         """
-        path = f"{_API}/uploads/url"
         payload = {
             "filename": required_text("filename", filename),
             "contentType": required_text("content_type", content_type),
         }
 
-        def read(data: Any) -> dict[str, Any]:
-            for name in ("uploadUrl", "blobPath"):
-                require(data, name, str, f"POST {path}")
-            if not _is_upload_url(data["uploadUrl"]):
-                raise malformed(f"POST {path}", "an uploadUrl that is not https")
-            return dict(data)
+        def read(body: Body) -> dict[str, Any]:
+            found = body.object("uploadUrl", "blobPath")
+            if not _is_upload_url(found["uploadUrl"]):
+                raise body.malformed("an uploadUrl that is not https")
+            return found
 
-        return self._request("POST", path, json=payload, read=read)
+        return self.request("POST", f"{_API}/uploads/url", json=payload, read=read)
 
     def put_upload(self, upload_url: str, file: Any, *, conn_id: str | None = None) -> None:
         """
@@ -169,7 +159,6 @@ class MediaMagicHook(WebhookEndpoints):
         """
         from airflow_provider.core.files.upload import MultipartBody
 
-        path = f"{_API}/uploads/direct"
         part = MultipartBody(
             {},
             filename=required_text("filename", filename),
@@ -178,11 +167,9 @@ class MediaMagicHook(WebhookEndpoints):
             log=cast("Logger", self.log),
         )
 
-        def read(data: Any) -> dict[str, Any]:
-            require(data, "blobPath", str, f"POST {path}")
-            return dict(data)
-
-        return self._request("POST", path, body=part, read=read)
+        return self.request(
+            "POST", f"{_API}/uploads/direct", body=part, read=lambda body: body.object("blobPath")
+        )
 
     # -- submissions -----------------------------------------------------------------------------------------
 
@@ -226,14 +213,18 @@ class MediaMagicHook(WebhookEndpoints):
         params: dict[str, Any] = {}
         if (delay := check_simulation_delay(simulation_delay_seconds)) is not None:
             params["simulationDelaySeconds"] = f"{delay:g}"
-        path = f"{_API}/submissions"
         paid = Paid(
             "the submission",
             "The API has no endpoint that lists submissions: look in the MediaMagic app, or ask the vendor, "
             "before submitting these assets again.",
         )
-        return self._request(
-            "POST", path, json=payload, params=params, paid=paid, read=_reader(f"POST {path}", "submissionId")
+        return self.request(
+            "POST",
+            f"{_API}/submissions",
+            json=payload,
+            params=params,
+            paid=paid,
+            read=read_started("submitted"),
         )
 
     def get_submission(self, submission_id: str) -> dict[str, Any]:
@@ -247,8 +238,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
         """
-        path = _submission_path(submission_id)
-        return self._request("GET", path, read=_submission_reader(f"GET {path}"))
+        return self.request("GET", _submission_path(submission_id), read=read_submission)
 
     async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
         """
@@ -257,8 +247,7 @@ class MediaMagicHook(WebhookEndpoints):
         :param client: from ``new_async_client``.
         :param submission_id: UUID from :meth:`create_submission`.
         """
-        path = _submission_path(submission_id)
-        return await self._arequest(client, "GET", path, read=_submission_reader(f"GET {path}"))
+        return await self.arequest(client, "GET", _submission_path(submission_id), read=read_submission)
 
     # -- results ---------------------------------------------------------------------------------------------
 
@@ -274,8 +263,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/concepts/assets
         """
-        path = _asset_path(submission_id, asset_id)
-        return self._request("GET", path, read=_reader(f"GET {path}", "assetId", "status"))
+        return self.request("GET", _asset_path(submission_id, asset_id), read=read_asset)
 
     def get_issues(self, submission_id: str, asset_id: str) -> list[dict[str, Any]]:
         """
@@ -290,7 +278,7 @@ class MediaMagicHook(WebhookEndpoints):
         See https://docs.mediamagic-lite.northell.io/concepts/assets
         """
         path = f"{_asset_path(submission_id, asset_id)}/issues"
-        return self._request("GET", path, pending=True, read=lambda data: _issues_in(data, f"GET {path}"))
+        return self.request("GET", path, pending=True, read=read_issues)
 
     def get_topics(self, submission_id: str, asset_id: str) -> dict[str, Any]:
         """
@@ -304,12 +292,7 @@ class MediaMagicHook(WebhookEndpoints):
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
         """
         path = f"{_asset_path(submission_id, asset_id)}/topics"
-
-        def read(data: Any) -> dict[str, Any]:
-            require(data, "topics", list, f"GET {path}")
-            return dict(data)
-
-        return self._request("GET", path, pending=True, read=read)
+        return self.request("GET", path, pending=True, read=read_topics)
 
     def retry_asset(self, submission_id: str, asset_id: str) -> dict[str, Any]:
         """
@@ -329,7 +312,7 @@ class MediaMagicHook(WebhookEndpoints):
             f"Read submission {submission_id}: status 'processing' means that the retry runs, and a second "
             "one is refused with 409 while it does.",
         )
-        return self._request("POST", path, paid=paid, read=_reader(f"POST {path}", "submissionId"))
+        return self.request("POST", path, paid=paid, read=read_started("processing"))
 
     def _probe(self) -> str:
         answer = self._answer("GET", _submission_path(_NIL_UUID))
@@ -356,35 +339,3 @@ def _submission_path(submission_id: str) -> str:
 
 def _asset_path(submission_id: str, asset_id: str) -> str:
     return f"{_submission_path(submission_id)}/assets/{quoted_id('asset_id', asset_id)}"
-
-
-def _reader(endpoint: str, *fields: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that takes an object in which these text fields are set."""
-
-    def read(data: Any) -> dict[str, Any]:
-        for name in fields:
-            require(data, name, str, endpoint)
-        return require_object(data, endpoint)
-
-    return read
-
-
-def _submission_reader(endpoint: str) -> Callable[[Any], dict[str, Any]]:
-    def read(data: Any) -> dict[str, Any]:
-        body = _reader(endpoint, "submissionId", "status")(data)
-        if SUBMISSION_STATES.get(body["status"], JobState.ACTIVE) is not JobState.ACTIVE:
-            # What follows a finished submission reads its assets one by one.
-            for asset in require(body, "assets", list, endpoint):
-                require(asset, "assetId", str, endpoint)
-        return body
-
-    return read
-
-
-def _issues_in(data: Any, endpoint: str) -> list[dict[str, Any]]:
-    found = data
-    if isinstance(data, dict):
-        found = next((data[name] for name in ("issues", "items", "data") if name in data), None)
-    if not isinstance(found, list) or not all(isinstance(item, dict) for item in found):
-        raise malformed(endpoint, "something other than a list of issues")
-    return found

@@ -6,12 +6,11 @@ See https://docs.mediamagic-lite.northell.io/concepts/submissions
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider.core.arguments import plain_id, required_text
-from airflow_provider.core.http.responses import redact
+from airflow_provider.core.http.redaction import public, redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds
@@ -36,19 +35,18 @@ def observe_submission(body: Mapping[str, Any]) -> Observation:
     :return: a status word that nobody knows is active. For a failed submission ``message`` names each failed
         asset with its reason.
     """
-    raw_status = str(body["status"])
-    state = SUBMISSION_STATES.get(raw_status)
+    raw_status = clean(body["status"])
+    state = SUBMISSION_STATES.get(raw_status.lower())
     percent = body.get("progressPercent")
-    known_percent = (
-        isinstance(percent, int | float) and not isinstance(percent, bool) and math.isfinite(percent)
-    )
+    if isinstance(percent, bool) or not isinstance(percent, int | float) or not -1e9 < percent < 1e9:
+        percent = None
     return Observation(
         job_id=clean(body["submissionId"]),
-        raw_status=clean(raw_status),
+        raw_status=raw_status,
         state=state or JobState.ACTIVE,
         known=state is not None,
-        progress=f"{percent:g}%" if known_percent else "",
-        fraction=min(1.0, max(0.0, percent / 100)) if percent is not None and known_percent else None,
+        progress="" if percent is None else f"{percent:g}%",
+        fraction=None if percent is None else min(1.0, max(0.0, percent / 100)),
         message=_failure_message(body) if state is JobState.FAILED else "",
         finished_at=None if state in (None, JobState.ACTIVE) else epoch_seconds(body.get("completedAt")),
     )
@@ -91,15 +89,21 @@ def _failure_message(body: Mapping[str, Any]) -> str:
     listed = body.get("assets")
     reasons = []
     for asset in listed if isinstance(listed, list) else []:
-        if not isinstance(asset, dict) or not (asset.get("errorMessage") or asset.get("errorType")):
+        if not isinstance(asset, dict):
             continue
-        notes = [str(asset["errorType"])] if asset.get("errorType") else []
-        notes.append("retryable" if asset.get("isRetryable") is True else "not retryable")
-        reason = asset.get("errorMessage") or "no reason given"
-        reasons.append(f"asset {asset.get('assetId', '?')}: {reason} ({', '.join(notes)})")
-    if body.get("errorMessage"):
-        reasons.append(str(body["errorMessage"]))
+        why, kind = _text(asset.get("errorMessage")), _text(asset.get("errorType"))
+        if why or kind:
+            notes = [kind] if kind else []
+            notes.append("retryable" if asset.get("isRetryable") is True else "not retryable")
+            name = _text(asset.get("assetId")) or "?"
+            reasons.append(f"asset {name}: {why or 'no reason given'} ({', '.join(notes)})")
+    if why := _text(body.get("errorMessage")):
+        reasons.append(why)
     return clean(redact("; ".join(reasons)), LONGEST_MESSAGE)
+
+
+def _text(value: Any) -> str:
+    return clean(value) if isinstance(value, str) else ""
 
 
 def check_assets(assets: Any) -> list[dict[str, Any]]:
@@ -140,6 +144,7 @@ SUBMISSION: Final = JobKind(
     aget=lambda hook, client, submission_id: hook.aget_submission(client, submission_id),
     observe=observe_submission,
     id_of=lambda body: str(body["submissionId"]),
+    public=public,
     backoff=Backoff(first=2.0, factor=1.5, cap=30.0),
     typical={"": (2.0, 300.0)},
     limits={"": 600.0},

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import plain_id, quoted_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import is_loopback
-from airflow_provider.core.http.responses import malformed, require, require_object
 from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.mediamagic_answers import (
+    read_deliveries,
+    read_new_subscription,
+    read_subscription,
+    read_subscriptions,
+)
 
 EVENT_TYPES: Final = ("asset.processing.completed", "asset.processing.failed")
 """Everything that MediaMagic sends; both are about one asset, none about a submission."""
@@ -48,13 +53,7 @@ class WebhookEndpoints(ServiceHook):
         }
         if description is not None:
             payload["description"] = required_text("description", description)
-        endpoint = f"POST {_SUBSCRIPTIONS}"
-
-        def read(data: Any) -> dict[str, Any]:
-            require(data, "secret", str, endpoint)
-            return _subscription(data, endpoint)
-
-        return self._request("POST", _SUBSCRIPTIONS, json=payload, read=read)
+        return self.request("POST", _SUBSCRIPTIONS, json=payload, read=read_new_subscription)
 
     def list_subscriptions(self) -> list[dict[str, Any]]:
         """
@@ -65,17 +64,7 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/concepts/webhooks
         """
-        endpoint = f"GET {_SUBSCRIPTIONS}"
-
-        def read(data: Any) -> list[dict[str, Any]]:
-            found = data
-            if isinstance(data, dict):
-                found = next((data[key] for key in ("subscriptions", "items", "data") if key in data), None)
-            if not isinstance(found, list):
-                raise malformed(endpoint, "something other than a list of subscriptions")
-            return [_subscription(one, endpoint) for one in found]
-
-        return self._request("GET", _SUBSCRIPTIONS, read=read)
+        return self.request("GET", _SUBSCRIPTIONS, read=read_subscriptions)
 
     def get_subscription(self, subscription_id: str) -> dict[str, Any]:
         """
@@ -86,8 +75,7 @@ class WebhookEndpoints(ServiceHook):
 
         See https://northell-2444134e.mintlify.app/webhooks/get-subscription
         """
-        path = _path(subscription_id)
-        return self._request("GET", path, read=_reader(f"GET {path}"))
+        return self.request("GET", _path(subscription_id), read=read_subscription)
 
     def set_subscription_enabled(self, subscription_id: str, enabled: bool) -> dict[str, Any]:
         """
@@ -98,8 +86,9 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
         """
-        path = _path(subscription_id)
-        return self._request("PATCH", path, json={"enabled": enabled}, read=_reader(f"PATCH {path}"))
+        return self.request(
+            "PATCH", _path(subscription_id), json={"enabled": enabled}, read=read_subscription
+        )
 
     def delete_subscription(self, subscription_id: str) -> None:
         """
@@ -110,7 +99,7 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/reference/error-codes
         """
-        self._request("DELETE", _path(subscription_id), read=lambda _: None)
+        self.request("DELETE", _path(subscription_id), read=lambda _: None)
 
     def list_deliveries(
         self, subscription_id: str, *, status_filter: str | None = None, limit: int = 50
@@ -127,12 +116,11 @@ class WebhookEndpoints(ServiceHook):
         """
         if not 1 <= limit <= 200:
             raise InvalidInputError(f"limit must be 1 to 200; got {limit!r}.", parameter="limit")
-        path = f"{_path(subscription_id)}/deliveries"
-        return self._request(
+        return self.request(
             "GET",
-            path,
+            f"{_path(subscription_id)}/deliveries",
             params={"status_filter": status_filter, "limit": str(limit)},
-            read=lambda data: list(require(data, "attempts", list, f"GET {path}")),
+            read=read_deliveries,
         )
 
     def fire_sandbox_event(
@@ -156,12 +144,11 @@ class WebhookEndpoints(ServiceHook):
         }
         if error_message is not None:
             payload["errorMessage"] = error_message
-        path = "/api/integrations/sandbox/events/fire"
-        return self._request(
+        return self.request(
             "POST",
-            path,
+            "/api/integrations/sandbox/events/fire",
             json=payload,
-            read=lambda data: int(require(data, "dispatched", int, f"POST {path}")),
+            read=lambda body: int(body.require("dispatched", int)),
         )
 
 
@@ -203,14 +190,3 @@ def checked_event_types(event_types: Sequence[str]) -> list[str]:
 
 def _path(subscription_id: str) -> str:
     return f"{_SUBSCRIPTIONS}/{quoted_id('subscription_id', subscription_id)}"
-
-
-def _subscription(data: Any, endpoint: str) -> dict[str, Any]:
-    for name in ("id", "endpointUrl"):
-        require(data, name, str, endpoint)
-    require(data, "eventTypes", list, endpoint)
-    return require_object(data, endpoint)
-
-
-def _reader(endpoint: str) -> Callable[[Any], dict[str, Any]]:
-    return lambda data: _subscription(data, endpoint)

@@ -5,20 +5,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from logging import Logger
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
 from airflow_provider.core.arguments import one_of, plain_id, quoted_id, required_text
-from airflow_provider.core.http.connection import SILENT_WITNESS, ConnectionSettings
-from airflow_provider.core.http.responses import Paid, require, require_object
+from airflow_provider.core.http.connection import Service
+from airflow_provider.core.http.responses import Paid
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (
-    inner,
-    read_data,
+    CASE,
+    FILE,
+    ORGANIZATION,
+    REPORT,
     read_deleted,
+    read_new_case,
+    read_new_report,
     read_object,
     read_report,
     read_rows,
+    read_uploaded_file,
 )
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -40,7 +45,21 @@ from airflow_provider.hooks.silent_witness_report import (
 if TYPE_CHECKING:
     import aiohttp
 
-__all__ = ["REPORT_STATES", "SilentWitnessHook", "observe_report", "report_failure_is_input"]
+__all__ = [
+    "REPORT_STATES",
+    "SILENT_WITNESS",
+    "SilentWitnessHook",
+    "observe_report",
+    "report_failure_is_input",
+]
+
+SILENT_WITNESS: Final = Service(
+    conn_type="silent_witness",
+    name="Silent Witness",
+    base_url="https://api.silentwitness.ai",
+    requests_per_minute=100,
+    requests_per_hour=1000,
+)
 
 
 class SilentWitnessHook(OrganizationEndpoints):
@@ -68,15 +87,6 @@ class SilentWitnessHook(OrganizationEndpoints):
     conn_type: ClassVar[str] = "silent_witness"
     hook_name: ClassVar[str] = "Silent Witness"
 
-    def __init__(
-        self,
-        conn_id: str = default_conn_name,
-        *,
-        silent_witness_conn_id: str | None = None,
-        settings: ConnectionSettings | None = None,
-    ) -> None:
-        super().__init__(silent_witness_conn_id or conn_id, settings=settings)
-
     @classmethod
     def get_ui_field_behaviour(cls) -> dict[str, Any]:
         """Return the connection form for Airflow 3.1, which looks for this in each hook class itself."""
@@ -89,12 +99,11 @@ class SilentWitnessHook(OrganizationEndpoints):
         return f"req_{uuid.uuid4().hex}"
 
     def _probe(self) -> str:
-        path = "/api/organizations"
-        self._request(
+        self.request(
             "GET",
-            path,
+            "/api/organizations",
             params={"limit": 1},
-            read=read_data(f"GET {path}", lambda data: read_rows(data, "organizations", f"GET {path}")),
+            read=read_rows("organizations", ORGANIZATION),
             policy=RetryPolicy(0),
         )
         return f"Connected to {self.settings.base_url}; the API key is accepted."
@@ -140,7 +149,6 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/create
         """
-        path = "/api/cases"
         payload: dict[str, Any] = {
             "plaintiff_name": required_text("plaintiff_name", plaintiff_name),
             "defendant_name": required_text("defendant_name", defendant_name),
@@ -160,13 +168,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             f"{payload['defendant_name']!r} before creating it again.",
         )
 
-        def take(data: Any) -> dict[str, Any]:
-            case = inner(data, "case")
-            require(case, "id", str, f"POST {path}")
-            invoice = data.get("invoice")
-            return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
-
-        return self._request("POST", path, json=payload, paid=paid, read=read_data(f"POST {path}", take))
+        return self.request("POST", "/api/cases", json=payload, paid=paid, read=read_new_case)
 
     def get_case(self, case_id: str) -> dict[str, Any]:
         """
@@ -177,7 +179,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
         path = f"/api/cases/{quoted_id('case_id', case_id)}"
-        return self._request("GET", path, read=read_object(f"GET {path}", "case", "id"))
+        return self.request("GET", path, read=read_object("case", "id", fields=CASE))
 
     def list_cases(
         self,
@@ -197,14 +199,13 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/list
         """
-        path = "/api/cases"
         if status is not None:
             one_of("status", status, CASE_STATUSES)
-        return self._request(
+        return self.request(
             "GET",
-            path,
+            "/api/cases",
             params={"organization_id": organization_id, "status": status, "limit": limit, "offset": offset},
-            read=read_data(f"GET {path}", lambda data: read_rows(data, "cases", f"GET {path}")),
+            read=read_rows("cases", CASE),
         )
 
     def update_case(
@@ -247,7 +248,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             payload["status"] = one_of("status", status, CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self._request("PUT", path, json=payload, read=read_object(f"PUT {path}", "case"))
+        return self.request("PUT", path, json=payload, read=read_object("case", fields=CASE))
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -282,7 +283,6 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         from airflow_provider.core.files.upload import MultipartBody
 
-        path = "/api/files/upload"
         role = check_file_role(category, vehicle_role)
         fields = {"case_id": plain_id("case_id", case_id), "file_category": category}
         if role is not None:
@@ -295,19 +295,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             log=cast("Logger", self.log),
         )
 
-        def take(data: Any) -> dict[str, Any]:
-            found = require_object(data, f"POST {path}")
-            for new, old in (
-                ("file_id", "fileId"),
-                ("file_name", "fileName"),
-                ("download_url", "downloadUrl"),
-            ):
-                if found.get(new) is None and old in found:
-                    found[new] = found.pop(old)
-            require(found, "file_id", str, f"POST {path}")
-            return found
-
-        return self._request("POST", path, body=part, read=read_data(f"POST {path}", take))
+        return self.request("POST", "/api/files/upload", body=part, read=read_uploaded_file)
 
     def list_files(self, case_id: str) -> list[dict[str, Any]]:
         """
@@ -318,12 +306,11 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/list
         """
-        path = "/api/files"
-        return self._request(
+        return self.request(
             "GET",
-            path,
+            "/api/files",
             params={"caseId": plain_id("case_id", case_id)},
-            read=read_data(f"GET {path}", lambda data: read_rows(data, "files", f"GET {path}")),
+            read=read_rows("files", FILE),
         )
 
     def get_file(self, file_id: str, *, chunk_size: int = 256 * 1024) -> Iterator[bytes]:
@@ -350,7 +337,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
         path = f"/api/files/{quoted_id('file_id', file_id)}/status"
-        return self._request("GET", path, read=read_object(f"GET {path}"))
+        return self.request("GET", path, read=read_object(fields=FILE))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
         """
@@ -363,7 +350,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/files/delete
         """
         path = f"/api/files/{quoted_id('file_id', file_id)}"
-        return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
+        return self.request("DELETE", path, read=read_deleted)
 
     # -- reports ---------------------------------------------------------------------------------------------
 
@@ -383,7 +370,6 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/create
         """
-        path = "/api/reports"
         payload: dict[str, Any] = {
             "case_id": plain_id("case_id", case_id),
             "type": one_of("report_type", report_type, REPORT_TYPES),
@@ -391,9 +377,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         if use_demo_data:
             payload["options"] = {"use_demo_data": True}
         paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
-        return self._request(
-            "POST", path, json=payload, paid=paid, read=read_object(f"POST {path}", "report", "id")
-        )
+        return self.request("POST", "/api/reports", json=payload, paid=paid, read=read_new_report)
 
     def get_report(self, report_id: str) -> dict[str, Any]:
         """
@@ -407,7 +391,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/reports/get
         """
         path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return self._request("GET", path, read=read_report(report_id, path))
+        return self.request("GET", path, read=read_report(report_id))
 
     async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -417,7 +401,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param report_id: ``rpt_...``.
         """
         path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return await self._arequest(client, "GET", path, read=read_report(report_id, path))
+        return await self.arequest(client, "GET", path, read=read_report(report_id))
 
     def list_reports(self, case_id: str) -> list[dict[str, Any]]:
         """
@@ -427,12 +411,11 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/list
         """
-        path = "/api/reports"
-        return self._request(
+        return self.request(
             "GET",
-            path,
+            "/api/reports",
             params={"case_id": plain_id("case_id", case_id)},
-            read=read_data(f"GET {path}", lambda data: read_rows(data, "reports", f"GET {path}")),
+            read=read_rows("reports", REPORT),
         )
 
     def cancel_report(self, report_id: str) -> dict[str, Any]:
@@ -447,7 +430,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/reports/delete
         """
         path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
+        return self.request("DELETE", path, read=read_deleted)
 
     async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -460,11 +443,11 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param report_id: ``rpt_...``.
         """
         path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return await self._arequest(
+        return await self.arequest(
             client,
             "DELETE",
             path,
-            read=read_deleted(f"DELETE {path}"),
+            read=read_deleted,
             attempts=3,
             read_timeout=6.0,
             total=12.0,

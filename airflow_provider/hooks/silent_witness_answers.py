@@ -1,52 +1,119 @@
 """
-Reading Silent Witness answers: the envelope, and the spellings of its two generations of documentation.
+Reading Silent Witness answers: the envelope, the spellings of two generations of documentation, and the
+documented types of the fields.
 
 See https://docs.staging.silentwitness.ai/api-reference/overview
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
 
-from airflow_provider.core.http.responses import malformed, require, require_object
+from airflow_provider.core.http.body import Body, Kind, Reader, Word
 from airflow_provider.exceptions import NotFoundError
 
-T = TypeVar("T")
+_TIMES: Final[Mapping[str, Kind]] = {"created_at": datetime, "updated_at": datetime}
+
+REPORT: Final[Mapping[str, Kind]] = {
+    **_TIMES,
+    "case_id": str,
+    "type": str,
+    "status": Word,
+    "progress": {"message": str, "current_step": str, "steps_completed": list},
+    "output": {"pdf_url": str, "docx_url": str, "report": dict},
+}
+
+_STATUS: Final[Mapping[str, Kind]] = {"status": Word}
+
+CASE: Final[Mapping[str, Kind]] = {
+    **_TIMES,
+    "name": str,
+    "plaintiff_name": str,
+    "defendant_name": str,
+    "attorney_name": str,
+    "side": str,
+    "has_edr": bool,
+    "account_id": str,
+    "organization_id": str,
+    "analysis_type": str,
+    "status": Word,
+    "accident": {"description": str, "date": str, "time": str, "location": str},
+    "vehicles": [{"id": str, "role": str, "image_file_ids": list, "edr_file_id": str}],
+    "occupants": [{"id": str, "name": str}],
+    "report": {
+        "id": str,
+        "status": Word,
+        "type": str,
+        "pdf_url": str,
+        "docx_url": str,
+        "created_at": datetime,
+    },
+    "analysis_status": {
+        "accident_reconstruction": _STATUS,
+        "biomechanics_analysis": _STATUS,
+        "technical_report": _STATUS,
+    },
+}
+
+FILE: Final[Mapping[str, Kind]] = {
+    **_TIMES,
+    "case_id": str,
+    "file_name": str,
+    "file_size": int,
+    "file_type": str,
+    "status": Word,
+    "file_source": str,
+    "file_category": str,
+    "vehicle_index": int,
+    "url": str,
+    "download_url": str,
+}
+
+ORGANIZATION: Final[Mapping[str, Kind]] = {
+    **_TIMES,
+    "account_id": str,
+    "name": str,
+    "phone_number": str,
+    "street_address": str,
+    "city": str,
+    "state": str,
+    "zip_code": str,
+    "country": str,
+}
 
 
-def read_data(endpoint: str, take: Callable[[Any], T]) -> Callable[[Any], T]:
-    """Return a function that unwraps ``{"success": true, "data": ...}`` and hands the data on."""
+def read_data(body: Body) -> Body:
+    """Unwrap ``{"success": true, "data": ...}``."""
+    envelope = body.object()
+    if envelope.get("data") is None:
+        found = "null" if "data" in envelope else "nothing"
+        raise body.malformed(f"{found} in the field `data`")
+    return body.part(envelope["data"])
 
-    def read(body: Any) -> T:
-        envelope = require_object(body, endpoint)
-        if envelope.get("data") is None:
-            found = "null" if "data" in envelope else "nothing"
-            raise malformed(endpoint, f"{found} in the field `data`")
-        return take(envelope["data"])
+
+def read_object(
+    key: str | None = None, *texts: str, fields: Mapping[str, Kind] | None = None
+) -> Reader[dict[str, Any]]:
+    """
+    Return a reader of an object, bare or under its name.
+
+    :param key: the name.
+    :param texts: fields that must be there.
+    :param fields: documented types of the others.
+    """
+
+    def read(body: Body) -> dict[str, Any]:
+        found = read_data(body)
+        return found.part(inner(found.data, key) if key else found.data).object(*texts, fields=fields)
 
     return read
 
 
-def read_object(endpoint: str, key: str | None = None, *fields: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that reads an object, bare or under its name, in which these text fields are set."""
-
-    def take(data: Any) -> dict[str, Any]:
-        found = require_object(inner(data, key) if key else data, endpoint)
-        for name in fields:
-            require(found, name, str, endpoint)
-        return found
-
-    return read_data(endpoint, take)
-
-
-def read_deleted(endpoint: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that reads the answer to a DELETE; the error pages also list 204, without a body."""
-
-    def read(body: Any) -> dict[str, Any]:
-        return {} if body is None else read_object(endpoint)(body)
-
-    return read
+def read_deleted(body: Body) -> dict[str, Any]:
+    """Read the answer to a DELETE; the error pages also list 204, without a body."""
+    return {} if body.data is None else read_object(fields={"status": Word, "message": str})(body)
 
 
 def inner(data: Any, key: str) -> Any:
@@ -56,30 +123,61 @@ def inner(data: Any, key: str) -> Any:
     return data
 
 
-def read_rows(data: Any, key: str, endpoint: str) -> list[dict[str, Any]]:
-    """Read a list: bare, as older pages show it, or under its name."""
-    rows = data.get(key) if isinstance(data, dict) else data
-    if rows is None and isinstance(data, dict) and data.get("total") == 0:
-        return []
-    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
-        raise malformed(endpoint, f"something other than a list of {key}")
-    return rows
+def read_rows(key: str, fields: Mapping[str, Kind]) -> Reader[list[dict[str, Any]]]:
+    """Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name."""
+
+    def read(body: Body) -> list[dict[str, Any]]:
+        found = read_data(body)
+        rows = found.data.get(key) if isinstance(found.data, dict) else found.data
+        if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
+            return []
+        return found.part(rows).rows(key, "id", fields=fields)
+
+    return read
 
 
-def read_report(report_id: str, path: str) -> Callable[[Any], dict[str, Any]]:
-    """Return a function that reads a report; ``"data": null`` is how the API says that it knows none."""
-    endpoint = f"GET {path}"
+def read_new_case(body: Body) -> dict[str, Any]:
+    """Read a created case and its invoice, which may be missing."""
+    data = read_data(body)
+    case = data.part(inner(data.data, "case")).object("id", fields=CASE)
+    invoice = data.data.get("invoice")
+    return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
 
-    def read(body: Any) -> dict[str, Any]:
-        envelope = require_object(body, endpoint)
+
+def read_uploaded_file(body: Body) -> dict[str, Any]:
+    """Read the record of an uploaded file, in the spelling of either generation."""
+    data = read_data(body)
+    found = data.object()
+    for new, old in (("file_id", "fileId"), ("file_name", "fileName"), ("download_url", "downloadUrl")):
+        if found.get(new) is None and old in found:
+            found[new] = found.pop(old)
+    return data.part(found).object("file_id", fields=FILE)
+
+
+def read_new_report(body: Body) -> dict[str, Any]:
+    """
+    Read a report that was just ordered.
+
+    Without a ``status`` it is read as ``pending``, which is what the API documents: the id is paid for.
+    """
+    report = read_object("report", "id", fields=REPORT)(body)
+    report["status"] = report.get("status") or "pending"
+    return report
+
+
+def read_report(report_id: str) -> Reader[dict[str, Any]]:
+    """Return a reader of a report; ``"data": null`` is how the API says that it knows none."""
+
+    def read(body: Body) -> dict[str, Any]:
+        envelope = body.object()
         if "data" in envelope and envelope["data"] is None:
             raise NotFoundError(
-                f"{endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
+                f"{body.endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
                 "null). Check the id, and that the key belongs to the account that owns the report.",
                 http_status=200,
                 job_id=report_id,
-                endpoint=endpoint,
+                endpoint=body.endpoint,
             )
-        return read_object(endpoint, "report", "id", "status")(body)
+        return read_object("report", "id", "status", fields=REPORT)(body)
 
     return read

@@ -7,7 +7,12 @@ from typing import Any, Final
 from airflow_provider.core.arguments import one_of, quoted_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.silent_witness_answers import read_data, read_deleted, read_object, read_rows
+from airflow_provider.hooks.silent_witness_answers import (
+    ORGANIZATION,
+    read_deleted,
+    read_object,
+    read_rows,
+)
 
 _ORGANIZATION_FIELDS: Final = (
     "name",
@@ -53,7 +58,7 @@ class OrganizationEndpoints(ServiceHook):
             "country": country,
         }
         payload = {field: required_text(field, value) for field, value in given.items()}
-        return self._request("POST", path, json=payload, read=read_object(f"POST {path}", "organization"))
+        return self.request("POST", path, json=payload, read=read_object("organization", fields=ORGANIZATION))
 
     def get_organization(self, organization_id: str) -> dict[str, Any]:
         """
@@ -64,7 +69,7 @@ class OrganizationEndpoints(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/organizations/get
         """
         path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
-        return self._request("GET", path, read=read_object(f"GET {path}", "organization"))
+        return self.request("GET", path, read=read_object("organization", fields=ORGANIZATION))
 
     def list_organizations(
         self, *, limit: int = 100, offset: int = 0, search: str | None = None
@@ -79,11 +84,11 @@ class OrganizationEndpoints(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/organizations/list
         """
         path = "/api/organizations"
-        return self._request(
+        return self.request(
             "GET",
             path,
             params={"limit": limit, "offset": offset, "search": search},
-            read=read_data(f"GET {path}", lambda data: read_rows(data, "organizations", f"GET {path}")),
+            read=read_rows("organizations", ORGANIZATION),
         )
 
     def update_organization(self, organization_id: str, **fields: str) -> dict[str, Any]:
@@ -104,7 +109,7 @@ class OrganizationEndpoints(ServiceHook):
             required_text(name, value)
         if not fields:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self._request("PUT", path, json=fields, read=read_object(f"PUT {path}", "organization"))
+        return self.request("PUT", path, json=fields, read=read_object("organization", fields=ORGANIZATION))
 
     def delete_organization(self, organization_id: str) -> dict[str, Any]:
         """
@@ -117,4 +122,4 @@ class OrganizationEndpoints(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/organizations/delete
         """
         path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
-        return self._request("DELETE", path, read=read_deleted(f"DELETE {path}"))
+        return self.request("DELETE", path, read=read_deleted)

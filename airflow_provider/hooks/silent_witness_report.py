@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import redact
+from airflow_provider.core.http.redaction import public, redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
@@ -40,8 +40,8 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
     :return: a status word that nobody knows is active. There is no number for the progress, only a message;
         on a failed report the message is the reason.
     """
-    raw_status = str(body["status"])
-    state = REPORT_STATES.get(raw_status)
+    raw_status = clean(body["status"])
+    state = REPORT_STATES.get(raw_status.lower())
     progress = body.get("progress")
     message = progress.get("message") if isinstance(progress, dict) else None
     message = clean(redact(message)) if isinstance(message, str) else ""
@@ -70,8 +70,9 @@ def report_failure_is_input(message: str) -> bool:
 
 
 def report_summary(body: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a report without ``output``: its links are signed and live for one hour."""
-    return {name: value for name, value in body.items() if name != "output"}
+    """Return a report for XCom, without ``output``: its links are signed and live for one hour."""
+    shown: dict[str, Any] = public({name: value for name, value in body.items() if name != "output"})
+    return shown
 
 
 DEMO_DATA: Final = "demo_data"

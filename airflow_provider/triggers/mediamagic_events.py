@@ -15,9 +15,9 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
-from airflow_provider.core.http.extras import read_secrets
 from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_connection import read_secrets
 from airflow_provider.mediamagic.webhooks.events import (
     MOST_BYTES,
     Event,

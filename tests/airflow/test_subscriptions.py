@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider.core.http.extras import MOST_SUBSCRIPTIONS
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS
 from airflow_provider.mediamagic.webhooks.secrets import look_up
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubscriptionOperator,

@@ -12,6 +12,8 @@ import pytest
 from playwright.sync_api import expect
 
 from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
+from airflow_provider.hooks.silent_witness import SILENT_WITNESS
 from airflow_provider.simulator import Simulator
 from tests.airflow.task_run import fresh_session
 from tests.browser.web import Form, Web
@@ -89,7 +91,9 @@ def fill(form: Form, service: Service, simulator: Simulator) -> None:
 
 def settings(conn_id: str) -> ConnectionSettings:
     """What our hooks make of the stored connection."""
-    return ConnectionSettings.from_connection(stored(conn_id))
+    connection = stored(conn_id)
+    services = {service.conn_type: service for service in (MEDIAMAGIC, SILENT_WITNESS)}
+    return ConnectionSettings.from_connection(connection, services[connection.conn_type])
 
 
 def given(extras: dict[str, Any]) -> dict[str, Any]:

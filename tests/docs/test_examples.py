@@ -15,6 +15,8 @@ from airflow.models.dagrun import DagRun
 from airflow.sdk import DAG, Connection
 
 from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
+from airflow_provider.hooks.silent_witness import SILENT_WITNESS
 from airflow_provider.simulator import Simulator
 from demo.inputs import Inputs
 from tests.airflow.task_run import register
@@ -187,7 +189,9 @@ def _connections() -> dict[str, Connection]:
 def test_connections_are_usable(name: str) -> None:
     kind = "json" if name.endswith("json") else "env"
     found = {
-        label: ConnectionSettings.from_connection(connection)
+        label: ConnectionSettings.from_connection(
+            connection, MEDIAMAGIC if label.startswith("mediamagic") else SILENT_WITNESS
+        )
         for label, connection in _connections().items()
         if label.endswith(f"({kind})")
     }

@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.core.http.extras import EXTRA_KEYS
 from airflow_provider.get_provider_info import get_provider_info
+from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {path.name: path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md")}
@@ -93,7 +93,7 @@ def test_every_class_is_described(kind: str) -> None:
 
 
 def test_every_extra_is_described() -> None:
-    assert [key for key in EXTRA_KEYS if f"`{key}`" not in PAGES["connections.md"]] == []
+    assert [key for key in MediaMagicExtras.described() if f"`{key}`" not in PAGES["connections.md"]] == []
 
 
 def test_the_code_of_the_readme_is_tested() -> None:

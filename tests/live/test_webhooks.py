@@ -15,8 +15,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from airflow_provider.core.http.connection import MEDIAMAGIC, ConnectionSettings
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
 from airflow_provider.mediamagic.webhooks.events import MOST_BYTES
 from tests.live.harness.bench import Account, Bench
 from tests.live.harness.patience import until

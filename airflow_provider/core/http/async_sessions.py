@@ -1,5 +1,5 @@
 """
-The aiohttp half: the client, and what its exceptions mean.
+The aiohttp half: the client, one attempt to send, and what the library's exceptions mean.
 
 Imported when the first request is sent: importing aiohttp costs a Dag file time that it does not need.
 """
@@ -8,13 +8,22 @@ from __future__ import annotations
 
 import os
 import ssl
-from urllib.parse import urlsplit
+from collections.abc import Mapping
+from typing import Any, Final
 
 import aiohttp
+import yarl
+from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed, snippet
+from airflow_provider.core.http.body import malformed
+from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.core.http.redaction import snippet
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response
+from airflow_provider.core.http.sessions import environment_proxy
 from airflow_provider.exceptions import ConfigurationError, TransportError
+
+LONGEST_HEADER: Final = 65_536
+"""Longest status line and header that is read, in bytes."""
 
 
 def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
@@ -42,7 +51,10 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
         timeout=timeout,
         # Not trust_env: it would also send what .netrc holds for the host.
         trust_env=False,
-        proxy=_proxy(settings),
+        proxy=environment_proxy(settings),
+        # As much as http.client takes; the default of 8,190 bytes fails every poll behind a chatty gateway.
+        max_line_size=LONGEST_HEADER,
+        max_field_size=LONGEST_HEADER,
     )
 
 
@@ -51,8 +63,6 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext | bool:
         return False
     if settings.base_url.startswith("http:"):
         return True
-    from requests.utils import DEFAULT_CA_BUNDLE_PATH
-
     if settings.verify is True:
         bundle = (
             os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH
@@ -71,23 +81,37 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext | bool:
         ) from error
 
 
-def _proxy(settings: ConnectionSettings) -> str | None:
-    from requests.utils import get_environ_proxies, select_proxy
+async def send(
+    client: aiohttp.ClientSession,
+    method: str,
+    path: str,
+    settings: ConnectionSettings,
+    *,
+    endpoint: str,
+    headers: Mapping[str, str],
+    read_timeout: float | None = None,
+    request_id: str | None = None,
+) -> Response:
+    """
+    Make one attempt and read the response whole. Redirects are not followed.
 
-    parts = urlsplit(settings.base_url)
-    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
-        return None
-    proxies = dict(settings.proxies) or get_environ_proxies(settings.base_url)
-    proxy: str | None = select_proxy(settings.base_url, proxies)
-    if proxy and "://" not in proxy:
-        proxy = f"http://{proxy}"
-    if proxy and not proxy.startswith(("http://", "https://")):
-        raise ConfigurationError(
-            f"Connection {settings.conn_id!r}: the environment names a proxy that is not http or https. Set "
-            "`proxies` in the connection's extra, or exclude the host with NO_PROXY.",
-            parameter="proxies",
+    :param read_timeout: seconds without a byte; by default the client's.
+    :raises TransportError: no answer, or a broken one.
+    :raises MalformedResponseError: the body is too long.
+    """
+    options: dict[str, Any] = {}
+    if read_timeout is not None:
+        options["timeout"] = aiohttp.ClientTimeout(
+            total=settings.connect_timeout + read_timeout,
+            sock_connect=settings.connect_timeout,
+            sock_read=read_timeout,
         )
-    return proxy or None
+    url = yarl.URL(settings.url(path), encoded=True)
+    try:
+        async with client.request(method, url, headers=headers, allow_redirects=False, **options) as response:
+            return await read_response(response, endpoint, request_id=request_id)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
 
 
 def failure(

@@ -1,16 +1,24 @@
-"""What both hooks share: the one place that sends, sends again, and reads the answer."""
+"""ServiceHook: one service, one connection, and the one place that sends, sends again and reads answers."""
 
 from __future__ import annotations
 
+import asyncio
 import json as jsonlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+import random
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from logging import Logger
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+
+from airflow.sdk import BaseHook
 
 from airflow_provider import __version__
-from airflow_provider.core.http.connected import ConnectedHook
-from airflow_provider.core.http.connection import ConnectionSettings
-from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json, redact
-from airflow_provider.core.http.retry import RetryPolicy, may_have_started
+from airflow_provider.compat import AirflowNotFoundException
+from airflow_provider.core.http.body import Body, Reader
+from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.http.redaction import redact
+from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json
+from airflow_provider.core.http.retry import Attempts, RetryPolicy, may_have_started
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -21,6 +29,7 @@ from airflow_provider.exceptions import (
     ProviderError,
     SubmitOutcomeUnknownError,
     TransportError,
+    UndefinedConnectionError,
 )
 
 if TYPE_CHECKING:
@@ -34,17 +43,102 @@ T = TypeVar("T")
 __all__ = ["ConnectionSettings", "ServiceHook"]
 
 
-def _as_sent(data: Any) -> Any:
-    return data
+def _as_sent(body: Body) -> Any:
+    return body.data
 
 
-class ServiceHook(ConnectedHook):
+class ServiceHook(BaseHook):
     """
-    Base of both hooks. Creating one looks up no connection and opens none.
+    Base of a service's hook. Creating one looks up no connection and opens none.
 
-    :param conn_id: Airflow connection id.
+    :param conn_id: Airflow connection id; default ``default_conn_name``.
     :param settings: use these instead of looking the connection up.
+    :param named: the connection id by the name in ``conn_name_attr``, as ``Connection.get_hook()`` gives it.
+    :raises InvalidInputError: the connection id is given twice.
     """
+
+    service: ClassVar[Service]
+    conn_name_attr: ClassVar[str]
+    default_conn_name: ClassVar[str]
+    conn_type: ClassVar[str]
+    hook_name: ClassVar[str]
+
+    def __init__(
+        self, conn_id: str | None = None, *, settings: ConnectionSettings | None = None, **named: str | None
+    ) -> None:
+        super().__init__()
+        own_name = named.pop(self.conn_name_attr, None)
+        if named:
+            raise TypeError(f"{type(self).__name__} takes no argument {sorted(named)[0]!r}")
+        if conn_id is not None and own_name is not None:
+            raise InvalidInputError(
+                f"Give {self.conn_name_attr} or conn_id, not both.", parameter=self.conn_name_attr
+            )
+        self.conn_id = conn_id or own_name or self.default_conn_name
+        self._settings = settings
+        #: called with the headers of every answer to an asynchronous request
+        self.on_headers: Callable[[Mapping[str, str]], None] | None = None
+        #: called before a paid request goes out again, after a pause that may have been long
+        self.before_resending: Callable[[], None] | None = None
+        self._session: requests.Session | None = None
+        self._storage_session: requests.Session | None = None
+        # Replaced in tests, so that none of them sleeps.
+        self._now: Callable[[], float] = time.monotonic
+        self._sleep: Callable[[float], None] = time.sleep
+        self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+        self._rng: Callable[[], float] = random.random
+
+    # -- the connection --------------------------------------------------------------------------------------
+
+    @property
+    def settings(self) -> ConnectionSettings:
+        """
+        The checked connection, looked up on first use. From async code call :meth:`aload_settings` first.
+
+        :raises ConfigurationError: the connection is unusable.
+        :raises UndefinedConnectionError: there is none, or Airflow cannot look.
+        """
+        if self._settings is None:
+            from airflow.sdk.log import mask_secret
+
+            try:
+                connection = self.get_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise self._undefined() from error
+            self._settings = ConnectionSettings.from_connection(connection, self.service)
+
+            # The lookup masks the password; nested extras, such as a proxy's password, are ours to name.
+            for secret in self._settings.secrets:
+                mask_secret(secret)
+        return self._settings
+
+    async def aload_settings(self) -> ConnectionSettings:
+        """
+        Look the connection up without blocking the event loop; later calls return what is known.
+
+        :raises ConfigurationError: the connection is unusable.
+        :raises UndefinedConnectionError: there is none, or Airflow cannot look.
+        """
+        if self._settings is None:
+            try:
+                connection = await self.aget_connection(self.conn_id)
+            except AirflowNotFoundException as error:
+                raise self._undefined() from error
+            self._settings = ConnectionSettings.from_connection(connection, self.service)
+            try:
+                from airflow.sdk.log import amask_secret
+            except ImportError:  # Before Airflow 3.3 masking would block the loop.
+                return self._settings
+            for secret in self._settings.secrets:
+                await amask_secret(secret)
+        return self._settings
+
+    def _undefined(self) -> UndefinedConnectionError:
+        return UndefinedConnectionError(
+            f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
+            "API key as password. Airflow says the same while its database is out of reach.",
+            parameter="conn_id",
+        )
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the API something that starts nothing; return whether the connection works, and what to do."""
@@ -68,7 +162,48 @@ class ServiceHook(ConnectedHook):
     def _probe(self) -> str:
         raise NotImplementedError
 
-    # -- sending ---------------------------------------------------------------------------------------------
+    # -- sessions --------------------------------------------------------------------------------------------
+
+    def get_conn(self) -> requests.Session:
+        """Return the hook's session for API calls. It holds no key: each request adds it."""
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    @property
+    def storage_session(self) -> requests.Session:
+        """
+        A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
+        """
+        if self._storage_session is None:
+            self._storage_session = self._new_session()
+        return self._storage_session
+
+    def _new_session(self) -> requests.Session:
+        from airflow_provider.core.http.sessions import Session
+
+        return Session(self.settings)
+
+    def new_async_client(self, *, limit: int = 100) -> aiohttp.ClientSession:
+        """Return an aiohttp client for :meth:`settings`, which must be loaded; the caller closes it."""
+        from airflow_provider.core.http.async_sessions import new_async_client
+
+        return new_async_client(self.settings, limit=limit)
+
+    def close(self) -> None:
+        """Close the sessions; the hook opens new ones when it is used again."""
+        for session in (self._session, self._storage_session):
+            if session is not None:
+                session.close()
+        self._session = self._storage_session = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    # -- requests --------------------------------------------------------------------------------------------
 
     def _headers(
         self, settings: ConnectionSettings, request_id: str | None, *, accept: str = "application/json"
@@ -86,7 +221,7 @@ class ServiceHook(ConnectedHook):
         """Return an id to send along where the service takes one, so that a lost answer can be traced."""
         return None
 
-    def _request(
+    def request(
         self,
         method: str,
         path: str,
@@ -94,101 +229,114 @@ class ServiceHook(ConnectedHook):
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         body: MultipartBody | None = None,
-        read: Callable[[Any], T] = _as_sent,
+        read: Reader[T] = _as_sent,
         paid: Paid | None = None,
         pending: bool = False,
         read_timeout: float | None = None,
         policy: RetryPolicy | None = None,
     ) -> T:
         """
-        Send one API request, again where that can do nothing twice, and return what ``read`` makes of it.
+        Send one API request, again where that can do nothing twice, and return the parsed answer.
 
-        :param path: with the leading slash; ids in it are quoted.
+        What the methods of a hook are made of, and the way to an endpoint that has none:
+        ``hook.request("GET", "/api/cases", params={"limit": 1})`` returns the JSON as it was sent.
+
+        :param method: HTTP method. A ``GET``, ``PUT`` or ``DELETE`` is sent again after trouble, any other
+            only after a 429 or when no connection was made.
+        :param path: of the endpoint, with the leading slash; never a full URL. Ids in it must be quoted.
         :param params: query; entries that are ``None`` are left out.
         :param json: body to send as JSON.
         :param body: body to stream as multipart.
-        :param read: takes the parsed JSON and returns the result; raises MalformedResponseError.
-        :param paid: set for a call that starts something paid: an unknown outcome becomes
-            SubmitOutcomeUnknownError.
+        :param read: takes the parsed body and returns the result; raises MalformedResponseError.
+        :param paid: set for a call that starts something paid: it gets a connection of its own, and an
+            unknown outcome becomes SubmitOutcomeUnknownError. Without it a lost answer is a TransportError
+            that leaves open what happened; only the operators keep a record that prevents paying twice.
         :param pending: whether a 404 may mean that the thing is not ready yet.
         :param read_timeout: seconds; by default the connection's.
         :param policy: how patiently to send again; by default the connection's ``max_retries``.
+        :raises InvalidInputError: the path or the body cannot be sent; nothing was.
+        :raises ApiError: the service refused, or gave no usable answer.
         """
         settings = self.settings
-        endpoint = f"{method} {path}"
-
-        attempts = 0
+        endpoint = _endpoint(method, path)
+        first = True
 
         def attempt() -> T:
-            nonlocal attempts
-            attempts += 1
-            if paid is not None and attempts > 1 and self.before_resending is not None:
+            nonlocal first
+            if not first and paid is not None and self.before_resending is not None:
                 self.before_resending()
+            first = False
+            # A pooled connection may be closed by the server just as the request goes out, and then nobody
+            # knows whether it arrived. A paid call pays for a connection of its own instead.
             answer = self._answer(
                 method,
                 path,
+                fresh=paid is not None,
                 params=params,
                 json=json,
                 body=body,
                 read_timeout=read_timeout,
-                # A pooled connection may be closed by the server just as the request goes out, and then
-                # nobody knows whether it arrived. A paid call pays for a connection of its own instead.
-                fresh=paid is not None,
             )
             if not 200 <= answer.status < 300:
                 raise error_for(answer, settings.secrets, pending=pending, paid=paid)
-            return read(parse_json(answer, settings.secrets))
+            return read(Body(endpoint, parse_json(answer, settings.secrets)))
 
         try:
             return self._persist(attempt, method, endpoint, policy or RetryPolicy(settings.max_retries))
         except (TransportError, MalformedResponseError) as error:
             if paid is None or not may_have_started(error):
                 raise
-            raise _outcome_unknown(paid, error, endpoint) from error
+            raise SubmitOutcomeUnknownError(
+                f"{endpoint} was sent and no usable answer came back, so {paid.noun} may or may not exist, "
+                f"and may be billed. It was not sent again. {paid.find_out} What went wrong: {error}",
+                http_status=error.http_status,
+                request_id=error.request_id,
+                endpoint=endpoint,
+            ) from error
 
     def _persist(self, attempt: Callable[[], T], method: str, endpoint: str, policy: RetryPolicy) -> T:
-        started, retries = self._now(), 0
+        attempts = self._attempts(method, endpoint, policy)
         while True:
             try:
                 return attempt()
             except ApiError as error:
-                elapsed = self._now() - started
-                pause = policy.pause(error, method=method, retries=retries, elapsed=elapsed, rng=self._rng)
-                if pause is None:
-                    raise
-                retries += 1
-                self._log_retry(error, endpoint, pause, retries, policy)
+                pause = attempts.pause_after(error)
             self._sleep(pause)
 
-    def _log_retry(
-        self, error: ApiError, endpoint: str, pause: float, retries: int, policy: RetryPolicy
-    ) -> None:
-        reason = (
-            f"answered {error.http_status}" if error.http_status else str(error).removeprefix(f"{endpoint} ")
-        )
-        self.log.warning(
-            "%s: %s; sending it again in %.1f s (retry %d of %d)",
-            endpoint,
-            reason,
-            pause,
-            retries,
-            policy.max_retries,
-        )
+    def _attempts(self, method: str, endpoint: str, policy: RetryPolicy) -> Attempts:
+        return Attempts(method, endpoint, policy, cast("Logger", self.log), self._now, self._rng)
+
+    def _answer(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
+        """Make one attempt and read the response whole."""
+        from airflow_provider.core.http.sessions import read_response
+
+        request_id = self._new_request_id()
+        session = self._new_session() if fresh else self.get_conn()
+        try:
+            response = self._open(session, method, path, request_id=request_id, **options)
+            return read_response(
+                response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
+            )
+        finally:
+            if fresh:
+                session.close()
 
     def _open(
         self,
+        session: requests.Session,
         method: str,
         path: str,
         *,
+        request_id: str | None,
         params: Mapping[str, Any] | None = None,
         json: Any = None,
         body: MultipartBody | None = None,
         read_timeout: float | None = None,
-        request_id: str | None = None,
-        session: requests.Session | None = None,
         accept: str = "application/json",
     ) -> requests.Response:
         """Make one attempt and return the response with its body unread."""
+        from airflow_provider.core.http.sessions import send
+
         settings = self.settings
         headers = self._headers(settings, request_id, accept=accept)
         data: Any = None
@@ -198,78 +346,29 @@ class ServiceHook(ConnectedHook):
         elif body is not None:
             headers["Content-Type"] = body.content_type
             data = body
-        return self._send(
-            session or self.get_conn(),
+        return send(
+            session,
             method,
             settings.url(path),
-            f"{method} {path}",
+            endpoint=_endpoint(method, path),
             params={name: value for name, value in (params or {}).items() if value is not None},
             headers=headers,
             data=data,
-            read_timeout=read_timeout,
+            timeout=(settings.connect_timeout, read_timeout or settings.read_timeout),
             request_id=request_id,
+            secrets=settings.secrets,
         )
-
-    def _answer(self, method: str, path: str, *, fresh: bool = False, **kwargs: Any) -> Response:
-        from airflow_provider.core.http.sessions import read_response
-
-        request_id = self._new_request_id()
-        session = self._new_session() if fresh else self.get_conn()
-        try:
-            response = self._open(method, path, request_id=request_id, session=session, **kwargs)
-            return read_response(
-                response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
-            )
-        finally:
-            if fresh:
-                session.close()
-
-    def _send(
-        self,
-        session: requests.Session,
-        method: str,
-        url: str,
-        endpoint: str,
-        *,
-        headers: Mapping[str, str],
-        params: Mapping[str, Any] | None = None,
-        data: Any = None,
-        read_timeout: float | None = None,
-        request_id: str | None = None,
-    ) -> requests.Response:
-        import requests
-        import urllib3.exceptions
-
-        from airflow_provider.core.http.sessions import failure
-
-        settings = self.settings
-        try:
-            return session.request(
-                method,
-                url,
-                params=params,
-                headers=dict(headers),
-                data=data,
-                timeout=(settings.connect_timeout, read_timeout or settings.read_timeout),
-                allow_redirects=False,
-                stream=True,
-            )
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
 
     def _stream(self, path: str, chunk_size: int) -> Iterator[bytes]:
         """GET raw bytes: the request is made now, the body is read by the iterator."""
-        import requests
-        import urllib3.exceptions
-
-        from airflow_provider.core.http.sessions import failure, read_response
+        from airflow_provider.core.http.sessions import read_pieces, read_response
 
         endpoint = f"GET {path}"
         secrets = self.settings.secrets
 
         def attempt() -> requests.Response:
             request_id = self._new_request_id()
-            response = self._open("GET", path, request_id=request_id, accept="*/*")
+            response = self._open(self.get_conn(), "GET", path, request_id=request_id, accept="*/*")
             if response.status_code == 200:
                 return response
             raise error_for(
@@ -278,30 +377,23 @@ class ServiceHook(ConnectedHook):
 
         response = self._persist(attempt, "GET", endpoint, RetryPolicy(self.settings.max_retries))
 
-        def pieces() -> Iterator[bytes]:
-            with response:
-                try:
-                    yield from response.iter_content(chunk_size)
-                except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-                    raise failure(error, endpoint, secrets=secrets) from error
-
-        return pieces()
+        return read_pieces(response, endpoint, chunk_size, secrets=secrets)
 
     # -- the asynchronous half -------------------------------------------------------------------------------
 
-    async def _arequest(
+    async def arequest(
         self,
         client: aiohttp.ClientSession,
         method: str,
         path: str,
         *,
-        read: Callable[[Any], T] = _as_sent,
+        read: Reader[T] = _as_sent,
         attempts: int = 1,
         read_timeout: float | None = None,
         total: float = 120.0,
     ) -> T:
         """
-        Send one API request through a shared client: same reading and same errors as :meth:`_request`.
+        Send one API request through a shared client: same reading and same errors as :meth:`request`.
 
         Not repeated unless asked, because the wait around it tolerates trouble on its own.
 
@@ -310,51 +402,44 @@ class ServiceHook(ConnectedHook):
         :param read_timeout: seconds; by default the client's.
         :param total: seconds in which a further attempt may begin.
         """
-        import aiohttp
-        import yarl
-
-        from airflow_provider.core.http.async_sessions import failure, read_response
+        from airflow_provider.core.http.async_sessions import send
 
         settings = await self.aload_settings()
-        endpoint = f"{method} {path}"
-        policy = RetryPolicy(attempts - 1, total=total)
-        options: dict[str, Any] = {}
-        if read_timeout is not None:
-            options["timeout"] = aiohttp.ClientTimeout(
-                total=settings.connect_timeout + read_timeout,
-                sock_connect=settings.connect_timeout,
-                sock_read=read_timeout,
-            )
+        endpoint = _endpoint(method, path)
 
         async def attempt() -> T:
             request_id = self._new_request_id()
-            try:
-                async with client.request(
-                    method,
-                    yarl.URL(settings.url(path), encoded=True),
-                    headers=self._headers(settings, request_id),
-                    allow_redirects=False,
-                    **options,
-                ) as response:
-                    answer = await read_response(response, endpoint, request_id=request_id)
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+            answer = await send(
+                client,
+                method,
+                path,
+                settings,
+                endpoint=endpoint,
+                headers=self._headers(settings, request_id),
+                read_timeout=read_timeout,
+                request_id=request_id,
+            )
             if self.on_headers is not None:
                 self.on_headers(answer.headers)
-            return read(parse_json(answer, settings.secrets))
+            return read(Body(endpoint, parse_json(answer, settings.secrets)))
 
-        started, retries = self._now(), 0
+        tries = self._attempts(method, endpoint, RetryPolicy(attempts - 1, total=total))
         while True:
             try:
                 return await attempt()
             except ApiError as error:
-                elapsed = self._now() - started
-                pause = policy.pause(error, method=method, retries=retries, elapsed=elapsed, rng=self._rng)
-                if pause is None:
-                    raise
-                retries += 1
-                self._log_retry(error, endpoint, pause, retries, policy)
+                pause = tries.pause_after(error)
             await self._asleep(pause)
+
+
+def _endpoint(method: str, path: str) -> str:
+    if not path.startswith("/") or path.startswith("//") or not path.isprintable() or " " in path:
+        raise InvalidInputError(
+            f"path must begin with one slash and hold no blanks, such as `/api/things`; got {path!r}. The "
+            "host is the connection's.",
+            parameter="path",
+        )
+    return f"{method} {path.partition('?')[0]}"
 
 
 def _as_json(payload: Any) -> bytes:
@@ -364,15 +449,3 @@ def _as_json(payload: Any) -> bytes:
         raise InvalidInputError(
             f"The request cannot be written as JSON, so nothing was sent: {error}", parameter="json"
         ) from error
-
-
-def _outcome_unknown(
-    paid: Paid, error: TransportError | MalformedResponseError, endpoint: str
-) -> SubmitOutcomeUnknownError:
-    return SubmitOutcomeUnknownError(
-        f"{endpoint} was sent and no usable answer came back, so {paid.noun} may or may not exist, and may "
-        f"be billed. It was not sent again. {paid.find_out} What went wrong: {error}",
-        http_status=error.http_status,
-        request_id=error.request_id,
-        endpoint=endpoint,
-    )

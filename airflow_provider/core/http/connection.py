@@ -1,21 +1,28 @@
-"""Airflow connection to :class:`ConnectionSettings`: what a hook may send, where to and how fast."""
+"""Connection settings: what an Airflow connection says about where requests go, with which key, how fast."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from airflow_provider.core.http.extras import Extras
 from airflow_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
+
+    from airflow_provider.core.http.extras import Extras
+
+
+def _shared_extras() -> type[Extras]:
+    from airflow_provider.core.http.extras import Extras
+
+    return Extras
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +35,8 @@ class Service:
     :param base_url: the vendor's production URL, used when a connection names no host.
     :param requests_per_minute: documented limit per key; ``None`` where none is published.
     :param requests_per_hour: documented limit per key; ``None`` where none is published.
+    :param extras: returns the model of the connection's ``extra``; a function, so that a Dag file does not
+        import pydantic models.
     """
 
     conn_type: str
@@ -35,23 +44,7 @@ class Service:
     base_url: str
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
-
-
-MEDIAMAGIC: Final = Service(
-    conn_type="mediamagic",
-    name="MediaMagic",
-    base_url="https://mm-midmarket-integrations-api-preview.azurewebsites.net",
-)
-SILENT_WITNESS: Final = Service(
-    conn_type="silent_witness",
-    name="Silent Witness",
-    base_url="https://api.silentwitness.ai",
-    requests_per_minute=100,
-    requests_per_hour=1000,
-)
-SERVICES: Final[Mapping[str, Service]] = {
-    service.conn_type: service for service in (MEDIAMAGIC, SILENT_WITNESS)
-}
+    extras: Callable[[], type[Extras]] = _shared_extras
 
 
 @dataclass(frozen=True)
@@ -94,15 +87,15 @@ class ConnectionSettings:
         object.__setattr__(self, "base_url", _checked_url(self.conn_id, self.base_url))
 
     @classmethod
-    def from_connection(cls, connection: Connection, service: Service | None = None) -> ConnectionSettings:
+    def from_connection(cls, connection: Connection, service: Service) -> ConnectionSettings:
         """
-        Read and check an Airflow connection of either type.
+        Read and check an Airflow connection.
 
         ``extra`` is parsed here and not through ``extra_dejson``, which reports to the supervisor on every
         call and can block an event loop.
 
         :param connection: from ``BaseHook.get_connection`` or ``aget_connection``.
-        :param service: the service that the caller speaks to; by default the connection's own type.
+        :param service: the service that the caller speaks to.
         :raises ConfigurationError: names the field or the extra that is wrong, never its secret.
         """
         conn_id = connection.conn_id
@@ -113,17 +106,23 @@ class ConnectionSettings:
                 "there: `silent-witness://`.",
                 parameter="conn_type",
             )
-        service = _matching_service(conn_id, connection.conn_type, service)
+        if connection.conn_type not in ("", None, "generic", service.conn_type):
+            raise ConfigurationError(
+                f"Connection {conn_id!r} is of type {connection.conn_type!r}, and {service.name} needs "
+                f"{service.conn_type!r}. Its password was not sent anywhere. Use another connection id or "
+                "correct the type."
+            )
         if not connection.password and connection.login:
             raise ConfigurationError(
                 f"Connection {conn_id!r} has no API key: the field `password` is empty while `login` is set. "
                 "Move the key to `password` (in URI form: a colon before the key).",
                 parameter="password",
             )
-        extras = Extras(conn_id, connection.extra)
+        from airflow_provider.core.http.extras import read_extras
+
         limits = {
-            name: extras.limit(name, default=getattr(service, name))
-            for name in ("requests_per_minute", "requests_per_hour")
+            "requests_per_minute": service.requests_per_minute,
+            "requests_per_hour": service.requests_per_hour,
         }
         return cls(
             conn_id=conn_id,
@@ -135,19 +134,12 @@ class ConnectionSettings:
                 schema=(connection.schema or "").strip(),
             ),
             api_key=connection.password or "",
-            connect_timeout=extras.seconds("connect_timeout", default=10.0, most=300.0),
-            read_timeout=extras.seconds("read_timeout", default=60.0, most=3600.0),
-            verify=extras.verify(),
-            proxies=extras.proxies(),
-            max_retries=extras.max_retries(default=4),
-            webhook_secrets=extras.webhook_secrets(),
-            webhook_secret_variable=extras.webhook_secret_variable(),
-            **limits,
+            **limits | read_extras(conn_id, connection.extra, service.extras()).settings(),
         )
 
     @property
     def receives_webhooks(self) -> bool:
-        """Whether a secret is named, so that events may come and waits need few looks."""
+        """Whether a secret is named, so that events may come and waits need few polls."""
         return bool(self.webhook_secrets or self.webhook_secret_variable)
 
     @cached_property
@@ -173,22 +165,6 @@ class ConnectionSettings:
     def url(self, path: str) -> str:
         """Return the address of an API path that begins with a slash."""
         return self.base_url + path
-
-
-def _matching_service(conn_id: str, conn_type: str | None, wanted: Service | None) -> Service:
-    found = SERVICES.get(conn_type or "")
-    if wanted is None:
-        if found is None:
-            raise ConfigurationError(
-                f"Connection {conn_id!r} is of type {conn_type!r}; expected one of {', '.join(SERVICES)}."
-            )
-        return found
-    if conn_type in ("", None, "generic", wanted.conn_type):
-        return wanted
-    raise ConfigurationError(
-        f"Connection {conn_id!r} is of type {conn_type!r}, and {wanted.name} needs {wanted.conn_type!r}. "
-        "Its password was not sent anywhere. Use another connection id or correct the type."
-    )
 
 
 def _checked_key(conn_id: str, key: str | None) -> str:

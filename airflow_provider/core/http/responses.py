@@ -1,5 +1,5 @@
 """
-Reading what a service answered, and naming what went wrong. Pure: shared by the sync and the async half.
+What a service answered, and the errors that name what went wrong. Pure: both halves share it.
 
 Neither vendor promises one error shape. MediaMagic has four (``detail``, a validation envelope whose keys are
 not documented, ``error``, and ``error_code`` with ``message``), Silent Witness two generations (``error``
@@ -11,12 +11,13 @@ whether the API itself has spoken, because a 404 says that something paid for is
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
+from airflow_provider.core.http.body import load_json, malformed
+from airflow_provider.core.http.redaction import snippet
 from airflow_provider.core.http.retry import retry_after
 from airflow_provider.exceptions import (
     ApiError,
@@ -37,15 +38,6 @@ MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 
 _COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
 """Fields of which the APIs' error bodies have at least one."""
-
-_SNIPPET: Final = 200
-# Possessive, bounded, and never given up half-way: a server's answer may be made to take for ever.
-_URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
-_URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://)[^\s\"'<>/@]++@", re.IGNORECASE)
-_SIGNATURE: Final = re.compile(
-    r"\b(sig|signature|x-amz-[a-z-]{1,40}+|x-goog-[a-z-]{1,40}+|token|key-pair-id|policy)=[^&\s\"'<>]++",
-    re.IGNORECASE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +72,6 @@ class Paid:
     find_out: str
 
 
-def redact(text: str, secrets: Iterable[str] = ()) -> str:
-    """Take out secrets, and the query strings and credentials of URLs."""
-    for secret in secrets:
-        text = text.replace(secret, "***")
-    text = _URL_PASSWORD.sub(r"\1***@", text)
-    text = _URL.sub(lambda url: url[1] + ("?***" if url[2] else ""), text)
-    return _SIGNATURE.sub(r"\1=***", text)
-
-
-def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
-    """Return at most 200 characters of a body on one line, without secrets."""
-    text = content[:65536].decode("utf-8", "replace") if isinstance(content, bytes) else content[:65536]
-    text = redact(" ".join(text.split()), secrets)
-    return text if len(text) <= _SNIPPET else text[: _SNIPPET - 3] + "..."
-
-
 def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
     """
     Return the parsed body of a 2xx answer; ``None`` for 204, which has none.
@@ -106,25 +82,23 @@ def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
         raise error_for(answer, secrets)
     if answer.status == 204:
         return None
+    known: dict[str, Any] = {"http_status": answer.status, "request_id": answer.request_id}
     if not answer.body.strip():
-        raise malformed(answer.endpoint, "an empty body where JSON is documented", answer=answer)
+        raise malformed(answer.endpoint, "an empty body where JSON is documented", **known)
     try:
-        data = json.loads(answer.body)
-    except (ValueError, RecursionError):
+        data = load_json(answer.body)
+    except ValueError:
         kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "a body that is not JSON"
         shown = snippet(answer.body, secrets)
-        raise malformed(
-            answer.endpoint, f"{kind} where JSON is documented: {shown!r}", answer=answer
-        ) from None
+        raise malformed(answer.endpoint, f"{kind} where JSON is documented: {shown!r}", **known) from None
     if isinstance(data, dict) and data.get("success") is False:
         said = _ErrorBody.of(data, secrets)
         raise malformed(
             answer.endpoint,
             f'`"success": false` with a success status: {said.text}',
-            answer=answer,
             code=said.code,
             parameter=said.parameter,
-            request_id=said.request_id,
+            **known | ({"request_id": said.request_id} if said.request_id else {}),
         )
     return data
 
@@ -136,70 +110,15 @@ def has_detail(body: bytes) -> bool:
 
 def _object_in(body: bytes) -> dict[str, Any]:
     try:
-        found = json.loads(body)
-    except (ValueError, RecursionError):
+        found = load_json(body)
+    except ValueError:
         return {}
     return found if isinstance(found, dict) else {}
 
 
-def malformed(
-    endpoint: str,
-    what: str,
-    *,
-    answer: Response | None = None,
-    code: str | None = None,
-    parameter: str | None = None,
-    request_id: str | None = None,
-) -> MalformedResponseError:
-    """Return the error for an answer that is not what the endpoint documents."""
-    return MalformedResponseError(
-        f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
-        "or a proxy; if it is, try again later and report it to the vendor.",
-        http_status=answer.status if answer else None,
-        code=code,
-        parameter=parameter,
-        request_id=request_id or (answer.request_id if answer else None),
-        endpoint=endpoint,
-    )
-
-
-def require(data: Any, field_name: str, kind: type | tuple[type, ...], endpoint: str) -> Any:
-    """
-    Return a field that the caller relies on.
-
-    :raises MalformedResponseError: the data is no object, or the field is missing, null or of another type.
-    """
-    if not isinstance(data, dict):
-        raise malformed(
-            endpoint, f"{_kind_of(data)} where an object with the field `{field_name}` is documented"
-        )
-    value = data.get(field_name)
-    if not isinstance(value, kind) or (kind is str and not value):
-        raise malformed(endpoint, f"{_kind_of(value, data, field_name)} in the field `{field_name}`")
-    return value
-
-
-def require_object(data: Any, endpoint: str) -> dict[str, Any]:
-    """Return the data when it is a JSON object; otherwise raise MalformedResponseError."""
-    if not isinstance(data, dict):
-        raise malformed(endpoint, f"{_kind_of(data)} where an object is documented")
-    return data
-
-
-def _kind_of(value: Any, parent: Mapping[str, Any] | None = None, name: str = "") -> str:
-    if parent is not None and name not in parent:
-        return "nothing"
-    if value is None:
-        return "null"
-    if value == "":
-        return "an empty text"
-    names = {dict: "an object", list: "an array", str: "text", bool: "true or false"}
-    return names.get(type(value), "a number")
-
-
 @dataclass(frozen=True, slots=True)
 class _ErrorBody:
-    """What an error body says, whatever its shape; scrubbed and short."""
+    """What an error body says, whatever its shape; redacted and short."""
 
     text: str = ""
     code: str | None = None
@@ -210,8 +129,8 @@ class _ErrorBody:
     @classmethod
     def read(cls, body: bytes, secrets: Iterable[str]) -> _ErrorBody:
         try:
-            data = json.loads(body) if body.strip() else None
-        except (ValueError, RecursionError):
+            data = load_json(body) if body.strip() else None
+        except ValueError:
             return cls(text=snippet(body, secrets))
         return cls.of(data, secrets) if isinstance(data, dict) else cls(text=snippet(body, secrets))
 
@@ -367,9 +286,9 @@ def _kind_for(status: int, pending: bool, foreign: bool) -> type[ApiError]:
 
 def _redirected(answer: Response, known: dict[str, Any]) -> MalformedResponseError:
     try:
-        host = urlsplit(answer.headers.get("location", "")).hostname
+        host = snippet(urlsplit(answer.headers.get("location", "")).hostname or "")
     except ValueError:
-        host = None
+        host = ""
     to = f" to {host}" if host else ""
     return MalformedResponseError(
         f"{answer.endpoint} answered {answer.status}, a redirect{to}. Redirects are not followed, so that "

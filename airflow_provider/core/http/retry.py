@@ -11,8 +11,9 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from logging import Logger
 from typing import Final
 
 from airflow_provider.exceptions import (
@@ -150,3 +151,57 @@ class RetryPolicy:
             # A little later than asked, so that many waiters do not come back at once.
             pause = max(pause, asked * (1.0 + 0.2 * self.jitter * rng()))
         return pause if elapsed + pause <= self.total else None
+
+
+@dataclass(slots=True)
+class Attempts:
+    """
+    The attempts of one request: how many were made, and when the next one may begin.
+
+    :param method: HTTP method.
+    :param endpoint: ``METHOD /path``, for the log.
+    :param policy: how patiently to send again.
+    :param log: each repetition is written there, with its reason and pause.
+    :param now: returns seconds, monotonic.
+    :param rng: source of jitter, 0 to 1.
+    """
+
+    method: str
+    endpoint: str
+    policy: RetryPolicy
+    log: Logger
+    now: Callable[[], float]
+    rng: Callable[[], float]
+    retries: int = 0
+    began_at: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.began_at = self.now()
+
+    def pause_after(self, error: ApiError) -> float:
+        """
+        Return the seconds to wait before the next attempt.
+
+        :raises ApiError: the error itself; there is no next attempt.
+        """
+        elapsed = self.now() - self.began_at
+        pause = self.policy.pause(
+            error, method=self.method, retries=self.retries, elapsed=elapsed, rng=self.rng
+        )
+        if pause is None:
+            raise error
+        self.retries += 1
+        reason = (
+            f"answered {error.http_status}"
+            if error.http_status
+            else str(error).removeprefix(f"{self.endpoint} ")
+        )
+        self.log.warning(
+            "%s: %s; sending it again in %.1f s (retry %d of %d)",
+            self.endpoint,
+            reason,
+            pause,
+            self.retries,
+            self.policy.max_retries,
+        )
+        return pause

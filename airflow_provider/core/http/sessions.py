@@ -1,11 +1,13 @@
 """
-The requests half: sessions, and what its exceptions mean.
+The requests half: sessions, one attempt to send, and what the library's exceptions mean.
 
 Imported when the first request is sent: importing requests costs a Dag file time that it does not need.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,10 +15,13 @@ from urllib.parse import urlsplit
 import requests
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
+from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
+from airflow_provider.core.http.body import malformed
 from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed, snippet
+from airflow_provider.core.http.redaction import snippet
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response
 from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
 
 
@@ -36,6 +41,7 @@ class Session(requests.Session):
 
     def __init__(self, settings: ConnectionSettings) -> None:
         super().__init__()
+        environment_proxy(settings)
         keep_queries_out_of_logs()
         self.verify = settings.verify
         self.proxies = dict(settings.proxies)
@@ -61,6 +67,73 @@ class Session(requests.Session):
         elif self.proxies:
             merged["proxies"] = {**self.proxies, **(proxies or {})}
         return merged
+
+
+def environment_proxy(settings: ConnectionSettings) -> str | None:
+    """
+    Return the proxy for the API, ``None`` for none: the connection's, else the environment's. Plain http to
+    this machine takes none.
+
+    :raises ConfigurationError: the environment names one that is not http or https. Workers might use it,
+        triggers could not: what one half of a wait cannot reach must not be paid for by the other.
+    """
+    parts = urlsplit(settings.base_url)
+    if parts.scheme == "http" and is_loopback(parts.hostname or ""):
+        return None
+    proxies = dict(settings.proxies) or get_environ_proxies(settings.base_url)
+    proxy: str | None = select_proxy(settings.base_url, proxies)
+    if proxy and "://" not in proxy:
+        proxy = f"http://{proxy}"
+    if proxy and not proxy.lower().startswith(("http://", "https://")):
+        names = [
+            name
+            for name, value in os.environ.items()
+            if name.lower() in (f"{parts.scheme}_proxy", "all_proxy") and value == proxy
+        ]
+        named = " and ".join(f"`{name}`" for name in names) or "the environment"
+        raise ConfigurationError(
+            f"Connection {settings.conn_id!r}: {named} names a proxy that is not http or https "
+            f"({urlsplit(proxy).scheme}). Set `proxies` in the connection's extra, or exclude the host with "
+            "NO_PROXY.",
+            parameter="proxies",
+        )
+    return proxy or None
+
+
+def send(
+    session: requests.Session,
+    method: str,
+    url: str,
+    *,
+    endpoint: str,
+    params: Mapping[str, str],
+    headers: Mapping[str, str],
+    data: Any,
+    timeout: tuple[float, float],
+    request_id: str | None = None,
+    secrets: tuple[str, ...] = (),
+) -> requests.Response:
+    """
+    Make one attempt and return the response with its body unread. Redirects are not followed.
+
+    :param endpoint: ``METHOD /path``, for the error.
+    :param timeout: seconds to connect and seconds without a byte.
+    :raises TransportError: no answer.
+    :raises ConfigurationError: the host, a proxy or a certificate cannot be used.
+    """
+    try:
+        return session.request(
+            method,
+            url,
+            params=params,
+            headers=dict(headers),
+            data=data,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,
+        )
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+        raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error
 
 
 def failure(
@@ -131,15 +204,32 @@ def read_response(
     :raises TransportError: the body was cut short.
     :raises MalformedResponseError: the body is longer than ``limit`` bytes.
     """
-    with response:
-        pieces, size = [], 0
-        try:
-            for piece in response.iter_content(64 * 1024):
-                size += len(piece)
-                if size > limit:
-                    raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
-                pieces.append(piece)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error
+    pieces, size = [], 0
+    for piece in read_pieces(response, endpoint, 64 * 1024, request_id=request_id, secrets=secrets):
+        size += len(piece)
+        if size > limit:
+            response.close()
+            raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
+        pieces.append(piece)
     headers = {name.lower(): value for name, value in response.headers.items()}
     return Response(endpoint, response.status_code, headers, b"".join(pieces), request_id)
+
+
+def read_pieces(
+    response: requests.Response,
+    endpoint: str,
+    chunk_size: int,
+    *,
+    request_id: str | None = None,
+    secrets: tuple[str, ...] = (),
+) -> Iterator[bytes]:
+    """
+    Yield the body of a streamed response and give its connection back.
+
+    :raises TransportError: the body was cut short.
+    """
+    with response:
+        try:
+            yield from response.iter_content(chunk_size)
+        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+            raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error

@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
-from airflow_provider.core.http.connection import MEDIAMAGIC, ConnectionSettings
-from airflow_provider.core.http.extras import read_secrets
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC, read_secrets
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider.core.arguments import as_bool, required_id
-from airflow_provider.core.http.extras import MOST_SUBSCRIPTIONS, read_secrets
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS, read_secrets
 from airflow_provider.hooks.mediamagic_webhooks import EVENT_TYPES, checked_endpoint, checked_event_types
 
 if TYPE_CHECKING:

@@ -206,6 +206,31 @@ def test_the_proxy_of_the_connection_wins(
         assert other.requests == []
 
 
+@pytest.mark.parametrize("name", ["ALL_PROXY", "https_proxy"])
+def test_a_proxy_that_only_one_half_could_use_is_refused_before_anything_is_sent(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "socks5h://ann:TOPSECRET@127.0.0.1:9")
+    hook = make_hook(MediaMagicHook, "https://api.invalid")
+
+    with pytest.raises(ConfigurationError, match=f"`{name}` names a proxy .*socks5h") as caught:
+        ask(hook, "get_submission", "s1")
+    assert "TOPSECRET" not in str(caught.value)
+    with pytest.raises(ConfigurationError, match=name):
+        hook.create_submission([{"blobPath": "w/a.mp4"}])
+
+
+def test_a_proxy_that_the_environment_excludes_the_host_from_is_not_refused(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, certificate: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", "socks5h://127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        hook = make_hook(MediaMagicHook, server.url, verify=str(certificate))
+
+        assert ask(hook, "get_submission", "s1") == SUBMISSION
+
+
 @pytest.mark.parametrize("named_by", ["environment", "connection"])
 def test_plain_http_to_this_machine_takes_no_proxy(
     make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, named_by: str

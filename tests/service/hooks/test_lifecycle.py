@@ -9,10 +9,11 @@ import sys
 from typing import Any
 
 import pytest
+from airflow.sdk import Connection
 
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings
-from airflow_provider.exceptions import UndefinedConnectionError
+from airflow_provider.exceptions import InvalidInputError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.service.hooks.conftest import KEY, HookMaker
@@ -45,14 +46,30 @@ def test_making_a_hook_looks_nothing_up(kind: type[Any], monkeypatch: pytest.Mon
 
     assert kind().conn_id == kind.default_conn_name
     assert kind("other").conn_id == "other"
-    assert kind(**{kind.conn_name_attr: "other"}).conn_id == "other"
+
+
+@HOOKS
+def test_a_hook_takes_the_names_that_airflow_gives_a_connection_id(kind: type[Any]) -> None:
+    assert kind("one").conn_id == kind(conn_id="one").conn_id == kind(**{kind.conn_name_attr: "one"}).conn_id
+    with pytest.raises(InvalidInputError, match="not both"):
+        kind("one", **{kind.conn_name_attr: "two"})
+    with pytest.raises(TypeError, match="'other_conn_id'"):
+        kind(other_conn_id="one")
+
+
+@HOOKS
+def test_airflow_makes_the_hook_of_a_connection(kind: type[Any]) -> None:
+    hook = Connection(conn_id="c1", conn_type=kind.conn_type, password=KEY).get_hook()
+
+    assert (type(hook), hook.conn_id) == (kind, "c1")
 
 
 @pytest.mark.parametrize("module", ["mediamagic", "silent_witness"])
 def test_importing_a_hook_imports_no_http_library(module: str) -> None:
     code = (
         f"import sys, airflow_provider.hooks.{module}\n"
-        "print([name for name in ('requests', 'aiohttp', 'urllib3') if name in sys.modules])"
+        "print([name for name in ('requests', 'aiohttp', 'urllib3',"
+        " 'airflow_provider.core.http.extras') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

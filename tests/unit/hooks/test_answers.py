@@ -9,15 +9,9 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import AirflowFailException
-from airflow_provider.core.http.responses import (
-    Paid,
-    Response,
-    error_for,
-    parse_json,
-    redact,
-    require,
-    snippet,
-)
+from airflow_provider.core.http.body import Body
+from airflow_provider.core.http.redaction import redact, snippet
+from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json
 from airflow_provider.core.http.retry import retry_after
 from airflow_provider.exceptions import (
     ApiError,
@@ -314,7 +308,7 @@ def test_json_is_returned_and_204_is_nothing() -> None:
 )
 def test_a_missing_field_is_named(data: Any, said: str) -> None:
     with pytest.raises(MalformedResponseError, match=said) as caught:
-        require(data, "id", str, ENDPOINT)
+        Body(ENDPOINT, data).require("id")
 
     assert ENDPOINT in str(caught.value)
 

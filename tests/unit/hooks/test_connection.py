@@ -4,29 +4,36 @@ from __future__ import annotations
 
 import base64
 import json
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider.core.http.connection import MEDIAMAGIC, SILENT_WITNESS, ConnectionSettings, Service
-from airflow_provider.core.http.extras import EXTRA_KEYS
+from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.http.extras import Extras
 from airflow_provider.exceptions import ConfigurationError
+from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
+from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
+from airflow_provider.hooks.silent_witness import SILENT_WITNESS
 
 KEY = "sk_test_0123456789"
 NO_FIELDS: dict[str, Any] = {}
+SERVICES = {service.conn_type: service for service in (MEDIAMAGIC, SILENT_WITNESS)}
 
 
 def settings(conn_type: str = "mediamagic", **fields: Any) -> ConnectionSettings:
     if isinstance(fields.get("extra"), dict):
         fields["extra"] = json.dumps(fields["extra"])
     fields.setdefault("password", KEY)
-    return ConnectionSettings.from_connection(Connection(conn_id="c1", conn_type=conn_type, **fields))
+    connection = Connection(conn_id="c1", conn_type=conn_type, **fields)
+    return ConnectionSettings.from_connection(connection, SERVICES[conn_type])
 
 
 def from_uri(uri: str) -> ConnectionSettings:
-    return ConnectionSettings.from_connection(Connection.from_uri(uri, conn_id="c1"))
+    service = MEDIAMAGIC if uri.startswith("mediamagic") else SILENT_WITNESS
+    return ConnectionSettings.from_connection(Connection.from_uri(uri, conn_id="c1"), service)
 
 
 @pytest.mark.parametrize(
@@ -115,7 +122,7 @@ def test_the_json_form() -> None:
         conn_id="c1",
     )
 
-    assert ConnectionSettings.from_connection(connection).verify is True
+    assert ConnectionSettings.from_connection(connection, SILENT_WITNESS).verify is True
 
 
 def test_a_ca_file_must_exist(tmp_path: Path) -> None:
@@ -136,7 +143,9 @@ def test_zero_turns_a_limit_off_and_absence_keeps_the_default() -> None:
 @pytest.mark.parametrize("empty", [None, ""])
 @pytest.mark.parametrize("conn_type", ["mediamagic", "silent_witness"])
 def test_empty_fields_of_a_form_keep_every_default(conn_type: str, empty: str | None) -> None:
-    assert settings(conn_type, extra=dict.fromkeys(EXTRA_KEYS, empty)) == settings(conn_type)
+    form = dict.fromkeys(SERVICES[conn_type].extras().described(), empty)
+
+    assert settings(conn_type, extra=form) == settings(conn_type)
 
 
 @pytest.mark.parametrize(
@@ -176,7 +185,30 @@ def test_an_unknown_extra_is_named_with_the_known_ones() -> None:
     with pytest.raises(ConfigurationError, match="unknown extra `timeout`") as caught:
         settings(extra={"timeout": 3})
 
-    assert all(name in str(caught.value) for name in EXTRA_KEYS)
+    assert all(name in str(caught.value) for name in MediaMagicExtras.described())
+
+
+@pytest.mark.parametrize("name", ["webhook_secret", "webhook_secret_variable"])
+def test_a_service_without_webhooks_takes_no_secret_of_one(name: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"unknown extra `{name}`") as caught:
+        settings("silent_witness", extra={name: SECRET})
+
+    assert SECRET not in str(caught.value)
+    assert set(MediaMagicExtras.described()) - set(Extras.described()) == {
+        "webhook_secret",
+        "webhook_secret_variable",
+    }
+
+
+@pytest.mark.parametrize("name", sorted(MediaMagicExtras.described()))
+def test_no_error_about_an_extra_shows_its_value(name: str) -> None:
+    hidden = "".join(("TOP", "SECRET"))  # put together, so that a traceback shows it only if it leaks
+    with pytest.raises(ConfigurationError) as caught:
+        settings(extra={name: {"inner": hidden}})
+
+    assert caught.value.parameter == name
+    printed = "".join(traceback.format_exception(caught.value)) + repr(vars(caught.value))
+    assert hidden not in printed
 
 
 @pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"'])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -55,10 +56,16 @@ def test_the_words_of_a_report(word: str, state: JobState) -> None:
     assert len(REPORT_STATES) == 5
 
 
-@pytest.mark.parametrize("word", ["paused", "COMPLETE", "completed ", "succeeded"])
+@pytest.mark.parametrize("word", ["paused", "com plete", "complet", "succeeded", ""])
 def test_a_word_nobody_knows_is_active(word: str) -> None:
     for seen in (observe_submission(submission(status=word)), observe_report(report(status=word))):
         assert (seen.state, seen.known, seen.finished) == (JobState.ACTIVE, False, False)
+
+
+@pytest.mark.parametrize("written", [str.upper, str.title, " {} ".format, "{}\n".format])
+def test_a_word_is_known_however_it_is_written(written: Callable[[str], str]) -> None:
+    assert observe_submission(submission(status=written("complete"))).state is JobState.SUCCEEDED
+    assert observe_report(report(status=written("cancelled"))).state is JobState.CANCELLED
 
 
 @pytest.mark.parametrize(
@@ -73,6 +80,7 @@ def test_a_word_nobody_knows_is_active(word: str) -> None:
         ("40", "", None),
         (True, "", None),
         (float("nan"), "", None),
+        (10**400, "", None),
     ],
 )
 def test_the_progress_of_a_submission(percent: Any, progress: str, fraction: float | None) -> None:

@@ -1,0 +1,196 @@
+"""
+The border: JSON that a service sent becomes values that the rest of the package need not check again.
+
+Texts are made fit for every log and database, numbers that JSON does not know become null, and a field of
+another type than the documented one is null where it is optional and an error where it is needed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from airflow_provider.core.polling.wait import epoch_seconds
+from airflow_provider.core.text import encodable
+from airflow_provider.exceptions import MalformedResponseError
+
+T = TypeVar("T")
+
+MAX_DEPTH: Final = 100
+"""Objects and arrays inside each other; no answer of these services comes near."""
+
+
+class Word:
+    """A text from a closed list, such as a status: read in lower case and without blanks around it."""
+
+
+Kind = type | Mapping[str, Any] | list[Any]
+"""
+A documented type: ``str``, :class:`Word`, ``bool``, ``int``, ``float`` (any number), ``datetime`` (ISO 8601
+text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a list of such objects
+(``[{"name": Kind}]``).
+"""
+
+
+def load_json(content: bytes) -> Any:
+    """
+    Parse a body.
+
+    ``NaN``, ``Infinity`` and numbers outside 64 bits become ``None``: no JSON writer or database takes them.
+
+    :raises ValueError: it is no JSON, not in a Unicode encoding, or nested too deeply.
+    """
+    try:
+        data = json.loads(
+            content, parse_constant=lambda _: None, parse_float=_finite_float, parse_int=_small_int
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return _encodable(data, MAX_DEPTH)
+
+
+def _finite_float(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _small_int(text: str) -> int | None:
+    number = int(text) if len(text) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _encodable(data: Any, depth: int) -> Any:
+    if isinstance(data, str):
+        return encodable(data)
+    if not isinstance(data, dict | list):
+        return data
+    if not depth:
+        raise ValueError("nested too deeply")
+    if isinstance(data, list):
+        return [_encodable(item, depth - 1) for item in data]
+    return {encodable(name): _encodable(value, depth - 1) for name, value in data.items()}
+
+
+def malformed(
+    endpoint: str,
+    what: str,
+    *,
+    http_status: int | None = None,
+    code: str | None = None,
+    parameter: str | None = None,
+    request_id: str | None = None,
+) -> MalformedResponseError:
+    """Return the error for an answer that is not what the endpoint documents."""
+    return MalformedResponseError(
+        f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
+        "or a proxy; if it is, try again later and report it to the vendor.",
+        http_status=http_status,
+        code=code,
+        parameter=parameter,
+        request_id=request_id,
+        endpoint=endpoint,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """
+    Parsed JSON that knows which endpoint sent it, so that an error can name it.
+
+    :param endpoint: ``METHOD /path``.
+    :param data: from :func:`load_json`; ``None`` for an answer without a body.
+    """
+
+    endpoint: str
+    data: Any
+
+    def part(self, data: Any) -> Body:
+        """Return a part of the body."""
+        return Body(self.endpoint, data)
+
+    def malformed(self, what: str) -> MalformedResponseError:
+        """Return the error for a body that holds ``what`` instead of what is documented."""
+        return malformed(self.endpoint, what)
+
+    def require(self, name: str, kind: type = str) -> Any:
+        """
+        Return a field that the caller relies on.
+
+        :raises MalformedResponseError: the data is no object, or the field is missing, null, blank or of
+            another type.
+        """
+        if not isinstance(self.data, dict):
+            raise self.malformed(
+                f"{_kind_of(self.data)} where an object with the field `{name}` is documented"
+            )
+        value = as_documented(self.data.get(name), kind)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            found = _kind_of(self.data[name]) if name in self.data else "nothing"
+            raise self.malformed(f"{found} in the field `{name}`")
+        return value
+
+    def object(self, *texts: str, fields: Mapping[str, Kind] | None = None) -> dict[str, Any]:
+        """
+        Return the data, which must be an object.
+
+        :param texts: names of fields that must be texts and not blank.
+        :param fields: documented types of the others; what is of another type becomes ``None``.
+        :raises MalformedResponseError: it is no object, or one of ``texts`` is missing.
+        """
+        if not isinstance(self.data, dict):
+            raise self.malformed(f"{_kind_of(self.data)} where an object is documented")
+        for name in texts:
+            self.require(name)
+        return self.data | _documented(self.data, fields or {})
+
+    def rows(self, what: str, *texts: str, fields: Mapping[str, Kind] | None = None) -> list[dict[str, Any]]:
+        """
+        Return the data, which must be a list of objects; each is read as by :meth:`object`.
+
+        :param what: what it lists, for the error.
+        :raises MalformedResponseError: it is no such list.
+        """
+        if not isinstance(self.data, list) or not all(isinstance(row, dict) for row in self.data):
+            raise self.malformed(f"something other than a list of {what}")
+        return [self.part(row).object(*texts, fields=fields) for row in self.data]
+
+
+Reader = Callable[[Body], T]
+"""Takes a body and returns the result of a request; raises :class:`MalformedResponseError`."""
+
+
+def as_documented(value: Any, kind: Kind) -> Any:
+    """Return a value of the documented type; ``None`` for one of another type, as if it were absent."""
+    if isinstance(kind, Mapping):
+        return value | _documented(value, kind) if isinstance(value, dict) else None
+    if isinstance(kind, list):
+        (fields,) = kind
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            return None
+        return [item | _documented(item, fields) for item in value]
+    if kind is Word:
+        return value.strip().lower() if isinstance(value, str) else None
+    if kind is datetime:
+        return value if epoch_seconds(value) is not None else None
+    if isinstance(value, bool) and kind is not bool:
+        return None
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, (int, float) if kind is float else kind) else None
+
+
+def _documented(data: Mapping[str, Any], fields: Mapping[str, Kind]) -> dict[str, Any]:
+    return {name: as_documented(data[name], kind) for name, kind in fields.items() if name in data}
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str) and not value.strip():
+        return "an empty text"
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")

@@ -1,0 +1,154 @@
+"""
+Reading MediaMagic answers: the documented types of their fields, and what must be there.
+
+See https://docs.mediamagic-lite.northell.io/introduction
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any, Final
+
+from airflow_provider.core.http.body import Body, Kind, Reader, Word
+from airflow_provider.core.polling.wait import JobState
+from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
+
+_SUBMITTED_ASSET: Final[Mapping[str, Kind]] = {
+    "assetId": str,
+    "versionGroupId": str,
+    "versionNumber": int,
+    "issueCount": int,
+    "errorMessage": str,
+    "errorType": str,
+    "isRetryable": bool,
+    "retryCount": int,
+}
+
+_SUBMISSION: Final[Mapping[str, Kind]] = {
+    "workflowId": str,
+    "workspaceId": str,
+    "ablyChannel": str,
+    "status": Word,
+    "progressPercent": float,
+    "createdAt": datetime,
+    "completedAt": datetime,
+    "errorMessage": str,
+    "isRetryable": bool,
+    "assets": [_SUBMITTED_ASSET],
+}
+
+_ISSUE: Final[Mapping[str, Kind]] = {
+    "id": str,
+    "referenceNumber": int,
+    "ruleCode": str,
+    "summary": str,
+    "severity": str,
+    "status": str,
+    "sidekickId": str,
+    "createdAt": datetime,
+    "updatedAt": datetime,
+    "severityReasoning": str,
+    "severityReasoningHeadline": str,
+    "precedents": [{"url": str, "title": str, "decision": str, "date": str}],
+}
+
+_ASSET: Final[Mapping[str, Kind]] = {
+    "submissionId": str,
+    "filename": str,
+    "mimeType": str,
+    "status": Word,
+    "issueCount": int,
+    "versionNumber": int,
+    "versionGroupId": str,
+    "issues": [_ISSUE],
+}
+
+_TOPICS: Final[Mapping[str, Kind]] = {"assetId": str, "orphanIssues": [_ISSUE], "metadata": dict}
+
+_SUBSCRIPTION: Final[Mapping[str, Kind]] = {
+    "workspaceId": str,
+    "eventTypes": list,
+    "enabled": bool,
+    "description": str,
+    "createdAt": datetime,
+    "updatedAt": datetime,
+}
+
+_DELIVERY: Final[Mapping[str, Kind]] = {
+    "id": str,
+    "status": str,
+    "createdAt": datetime,
+    "responseStatus": int,
+    "eventId": str,
+}
+
+
+def read_started(status: str) -> Reader[dict[str, Any]]:
+    """
+    Return a reader of what a paid call has started.
+
+    :param status: what the API documents right after the call; an answer that leaves it out is read as if it
+        had said so, because the id in it is paid for.
+    """
+
+    def read(body: Body) -> dict[str, Any]:
+        found = body.object("submissionId", fields=_SUBMISSION)
+        found["status"] = found.get("status") or status
+        return found
+
+    return read
+
+
+def read_submission(body: Body) -> dict[str, Any]:
+    """Read a submission; what follows a finished one reads its assets one by one, so they must have ids."""
+    found = body.object("submissionId", "status", fields=_SUBMISSION)
+    if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
+        assets = body.part(found)
+        body.part(assets.require("assets", list)).rows("assets", "assetId")
+    return found
+
+
+def read_asset(body: Body) -> dict[str, Any]:
+    """Read the result of an asset."""
+    return body.object("assetId", "status", fields=_ASSET)
+
+
+def read_issues(body: Body) -> list[dict[str, Any]]:
+    """Read a list of issues, bare or as ``issues``, ``items`` or ``data``: which is not documented."""
+    return _listed(body, "issues").rows("issues", fields=_ISSUE)
+
+
+def read_topics(body: Body) -> dict[str, Any]:
+    """Read topics and the issues in none."""
+    body.require("topics", list)
+    return body.object(fields=_TOPICS)
+
+
+def read_subscription(body: Body) -> dict[str, Any]:
+    """Read a subscription."""
+    body.require("eventTypes", list)
+    return body.object("id", "endpointUrl", fields=_SUBSCRIPTION)
+
+
+def read_new_subscription(body: Body) -> dict[str, Any]:
+    """Read a subscription with its secret, which is shown only once."""
+    body.require("secret")
+    return read_subscription(body)
+
+
+def read_subscriptions(body: Body) -> list[dict[str, Any]]:
+    """Read a list of subscriptions, bare or as ``subscriptions``, ``items`` or ``data``."""
+    listed = _listed(body, "subscriptions")
+    return [read_subscription(listed.part(one)) for one in listed.rows("subscriptions")]
+
+
+def read_deliveries(body: Body) -> list[dict[str, Any]]:
+    """Read the attempts to deliver events."""
+    return body.part(body.require("attempts", list)).rows("attempts", fields=_DELIVERY)
+
+
+def _listed(body: Body, name: str) -> Body:
+    if not isinstance(body.data, dict):
+        return body
+    return body.part(next((body.data[key] for key in (name, "items", "data") if key in body.data), None))

@@ -58,7 +58,7 @@ class ServiceHook(BaseHook):
     """
 
     service: ClassVar[Service]
-    conn_name_attr: ClassVar[str]
+    conn_name_attr: ClassVar[str] = "conn_id"
     default_conn_name: ClassVar[str]
     conn_type: ClassVar[str]
     hook_name: ClassVar[str]
@@ -74,7 +74,8 @@ class ServiceHook(BaseHook):
             raise InvalidInputError(
                 f"Give {self.conn_name_attr} or conn_id, not both.", parameter=self.conn_name_attr
             )
-        self.conn_id = conn_id or own_name or self.default_conn_name
+        given = own_name if conn_id is None else conn_id
+        self.conn_id = self.default_conn_name if given is None else given
         self._settings = settings
         #: called with the headers of every answer to an asynchronous request
         self.on_headers: Callable[[Mapping[str, str]], None] | None = None

@@ -47,7 +47,7 @@ def observe_report(body: Mapping[str, Any]) -> Observation:
     message = clean(redact(message)) if isinstance(message, str) else ""
     return Observation(
         job_id=clean(body["id"]),
-        raw_status=clean(raw_status),
+        raw_status=raw_status,
         state=state or JobState.ACTIVE,
         known=state is not None,
         progress=message,

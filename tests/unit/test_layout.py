@@ -27,7 +27,7 @@ MAY_IMPORT = {
     "core": BASE,
     "links": ENGINE,
     "hooks": {*ENGINE, "get_provider_info"},
-    "mediamagic": ENGINE,
+    "mediamagic": {*ENGINE, "hooks"},
     "triggers": VENDORS,
     "operators": {*VENDORS, "triggers", "links"},
     "sensors": {*VENDORS, "triggers", "links"},

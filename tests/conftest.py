@@ -6,6 +6,7 @@ pyproject.toml). Airflow reads its settings when it is first imported, so nothin
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 from collections.abc import Callable, Iterator
@@ -86,6 +87,7 @@ def airflow_db() -> None:
     metadata_database()
     _keep_the_execution_api()
     _keep_the_signatures_of_its_functions()
+    gc.freeze()  # what Airflow has loaded stays, and need not be searched for garbage again and again
 
 
 def _keep_the_execution_api() -> None:

@@ -7,7 +7,12 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from airflow_provider.exceptions import InvalidInputError, JobFailedError, NotReadyError
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    JobFailedError,
+    MalformedResponseError,
+    NotReadyError,
+)
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Issue
 
@@ -58,6 +63,7 @@ def fetched(
     :param policy: whose ``assets`` say what need not be fetched.
     :raises NotReadyError: an asset is unfinished.
     :raises JobFailedError: the review of an asset failed, so that nothing is known about it.
+    :raises MalformedResponseError: what the service says about an asset contradicts itself.
     """
     if asset_ids is None:
         asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
@@ -74,7 +80,9 @@ def fetched(
             gathered.unread.add((asset_id, filename))
             continue
         _must_be_reviewed(asset)
-        gathered.add(hook.get_issues(submission_id, asset_id), asset_id, filename)
+        found = hook.get_issues(submission_id, asset_id)
+        gathered.add(found, asset_id, filename)
+        must_be_complete(asset, found)
     return gathered
 
 
@@ -100,6 +108,7 @@ def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> 
         elif isinstance(item, Mapping) and "issues" in item:
             _must_be_reviewed(item)
             gathered.add(item["issues"], item.get("assetId") or asset_id, item.get("filename"))
+            must_be_complete(item, item["issues"])
         else:
             gathered.add(item, asset_id)
     return gathered
@@ -151,6 +160,31 @@ def _must_be_reviewed(asset: Mapping[str, Any]) -> None:
     if status != "complete":
         raise NotReadyError(
             f"{name} is {status!r}: its review has not ended, so nothing can be said about it.",
+            job_id=asset.get("submissionId"),
+        )
+
+
+def must_be_complete(asset: Mapping[str, Any], issues: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Compare what an asset's result says about its issues with the issues.
+
+    :param asset: the result of the asset.
+    :param issues: as its ``/issues`` shows them.
+    :raises MalformedResponseError: there are more, or others, than ``issues`` shows.
+    """
+    shown = {str(issue.get("id")): issue for issue in issues}
+    problem = None
+    count = asset.get("issueCount")
+    if isinstance(count, int) and count > len(issues):
+        problem = f"its issueCount is {count} and {len(issues)} issues are shown"
+    for issue in asset.get("issues") or ():
+        other = shown.get(str(issue.get("id"))) if isinstance(issue, Mapping) else None
+        if other is None or issue.get("severity", other.get("severity")) != other.get("severity"):
+            problem = f"its result lists {_shown(issue)}, which its list of issues does not show like that"
+    if problem:
+        raise MalformedResponseError(
+            f"Asset {asset.get('assetId')} ({asset.get('filename')}): {problem}. What the service says about "
+            "it contradicts itself, so nothing can be said about it.",
             job_id=asset.get("submissionId"),
         )
 

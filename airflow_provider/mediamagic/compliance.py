@@ -1,5 +1,5 @@
 """
-What a review may find before its media are held back: a policy, and what it says to a list of issues.
+Compliance policy: which issues of a review block its media.
 
 Pure: no Airflow, no HTTP. ``MediaMagicComplianceGateOperator`` asks it inside a Dag.
 """
@@ -270,7 +270,7 @@ class CompliancePolicy:
         if self.assets is not None and not issue.asset:
             raise InvalidInputError(
                 f"policy: assets is set, and nothing says which asset issue {issue.id} is of. Give "
-                "asset_ids, or asset results or landed files, which name it.",
+                "asset_ids, or asset results or files of issues, which name it.",
                 parameter="policy.assets",
             )
         if not self.covers(issue.asset_id, issue.filename):

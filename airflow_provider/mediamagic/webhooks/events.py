@@ -1,5 +1,5 @@
 """
-Whether a request is an event of MediaMagic's, and which. Pure: no network, no database.
+Verify and parse webhook events of MediaMagic. No network, no database.
 
 See https://docs.mediamagic-lite.northell.io/concepts/webhooks and https://www.standardwebhooks.com
 """

@@ -1,4 +1,4 @@
-"""Issues from wherever an upstream task has left them: in XCom, in landed files, or still at the service."""
+"""Where the gate reads issues: XCom of upstream tasks, files that they have written, or the API."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from airflow_provider.mediamagic.compliance import CompliancePolicy, Issue
 Asset = tuple[str | None, str | None]
 """Asset id and file name, as far as known."""
 
-LANDED = ("issue_id", "severity", "status")
-"""Columns without which a file holds no landed issues."""
+REQUIRED_COLUMNS = ("issue_id", "severity", "status")
+"""Columns without which a file holds no issues."""
 
 
 @dataclass
 class Gathered:
     """
-    Issues, and the assets that were looked into.
+    Issues, and the assets that they are of.
 
     :param issues: of all of them.
     :param assets: all, also those without issues.
@@ -88,7 +88,7 @@ def fetched(
 
 def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> Gathered:
     """
-    Take what upstream tasks returned: lists of issues, asset results, manifests or paths of landed files,
+    Take what upstream tasks returned: lists of issues, asset results, manifests or paths of files of issues,
     one or many.
 
     :param asset_ids: the asset of each item of ``issues``, which says nothing about it.
@@ -142,7 +142,7 @@ def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: st
     manifest = source if isinstance(source, Mapping) else {}
     asset_id, filename = manifest.get("asset_id") or asset_id, manifest.get("filename")
     rows = 0
-    for row in read_rows(source, columns=LANDED, conn_id=conn_id, argument="issues"):
+    for row in read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues"):
         rows += 1
         gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or filename)
     if not rows:
@@ -197,6 +197,6 @@ def _shown(value: Any) -> str:
 def _wrong(problem: str) -> InvalidInputError:
     return InvalidInputError(
         f"issues: {problem}. Give what MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator "
-        "returns, one or a list, or files of issues that have landed.",
+        "returns, one or a list, or the files that it has written.",
         parameter="issues",
     )

@@ -1,4 +1,4 @@
-"""Read what a MediaMagic review found."""
+"""Read the results, issues and topics of reviewed MediaMagic assets."""
 
 from __future__ import annotations
 

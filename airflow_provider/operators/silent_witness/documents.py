@@ -1,4 +1,4 @@
-"""Fetch the documents of a Silent Witness report."""
+"""Download the PDF and DOCX of a Silent Witness report."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         formats = [one_of("formats", item, FORMATS) for item in self.formats]
         self.output_path = path_text("output_path", self.output_path)
         switch("overwrite", self.overwrite)
-        # The name may come from a template: looked at before anything is fetched.
+        # The name may come from a template: checked before anything is fetched.
         if self.filename:
             safe_name(self.filename)
         target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)

@@ -16,7 +16,11 @@ class ProviderError(Exception):
     :param request_id: the vendor's id of the request, for support.
     :param job_id: submission id or report id.
     :param endpoint: ``METHOD /path`` as sent, without query string.
+
+    ``not_found`` says whether the service does not know the thing asked for.
     """
+
+    not_found: ClassVar[bool] = False
 
     def __init__(
         self,

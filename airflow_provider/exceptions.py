@@ -80,6 +80,8 @@ class InvalidRequestError(ApiError, AirflowFailException):
 class NotFoundError(ApiError, AirflowFailException):
     """404: unknown, or owned by another workspace or account."""
 
+    not_found = True
+
 
 class NotReadyError(ApiError):
     """404 on the issues or topics of an asset that has not finished; ask again later."""

@@ -188,6 +188,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         status: str | None = None,
         limit: int | None = None,
         offset: int | None = None,
+        page: int | None = None,
     ) -> list[dict[str, Any]]:
         """
         Read one page of cases.
@@ -196,6 +197,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param status: ``active`` or ``archived``; default both. Deleted cases are never listed.
         :param limit: most cases to return; default all. A shorter page is the last one.
         :param offset: how many to skip, default 0.
+        :param page: the same in pages of ``limit``, from 1; older pages of the documentation have it instead.
 
         See https://docs.silentwitness.ai/api-reference/cases/list
         """
@@ -204,7 +206,13 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self.request(
             "GET",
             "/api/cases",
-            params={"organization_id": organization_id, "status": status, "limit": limit, "offset": offset},
+            params={
+                "organization_id": organization_id,
+                "status": status,
+                "limit": limit,
+                "offset": offset,
+                "page": page,
+            },
             read=read_rows("cases", CASE),
         )
 

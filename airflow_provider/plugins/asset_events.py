@@ -1,4 +1,4 @@
-"""Record webhook events as Airflow asset events, with Airflow's models as ``waking`` alone does too."""
+"""Turns events into Airflow asset events. Beside ``waking`` the only module that touches Airflow's models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deduplicate verified webhook events and hand them on in batches."""
+"""The inbox: events that were verified, handed on one batch at a time, each once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Task group for a MediaMagic review: submit, wait, fetch issues and topics, judge."""
+"""Review files with MediaMagic, in one call."""
 
 from __future__ import annotations
 

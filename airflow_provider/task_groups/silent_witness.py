@@ -1,4 +1,4 @@
-"""Task group for a Silent Witness report: upload evidence, report, download."""
+"""Report on a case with Silent Witness, in one call."""
 
 from __future__ import annotations
 

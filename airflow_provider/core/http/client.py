@@ -18,7 +18,7 @@ from airflow_provider.core.http.body import Body, Reader
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.http.redaction import redact
 from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json
-from airflow_provider.core.http.retry import Attempts, RetryPolicy, may_have_started
+from airflow_provider.core.http.retry import Attempts, RetryPolicy, http_date, may_have_started
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -81,6 +81,7 @@ class ServiceHook(BaseHook):
         self.on_headers: Callable[[Mapping[str, str]], None] | None = None
         #: called before a paid request goes out again, after a pause that may have been long
         self.before_resending: Callable[[], None] | None = None
+        self._clock_offset = 0.0
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
         # Replaced in tests, so that none of them sleeps.
@@ -307,6 +308,14 @@ class ServiceHook(BaseHook):
     def _attempts(self, method: str, endpoint: str, policy: RetryPolicy) -> Attempts:
         return Attempts(method, endpoint, policy, cast("Logger", self.log), self._now, self._rng)
 
+    def service_time(self, moment: float) -> float:
+        """
+        Return a moment of this machine's clock as the service's clock showed it, by its latest ``Date``.
+
+        :param moment: epoch seconds.
+        """
+        return moment + self._clock_offset
+
     def _answer(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
         """Make one attempt and read the response whole."""
         from airflow_provider.core.http.sessions import read_response
@@ -315,9 +324,12 @@ class ServiceHook(BaseHook):
         session = self._new_session() if fresh else self.get_conn()
         try:
             response = self._open(session, method, path, request_id=request_id, **options)
-            return read_response(
+            answer = read_response(
                 response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
             )
+            if (served_at := http_date(answer.headers.get("date", ""))) is not None:
+                self._clock_offset = served_at - time.time()
+            return answer
         finally:
             if fresh:
                 session.close()

@@ -68,19 +68,20 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     :param headers: with lower-case names, or of a mapping that takes names in any case.
     :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
     """
-    served_at = _http_date(headers.get("date", ""))
+    served_at = http_date(headers.get("date", ""))
     now = served_at if served_at is not None else (time.time() if now is None else now)
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
         return float(text)
-    moment = _http_date(text)
+    moment = http_date(text)
     if moment is None and headers.get("x-ratelimit-remaining", "0").strip() == "0":
         reset = headers.get("x-ratelimit-reset", "").strip()
         moment = float(reset) if re.fullmatch(r"[0-9]{9,11}(\.[0-9]*)?", reset) else None
     return None if moment is None else max(0.0, moment - now)
 
 
-def _http_date(text: str) -> float | None:
+def http_date(text: str) -> float | None:
+    """Return the date of a header as epoch seconds; ``None`` for what is none."""
     try:
         return parsedate_to_datetime(text.strip()).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):

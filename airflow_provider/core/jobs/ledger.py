@@ -187,6 +187,28 @@ class Ledger:
             )
         )
 
+    def adopt(
+        self,
+        fingerprint: str,
+        job_id: str,
+        *,
+        submitted_at: float,
+        deadline: float,
+        details: Mapping[str, Any],
+    ) -> Entry:
+        """Record a job that a user has named; nothing was paid for it here."""
+        return self.write(
+            Entry(
+                fingerprint=fingerprint,
+                intent_at=submitted_at,
+                max_tries=self.max_tries,
+                job_id=job_id,
+                submitted_at=submitted_at,
+                deadline=deadline,
+                details={"paid": 0, **details},
+            )
+        )
+
     def amend(self, entry: Entry, **changes: Any) -> Entry:
         """Record a change to the entry; one that was made up from an event alone is not recorded."""
         changed = replace(entry, **changes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -82,6 +82,11 @@ class JobOperator(ServiceOperator[HookT]):
     def check(self) -> None:
         """Check the rendered arguments before anything is sent; name the argument that is wrong."""
 
+    @property
+    def adopts(self) -> str | None:
+        """Id of a job that exists already and is to be taken instead of paying for one."""
+        return None
+
     @abstractmethod
     def request(self) -> dict[str, Any]:
         """Return what was asked for, as plain JSON, for its fingerprint. Sends and reads nothing."""
@@ -95,7 +100,9 @@ class JobOperator(ServiceOperator[HookT]):
         """Send the paid call; return the service's answer."""
 
     @abstractmethod
-    def find_orphaned(self, hook: HookT, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: HookT, entry: Entry, *, may_probe: bool, claimed: Collection[str]
+    ) -> dict[str, Any] | None:
         """Find what an earlier paid call with a lost answer started; see ``PaidRequest``."""
 
     @abstractmethod

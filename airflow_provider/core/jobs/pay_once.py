@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from logging import Logger
 from typing import Any, Protocol
 
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
+from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.exceptions import (
     ApiError,
     LedgerError,
@@ -17,10 +19,13 @@ from airflow_provider.exceptions import (
 )
 
 ARRIVES_WITHIN = 30.0
-"""Seconds after which a request that a dead worker had sent no longer arrives."""
+"""Seconds after the loss of its answer within which a request may still be carried out, at least."""
 
-SEARCH_AGAIN = 3.0
-"""Seconds between two searches for it."""
+SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
+"""Seconds between searches for what a request has started; the last one repeats."""
+
+READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
+"""Seconds between reads of a recorded job that the service does not know, before that is believed."""
 
 
 class PaidInVainError(Exception):
@@ -40,6 +45,10 @@ class PaidRequest(Protocol):
     reuse_completed: bool
 
     @property
+    def adopts(self) -> str | None:
+        """Id of a thing that exists already and is to be taken instead of paying for one."""
+
+    @property
     def noun(self) -> str: ...
 
     @property
@@ -57,12 +66,15 @@ class PaidRequest(Protocol):
     def submit(self, hook: Any, entry: Entry) -> dict[str, Any]:
         """Send the paid call; return the service's answer."""
 
-    def find_orphaned(self, hook: Any, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: Any, entry: Entry, *, may_probe: bool, claimed: Collection[str]
+    ) -> dict[str, Any] | None:
         """
         Find what an earlier paid call with a lost answer started.
 
         :param may_probe: whether that call is over, so that it can be told by sending it again where the
             service refuses a second one.
+        :param claimed: ids that other tasks of this Dag run have.
         :return: the service's description of it; ``None`` when the call never arrived.
         :raises LedgerError: it cannot be found out without paying twice.
         :raises PaidInVainError: it arrived, and another one is to be paid for.
@@ -85,7 +97,10 @@ class PayOnce:
     :param wait_limit: returns the seconds that waiting may take, counted from submission; default none.
     :param should_reattach: whether a recorded thing in its present state serves this attempt.
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
+    :param claimed: returns the ids that other tasks of this Dag run have.
     :param pause: waits some seconds.
+    :param may_be_unread: whether a recorded thing may be returned without its description while the service
+        gives no usable answer.
     """
 
     def __init__(
@@ -97,7 +112,9 @@ class PayOnce:
         wait_limit: Callable[[], float] = lambda: 0.0,
         should_reattach: Callable[[Entry, dict[str, Any]], bool] | None = None,
         discard_stale: Callable[[Entry], object] = lambda entry: None,
+        claimed: Callable[[], Collection[str]] = set,
         pause: Callable[[float], None] = time.sleep,
+        may_be_unread: bool = False,
     ) -> None:
         self.paid = paid
         self.hook = hook
@@ -106,11 +123,15 @@ class PayOnce:
         self._wait_limit = wait_limit
         self._should_reattach = should_reattach or (lambda entry, body: self.still_owed(entry))
         self._discard_stale = discard_stale
+        self._claimed = claimed
         self._pause = pause
+        self._may_be_unread = may_be_unread
 
-    def submit_or_reattach(self) -> tuple[Entry, dict[str, Any]]:
+    def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
         """
         Return the entry and description of the thing paid for: an earlier attempt's, or a new one.
+
+        The description is ``None`` only with ``may_be_unread``.
 
         :raises LedgerError: the record cannot be read or settled; nothing was sent.
         """
@@ -118,6 +139,8 @@ class PayOnce:
             self.paid.request(), connection=f"{self.paid.conn_id} {self.hook.settings.base_url}"
         )
         entry, carried = self.ledger.read(), {}
+        if self.paid.adopts:
+            return self._adopt(mark, self.paid.adopts, entry)
         if entry is not None and entry.fingerprint != mark:
             if entry.intent_at:
                 self.log.warning(
@@ -143,6 +166,21 @@ class PayOnce:
                 )
             entry = self.ledger.prepare(mark, carried)
         return self.submit_once(entry)
+
+    def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
+        """Take what exists already, as the user says; nothing is paid for."""
+        body = self.paid.fetch(self.hook, job_id)
+        if entry is None or entry.job_id != job_id or entry.fingerprint != mark:
+            self.log.info("Taking %s %s, which exists already; nothing is paid for.", self.paid.noun, job_id)
+            now = time.time()
+            entry = self.ledger.adopt(
+                mark,
+                job_id,
+                submitted_at=now,
+                deadline=now + self._wait_limit(),
+                details=carry_over(entry) if entry else {},
+            )
+        return entry, body
 
     def submit_once(self, entry: Entry) -> tuple[Entry, dict[str, Any]]:
         """Write the intent, send the paid call, record what it started."""
@@ -183,11 +221,12 @@ class PayOnce:
             self.log.warning("A clear of this task will return the same %s again: %s", self.paid.noun, error)
         return value
 
-    def _adopt_orphaned(self, entry: Entry, error: Exception) -> tuple[Entry, dict[str, Any]]:
+    def _adopt_orphaned(self, entry: Entry, error: ProviderError) -> tuple[Entry, dict[str, Any]]:
         noun = self.paid.noun
+        entry = self.ledger.amend(entry, details={**entry.details, "lost_at": time.time()})
         self.log.warning("The answer to the paid call was lost (%s); searching for the %s.", error, noun)
         try:
-            body = self.paid.find_orphaned(self.hook, entry, may_probe=False)
+            body = self._search(entry, may_probe=False)
         except (ApiError, LedgerError) as search:
             self.log.warning("Searching for the %s failed too: %s", noun, search)
             body = None
@@ -203,22 +242,26 @@ class PayOnce:
         deadline = submitted_at + self._wait_limit()
         return self.ledger.settle(entry, job_id, submitted_at=submitted_at, deadline=deadline), body
 
-    def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any]] | None:
+    def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any] | None] | None:
         noun = self.paid.noun
         if not entry.job_id:
             self.log.warning(
                 "An earlier attempt sent its request and never recorded an answer; searching for the %s.",
                 noun,
             )
-            body = self._find_arrived(entry)
+            body = self._search(entry, may_probe=True)
             if body is None:
                 self.log.info("The request never reached the service; submitting it now.")
                 return None
             return self._settle(entry, body, entry.intent_at)
         try:
-            body = self.paid.fetch(self.hook, entry.job_id)
-        except NotFoundError as error:
-            self.log.warning("The recorded %s %s is gone (%s).", noun, entry.job_id, error)
+            body = self._read_recorded(entry)
+        except TRANSIENT_ERRORS as error:
+            if not self._may_be_unread or self.ledger.cleared(entry):
+                raise
+            self.log.warning("%s %s cannot be read yet: %s", noun.capitalize(), entry.job_id, error)
+            return entry, None
+        if body is None:
             return None
         if not self._should_reattach(entry, body):
             return None
@@ -230,15 +273,49 @@ class PayOnce:
         )
         return entry, body
 
-    def _find_arrived(self, entry: Entry) -> dict[str, Any] | None:
-        """Search until the request, whose sender is gone, can no longer be on its way."""
-        until = entry.intent_at + self.paid.arrives_within
-        while (body := self.paid.find_orphaned(self.hook, entry, may_probe=True)) is None:
+    def _read_recorded(self, entry: Entry) -> dict[str, Any] | None:
+        """
+        Return the service's description of the recorded thing; ``None`` when a new one may be paid for.
+
+        That the service does not know it is not believed at once, for it may be behind. Even then nothing is
+        paid for until a user clears the task.
+
+        :raises LedgerError: the service does not know it.
+        """
+        noun, pauses = self.paid.noun, iter(READ_PAUSES)
+        while True:
+            try:
+                return self.paid.fetch(self.hook, entry.job_id)
+            except NotFoundError as error:
+                self.log.warning("The recorded %s %s is not found (%s).", noun, entry.job_id, error)
+                pause = next(pauses, None)
+                if pause is None:
+                    if self.ledger.cleared(entry):
+                        return None
+                    raise LedgerError(
+                        f"The recorded {noun} {entry.job_id} cannot be found at the service, and may be "
+                        f"running and billed all the same. Nothing was paid for. Clear the task to pay for a "
+                        f"new one; a retry searches again. {error}",
+                        job_id=entry.job_id,
+                    ) from error
+            self._pause(pause)
+
+    def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+        """Search until a request with a lost answer, or whose sender died, can no longer be carried out."""
+        patience, until = self.paid.arrives_within, 0.0
+        if patience:
+            read_timeout = self.hook.settings.read_timeout
+            # A sender that died may have waited for its answer for as long as it was allowed to.
+            lost_at = entry.details.get("lost_at") or entry.intent_at + read_timeout
+            until = lost_at + max(patience, read_timeout)
+        pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
+        while True:
+            claimed = self._claimed()
+            body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
             remaining = until - time.time()
-            if remaining <= 0:
-                return None
-            self._pause(min(remaining, SEARCH_AGAIN))
-        return body
+            if body is not None or remaining <= 0:
+                return body
+            self._pause(min(remaining, next(pauses)))
 
 
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:

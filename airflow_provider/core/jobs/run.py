@@ -10,6 +10,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
+from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
@@ -79,9 +80,12 @@ class JobRun:
     def start(self) -> Any:
         """Submit or re-attach, then wait."""
         with self._attempt():
-            entry, self.body = self.paying.submit_or_reattach()
+            entry, body = self.paying.submit_or_reattach()
             self._follow(entry)
             self.task.announce(self.context, entry.job_id)
+            if body is None:
+                return self._wait(None)
+            self.body = body
             if self.task.wait_for_completion and self._observation.finished:
                 if entry.left:
                     self.record(left=False)
@@ -136,7 +140,9 @@ class JobRun:
                     wait_limit=self.wait_limit,
                     should_reattach=self._should_reattach,
                     discard_stale=self._discard_stale,
+                    claimed=lambda: claimed_ids(self.context, self.job.id_key),
                     pause=self.pause,
+                    may_be_unread=self.task.wait_for_completion,
                 )
                 yield
         except Exception as error:
@@ -229,10 +235,13 @@ class JobRun:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
         if self._observation.finished:
             return self._finish()
+        return self._wait(self.body)
+
+    def _wait(self, body: dict[str, Any] | None) -> Any:
         if self.entry.left:
             self.renew()
         if self.task.deferrable:
-            self._defer(self.body)
+            self._defer(body)
         return self._wait_here()
 
     def renew(self) -> None:
@@ -335,8 +344,7 @@ class JobRun:
                     "Nothing was submitted again.",
                     job_id=self.entry.job_id,
                 ) from error
-            self.record(left=True)
-            raise
+            self._leave(f"{message} {self._name.capitalize()} is not found: {error}", error)
         except TRANSIENT_ERRORS as error:
             until = self.entry.details.get("read_until") or self.entry.deadline + LATE_READS
             if status in ("timeout", "error") or time.time() > until:
@@ -346,9 +354,7 @@ class JobRun:
                 deadline=time.time() + self.wait_limit(),
                 details={**self.entry.details, "read_until": until},
             )
-            if self.task.deferrable:
-                self._defer(None)
-            return self._wait_here()
+            return self._wait(None)
         except ProviderError as error:
             self._leave(f"Cannot follow {self._name}: {error}", error)
         if self.summary.observe(self._observation).finished:
@@ -399,11 +405,12 @@ class JobRun:
         """
         End the attempt without knowing what becomes of the job.
 
-        While another attempt will find it, the job is left alone. After the last one it is cancelled, where
-        the API can and answers.
+        While another attempt will find it, the job is left alone. When no retry follows it is cancelled,
+        where the API can; with a refused key it cannot, and a clear with a new one finds the job.
         """
         final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
-        cancels = final and self.job.can_cancel and self.task.cancel_on_timeout
+        refused = isinstance(error, AuthenticationError)
+        cancels = final and not refused and self.job.can_cancel and self.task.cancel_on_timeout
         if cancels and self.cancel(self.entry.job_id) is not Cancelling.FAILED:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:

@@ -30,6 +30,9 @@ TRANSIENT_ERRORS = (TransportError, RateLimitedError, ServerError, MalformedResp
 TROUBLE_TOLERANCE = 900.0
 """Seconds of transient errors in a row after which waiting ends."""
 
+NEW_JOB = 60.0
+"""Seconds from its submission during which a job that was never seen may be unknown to the service."""
+
 LATE_READS = 3600.0
 """Seconds during which a job that has ended and cannot be read is waited for again."""
 
@@ -186,7 +189,8 @@ class Wait:
     def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
         """Learn of a failed poll; return the outcome when waiting on is useless."""
         self._polled(now)
-        if not isinstance(error, TRANSIENT_ERRORS):
+        too_new = self.last is None and now - self.submitted_at < NEW_JOB
+        if not isinstance(error, TRANSIENT_ERRORS) and not (too_new and error.not_found):
             return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error
         if self.trouble_since is None:

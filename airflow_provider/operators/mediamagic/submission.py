@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -180,6 +180,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param blob_paths: ``blobPath`` values of uploaded files, as a list.
+    :param submission_id: a submission that exists already, to be taken instead: nothing is uploaded,
+        submitted or paid for. For one whose id was lost, or that was made by hand; ``files`` may stay.
     :param sidekick_ids: UUIDs of the sidekicks to review with, as a list; default none.
     :param metadata: free-form object for the submission.
     :param previous_submission_id: makes each asset the next version of the asset of that submission.
@@ -207,6 +209,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     template_fields: Sequence[str] = (
         "files",
         "blob_paths",
+        "submission_id",
         "sidekick_ids",
         "metadata",
         "previous_submission_id",
@@ -221,6 +224,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         *,
         files: Sequence[Any] | None = None,
         blob_paths: Sequence[str] | None = None,
+        submission_id: str | None = None,
         sidekick_ids: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         previous_submission_id: str | None = None,
@@ -233,6 +237,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         super().__init__(**kwargs)
         self.files = files
         self.blob_paths = blob_paths
+        self.submission_id = submission_id
         self.sidekick_ids = sidekick_ids
         self.metadata = metadata
         self.previous_submission_id = previous_submission_id
@@ -245,7 +250,9 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     def check(self) -> None:
 
         super().check()
-        if (self.files is None) == (self.blob_paths is None):
+        if self.submission_id is not None:
+            self.submission_id = required_id("submission_id", self.submission_id)
+        elif (self.files is None) == (self.blob_paths is None):
             raise InvalidInputError("Give either files or blob_paths.", parameter="files")
         one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
         for argument in ("blob_paths", "sidekick_ids"):
@@ -265,6 +272,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
         whole_number("max_parallel", self.max_parallel, least=1)
         check_simulation_delay(self.simulation_delay_seconds)
+
+    @property
+    def adopts(self) -> str | None:
+        return self.submission_id
 
     def lineage_inputs(self) -> Sequence[str]:
         """The files of the record: a task that was deferred has not resolved them itself."""
@@ -324,7 +335,9 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             simulation_delay_seconds=self.simulation_delay_seconds,
         )
 
-    def find_orphaned(self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
+    ) -> dict[str, Any] | None:
         """
         Send the same blob paths again, once the first request is over, for the API cannot list: accepted
         means that the first never arrived, 409 that it did.
@@ -343,8 +356,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise SubmissionLostError(
                 "An earlier attempt's submission arrived and its id was lost with the answer; MediaMagic "
                 "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
-                "Look it up in the MediaMagic app, or set on_lost_submission='resubmit' with files to pay "
-                "for another one."
+                "Look it up in the MediaMagic app and name it (submission_id='...' takes it and pays "
+                "nothing), or set on_lost_submission='resubmit' with files to pay for another one."
             ) from error
 
 
@@ -409,7 +422,9 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         # The answer to a retry lists all assets and does not say which of them have ended.
         return {"awaited": [self.asset_id]}
 
-    def find_orphaned(self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+    def find_orphaned(
+        self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
+    ) -> dict[str, Any] | None:
         body = hook.get_submission(self.submission_id)
         arrived = self._retry_count(body) > entry.details.get("retry_count", 0)
         return body if arrived or not observe_submission(body).finished else None

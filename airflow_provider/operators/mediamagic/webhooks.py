@@ -1,4 +1,4 @@
-"""Create, delete, enable and list MediaMagic webhook subscriptions."""
+"""Subscribe an Airflow to MediaMagic's webhooks, and see to its subscriptions."""
 
 from __future__ import annotations
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import one_of, required_text, switch
+from airflow_provider.core.arguments import one_of, required_id, required_text, switch
+from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.exceptions import LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -19,12 +21,16 @@ from airflow_provider.hooks.silent_witness_case import (
     needs_occupants,
 )
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.silent_witness.created import created_since
+from airflow_provider.operators.silent_witness.lost import created_since
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
 PAGE = 100
+MOST_PAGES = 100
+
+LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
+"""Fields of a request that a list of cases shows."""
 
 
 class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
@@ -48,6 +54,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     :param vehicles: list of vehicles: ``role``, ``vehicle_maker``, ``vehicle_model``, ``vehicle_year``, ...
     :param occupants: list of occupants: ``name``, ``age``, ``gender``, ``height_inches``, ``weight_lbs``,
         ``position``, ``seatbelt_worn``, ...
+    :param case_id: a case that exists already, to be taken instead: nothing is created or invoiced. For one
+        whose id was lost, or that was made by hand; the other arguments may stay as they are.
     :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
     :param silent_witness_conn_id: Silent Witness connection id.
 
@@ -71,7 +79,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     noun = "case"
     arrives_within: float = ARRIVES_WITHIN
-    template_fields: Sequence[str] = (*FIELDS, "silent_witness_conn_id")
+    template_fields: Sequence[str] = (*FIELDS, "case_id", "silent_witness_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "accident": "json",
         "vehicles": "json",
@@ -94,6 +102,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         accident: Mapping[str, Any] | None = None,
         vehicles: Sequence[Mapping[str, Any]] | None = None,
         occupants: Sequence[Mapping[str, Any]] | None = None,
+        case_id: str | None = None,
         reuse_completed: bool = False,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
@@ -111,6 +120,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.accident = accident
         self.vehicles = vehicles
         self.occupants = occupants
+        self.case_id = case_id
         self.reuse_completed = reuse_completed
 
     def execute(self, context: Context) -> dict[str, Any]:
@@ -118,8 +128,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.check()
         ledger = Ledger.of(context)
         with self.hook() as hook:
-            paying = PayOnce(self, hook, ledger)
+            paying = PayOnce(self, hook, ledger, claimed=lambda: claimed_ids(context, "case_id"))
             entry, body = paying.submit_or_reattach()
+            assert body is not None
             self.announce(context, entry.job_id)
             return paying.deliver(entry, body)
 
@@ -128,7 +139,13 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="case_id", value=case_id)
 
+    @property
+    def adopts(self) -> str | None:
+        return self.case_id
+
     def check(self) -> None:
+        if self.case_id is not None:
+            self.case_id = required_id("case_id", self.case_id)
         switch("reuse_completed", self.reuse_completed)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
             required_text(party, getattr(self, party))
@@ -150,19 +167,19 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         return hook.create_case(**self.request())
 
     def find_orphaned(
-        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool
+        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        ours = [
-            case
-            for case in self._all_cases(hook)
-            if case.get("plaintiff_name") == self.plaintiff_name
-            and case.get("defendant_name") == self.defendant_name
-            and case.get("attorney_name", self.attorney_name) == self.attorney_name
-        ]
-        case = created_since(
-            ours, entry.intent_at, noun=self.noun, besides=entry.details.get("earlier_ids", ())
-        )
-        return None if case is None else self.fetch(hook, case["id"])
+        rows = [row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED)]
+        case_id = created_since(rows, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
+        if case_id is None:
+            return None
+        found = self.fetch(hook, case_id)
+        # A list shows less of a case: with another accident it is somebody else's.
+        return found if self._is_asked_for(found["case"], self.FIELDS) else None
+
+    def _is_asked_for(self, case: Mapping[str, Any], fields: Sequence[str]) -> bool:
+        """Whether a case has what was asked for, as far as the service shows it."""
+        return all(_agrees(getattr(self, field), case.get(field)) for field in fields)
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
         return {"case": _without_links(hook.get_case(job_id)), "invoice": None}
@@ -171,13 +188,36 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         return str(body["case"]["id"])
 
     def _all_cases(self, hook: SilentWitnessHook) -> Iterator[dict[str, Any]]:
-        offset = 0
-        while True:
-            page = hook.list_cases(organization_id=self.organization_id, limit=PAGE, offset=offset)
-            yield from page
-            if len(page) < PAGE:
+        """
+        Read all pages. Some servers count in ``offset``, others in ``page``, and some return fewer than were
+        asked for: a page with nothing new is the last one.
+        """
+        seen: set[str] = set()
+        for page in range(1, MOST_PAGES + 1):
+            rows = hook.list_cases(
+                organization_id=self.organization_id, limit=PAGE, offset=len(seen), page=page
+            )
+            new = [row for row in rows if row["id"] not in seen]
+            if not new:
                 return
-            offset += PAGE
+            seen.update(row["id"] for row in new)
+            yield from new
+        raise LedgerError(
+            f"The account has more than {len(seen)} cases, too many to search for one whose answer was lost. "
+            "Nothing was sent again. Find it in the dashboard and name it: case_id='...' takes it."
+        )
+
+
+def _agrees(asked: Any, shown: Any) -> bool:
+    """Whether what the service shows does not contradict what was asked for; null says nothing."""
+    if asked is None or shown is None:
+        return True
+    if isinstance(asked, Mapping) and isinstance(shown, Mapping):
+        return all(_agrees(value, shown.get(name)) for name, value in asked.items())
+    if isinstance(asked, str) and isinstance(shown, str):
+        return asked.strip() == shown.strip()
+    # How the API shows vehicles and occupants again is not documented.
+    return True
 
 
 def _without_links(found: Any) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
@@ -20,7 +20,7 @@ from airflow_provider.hooks.silent_witness_report import (
     report_failure_is_input,
 )
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
-from airflow_provider.operators.silent_witness.created import created_since
+from airflow_provider.operators.silent_witness.lost import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 if TYPE_CHECKING:
@@ -44,6 +44,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     adopts the one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
 
     :param case_id: the case; it needs a vehicle and photos or an EDR report of the plaintiff's vehicle.
+    :param report_id: a report that exists already, to be taken instead: nothing is started or paid for. For
+        one whose id was lost, or that was started by hand.
     :param report_type: ``technical_report``, the only one.
     :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
     :param analysis_type: the case's analysis type, for the time a report may take.
@@ -71,6 +73,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
         "case_id",
+        "report_id",
         "report_type",
         "use_demo_data",
         "analysis_type",
@@ -84,6 +87,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         self,
         *,
         case_id: str,
+        report_id: str | None = None,
         report_type: str = "technical_report",
         use_demo_data: bool = False,
         analysis_type: str | None = None,
@@ -94,6 +98,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         super().__init__(**kwargs)
         self.silent_witness_conn_id = silent_witness_conn_id
         self.case_id = case_id
+        self.report_id = report_id
         self.report_type = report_type
         self.use_demo_data = use_demo_data
         self.analysis_type = analysis_type
@@ -101,11 +106,17 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
 
     def check(self) -> None:
         self.case_id = required_id("case_id", self.case_id)
+        if self.report_id is not None:
+            self.report_id = required_id("report_id", self.report_id)
         self._demo_data()
         whole_number("report_retries", self.report_retries)
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
+
+    @property
+    def adopts(self) -> str | None:
+        return self.report_id
 
     def sort(self) -> str:
         return DEMO_DATA if self._demo_data() else self.analysis_type or ""
@@ -121,15 +132,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         return hook.create_report(self.case_id, report_type=self.report_type, use_demo_data=self._demo_data())
 
     def find_orphaned(
-        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool
+        self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        summary = created_since(
-            hook.list_reports(self.case_id),
-            entry.intent_at,
-            noun=self.noun,
-            besides=entry.details.get("earlier_ids", ()),
-        )
-        return None if summary is None else hook.get_report(summary["id"])
+        rows = [row for row in hook.list_reports(self.case_id) if row.get("type") in (self.report_type, None)]
+        found = created_since(rows, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)
+        return None if found is None else hook.get_report(found)
 
     def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
         return REPORT.public(body)

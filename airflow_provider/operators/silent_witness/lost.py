@@ -1,0 +1,58 @@
+"""Find what a paid request with a lost answer has created, and nothing that may be somebody else's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.core.polling.wait import epoch_seconds
+from airflow_provider.exceptions import LedgerError
+
+if TYPE_CHECKING:
+    from airflow_provider.core.jobs.ledger import Entry
+    from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+MARGIN = 2.0
+"""Seconds that a creation may seem to precede its request: dates and timestamps may be whole seconds."""
+
+
+def created_since(
+    rows: Iterable[dict[str, Any]],
+    entry: Entry,
+    hook: SilentWitnessHook,
+    *,
+    noun: str,
+    argument: str,
+    claimed: Collection[str],
+) -> str | None:
+    """
+    Return the id of the one thing that was created since a request was sent, on the service's own clock.
+
+    :param rows: what may be it, with ``id`` and ``created_at``.
+    :param entry: the record of the request.
+    :param hook: that has just listed the rows.
+    :param noun: what they are, for the error.
+    :param argument: of the operator, which takes the id of one of them.
+    :param claimed: ids that other tasks have.
+    :return: ``None`` when there is none.
+    :raises LedgerError: it cannot be told which is meant, or whether one is.
+    """
+    others = {*entry.details.get("earlier_ids", ()), *claimed}
+    since = hook.service_time(entry.intent_at) - MARGIN
+    found, undated = [], []
+    for row in rows:
+        created_at = epoch_seconds(row.get("created_at"))
+        if row["id"] in others:
+            continue
+        if created_at is None:
+            undated.append(row["id"])
+        elif created_at >= since:
+            found.append(row["id"])
+    if undated or len(found) > 1:
+        when = "may have been" if undated else "were"
+        raise LedgerError(
+            f"A request for a {noun} was sent and its answer lost; these {when} created since: "
+            f"{', '.join([*found, *undated])}. Nothing was sent again, and what was asked for may be billed. "
+            f"Look at them and name the right one: {argument}='...' takes it and pays nothing."
+        )
+    return found[0] if found else None

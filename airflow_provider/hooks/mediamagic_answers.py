@@ -10,77 +10,55 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.body import Body, Kind, Reader, Word
+from airflow_provider.core.http.body import Body, Kind, Reader, Word, fields
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
 
-_SUBMITTED_ASSET: Final[Mapping[str, Kind]] = {
-    "assetId": str,
-    "versionGroupId": str,
-    "versionNumber": int,
-    "issueCount": int,
-    "errorMessage": str,
-    "errorType": str,
-    "isRetryable": bool,
-    "retryCount": int,
-}
+_TIMES: Final = fields(datetime, "createdAt", "updatedAt", "completedAt")
 
 _SUBMISSION: Final[Mapping[str, Kind]] = {
-    "workflowId": str,
-    "workspaceId": str,
-    "ablyChannel": str,
+    **_TIMES,
+    **fields(str, "workflowId", "workspaceId", "ablyChannel", "errorMessage"),
     "status": Word,
     "progressPercent": float,
-    "createdAt": datetime,
-    "completedAt": datetime,
-    "errorMessage": str,
     "isRetryable": bool,
-    "assets": [_SUBMITTED_ASSET],
+    "assets": [
+        {
+            **fields(str, "assetId", "versionGroupId", "errorMessage", "errorType"),
+            **fields(int, "versionNumber", "issueCount", "retryCount"),
+            "isRetryable": bool,
+        }
+    ],
 }
 
 _ISSUE: Final[Mapping[str, Kind]] = {
-    "id": str,
+    **_TIMES,
+    **fields(str, "id", "ruleCode", "summary", "severity", "status", "sidekickId"),
+    **fields(str, "severityReasoning", "severityReasoningHeadline"),
     "referenceNumber": int,
-    "ruleCode": str,
-    "summary": str,
-    "severity": str,
-    "status": str,
-    "sidekickId": str,
-    "createdAt": datetime,
-    "updatedAt": datetime,
-    "severityReasoning": str,
-    "severityReasoningHeadline": str,
-    "precedents": [{"url": str, "title": str, "decision": str, "date": str}],
+    "precedents": [fields(str, "url", "title", "decision", "date")],
 }
 
 _ASSET: Final[Mapping[str, Kind]] = {
-    "submissionId": str,
-    "filename": str,
-    "mimeType": str,
+    **fields(str, "submissionId", "filename", "mimeType", "versionGroupId"),
+    **fields(int, "issueCount", "versionNumber"),
     "status": Word,
-    "issueCount": int,
-    "versionNumber": int,
-    "versionGroupId": str,
     "issues": [_ISSUE],
 }
 
 _TOPICS: Final[Mapping[str, Kind]] = {"assetId": str, "orphanIssues": [_ISSUE], "metadata": dict}
 
 _SUBSCRIPTION: Final[Mapping[str, Kind]] = {
-    "workspaceId": str,
+    **_TIMES,
+    **fields(str, "workspaceId", "description"),
     "eventTypes": list,
     "enabled": bool,
-    "description": str,
-    "createdAt": datetime,
-    "updatedAt": datetime,
 }
 
 _DELIVERY: Final[Mapping[str, Kind]] = {
-    "id": str,
-    "status": str,
-    "createdAt": datetime,
+    **_TIMES,
+    **fields(str, "id", "status", "eventId"),
     "responseStatus": int,
-    "eventId": str,
 }
 
 
@@ -93,7 +71,7 @@ def read_started(status: str) -> Reader[dict[str, Any]]:
     """
 
     def read(body: Body) -> dict[str, Any]:
-        found = body.object("submissionId", fields=_SUBMISSION)
+        found = body.object("submissionId", optional=_SUBMISSION)
         found["status"] = found.get("status") or status
         return found
 
@@ -102,7 +80,7 @@ def read_started(status: str) -> Reader[dict[str, Any]]:
 
 def read_submission(body: Body) -> dict[str, Any]:
     """Read a submission; what follows a finished one reads its assets one by one, so they must have ids."""
-    found = body.object("submissionId", "status", fields=_SUBMISSION)
+    found = body.object("submissionId", "status", optional=_SUBMISSION)
     if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
         assets = body.part(found)
         body.part(assets.require("assets", list)).rows("assets", "assetId")
@@ -111,24 +89,24 @@ def read_submission(body: Body) -> dict[str, Any]:
 
 def read_asset(body: Body) -> dict[str, Any]:
     """Read the result of an asset."""
-    return body.object("assetId", "status", fields=_ASSET)
+    return body.object("assetId", "status", optional=_ASSET)
 
 
 def read_issues(body: Body) -> list[dict[str, Any]]:
     """Read a list of issues, bare or as ``issues``, ``items`` or ``data``: which is not documented."""
-    return _listed(body, "issues").rows("issues", fields=_ISSUE)
+    return _listed(body, "issues").rows("issues", optional=_ISSUE)
 
 
 def read_topics(body: Body) -> dict[str, Any]:
     """Read topics and the issues in none."""
     body.require("topics", list)
-    return body.object(fields=_TOPICS)
+    return body.object(optional=_TOPICS)
 
 
 def read_subscription(body: Body) -> dict[str, Any]:
     """Read a subscription."""
     body.require("eventTypes", list)
-    return body.object("id", "endpointUrl", fields=_SUBSCRIPTION)
+    return body.object("id", "endpointUrl", optional=_SUBSCRIPTION)
 
 
 def read_new_subscription(body: Body) -> dict[str, Any]:
@@ -145,7 +123,7 @@ def read_subscriptions(body: Body) -> list[dict[str, Any]]:
 
 def read_deliveries(body: Body) -> list[dict[str, Any]]:
     """Read the attempts to deliver events."""
-    return body.part(body.require("attempts", list)).rows("attempts", fields=_DELIVERY)
+    return body.part(body.require("attempts", list)).rows("attempts", optional=_DELIVERY)
 
 
 def _listed(body: Body, name: str) -> Body:

@@ -179,7 +179,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
         path = f"/api/cases/{quoted_id('case_id', case_id)}"
-        return self.request("GET", path, read=read_object("case", "id", fields=CASE))
+        return self.request("GET", path, read=read_object("case", "id", optional=CASE))
 
     def list_cases(
         self,
@@ -256,7 +256,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             payload["status"] = one_of("status", status, CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self.request("PUT", path, json=payload, read=read_object("case", fields=CASE))
+        return self.request("PUT", path, json=payload, read=read_object("case", optional=CASE))
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -345,7 +345,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
         path = f"/api/files/{quoted_id('file_id', file_id)}/status"
-        return self.request("GET", path, read=read_object(fields=FILE))
+        return self.request("GET", path, read=read_object(optional=FILE))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
         """

@@ -11,76 +11,46 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.body import Body, Kind, Reader, Word
+from airflow_provider.core.http.body import Body, Kind, Reader, Word, fields
 from airflow_provider.exceptions import NotFoundError
 
-_TIMES: Final[Mapping[str, Kind]] = {"created_at": datetime, "updated_at": datetime}
+_TIMES: Final = fields(datetime, "created_at", "updated_at")
+_STATUS: Final = fields(Word, "status")
 
 REPORT: Final[Mapping[str, Kind]] = {
     **_TIMES,
-    "case_id": str,
-    "type": str,
-    "status": Word,
-    "progress": {"message": str, "current_step": str, "steps_completed": list},
-    "output": {"pdf_url": str, "docx_url": str, "report": dict},
+    **_STATUS,
+    **fields(str, "case_id", "type"),
+    "progress": {**fields(str, "message", "current_step"), "steps_completed": list},
+    "output": {**fields(str, "pdf_url", "docx_url"), "report": dict},
 }
-
-_STATUS: Final[Mapping[str, Kind]] = {"status": Word}
 
 CASE: Final[Mapping[str, Kind]] = {
     **_TIMES,
-    "name": str,
-    "plaintiff_name": str,
-    "defendant_name": str,
-    "attorney_name": str,
-    "side": str,
+    **_STATUS,
+    **fields(str, "name", "plaintiff_name", "defendant_name", "attorney_name", "side"),
+    **fields(str, "account_id", "organization_id", "analysis_type"),
     "has_edr": bool,
-    "account_id": str,
-    "organization_id": str,
-    "analysis_type": str,
-    "status": Word,
-    "accident": {"description": str, "date": str, "time": str, "location": str},
-    "vehicles": [{"id": str, "role": str, "image_file_ids": list, "edr_file_id": str}],
-    "occupants": [{"id": str, "name": str}],
-    "report": {
-        "id": str,
-        "status": Word,
-        "type": str,
-        "pdf_url": str,
-        "docx_url": str,
-        "created_at": datetime,
-    },
-    "analysis_status": {
-        "accident_reconstruction": _STATUS,
-        "biomechanics_analysis": _STATUS,
-        "technical_report": _STATUS,
-    },
+    "accident": fields(str, "description", "date", "time", "location"),
+    "vehicles": [{**fields(str, "id", "role", "edr_file_id"), "image_file_ids": list}],
+    "occupants": [fields(str, "id", "name")],
+    "report": {**_TIMES, **_STATUS, **fields(str, "id", "type", "pdf_url", "docx_url")},
+    "analysis_status": fields(
+        _STATUS, "accident_reconstruction", "biomechanics_analysis", "technical_report"
+    ),
 }
 
 FILE: Final[Mapping[str, Kind]] = {
     **_TIMES,
-    "case_id": str,
-    "file_name": str,
-    "file_size": int,
-    "file_type": str,
-    "status": Word,
-    "file_source": str,
-    "file_category": str,
-    "vehicle_index": int,
-    "url": str,
-    "download_url": str,
+    **_STATUS,
+    **fields(str, "case_id", "file_name", "file_type", "file_source", "file_category", "url", "download_url"),
+    **fields(int, "file_size", "vehicle_index"),
 }
 
 ORGANIZATION: Final[Mapping[str, Kind]] = {
     **_TIMES,
-    "account_id": str,
-    "name": str,
-    "phone_number": str,
-    "street_address": str,
-    "city": str,
-    "state": str,
-    "zip_code": str,
-    "country": str,
+    **fields(str, "account_id", "name", "phone_number", "street_address", "city", "state"),
+    **fields(str, "zip_code", "country"),
 }
 
 
@@ -94,26 +64,26 @@ def read_data(body: Body) -> Body:
 
 
 def read_object(
-    key: str | None = None, *texts: str, fields: Mapping[str, Kind] | None = None
+    key: str | None = None, *texts: str, optional: Mapping[str, Kind] | None = None
 ) -> Reader[dict[str, Any]]:
     """
     Return a reader of an object, bare or under its name.
 
     :param key: the name.
     :param texts: fields that must be there.
-    :param fields: documented types of the others.
+    :param optional: documented types of the others.
     """
 
     def read(body: Body) -> dict[str, Any]:
         found = read_data(body)
-        return found.part(inner(found.data, key) if key else found.data).object(*texts, fields=fields)
+        return found.part(inner(found.data, key) if key else found.data).object(*texts, optional=optional)
 
     return read
 
 
 def read_deleted(body: Body) -> dict[str, Any]:
     """Read the answer to a DELETE; the error pages also list 204, without a body."""
-    return {} if body.data is None else read_object(fields={"status": Word, "message": str})(body)
+    return {} if body.data is None else read_object(optional={**_STATUS, "message": str})(body)
 
 
 def inner(data: Any, key: str) -> Any:
@@ -123,7 +93,7 @@ def inner(data: Any, key: str) -> Any:
     return data
 
 
-def read_rows(key: str, fields: Mapping[str, Kind]) -> Reader[list[dict[str, Any]]]:
+def read_rows(key: str, optional: Mapping[str, Kind]) -> Reader[list[dict[str, Any]]]:
     """Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name."""
 
     def read(body: Body) -> list[dict[str, Any]]:
@@ -131,7 +101,7 @@ def read_rows(key: str, fields: Mapping[str, Kind]) -> Reader[list[dict[str, Any
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
             return []
-        return found.part(rows).rows(key, "id", fields=fields)
+        return found.part(rows).rows(key, "id", optional=optional)
 
     return read
 
@@ -139,7 +109,7 @@ def read_rows(key: str, fields: Mapping[str, Kind]) -> Reader[list[dict[str, Any
 def read_new_case(body: Body) -> dict[str, Any]:
     """Read a created case and its invoice, which may be missing."""
     data = read_data(body)
-    case = data.part(inner(data.data, "case")).object("id", fields=CASE)
+    case = data.part(inner(data.data, "case")).object("id", optional=CASE)
     invoice = data.data.get("invoice")
     return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
 
@@ -151,7 +121,7 @@ def read_uploaded_file(body: Body) -> dict[str, Any]:
     for new, old in (("file_id", "fileId"), ("file_name", "fileName"), ("download_url", "downloadUrl")):
         if found.get(new) is None and old in found:
             found[new] = found.pop(old)
-    return data.part(found).object("file_id", fields=FILE)
+    return data.part(found).object("file_id", optional=FILE)
 
 
 def read_new_report(body: Body) -> dict[str, Any]:
@@ -160,7 +130,7 @@ def read_new_report(body: Body) -> dict[str, Any]:
 
     Without a ``status`` it is read as ``pending``, which is what the API documents: the id is paid for.
     """
-    report = read_object("report", "id", fields=REPORT)(body)
+    report = read_object("report", "id", optional=REPORT)(body)
     report["status"] = report.get("status") or "pending"
     return report
 
@@ -178,6 +148,6 @@ def read_report(report_id: str) -> Reader[dict[str, Any]]:
                 job_id=report_id,
                 endpoint=body.endpoint,
             )
-        return read_object("report", "id", "status", fields=REPORT)(body)
+        return read_object("report", "id", "status", optional=REPORT)(body)
 
     return read

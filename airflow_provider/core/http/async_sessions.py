@@ -19,7 +19,7 @@ from airflow_provider.core.http.body import malformed
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.core.http.redaction import snippet
 from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response
-from airflow_provider.core.http.sessions import environment_proxy
+from airflow_provider.core.http.sessions import environment_proxy, lost
 from airflow_provider.exceptions import ConfigurationError, TransportError
 
 LONGEST_HEADER: Final = 65_536
@@ -118,20 +118,15 @@ def failure(
     error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
 ) -> TransportError:
     """Name what an aiohttp exception means, and whether the request can have arrived."""
-    sent = not isinstance(
-        error, aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
-    )
-    what = "got no whole answer" if sent else "could not connect"
-    if isinstance(error, aiohttp.ClientSSLError):
-        what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
-    elif isinstance(error, TimeoutError):
-        what += " in time"
-    return TransportError(
-        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(error), secrets)}"
-        + (f" (request id {request_id})" if request_id else ""),
-        sent=sent,
+    unreached = aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
+    return lost(
+        endpoint,
+        type(error).__name__,
+        snippet(str(error), secrets),
+        sent=not isinstance(error, unreached),
+        tls=isinstance(error, aiohttp.ClientSSLError),
+        late=isinstance(error, TimeoutError),
         request_id=request_id,
-        endpoint=endpoint,
     )
 
 

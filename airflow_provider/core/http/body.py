@@ -36,6 +36,11 @@ text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a
 """
 
 
+def fields(kind: Kind, *names: str) -> dict[str, Kind]:
+    """Return the documented type of several fields."""
+    return dict.fromkeys(names, kind)
+
+
 def load_json(content: bytes) -> Any:
     """
     Parse a body.
@@ -133,21 +138,23 @@ class Body:
             raise self.malformed(f"{found} in the field `{name}`")
         return value
 
-    def object(self, *texts: str, fields: Mapping[str, Kind] | None = None) -> dict[str, Any]:
+    def object(self, *texts: str, optional: Mapping[str, Kind] | None = None) -> dict[str, Any]:
         """
         Return the data, which must be an object.
 
         :param texts: names of fields that must be texts and not blank.
-        :param fields: documented types of the others; what is of another type becomes ``None``.
+        :param optional: documented types of the others; what is of another type becomes ``None``.
         :raises MalformedResponseError: it is no object, or one of ``texts`` is missing.
         """
         if not isinstance(self.data, dict):
             raise self.malformed(f"{_kind_of(self.data)} where an object is documented")
         for name in texts:
             self.require(name)
-        return self.data | _documented(self.data, fields or {})
+        return self.data | _documented(self.data, optional or {})
 
-    def rows(self, what: str, *texts: str, fields: Mapping[str, Kind] | None = None) -> list[dict[str, Any]]:
+    def rows(
+        self, what: str, *texts: str, optional: Mapping[str, Kind] | None = None
+    ) -> list[dict[str, Any]]:
         """
         Return the data, which must be a list of objects; each is read as by :meth:`object`.
 
@@ -156,7 +163,7 @@ class Body:
         """
         if not isinstance(self.data, list) or not all(isinstance(row, dict) for row in self.data):
             raise self.malformed(f"something other than a list of {what}")
-        return [self.part(row).object(*texts, fields=fields) for row in self.data]
+        return [self.part(row).object(*texts, optional=optional) for row in self.data]
 
 
 Reader = Callable[[Body], T]
@@ -168,10 +175,9 @@ def as_documented(value: Any, kind: Kind) -> Any:
     if isinstance(kind, Mapping):
         return value | _documented(value, kind) if isinstance(value, dict) else None
     if isinstance(kind, list):
-        (fields,) = kind
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
             return None
-        return [item | _documented(item, fields) for item in value]
+        return [item | _documented(item, kind[0]) for item in value]
     if kind is Word:
         return value.strip().lower() if isinstance(value, str) else None
     if kind is datetime:
@@ -183,8 +189,8 @@ def as_documented(value: Any, kind: Kind) -> Any:
     return value if isinstance(value, (int, float) if kind is float else kind) else None
 
 
-def _documented(data: Mapping[str, Any], fields: Mapping[str, Kind]) -> dict[str, Any]:
-    return {name: as_documented(data[name], kind) for name, kind in fields.items() if name in data}
+def _documented(data: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    return {name: as_documented(data[name], kind) for name, kind in kinds.items() if name in data}
 
 
 def _kind_of(value: Any) -> str:

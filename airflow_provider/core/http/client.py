@@ -362,14 +362,14 @@ class ServiceHook(BaseHook):
         return send(
             session,
             method,
-            settings.url(path),
+            path,
+            settings,
             endpoint=_endpoint(method, path),
+            request_id=request_id,
+            read_timeout=read_timeout,
             params={name: value for name, value in (params or {}).items() if value is not None},
             headers=headers,
             data=data,
-            timeout=(settings.connect_timeout, read_timeout or settings.read_timeout),
-            request_id=request_id,
-            secrets=settings.secrets,
         )
 
     def _stream(self, path: str, chunk_size: int) -> Iterator[bytes]:

@@ -167,6 +167,10 @@ class ConnectionSettings:
         return self.base_url + path
 
 
+def _unusable(conn_id: str, parameter: str, why: str) -> ConfigurationError:
+    return ConfigurationError(f"Connection {conn_id!r}: {why}", parameter=parameter)
+
+
 def _checked_key(conn_id: str, key: str | None) -> str:
     key = str(key or "").strip()
     if not key:
@@ -195,10 +199,11 @@ def is_loopback(hostname: str) -> bool:
 
 def _checked_url(conn_id: str, url: str) -> str:
     def refuse(why: str) -> ConfigurationError:
-        return ConfigurationError(
-            f"Connection {conn_id!r}: {why} Expected a host such as `api.example.com`, with or without "
-            "scheme, port and a trailing `/api`.",
-            parameter="host",
+        return _unusable(
+            conn_id,
+            "host",
+            f"{why} Expected a host such as `api.example.com`, with or without scheme, port and a trailing "
+            "`/api`.",
         )
 
     try:
@@ -215,10 +220,11 @@ def _checked_url(conn_id: str, url: str) -> str:
     if parts.query or parts.fragment:
         raise refuse("the field `host` holds a query or a fragment.")
     if parts.scheme == "http" and not is_loopback(hostname):
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: refusing to send an API key over plain http to {hostname}. Use https; "
-            "http is for a local server only.",
-            parameter="host",
+        raise _unusable(
+            conn_id,
+            "host",
+            f"refusing to send an API key over plain http to {hostname}. Use https; http is for a local "
+            "server only.",
         )
     netloc = f"[{hostname}]" if ":" in hostname else hostname
     if port is not None:
@@ -242,10 +248,9 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None
     if "://" in host:
         own_scheme, rest = host.split("://", 1)
         if scheme and scheme != own_scheme.lower():
-            raise ConfigurationError(
-                f"Connection {conn_id!r}: the fields `host` and `schema` name different URL schemes "
-                f"({own_scheme} and {scheme}).",
-                parameter="schema",
+            which = f"{own_scheme} and {scheme}"
+            raise _unusable(
+                conn_id, "schema", f"the fields `host` and `schema` name different URL schemes ({which})."
             )
         scheme = own_scheme.lower()
     else:
@@ -257,15 +262,10 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None
         parts = urlsplit(f"//{netloc}")
         hostname, own_port = (parts.hostname or ""), parts.port
     except ValueError:
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `host` (or its port) cannot be read.", parameter="host"
-        ) from None
+        raise _unusable(conn_id, "host", "the field `host` (or its port) cannot be read.") from None
     if port and own_port and port != own_port:
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the fields `host` and `port` name different ports ({own_port} and "
-            f"{port}).",
-            parameter="port",
-        )
+        which = f"{own_port} and {port}"
+        raise _unusable(conn_id, "port", f"the fields `host` and `port` name different ports ({which}).")
     if port and not own_port:
         netloc = f"{netloc.rstrip(':')}:{port}"
     if not scheme:

@@ -7,7 +7,7 @@ Imported when the first request is sent: importing requests costs a Dag file tim
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any
 from urllib.parse import urlsplit
@@ -103,37 +103,30 @@ def environment_proxy(settings: ConnectionSettings) -> str | None:
 def send(
     session: requests.Session,
     method: str,
-    url: str,
+    path: str,
+    settings: ConnectionSettings,
     *,
     endpoint: str,
-    params: Mapping[str, str],
-    headers: Mapping[str, str],
-    data: Any,
-    timeout: tuple[float, float],
-    request_id: str | None = None,
-    secrets: tuple[str, ...] = (),
+    request_id: str | None,
+    read_timeout: float | None = None,
+    **request: Any,
 ) -> requests.Response:
     """
     Make one attempt and return the response with its body unread. Redirects are not followed.
 
     :param endpoint: ``METHOD /path``, for the error.
-    :param timeout: seconds to connect and seconds without a byte.
+    :param read_timeout: seconds without a byte; by default the connection's.
+    :param request: ``params``, ``headers`` and ``data`` as requests takes them.
     :raises TransportError: no answer.
     :raises ConfigurationError: the host, a proxy or a certificate cannot be used.
     """
+    timeout = (settings.connect_timeout, read_timeout or settings.read_timeout)
     try:
         return session.request(
-            method,
-            url,
-            params=params,
-            headers=dict(headers),
-            data=data,
-            timeout=timeout,
-            allow_redirects=False,
-            stream=True,
+            method, settings.url(path), timeout=timeout, allow_redirects=False, stream=True, **request
         )
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error
+        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
 
 
 def failure(
@@ -154,15 +147,36 @@ def failure(
             parameter="verify",
             endpoint=endpoint,
         )
-    sent = not _never_connected(error)
+    return lost(
+        endpoint,
+        type(error).__name__,
+        snippet(str(_reason(error)), secrets),
+        sent=not _never_connected(error),
+        tls=isinstance(error, requests.exceptions.SSLError),
+        late=isinstance(error, requests.Timeout),
+        request_id=request_id,
+    )
+
+
+def lost(
+    endpoint: str, kind: str, said: str, *, sent: bool, tls: bool, late: bool, request_id: str | None
+) -> TransportError:
+    """
+    Return the error for a request without a usable answer, in the words of both halves.
+
+    :param kind: name of the library's exception.
+    :param said: its text, without secrets.
+    :param sent: whether the request can have arrived.
+    :param tls: whether TLS failed.
+    :param late: whether a timeout passed.
+    """
     what = "got no whole answer" if sent else "could not connect"
-    if isinstance(error, requests.exceptions.SSLError):
+    if tls:
         what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
-    elif isinstance(error, requests.Timeout):
+    elif late:
         what += " in time"
     return TransportError(
-        f"{endpoint} {what}: {type(error).__name__}: {snippet(str(_reason(error)), secrets)}"
-        + (f" (request id {request_id})" if request_id else ""),
+        f"{endpoint} {what}: {kind}: {said}" + (f" (request id {request_id})" if request_id else ""),
         sent=sent,
         request_id=request_id,
         endpoint=endpoint,

@@ -405,6 +405,11 @@ def test_a_silent_server_is_given_up_in_the_read_timeout(make_hook: HookMaker, a
     assert caught.value.sent is True
 
 
+def test_long_headers_of_a_gateway_are_read_by_both_halves(make_hook: HookMaker, ask: Ask) -> None:
+    with OddServer(answer(200, REPORT, X_Policy="x" * 60_000)) as server:
+        assert ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1") == REPORT["data"]
+
+
 def test_the_key_goes_with_every_api_call(make_hook: HookMaker, ask: Ask) -> None:
     with OddServer(answer(200, REPORT)) as server:
         ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1")

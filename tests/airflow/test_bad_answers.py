@@ -216,3 +216,18 @@ def test_what_a_case_lacks_for_a_report_is_passed_on(report: Any) -> None:
     with pytest.raises(errors.InvalidRequestError) as caught:
         execute(CreateReport(task_id="job", case_id=case_id))
     assert "POST /api/reports answered 422" in str(caught.value)
+
+
+def test_no_signed_link_of_a_case_is_returned(simulator: Simulator) -> None:
+    link = "https://pay.example.com/i?token=TOPSECRET"
+    body = {
+        "case": {"id": "case_1", "report": {"id": "rpt_1", "pdf_url": link}, "name": f"see {link}"},
+        "invoice": {"id": "inv_1", "amount": 299.0, "payment_url": link},
+    }
+    simulator.fault("status", "/api/cases", "POST", status=201, body={"success": True, "data": body})
+
+    returned = execute(CreateCase(task_id="job", **PARTIES))
+
+    assert "TOPSECRET" not in json.dumps(returned)
+    assert returned["case"]["id"] == "case_1"
+    assert returned["invoice"] == {"id": "inv_1", "amount": 299.0}

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
+from airflow_provider.core.http.redaction import public
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
@@ -164,7 +165,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         return entry
 
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
-        return hook.create_case(**self.request())
+        created: dict[str, Any] = public(hook.create_case(**self.request()))
+        return created
 
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
@@ -182,7 +184,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         return all(_agrees(getattr(self, field), case.get(field)) for field in fields)
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
-        return {"case": _without_links(hook.get_case(job_id)), "invoice": None}
+        return {"case": public(hook.get_case(job_id)), "invoice": None}
 
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["case"]["id"])
@@ -218,12 +220,3 @@ def _agrees(asked: Any, shown: Any) -> bool:
         return asked.strip() == shown.strip()
     # How the API shows vehicles and occupants again is not documented.
     return True
-
-
-def _without_links(found: Any) -> Any:
-    """Return what the API says of a case, but for the addresses of files and reports, which are signed."""
-    if isinstance(found, Mapping):
-        return {
-            name: _without_links(value) for name, value in found.items() if not name.lower().endswith("url")
-        }
-    return [_without_links(value) for value in found] if isinstance(found, list) else found

@@ -272,6 +272,7 @@ class MediaMagicHook(WebhookEndpoints):
         The container is not documented: a bare array and an object holding ``issues``, ``items`` or ``data``
         are understood.
 
+        :raises MalformedResponseError: also when there are more issues than the answer holds.
         :raises NotReadyError: 404, the asset has not finished, or is unknown; the answer does not tell which.
         :raises ServerError: 502, the stored issues could not be loaded.
 

@@ -416,6 +416,16 @@ def test_a_row_without_an_id_is_named(method: str) -> None:
         getattr(answering(SilentWitnessHook, written(wrapped([{"status": "x"}]))), method)(*arguments)
 
 
+@pytest.mark.parametrize(("total", "complete"), [(1, True), (3, False), (None, True), ("3", True)])
+def test_a_page_of_issues_is_not_taken_for_all_of_them(total: Any, complete: bool) -> None:
+    content = written({"issues": [ISSUE], "pagination": {"total": total}})
+    if complete:
+        assert len(answering(MediaMagicHook, content).get_issues("s1", "a1")) == 1
+    else:
+        with pytest.raises(ProviderError, match="1 of 3 issues"):
+            answering(MediaMagicHook, content).get_issues("s1", "a1")
+
+
 def test_links_and_secrets_never_reach_what_is_public() -> None:
     body = {
         "id": "case_1",

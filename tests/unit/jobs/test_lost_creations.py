@@ -1,0 +1,120 @@
+"""What a lost request has created is told by the service's clock; what may be another's is not taken."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from airflow_provider.core.jobs.ledger import Entry
+from airflow_provider.exceptions import LedgerError
+from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator
+from airflow_provider.operators.silent_witness.lost import created_since
+
+INTENT = 1_800_000_000.0
+PARTIES: dict[str, Any] = {
+    "plaintiff_name": "Ann Smith",
+    "defendant_name": "Bob Jones",
+    "attorney_name": "Cleo Park",
+}
+
+
+def at(seconds: float) -> str:
+    import pendulum
+
+    return pendulum.from_timestamp(INTENT + seconds).to_iso8601_string()
+
+
+def find(rows: list[dict[str, Any]], *, skew: float = 0.0, claimed: tuple[str, ...] = ()) -> str | None:
+    hook: Any = SimpleNamespace(service_time=lambda moment: moment + skew)
+    entry = Entry("f", INTENT, 0, details={"earlier_ids": ["spent"]})
+    return created_since(rows, entry, hook, noun="report", argument="report_id", claimed=claimed)
+
+
+@pytest.mark.parametrize("skew", [-300.0, -3.0, 0.0, 3.0, 300.0])
+def test_the_services_clock_may_be_ahead_or_behind(skew: float) -> None:
+    before, after = {"id": "a", "created_at": at(skew - 60)}, {"id": "b", "created_at": at(skew + 1)}
+    assert find([before, after], skew=skew) == "b"
+    assert find([before], skew=skew) is None
+
+
+def test_what_others_have_and_what_was_spent_is_left_out() -> None:
+    rows = [{"id": name, "created_at": at(1)} for name in ("spent", "theirs", "ours")]
+    assert find(rows, claimed=("theirs",)) == "ours"
+
+
+@pytest.mark.parametrize("created_at", [None, "soon", 7, ["2026"]])
+def test_a_row_without_a_date_is_not_no(created_at: Any) -> None:
+    with pytest.raises(LedgerError, match=r"may have been created since: x.*report_id='\.\.\.'"):
+        find([{"id": "x", "created_at": created_at}])
+
+
+def test_of_several_none_is_taken() -> None:
+    with pytest.raises(LedgerError, match="a, b"):
+        find([{"id": name, "created_at": at(1)} for name in ("a", "b")])
+
+
+class Cases:
+    """Lists cases page by page, as servers of either documentation do."""
+
+    settings = SimpleNamespace(read_timeout=60.0)
+
+    def __init__(self, rows: list[dict[str, Any]], *, by: str, cap: int) -> None:
+        self.rows, self.by, self.cap, self.requests = rows, by, cap, 0
+
+    def service_time(self, moment: float) -> float:
+        return moment
+
+    def list_cases(self, *, limit: int, offset: int, page: int, **_: Any) -> list[dict[str, Any]]:
+        self.requests += 1
+        assert self.requests < 50, "it ends"
+        size = min(limit, self.cap)
+        start = {"offset": offset, "page": (page - 1) * size, "neither": 0}[self.by]
+        return self.rows[start : start + size] if self.by != "neither" else self.rows
+
+    def get_case(self, case_id: str) -> dict[str, Any]:
+        return next(row for row in self.rows if row["id"] == case_id)
+
+
+def case(number: int, **fields: Any) -> dict[str, Any]:
+    return {"id": f"case_{number}", "created_at": at(-3600.0), **PARTIES, **fields}
+
+
+def operator(**arguments: Any) -> SilentWitnessCreateCaseOperator:
+    return SilentWitnessCreateCaseOperator(task_id="case", **PARTIES, **arguments)
+
+
+def orphan(cases: Cases, **arguments: Any) -> Any:
+    hook: Any = cases
+    return operator(**arguments).find_orphaned(hook, Entry("f", INTENT, 0), may_probe=True, claimed=())
+
+
+@pytest.mark.parametrize("by", ["offset", "page", "neither"])
+@pytest.mark.parametrize("cap", [50, 100, 1000])
+def test_every_page_is_read_however_the_server_counts(by: str, cap: int) -> None:
+    rows = [case(number) for number in range(230)] + [case(230, created_at=at(1))]
+    cases = Cases(rows, by=by, cap=cap)
+    assert orphan(cases)["case"]["id"] == "case_230"
+
+
+@pytest.mark.parametrize(
+    ("asked", "shown"),
+    [
+        ({"name": "First"}, {"name": "Second"}),
+        ({"side": "defense"}, {"side": "plaintiff"}),
+        ({"accident": {"date": "2026-01-02"}}, {"accident": {"date": "2026-03-04"}}),
+        ({"analysis_type": "accident_only"}, {"analysis_type": "delta_v_only"}),
+    ],
+    ids=lambda value: next(iter(value)),
+)
+def test_a_case_of_the_same_parties_that_differs_is_somebody_elses(
+    asked: dict[str, Any], shown: dict[str, Any]
+) -> None:
+    cases = Cases([case(1, created_at=at(1), **shown)], by="offset", cap=100)
+    assert orphan(cases, **asked) is None
+
+
+def test_what_the_service_does_not_show_says_nothing() -> None:
+    cases = Cases([case(1, created_at=at(1), name=None, accident=None)], by="offset", cap=100)
+    assert orphan(cases, name="First", accident={"date": "2026-01-02"})["case"]["id"] == "case_1"

@@ -1,0 +1,255 @@
+"""Nothing is paid for twice, whatever the service loses or delays and wherever an attempt dies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from airflow_provider.core.jobs import pay_once
+from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
+from airflow_provider.exceptions import (
+    InvalidRequestError,
+    LedgerError,
+    NotFoundError,
+    ProviderError,
+    ServerError,
+    TransportError,
+)
+
+READ_TIMEOUT = 60.0
+
+
+class WorkerDied(BaseException):
+    """The process is gone."""
+
+
+@dataclass
+class Service:
+    """A service that carries out what it is asked for at once, late or never, and answers or does not."""
+
+    now: float = 1_000_000.0
+    carried_out: list[float] = field(default_factory=list)
+    unreadable_until: float = 0.0
+    unknown_until: float = 0.0
+
+    def create(self, *, after: float | None) -> str:
+        if after is not None:
+            self.carried_out.append(self.now + after)
+        return f"job-{len(self.carried_out)}"
+
+    def listed(self) -> list[str]:
+        return [f"job-{number}" for number, at in enumerate(self.carried_out, 1) if at <= self.now]
+
+    def get(self, job_id: str) -> dict[str, Any]:
+        if self.now < self.unreadable_until:
+            raise ServerError("GET /jobs: 500", http_status=500)
+        if self.now < self.unknown_until or job_id not in self.listed():
+            raise NotFoundError("GET /jobs: 404", http_status=404)
+        return {"id": job_id}
+
+
+@dataclass
+class Asked:
+    """What one task asks for; ``outcomes`` say what becomes of its paid calls, in their order."""
+
+    service: Service
+    outcomes: list[tuple[str, float]] = field(default_factory=list)
+    dies_after_answer: list[bool] = field(default_factory=list)
+    arrives_within: float = ARRIVES_WITHIN
+    reuse_completed: bool = False
+    adopts: str | None = None
+    noun: str = "job"
+    conn_id: str = "c"
+    task_log: logging.Logger = logging.getLogger("pay_once")  # noqa: RUF009
+    asked: str = "x"
+
+    def request(self) -> dict[str, Any]:
+        return {"asked": self.asked}
+
+    def prepare(self, hook: Any, ledger: Ledger, entry: Entry) -> Entry:
+        return entry
+
+    def submit(self, hook: Any, entry: Entry) -> dict[str, Any]:
+        kind, seconds = self.outcomes.pop(0) if self.outcomes else ("answered", 0.0)
+        if kind == "refused":
+            raise InvalidRequestError("POST /jobs: 400", http_status=400)
+        if kind == "never sent":
+            raise TransportError("POST /jobs: no connection", sent=False)
+        job_id = self.service.create(after=None if kind == "lost on the way" else seconds)
+        if kind == "answered":
+            self.service.now += seconds
+        else:
+            self.service.now += READ_TIMEOUT if kind == "read timeout" else 0.0
+            raise TransportError("POST /jobs: no answer", sent=True)
+        if self.dies_after_answer and self.dies_after_answer.pop(0):
+            raise WorkerDied
+        return {"id": job_id}
+
+    def find_orphaned(
+        self, hook: Any, entry: Entry, *, may_probe: bool, claimed: Collection[str]
+    ) -> dict[str, Any] | None:
+        known = {*entry.details.get("earlier_ids", ()), *claimed}
+        found = [job_id for job_id in self.service.listed() if job_id not in known]
+        if len(found) > 1:
+            raise LedgerError(f"several: {found}")
+        return {"id": found[0]} if found else None
+
+    def fetch(self, hook: Any, job_id: str) -> dict[str, Any]:
+        return self.service.get(job_id)
+
+    def id_of(self, body: dict[str, Any]) -> str:
+        return str(body["id"])
+
+
+class Store:
+    """A record in memory."""
+
+    durable = True
+
+    def __init__(self) -> None:
+        self.value: Any = None
+
+    def get(self) -> Any:
+        return self.value
+
+    def set(self, value: Any) -> None:
+        self.value = value
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch) -> Service:
+    """The service, whose clock is the package's too."""
+    return clocked(monkeypatch)
+
+
+def clocked(patch: pytest.MonkeyPatch) -> Service:
+    service = Service()
+    patch.setattr(pay_once, "time", SimpleNamespace(time=lambda: service.now, sleep=None))
+    return service
+
+
+def attempt(asked: Asked, store: Store, *, max_tries: int = 0, **options: Any) -> tuple[Entry, Any]:
+    def pause(seconds: float) -> None:
+        asked.service.now += seconds
+
+    hook = SimpleNamespace(
+        before_resending=None, settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT)
+    )
+    ledger = Ledger(store, max_tries=max_tries)
+    return PayOnce(asked, hook, ledger, pause=pause, **options).submit_or_reattach()
+
+
+LATE = ARRIVES_WITHIN + 10.0
+
+
+@pytest.mark.parametrize("kind", ["reset", "read timeout"])
+@pytest.mark.parametrize("seconds", [0.0, 12.0, LATE])
+def test_a_request_that_is_carried_out_late_is_found(service: Service, kind: str, seconds: float) -> None:
+    entry, _ = attempt(Asked(service, [(kind, seconds)]), Store())
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_what_was_lost_on_the_way_is_paid_for_by_the_next_attempt(service: Service) -> None:
+    asked, store = Asked(service, [("lost on the way", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_request_whose_worker_died_is_searched_for_as_long_as_it_may_land(service: Service) -> None:
+    asked, store = Asked(service, dies_after_answer=[True]), Store()
+    with pytest.raises(WorkerDied):
+        attempt(asked, store)
+    service.carried_out[0] = service.now + READ_TIMEOUT + ARRIVES_WITHIN - 1.0
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_recorded_job_that_is_unknown_for_a_moment_is_re_attached_to(service: Service) -> None:
+    asked, store = Asked(service), Store()
+    attempt(asked, store)
+    service.unknown_until = service.now + 10.0
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_recorded_job_that_stays_unknown_is_an_error_and_a_clear_pays_anew(service: Service) -> None:
+    asked, store = Asked(service), Store()
+    attempt(asked, store)
+    service.carried_out[0] = float("inf")
+    with pytest.raises(LedgerError, match=r"job-1 cannot be found .* Clear the task"):
+        attempt(asked, store)
+    assert len(service.carried_out) == 1
+    entry, _ = attempt(asked, store, max_tries=1)
+    assert entry.job_id == "job-2"
+
+
+def test_a_recorded_job_that_cannot_be_read_is_left_to_the_wait(service: Service) -> None:
+    asked, store = Asked(service), Store()
+    attempt(asked, store)
+    service.unreadable_until = service.now + 900.0
+    assert attempt(asked, store, may_be_unread=True)[1] is None
+    with pytest.raises(ServerError):
+        attempt(asked, store)
+    assert len(service.carried_out) == 1
+
+
+def test_a_job_of_another_task_is_not_taken_for_a_lost_one(service: Service) -> None:
+    theirs = service.create(after=0.0)
+    asked, store = Asked(service, [("lost on the way", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store, claimed=lambda: {theirs})
+    entry, _ = attempt(asked, store, claimed=lambda: {theirs})
+    assert entry.job_id == "job-2"
+
+
+def test_a_job_that_exists_is_taken_and_nothing_paid_for(service: Service) -> None:
+    by_hand, store = service.create(after=0.0), Store()
+    entry, body = attempt(Asked(service, adopts=by_hand), store)
+    again, _ = attempt(Asked(service, adopts=by_hand), store)
+    assert entry.job_id == again.job_id == body["id"] == by_hand
+    assert pay_once.paid_requests(entry) == 0
+    assert len(service.carried_out) == 1
+
+
+def test_other_arguments_keep_the_count(service: Service) -> None:
+    discarded: list[Entry] = []
+    store = Store()
+    attempt(Asked(service), store)
+    entry, _ = attempt(Asked(service, asked="y"), store, discard_stale=discarded.append)
+    assert [one.job_id for one in discarded] == ["job-1"]
+    assert entry.details == {"earlier_ids": ["job-1"], "paid": 2}
+
+
+OUTCOMES = st.tuples(
+    st.sampled_from(["answered", "reset", "read timeout", "lost on the way", "never sent", "refused"]),
+    st.floats(0.0, LATE),
+)
+
+
+@given(outcomes=st.lists(OUTCOMES, max_size=6), deaths=st.lists(st.booleans(), max_size=6), data=st.data())
+def test_whatever_happens_one_job_is_paid_for(
+    outcomes: list[tuple[str, float]], deaths: list[bool], data: st.DataObject
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        service = clocked(patch)
+        asked, store = Asked(service, list(outcomes), list(deaths)), Store()
+        for _ in range(8):
+            lag = data.draw(st.floats(0.0, 20.0))
+            service.unknown_until = service.now + lag if store.value and store.value["job_id"] else 0.0
+            try:
+                entry, _ = attempt(asked, store)
+            except (ProviderError, WorkerDied):
+                service.now += data.draw(st.floats(0.0, 300.0))
+                continue
+            assert entry.job_id == "job-1"
+        assert len(service.carried_out) <= 1

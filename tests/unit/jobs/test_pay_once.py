@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider.core.jobs import pay_once
-from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
 from airflow_provider.exceptions import (
     InvalidRequestError,
@@ -217,7 +217,7 @@ def test_a_job_that_exists_is_taken_and_nothing_paid_for(service: Service) -> No
     entry, body = attempt(Asked(service, adopts=by_hand), store)
     again, _ = attempt(Asked(service, adopts=by_hand), store)
     assert entry.job_id == again.job_id == body["id"] == by_hand
-    assert pay_once.paid_requests(entry) == 0
+    assert paid_requests(entry) == 0
     assert len(service.carried_out) == 1
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json as jsonlib
 import random
+import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from logging import Logger
@@ -446,7 +447,7 @@ class ServiceHook(BaseHook):
 
 
 def _endpoint(method: str, path: str) -> str:
-    if not path.startswith("/") or path.startswith("//") or not path.isprintable() or " " in path:
+    if not isinstance(path, str) or not re.match(r"/(?!/)", path) or not path.isprintable() or " " in path:
         raise InvalidInputError(
             f"path must begin with one slash and hold no blanks, such as `/api/things`; got {path!r}. The "
             "host is the connection's.",

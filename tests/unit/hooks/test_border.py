@@ -456,9 +456,18 @@ def test_an_endpoint_without_a_method_can_be_asked() -> None:
 
 @pytest.mark.parametrize(
     "path",
-    ["https://evil.example/api", "api/cases", "", "//evil.example/api", "/api/a b", "/api/\r\nx", "/\x00"],
+    [
+        None,
+        "https://evil.example/api",
+        "api/cases",
+        "",
+        "//evil.example/api",
+        "/api/a b",
+        "/api/\r\nx",
+        "/\x00",
+    ],
 )
-def test_a_path_that_is_none_is_refused_before_anything_is_sent(path: str) -> None:
+def test_a_path_that_is_none_is_refused_before_anything_is_sent(path: Any) -> None:
     def unsent(*args: Any, **kwargs: Any) -> Response:
         raise AssertionError("sent")
 

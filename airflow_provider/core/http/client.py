@@ -446,7 +446,7 @@ class ServiceHook(BaseHook):
             await self._asleep(pause)
 
 
-def _endpoint(method: str, path: str) -> str:
+def _endpoint(method: str, path: Any) -> str:
     if not isinstance(path, str) or not re.match(r"/(?!/)", path) or not path.isprintable() or " " in path:
         raise InvalidInputError(
             f"path must begin with one slash and hold no blanks, such as `/api/things`; got {path!r}. The "

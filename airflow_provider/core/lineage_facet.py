@@ -11,7 +11,7 @@ class ServiceJobRunFacet(RunFacet):
     """
     The job that a task had a service do, or whose result it read.
 
-    :param service: connection type: ``mediamagic`` or ``silent_witness``.
+    :param service: connection type of the service.
     :param kind: what the service calls it: ``submission``, ``report`` or ``case``.
     :param jobId: its id there.
     :param url: base URL of the service; without key or query. ``None`` before the connection was looked up.

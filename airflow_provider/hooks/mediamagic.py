@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import quoted_id, required_text
-from airflow_provider.core.http.body import Body
 from airflow_provider.core.http.connection import is_loopback
-from airflow_provider.core.http.responses import Paid, has_detail, parse_json
+from airflow_provider.core.http.error_bodies import Paid, has_detail
+from airflow_provider.core.http.responses import Body, parse_json
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic_answers import (
     read_asset,

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.body import Body, Kind, Reader, Word, as_documented, fields
+from airflow_provider.core.http.responses import Body, Kind, Reader, Word, as_documented, fields
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
 

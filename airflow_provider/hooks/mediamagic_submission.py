@@ -10,11 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from airflow_provider.core.arguments import plain_id, required_text
-from airflow_provider.core.http.redaction import public, redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds
-from airflow_provider.core.text import clean
+from airflow_provider.core.text import clean, public, redact
 from airflow_provider.exceptions import InvalidInputError
 
 SUBMISSION_STATES: Final[Mapping[str, JobState]] = {

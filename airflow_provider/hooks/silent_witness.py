@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
 from airflow_provider.core.arguments import one_of, plain_id, quoted_id, required_text
 from airflow_provider.core.http.connection import Service
-from airflow_provider.core.http.responses import Paid
+from airflow_provider.core.http.error_bodies import Paid
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (

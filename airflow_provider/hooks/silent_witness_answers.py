@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.body import Body, Kind, Reader, Word, fields
+from airflow_provider.core.http.responses import Body, Kind, Reader, Word, fields
 from airflow_provider.exceptions import NotFoundError
 
 _TIMES: Final = fields(datetime, "created_at", "updated_at")

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from airflow_provider.core.http.redaction import public, redact
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
-from airflow_provider.core.text import clean
+from airflow_provider.core.text import clean, public, redact
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
     "pending": JobState.ACTIVE,

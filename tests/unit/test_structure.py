@@ -19,8 +19,8 @@ from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 PACKAGE = Path(airflow_provider.__file__).parent
-FILES_TO_THE_REQUEST = 14
-FILES_OF_A_POLL = 18
+FILES_TO_THE_REQUEST = 12
+FILES_OF_A_POLL = 14
 """With those that read the answer."""
 
 SPEED = 200.0
@@ -81,6 +81,9 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
     host = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     connection = {"conn_type": "silent_witness", "host": host, "password": "sk_test"}
     monkeypatch.setenv("AIRFLOW_CONN_POLLED", json.dumps(connection))
+    # What is done every few minutes only, the wait's time runs too fast for.
+    monkeypatch.setattr("airflow_provider.core.polling.shared_clients.CONNECTION_TTL", 1e9)
+    monkeypatch.setattr("airflow_provider.core.polling.key_state.FLUSH_EVERY", 1e9)
     began = time.time()
     clients = SharedClients(
         clock=lambda: began + SPEED * (time.time() - began),

@@ -15,11 +15,10 @@ import aiohttp
 import yarl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_provider.core.http.body import malformed
 from airflow_provider.core.http.connection import ConnectionSettings
-from airflow_provider.core.http.redaction import snippet
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
 from airflow_provider.core.http.sessions import environment_proxy, lost
+from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import ConfigurationError, TransportError
 
 LONGEST_HEADER: Final = 65_536
@@ -106,7 +105,7 @@ async def send(
             sock_connect=settings.connect_timeout,
             sock_read=read_timeout,
         )
-    url = yarl.URL(settings.url(path), encoded=True)
+    url = yarl.URL(settings.base_url + path, encoded=True)
     try:
         async with client.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             return await read_response(response, endpoint, request_id=request_id)

@@ -15,11 +15,11 @@ from airflow.sdk import BaseHook
 
 from airflow_provider import __version__
 from airflow_provider.compat import AirflowNotFoundException
-from airflow_provider.core.http.body import Body, Reader
 from airflow_provider.core.http.connection import ConnectionSettings, Service
-from airflow_provider.core.http.redaction import redact
-from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json
+from airflow_provider.core.http.error_bodies import Paid, error_for
+from airflow_provider.core.http.responses import Body, Reader, Response, parse_json
 from airflow_provider.core.http.retry import Attempts, RetryPolicy, http_date, may_have_started
+from airflow_provider.core.text import redact
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -437,6 +437,8 @@ class ServiceHook(BaseHook):
                 self.on_headers(answer.headers)
             return read(Body(endpoint, parse_json(answer, settings.secrets)))
 
+        if attempts == 1:
+            return await attempt()
         tries = self._attempts(method, endpoint, RetryPolicy(attempts - 1, total=total))
         while True:
             try:

@@ -103,7 +103,7 @@ class ConnectionSettings:
             # Python takes no underscore in a URL scheme, and Airflow then finds neither type nor password.
             raise ConfigurationError(
                 f"Connection {conn_id!r}: its URI cannot be read. A connection type is written with a hyphen "
-                "there: `silent-witness://`.",
+                f"there: `{service.conn_type.replace('_', '-')}://`.",
                 parameter="conn_type",
             )
         if connection.conn_type not in ("", None, "generic", service.conn_type):
@@ -161,10 +161,6 @@ class ConnectionSettings:
             password = urlsplit(url).password or ""
             found |= {password, unquote(password)}
         return tuple(sorted((secret for secret in found if secret), key=len, reverse=True))
-
-    def url(self, path: str) -> str:
-        """Return the address of an API path that begins with a slash."""
-        return self.base_url + path
 
 
 def _unusable(conn_id: str, parameter: str, why: str) -> ConfigurationError:
@@ -234,7 +230,7 @@ def _checked_url(conn_id: str, url: str) -> str:
 
 
 def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None, schema: str) -> str:
-    # Airflow's `schema` field holds the path of a URI (`mediamagic://:key@host/api`) or, by the convention of
+    # Airflow's `schema` field holds the path of a URI (`service://:key@host/api`) or, by the convention of
     # the HTTP provider, the URL scheme.
     scheme, path = (schema.lower(), "") if schema.lower() in ("http", "https") else ("", schema.strip("/"))
     if not host:

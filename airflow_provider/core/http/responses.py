@@ -1,43 +1,108 @@
 """
-What a service answered, and the errors that name what went wrong. Pure: both halves share it.
+Responses of a service, read: the border behind which nothing checks again.
 
-Neither vendor promises one error shape. MediaMagic has four (``detail``, a validation envelope whose keys are
-not documented, ``error``, and ``error_code`` with ``message``), Silent Witness two generations (``error``
-with ``details``, and ``error`` with ``error_code``, ``error_param`` and ``request_id``); a proxy in between
-sends HTML. :func:`error_for` reads all of them and decides by the HTTP status; only of a 404 it also asks
-whether the API itself has spoken, because a 404 says that something paid for is gone.
+Texts are made fit for every log and database, numbers that JSON does not know become null, and a field of
+another type than the documented one is null where it is optional and an error where it is needed. Pure: the
+synchronous and the asynchronous half share it.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
-from urllib.parse import urlsplit
+from datetime import datetime
+from typing import Any, Final, TypeVar
 
-from airflow_provider.core.http.body import load_json, malformed
-from airflow_provider.core.http.redaction import snippet
-from airflow_provider.core.http.retry import retry_after
-from airflow_provider.exceptions import (
-    ApiError,
-    AuthenticationError,
-    ConflictError,
-    InvalidRequestError,
-    MalformedResponseError,
-    NotFoundError,
-    NotReadyError,
-    PermissionDeniedError,
-    PlanError,
-    RateLimitedError,
-    ServerError,
-)
+from airflow_provider.core.polling.wait import epoch_seconds
+from airflow_provider.core.text import encodable, snippet
+from airflow_provider.exceptions import MalformedResponseError
+
+T = TypeVar("T")
 
 MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 """Longest JSON answer that is read into memory."""
 
-_COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
-"""Fields of which the APIs' error bodies have at least one."""
+MAX_DEPTH: Final = 100
+"""Objects and arrays inside each other; no answer of these services comes near."""
+
+
+class Word:
+    """A text from a closed list, such as a status: read in lower case and without blanks around it."""
+
+
+Kind = type | Mapping[str, Any] | list[Any]
+"""
+A documented type: ``str``, :class:`Word`, ``bool``, ``int``, ``float`` (any number), ``datetime`` (ISO 8601
+text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a list of such objects
+(``[{"name": Kind}]``).
+"""
+
+
+def fields(kind: Kind, *names: str) -> dict[str, Kind]:
+    """Return the documented type of several fields."""
+    return dict.fromkeys(names, kind)
+
+
+def load_json(content: bytes) -> Any:
+    """
+    Parse a body.
+
+    ``NaN``, ``Infinity`` and numbers outside 64 bits become ``None``: no JSON writer or database takes them.
+
+    :raises ValueError: it is no JSON, not in a Unicode encoding, or nested too deeply.
+    """
+    try:
+        data = json.loads(
+            content, parse_constant=lambda _: None, parse_float=_finite_float, parse_int=_small_int
+        )
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    return _encodable(data, MAX_DEPTH)
+
+
+def _finite_float(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _small_int(text: str) -> int | None:
+    number = int(text) if len(text) <= 20 else None
+    return number if number is not None and -(2**63) <= number < 2**63 else None
+
+
+def _encodable(data: Any, depth: int) -> Any:
+    if isinstance(data, str):
+        return encodable(data)
+    if not isinstance(data, dict | list):
+        return data
+    if not depth:
+        raise ValueError("nested too deeply")
+    if isinstance(data, list):
+        return [_encodable(item, depth - 1) for item in data]
+    return {encodable(name): _encodable(value, depth - 1) for name, value in data.items()}
+
+
+def malformed(
+    endpoint: str,
+    what: str,
+    *,
+    http_status: int | None = None,
+    code: str | None = None,
+    parameter: str | None = None,
+    request_id: str | None = None,
+) -> MalformedResponseError:
+    """Return the error for an answer that is not what the endpoint documents."""
+    return MalformedResponseError(
+        f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
+        "or a proxy; if it is, try again later and report it to the vendor.",
+        http_status=http_status,
+        code=code,
+        parameter=parameter,
+        request_id=request_id,
+        endpoint=endpoint,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,25 +124,14 @@ class Response:
     request_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Paid:
-    """
-    What a paid call starts.
-
-    :param noun: with its article: ``the submission``.
-    :param find_out: how to learn whether it exists, after an answer was lost.
-    """
-
-    noun: str
-    find_out: str
-
-
 def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
     """
     Return the parsed body of a 2xx answer; ``None`` for 204, which has none.
 
     :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
     """
+    from airflow_provider.core.http.error_bodies import ErrorBody, error_for
+
     if not 200 <= answer.status < 300:
         raise error_for(answer, secrets)
     if answer.status == 204:
@@ -92,7 +146,7 @@ def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
         shown = snippet(answer.body, secrets)
         raise malformed(answer.endpoint, f"{kind} where JSON is documented: {shown!r}", **known) from None
     if isinstance(data, dict) and data.get("success") is False:
-        said = _ErrorBody.of(data, secrets)
+        said = ErrorBody.of(data, secrets)
         raise malformed(
             answer.endpoint,
             f'`"success": false` with a success status: {said.text}',
@@ -103,195 +157,102 @@ def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
     return data
 
 
-def has_detail(body: bytes) -> bool:
-    """Whether a body is an error in the words of MediaMagic's API: a JSON object with ``detail``."""
-    return "detail" in _object_in(body)
-
-
-def _object_in(body: bytes) -> dict[str, Any]:
-    try:
-        found = load_json(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 @dataclass(frozen=True, slots=True)
-class _ErrorBody:
-    """What an error body says, whatever its shape; redacted and short."""
-
-    text: str = ""
-    code: str | None = None
-    parameter: str | None = None
-    request_id: str | None = None
-    bucket: str | None = None
-
-    @classmethod
-    def read(cls, body: bytes, secrets: Iterable[str]) -> _ErrorBody:
-        try:
-            data = load_json(body) if body.strip() else None
-        except ValueError:
-            return cls(text=snippet(body, secrets))
-        return cls.of(data, secrets) if isinstance(data, dict) else cls(text=snippet(body, secrets))
-
-    @classmethod
-    def of(cls, data: Mapping[str, Any], secrets: Iterable[str]) -> _ErrorBody:
-        details = data.get("details")
-        details = details if isinstance(details, dict) else {}
-        text, parameter = "", None
-        for name in ("error", "message", "detail", "errors"):
-            found, at = _message_in(data.get(name))
-            text, parameter = text or found, parameter or at
-        extra = _text(details.get("message"))
-        if extra and extra not in text:
-            text = f"{text} ({extra})" if text else extra
-        parameter = _text(data.get("error_param")) or _text(details.get("field")) or parameter
-        return cls(
-            text=snippet(text or json.dumps(data), secrets),
-            code=snippet(_text(data.get("error_code")), secrets) or None,
-            parameter=snippet(parameter or "", secrets) or None,
-            request_id=snippet(_text(data.get("request_id")), secrets) or None,
-            bucket=snippet(_text(data.get("bucket")), secrets) or None,
-        )
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _message_in(value: Any) -> tuple[str, str | None]:
-    """Find a message, and the field it is about, in text, in an object or in a list of them."""
-    if isinstance(value, str):
-        return value, None
-    if isinstance(value, list):
-        found = [_message_in(item) for item in value[:5]]
-        texts = [f"{text} (at {at})" if at else text for text, at in found if text]
-        return "; ".join(texts), next((at for _, at in found if at), None)
-    if isinstance(value, dict):
-        at = value.get("loc") or value.get("field") or value.get("path")
-        at = ".".join(str(part) for part in at) if isinstance(at, list) else at
-        text = next((value[k] for k in ("msg", "message", "error", "detail") if _text(value.get(k))), "")
-        return text or json.dumps(value, default=str), _text(at) or None
-    return "", None
-
-
-_ADVICE: Final[Mapping[type[ApiError], str]] = {
-    AuthenticationError: (
-        "Check the API key in the connection's password field; keys expire, can be revoked, and belong to "
-        "one environment."
-    ),
-    PermissionDeniedError: (
-        "The key is valid and may not do this; check which workspace or account it belongs to."
-    ),
-    PlanError: "Ask the vendor to enable the API for the plan; a retry does not help.",
-    NotFoundError: "Check the id, and that the key belongs to the workspace or account that owns it.",
-    NotReadyError: (
-        "The service answers so until the asset has finished, so ask again later. It gives the same answer "
-        "for an unknown id: check the ids if it persists."
-    ),
-    ConflictError: "Look at the current state before trying again.",
-    RateLimitedError: (
-        "Slow down: lower requests_per_minute or requests_per_hour in the connection's extra, or ask the "
-        "vendor for a higher limit."
-    ),
-    ServerError: "The fault is at the service and may pass; try again later.",
-    InvalidRequestError: "Correct the request; sending it unchanged fails again.",
-}
-
-_FOREIGN: Final = (
-    "The API gives its reason for a 404 in JSON, so something else has answered, such as a proxy in front of "
-    "it. Check the connection's host; if it is right, try again later."
-)
-
-
-def error_for(
-    answer: Response,
-    secrets: Iterable[str] = (),
-    *,
-    pending: bool = False,
-    paid: Paid | None = None,
-    now: float | None = None,
-) -> ApiError:
+class Body:
     """
-    Turn an answer that is not 2xx into the error that says what to do.
+    Parsed JSON that knows which endpoint sent it, so that an error can name it.
 
-    A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
-    about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
-    started nothing, ends with NotFoundError all the same.
-
-    :param answer: the answer.
-    :param secrets: values that must not be quoted.
-    :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
-    :param paid: set for a call that starts something paid: a 5xx then says that the outcome is not
-        documented.
-    :param now: epoch seconds, for a ``Retry-After`` date.
+    :param endpoint: ``METHOD /path``.
+    :param data: from :func:`load_json`; ``None`` for an answer without a body.
     """
-    status = answer.status
-    said = _ErrorBody.read(answer.body, secrets)
-    known: dict[str, Any] = {
-        "http_status": status,
-        "code": said.code,
-        "parameter": said.parameter,
-        "request_id": said.request_id
-        or snippet(answer.headers.get("x-request-id", ""), secrets)
-        or answer.request_id,
-        "endpoint": answer.endpoint,
-    }
-    if status < 400:
-        return _redirected(answer, known)
-    foreign = status == 404 and _COMPLAINTS.isdisjoint(_object_in(answer.body))
-    kind = _kind_for(status, pending, foreign and paid is None)
-    parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
-    if said.code:
-        parts.append(f"Code: {said.code}.")
-    if said.parameter:
-        parts.append(f"Field: {said.parameter}.")
-    if kind is PlanError and said.bucket:
-        parts.append(f"Bucket: {said.bucket}.")
-    if known["request_id"]:
-        parts.append(f"Request id: {known['request_id']}.")
-    wait = retry_after(answer.headers, now) if status in (429, 503) else None
-    if wait is not None:
-        parts.append(f"The service asks to wait {wait:.0f} s.")
-    if kind is ServerError and paid:
-        advice = (
-            f"Whether {paid.noun} exists all the same is not documented, so the request was not sent again. "
-            f"{paid.find_out}"
-        )
-    elif foreign:
-        advice = _FOREIGN
-    else:
-        advice = _ADVICE[kind]
-    error = kind(" ".join([*parts, advice]), **known)
-    error.retry_after = wait
-    return error
+
+    endpoint: str
+    data: Any
+
+    def part(self, data: Any) -> Body:
+        """Return a part of the body."""
+        return Body(self.endpoint, data)
+
+    def malformed(self, what: str) -> MalformedResponseError:
+        """Return the error for a body that holds ``what`` instead of what is documented."""
+        return malformed(self.endpoint, what)
+
+    def require(self, name: str, kind: type = str) -> Any:
+        """
+        Return a field that the caller relies on.
+
+        :raises MalformedResponseError: the data is no object, or the field is missing, null, blank or of
+            another type.
+        """
+        if not isinstance(self.data, dict):
+            raise self.malformed(
+                f"{_kind_of(self.data)} where an object with the field `{name}` is documented"
+            )
+        value = as_documented(self.data.get(name), kind)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            found = _kind_of(self.data[name]) if name in self.data else "nothing"
+            raise self.malformed(f"{found} in the field `{name}`")
+        return value
+
+    def object(self, *texts: str, optional: Mapping[str, Kind] | None = None) -> dict[str, Any]:
+        """
+        Return the data, which must be an object.
+
+        :param texts: names of fields that must be texts and not blank.
+        :param optional: documented types of the others; what is of another type becomes ``None``.
+        :raises MalformedResponseError: it is no object, or one of ``texts`` is missing.
+        """
+        if not isinstance(self.data, dict):
+            raise self.malformed(f"{_kind_of(self.data)} where an object is documented")
+        for name in texts:
+            self.require(name)
+        return self.data | _documented(self.data, optional or {})
+
+    def rows(
+        self, what: str, *texts: str, optional: Mapping[str, Kind] | None = None
+    ) -> list[dict[str, Any]]:
+        """
+        Return the data, which must be a list of objects; each is read as by :meth:`object`.
+
+        :param what: what it lists, for the error.
+        :raises MalformedResponseError: it is no such list.
+        """
+        if not isinstance(self.data, list) or not all(isinstance(row, dict) for row in self.data):
+            raise self.malformed(f"something other than a list of {what}")
+        return [self.part(row).object(*texts, optional=optional) for row in self.data]
 
 
-def _kind_for(status: int, pending: bool, foreign: bool) -> type[ApiError]:
-    if foreign:
-        return MalformedResponseError
-    if status >= 500 or status in (408, 425):
-        return ServerError
-    if status == 404 and pending:
-        return NotReadyError
-    return {
-        401: AuthenticationError,
-        402: PlanError,
-        403: PermissionDeniedError,
-        404: NotFoundError,
-        409: ConflictError,
-        429: RateLimitedError,
-    }.get(status, InvalidRequestError)
+Reader = Callable[[Body], T]
+"""Takes a body and returns the result of a request; raises :class:`MalformedResponseError`."""
 
 
-def _redirected(answer: Response, known: dict[str, Any]) -> MalformedResponseError:
-    try:
-        host = snippet(urlsplit(answer.headers.get("location", "")).hostname or "")
-    except ValueError:
-        host = ""
-    to = f" to {host}" if host else ""
-    return MalformedResponseError(
-        f"{answer.endpoint} answered {answer.status}, a redirect{to}. Redirects are not followed, so that "
-        "the API key stays where the connection says. Correct the connection's host.",
-        **known,
-    )
+def as_documented(value: Any, kind: Kind) -> Any:
+    """Return a value of the documented type; ``None`` for one of another type, as if it were absent."""
+    if isinstance(kind, Mapping):
+        return value | _documented(value, kind) if isinstance(value, dict) else None
+    if isinstance(kind, list):
+        if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+            return None
+        return [item | _documented(item, kind[0]) for item in value]
+    if kind is Word:
+        return value.strip().lower() if isinstance(value, str) else None
+    if kind is datetime:
+        return value if epoch_seconds(value) is not None else None
+    if isinstance(value, bool) and kind is not bool:
+        return None
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    return value if isinstance(value, (int, float) if kind is float else kind) else None
+
+
+def _documented(data: Mapping[str, Any], kinds: Mapping[str, Kind]) -> dict[str, Any]:
+    return {name: as_documented(data[name], kind) for name, kind in kinds.items() if name in data}
+
+
+def _kind_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, str) and not value.strip():
+        return "an empty text"
+    names = {dict: "an object", list: "an array", str: "text", bool: "true or false"}
+    return names.get(type(value), "a number")

@@ -63,7 +63,7 @@ def may_have_started(error: BaseException) -> bool:
 def retry_after(headers: Mapping[str, str], now: float | None = None) -> float | None:
     """
     Return the seconds that an answer asks to wait: ``Retry-After`` as seconds or as a date, else
-    ``X-RateLimit-Reset`` (epoch seconds, named by older Silent Witness pages) when nothing remains.
+    ``X-RateLimit-Reset`` (epoch seconds) when nothing remains.
 
     :param headers: with lower-case names, or of a mapping that takes names in any case.
     :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.

@@ -18,10 +18,9 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
-from airflow_provider.core.http.body import malformed
 from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
-from airflow_provider.core.http.redaction import snippet
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
+from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
 
 
@@ -123,7 +122,7 @@ def send(
     timeout = (settings.connect_timeout, read_timeout or settings.read_timeout)
     try:
         return session.request(
-            method, settings.url(path), timeout=timeout, allow_redirects=False, stream=True, **request
+            method, settings.base_url + path, timeout=timeout, allow_redirects=False, stream=True, **request
         )
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
         raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error

@@ -6,11 +6,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
-from airflow_provider.core.http.redaction import public
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.text import public
 from airflow_provider.exceptions import LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import AirflowFailException
-from airflow_provider.core.http.body import Body
-from airflow_provider.core.http.redaction import redact, snippet
-from airflow_provider.core.http.responses import Paid, Response, error_for, parse_json
+from airflow_provider.core.http.error_bodies import Paid, error_for
+from airflow_provider.core.http.responses import Body, Response, parse_json
 from airflow_provider.core.http.retry import retry_after
+from airflow_provider.core.text import redact, snippet
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,

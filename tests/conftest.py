@@ -6,12 +6,13 @@ pyproject.toml). Airflow reads its settings when it is first imported, so nothin
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -85,6 +86,8 @@ def airflow_db() -> None:
 
     metadata_database()
     _keep_the_execution_api()
+    _keep_the_signatures_of_its_functions()
+    gc.freeze()  # what Airflow has loaded stays, and need not be searched for garbage again and again
 
 
 def _keep_the_execution_api() -> None:
@@ -96,3 +99,27 @@ def _keep_the_execution_api() -> None:
     from airflow.sdk.execution_time import supervisor
 
     supervisor.in_process_api_server = cache(supervisor.in_process_api_server)
+
+
+def _keep_the_signatures_of_its_functions() -> None:
+    """
+    Let FastAPI read the signatures of an application's functions once.
+
+    Where dependencies are overridden, as in Airflow's in-process API server, it reads all of them anew for
+    every request, which was a third of the time of a ``dag.test()``.
+    """
+    from fastapi.dependencies import utils
+
+    read: Callable[..., Any] = utils.get_dependant
+    known: dict[object, Any] = {}
+
+    def get_dependant(**arguments: Any) -> Any:
+        key = tuple(
+            (name, tuple(value) if isinstance(value, list) else value)
+            for name, value in sorted(arguments.items())
+        )
+        if key not in known:
+            known[key] = read(**arguments)
+        return known[key]
+
+    utils.get_dependant = get_dependant

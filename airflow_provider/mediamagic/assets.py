@@ -1,5 +1,5 @@
 """
-Airflow assets that change when MediaMagic has ended an asset, so that Dags can be scheduled on it.
+Airflow assets for MediaMagic webhooks, for Dags to be scheduled on.
 
 A verified webhook becomes an asset event whose ``extra`` holds ``event_id``, ``type``, ``conn_id``,
 ``submission_id``, ``asset_id``, ``status`` and ``timestamp``. It is a hint and never a result: read the truth

@@ -1,5 +1,5 @@
 """
-What a review may find before its media are held back: a policy, and what it says to a list of issues.
+Compliance policy: which issues of a review block its media.
 
 Pure: no Airflow, no HTTP. ``MediaMagicComplianceGateOperator`` asks it inside a Dag.
 """
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from fnmatch import fnmatchcase
 from typing import Any
+from unicodedata import normalize
 
 from airflow_provider.exceptions import InvalidInputError
 
@@ -269,7 +270,7 @@ class CompliancePolicy:
         if self.assets is not None and not issue.asset:
             raise InvalidInputError(
                 f"policy: assets is set, and nothing says which asset issue {issue.id} is of. Give "
-                "asset_ids, or asset results or landed files, which name it.",
+                "asset_ids, or asset results or files of issues, which name it.",
                 parameter="policy.assets",
             )
         if not self.covers(issue.asset_id, issue.filename):
@@ -317,7 +318,9 @@ def _rank(severity: str) -> int:
 
 
 def _matches(text: str, patterns: Iterable[str]) -> bool:
-    # A name may itself hold what is a wildcard: spot[1].mp4.
+    # A name may itself hold what is a wildcard: spot[1].mp4. One system writes é as one character, another as
+    # two; the patterns are in the first form.
+    text = normalize("NFC", text)
     return any(text == pattern or fnmatchcase(text, pattern) for pattern in patterns)
 
 
@@ -350,7 +353,7 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     for item in value:
         if not isinstance(item, str) or not item.strip():
             raise _wrong(name, f"must be a list of texts; got {item!r} in it")
-    return tuple(item.strip() for item in value)
+    return tuple(normalize("NFC", item.strip()) for item in value)
 
 
 def _limits(value: Any) -> dict[str, int]:

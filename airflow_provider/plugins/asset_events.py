@@ -1,4 +1,4 @@
-"""Turns events into Airflow asset events. Beside ``waking`` the only module that touches Airflow's models."""
+"""Record webhook events as Airflow asset events, with Airflow's models as ``waking`` alone does too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The inbox: events that were verified, handed on one batch at a time, each once."""
+"""Deduplicate verified webhook events and hand them on in batches."""
 
 from __future__ import annotations
 

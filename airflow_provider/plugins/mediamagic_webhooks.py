@@ -1,5 +1,5 @@
 """
-The Airflow plugin: puts the receiver of MediaMagic webhooks into the API server.
+Airflow plugin that mounts the receiver of MediaMagic webhooks in the API server.
 
 Every task process loads plugins, so nothing heavy is imported before the first request comes.
 """

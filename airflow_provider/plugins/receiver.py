@@ -1,5 +1,5 @@
 """
-The receiver: one route that takes MediaMagic's webhooks. Airflow does not authenticate what plugins serve, so
+HTTP route that receives MediaMagic's webhooks. Airflow does not authenticate what plugins serve, so
 the signature alone decides.
 
 Nothing is looked up for what its headers give away, connections are looked up seldom, and whatever is not

@@ -1,4 +1,4 @@
-"""Review files with MediaMagic, in one call."""
+"""Task group for a MediaMagic review: submit, wait, fetch issues and topics, judge."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Report on a case with Silent Witness, in one call."""
+"""Task group for a Silent Witness report: upload evidence, report, download."""
 
 from __future__ import annotations
 

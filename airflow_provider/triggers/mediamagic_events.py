@@ -9,8 +9,9 @@ import asyncio
 import base64
 import json
 import time
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
@@ -36,6 +37,9 @@ RECHECK_AFTER = 5.0
 """Seconds between lookups at least: after a wrong signature, and while looking up fails."""
 
 MOST_REMEMBERED = 10_000
+
+MOST_REQUESTS = 10
+"""Requests that are read out of one message; those who can write to the queue may put thousands into it."""
 
 _DEEPEST = 8
 """How deep inside what a queue's own trigger yields a message is looked for."""
@@ -111,22 +115,26 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             # A queue's own trigger may end after a batch.
             queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
             async for batch in queue.run():
+                dropped: Counter[str] = Counter()
                 for message in requests_in(batch.payload):
-                    event = await self._verified(message)
+                    try:
+                        event = await self._verified(message)
+                    except RefusedError as refused:
+                        dropped[refused.reason] += 1
+                        continue
                     if event is not None:
                         yield TriggerEvent(event.as_extra())
+                if dropped:
+                    reasons = " ".join(f"{reason} ({count})" for reason, count in dropped.items())
+                    self.log.warning("%d requests in the queue were dropped: %s", dropped.total(), reasons)
             await asyncio.sleep(0)
 
     async def _verified(self, message: dict[str, Any]) -> Event | None:
-        try:
-            headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
-            check_age(headers, time.time(), most=self.max_age)
-            body = _body(message)
-            await self._check_signature(body, headers)
-            event = read_event(self.conn_id, body, headers)
-        except RefusedError as refused:
-            self.log.warning("A message in the queue was dropped: %s", refused.reason)
-            return None
+        headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
+        check_age(headers, time.time(), most=self.max_age)
+        body = _body(message)
+        await self._check_signature(body, headers)
+        event = read_event(self.conn_id, body, headers)
         if event is None or event.id in self._known:
             return None
         self._known[event.id] = None
@@ -202,15 +210,17 @@ def requests_in(payload: Any, *, depth: int = _DEEPEST) -> Iterator[dict[str, An
     """
     Find the requests in what a queue's trigger yields: each kind of queue wraps its messages in its own way.
 
-    :param payload: dicts, lists, and texts that may be JSON.
+    :param payload: dicts, lists, and texts that may be JSON; of each text the first ten requests count.
     """
     if isinstance(payload, bytes):
         payload = payload.decode(errors="replace")
     if isinstance(payload, str) and payload.lstrip()[:1] in ("{", "["):
         try:
-            payload = json.loads(payload)
+            found = json.loads(payload)
         except (ValueError, RecursionError):
             return
+        yield from islice(requests_in(found, depth=depth), MOST_REQUESTS)
+        return
     if depth == 0:
         return
     if isinstance(payload, dict):
@@ -228,9 +238,7 @@ def _body(message: dict[str, Any]) -> bytes:
     text: str = message["body"]
     if len(text) > 2 * MOST_BYTES:
         raise RefusedError(413, f"More than {MOST_BYTES} bytes.")
-    if not message.get("isBase64Encoded"):
-        return text.encode()
     try:
-        return base64.b64decode(text, validate=True)
+        return base64.b64decode(text, validate=True) if message.get("isBase64Encoded") else text.encode()
     except ValueError:
-        raise RefusedError(400, "The body is not Base64.") from None
+        raise RefusedError(400, "The body is not Base64, or no text.") from None

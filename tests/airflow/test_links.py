@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +111,14 @@ def test_links_show_while_the_worker_waits(
 ) -> None:
     report.takes(SOON)
     run = report.task() if kind == "operator" else report.waiting(report.order())
-    observe = run.task.observe
+    job = run.task.job
     seen: list[dict[str, str]] = []
 
-    def observed(self: Any, body: dict[str, Any]) -> Any:
+    def observed(body: Any) -> Any:
         seen.append(of_job(run))
-        return observe(body)
+        return job.observe(body)
 
-    monkeypatch.setattr(type(run.task), "observe", observed)
+    monkeypatch.setattr(type(run.task), "job", replace(job, observe=observed))
     run.test()
     assert run.state == "success"
     assert REPORT_LINKS in seen

@@ -246,3 +246,12 @@ def test_a_policy_of_a_mapping_is_the_same_policy() -> None:
 def test_what_is_no_policy(value: Any) -> None:
     with pytest.raises(InvalidInputError, match="policy"):
         CompliancePolicy.of(value)
+
+
+def test_names_of_assets_are_compared_whatever_their_unicode_form() -> None:
+    """A Mac writes an é as two characters, most others as one."""
+    one, two = "caf\u00e9.mp4", "cafe\u0301.mp4"
+    for named, found in ((one, two), (two, one)):
+        policy = CompliancePolicy(assets=[named])
+        assert policy.covers(None, found)
+        assert not policy.judge([issue("CRITICAL", filename=found)]).passed

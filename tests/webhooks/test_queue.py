@@ -17,6 +17,7 @@ from airflow_provider.exceptions import ConfigurationError, TransportError, Unde
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.triggers import mediamagic_events
 from airflow_provider.triggers.mediamagic_events import (
+    MOST_REQUESTS,
     RECHECK_AFTER,
     SECRETS_TTL,
     MediaMagicEventTrigger,
@@ -317,6 +318,48 @@ def test_an_age_that_is_none_is_refused() -> None:
 )
 def test_a_request_is_found_however_a_queue_wraps_it(wrapped: Any) -> None:
     assert list(requests_in(wrapped)) == [{"headers": {"a": "1"}, "body": "x"}]
+
+
+def test_half_a_character_costs_its_own_message_only(queue: Queue) -> None:
+    body, headers = signed(envelope("evt_2"))
+    broken = "\ud800"
+    messages = [
+        {"headers": headers, "body": broken},
+        {"headers": {**headers, "webhook-signature": f"v1,{broken}"}, "body": body.decode()},
+        {"headers": {**headers, "webhook-id": broken}, "body": body.decode()},
+        {"headers": {**headers, "webhook-timestamp": broken}, "body": body.decode()},
+        {"headers": {**headers, broken: broken}, "body": body.decode()},
+    ]
+    queue.put(json.dumps(messages))
+    deliver(queue, event_id="genuine")
+    found = {one["event_id"] for one in read(watching(queue), 2)}
+    assert found == {"evt_2", "genuine"}
+
+
+def test_a_signed_text_that_no_database_takes_is_cleaned(queue: Queue) -> None:
+    data = {"submission_id": "sub-1", "asset_id": "asset-1", "status": "\ud800\0\x1b[31mcomplete"}
+    queue.receive(*signed(json.dumps(envelope("evt_\ud800", data=data)).encode()), encoded=False)
+    (event,) = read(watching(queue), 1)
+    json.dumps(event, ensure_ascii=False).encode()
+    assert "\0" not in event["status"]
+    assert "\x1b" not in event["status"]
+
+
+def test_one_message_is_a_few_requests_and_one_warning(
+    queue: Queue, caplog: pytest.LogCaptureFixture
+) -> None:
+    forged = {"headers": signed(envelope(), secret=OTHER_SECRET)[1], "body": "{}"}
+    queue.put(json.dumps([forged] * 500))
+    deliver(queue, event_id="genuine")
+    deliver(queue, event_id="genuine too")
+
+    def dropped() -> list[str]:
+        return [line.getMessage() for line in caplog.records if "dropped" in line.getMessage()]
+
+    read(watching(queue), 2)
+    assert len(dropped()) <= 1
+    assert all(line.startswith(f"{MOST_REQUESTS} requests") for line in dropped())
+    assert len(list(requests_in(json.dumps([forged] * 500)))) == MOST_REQUESTS
 
 
 def test_nesting_without_end_is_given_up() -> None:

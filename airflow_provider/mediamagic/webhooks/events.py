@@ -1,5 +1,5 @@
 """
-Whether a request is an event of MediaMagic's, and which. Pure: no network, no database.
+Verify and parse webhook events of MediaMagic. No network, no database.
 
 See https://docs.mediamagic-lite.northell.io/concepts/webhooks and https://www.standardwebhooks.com
 """
@@ -17,6 +17,7 @@ from typing import Any, Final
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from airflow_provider.core.arguments import PLAIN_ID
+from airflow_provider.core.text import clean
 
 MOST_BYTES: Final = 32 * 1024
 """Longest body that is read. Events hold ids, a status and at most an error message, never results."""
@@ -154,7 +155,7 @@ def check_old_signature(secrets: Sequence[str], body: bytes, headers: Mapping[st
     :param body: as it was sent, byte by byte.
     :raises RefusedError: 401.
     """
-    given = headers.get("webhook-signature", "").split()
+    given = [one for one in headers.get("webhook-signature", "").split() if one.isascii()]
     try:
         signed_at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
         expected = [Webhook(one).sign(headers["webhook-id"], signed_at, body.decode()) for one in secrets]
@@ -207,7 +208,7 @@ def _text(data: Mapping[str, Any], *names: str) -> str:
     for name in names:
         value = data.get(name)
         if isinstance(value, str) and value:
-            return value[:256]
+            return clean(value, 256)
     return ""
 
 

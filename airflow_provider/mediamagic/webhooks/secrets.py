@@ -1,4 +1,4 @@
-"""The webhook secrets of connections, looked up seldom: strangers decide what is asked for."""
+"""Cache of webhook secrets by connection, with a bound on look-ups: strangers decide what is asked for."""
 
 from __future__ import annotations
 

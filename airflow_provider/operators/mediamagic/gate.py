@@ -1,4 +1,4 @@
-"""Hold back what a review has found too much in."""
+"""Compliance gate: fail, skip or branch on a policy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     :param policy: a ``CompliancePolicy``, or a mapping with its fields, which may be templates. Default: no
         unsettled ``CRITICAL`` or ``MAJOR`` issue, and none that awaits a person.
     :param issues: what ``MediaMagicGetIssuesOperator`` or ``MediaMagicGetAssetResultOperator`` returns, of
-        one task or of a mapped one (``.output``): lists or manifests; or the paths of landed issues. A
+        one task or of a mapped one (``.output``): lists or manifests; or the paths of files of issues. A
         mapped task's ``.output`` holds nothing of instances that were skipped or have failed, which a gate
         with a trigger rule such as ``all_done`` cannot see: give ``asset_ids`` there.
     :param submission_id: instead of ``issues``: the submission to fetch them of.
@@ -99,16 +99,16 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         gathered = self._gather(policy)
         verdict = policy.judge(gathered.issues)
         _assets_are_known(policy, gathered)
-        told = verdict.to_xcom()
+        result = verdict.to_xcom()
         # Pushed before anything is raised: skipping and failing return nothing.
-        context["ti"].xcom_push(key="return_value", value=told)
+        context["ti"].xcom_push(key="return_value", value=result)
         if verdict.passed:
             self.log.info("%s", verdict.message())
             if self.on_blocked == "branch":
                 self.do_branch(context, [other for other in self._direct() if other not in branches] or None)
         else:
             self._hold_back(context, verdict)
-        return told
+        return result
 
     def _hold_back(self, context: Context, verdict: Verdict) -> None:
         if self.on_blocked == "fail":
@@ -178,7 +178,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 def _assets_are_known(policy: CompliancePolicy, gathered: Gathered) -> None:
     """A misspelt asset would let everything pass, and so would one that is called by a name nobody knows."""
     left_out = gathered.left_out(policy)
-    # The path of a landed file without rows does not say whose it is; where nothing is left out it need not.
+    # A file of issues without rows does not say whose it is; where nothing is left out it need not.
     if not left_out and (None, None) in gathered.assets:
         return
     for pattern in policy.assets or ():

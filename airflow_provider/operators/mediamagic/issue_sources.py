@@ -1,4 +1,4 @@
-"""Issues from wherever an upstream task has left them: in XCom, in landed files, or still at the service."""
+"""Where the gate reads issues: XCom of upstream tasks, files that they have written, or the API."""
 
 from __future__ import annotations
 
@@ -7,21 +7,26 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
-from airflow_provider.exceptions import InvalidInputError, JobFailedError, NotReadyError
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    JobFailedError,
+    MalformedResponseError,
+    NotReadyError,
+)
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Issue
 
 Asset = tuple[str | None, str | None]
 """Asset id and file name, as far as known."""
 
-LANDED = ("issue_id", "severity", "status")
-"""Columns without which a file holds no landed issues."""
+REQUIRED_COLUMNS = ("issue_id", "severity", "status")
+"""Columns without which a file holds no issues."""
 
 
 @dataclass
 class Gathered:
     """
-    Issues, and the assets that were looked into.
+    Issues, and the assets that they are of.
 
     :param issues: of all of them.
     :param assets: all, also those without issues.
@@ -58,6 +63,7 @@ def fetched(
     :param policy: whose ``assets`` say what need not be fetched.
     :raises NotReadyError: an asset is unfinished.
     :raises JobFailedError: the review of an asset failed, so that nothing is known about it.
+    :raises MalformedResponseError: what the service says about an asset contradicts itself.
     """
     if asset_ids is None:
         asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
@@ -74,13 +80,15 @@ def fetched(
             gathered.unread.add((asset_id, filename))
             continue
         _must_be_reviewed(asset)
-        gathered.add(hook.get_issues(submission_id, asset_id), asset_id, filename)
+        found = hook.get_issues(submission_id, asset_id)
+        gathered.add(found, asset_id, filename)
+        must_be_complete(asset, found)
     return gathered
 
 
 def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> Gathered:
     """
-    Take what upstream tasks returned: lists of issues, asset results, manifests or paths of landed files,
+    Take what upstream tasks returned: lists of issues, asset results, manifests or paths of files of issues,
     one or many.
 
     :param asset_ids: the asset of each item of ``issues``, which says nothing about it.
@@ -100,6 +108,7 @@ def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> 
         elif isinstance(item, Mapping) and "issues" in item:
             _must_be_reviewed(item)
             gathered.add(item["issues"], item.get("assetId") or asset_id, item.get("filename"))
+            must_be_complete(item, item["issues"])
         else:
             gathered.add(item, asset_id)
     return gathered
@@ -133,7 +142,7 @@ def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: st
     manifest = source if isinstance(source, Mapping) else {}
     asset_id, filename = manifest.get("asset_id") or asset_id, manifest.get("filename")
     rows = 0
-    for row in read_rows(source, columns=LANDED, conn_id=conn_id, argument="issues"):
+    for row in read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues"):
         rows += 1
         gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or filename)
     if not rows:
@@ -155,6 +164,31 @@ def _must_be_reviewed(asset: Mapping[str, Any]) -> None:
         )
 
 
+def must_be_complete(asset: Mapping[str, Any], issues: Sequence[Mapping[str, Any]]) -> None:
+    """
+    Compare what an asset's result says about its issues with the issues.
+
+    :param asset: the result of the asset.
+    :param issues: as its ``/issues`` shows them.
+    :raises MalformedResponseError: there are more, or others, than ``issues`` shows.
+    """
+    shown = {str(issue.get("id")): issue for issue in issues}
+    problem = None
+    count = asset.get("issueCount")
+    if isinstance(count, int) and count > len(issues):
+        problem = f"its issueCount is {count} and {len(issues)} issues are shown"
+    for issue in asset.get("issues") or ():
+        other = shown.get(str(issue.get("id"))) if isinstance(issue, Mapping) else None
+        if other is None or issue.get("severity", other.get("severity")) != other.get("severity"):
+            problem = f"its result lists {_shown(issue)}, which its list of issues does not show like that"
+    if problem:
+        raise MalformedResponseError(
+            f"Asset {asset.get('assetId')} ({asset.get('filename')}): {problem}. What the service says about "
+            "it contradicts itself, so nothing can be said about it.",
+            job_id=asset.get("submissionId"),
+        )
+
+
 def _shown(value: Any) -> str:
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
@@ -163,6 +197,6 @@ def _shown(value: Any) -> str:
 def _wrong(problem: str) -> InvalidInputError:
     return InvalidInputError(
         f"issues: {problem}. Give what MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator "
-        "returns, one or a list, or files of issues that have landed.",
+        "returns, one or a list, or the files that it has written.",
         parameter="issues",
     )

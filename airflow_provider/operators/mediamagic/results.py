@@ -1,4 +1,4 @@
-"""Read what a MediaMagic review found."""
+"""Read the results, issues and topics of reviewed MediaMagic assets."""
 
 from __future__ import annotations
 
@@ -144,11 +144,14 @@ class MediaMagicGetIssuesOperator(AssetOperator):
         return hook.get_issues(self.submission_id, self.asset_id)
 
     def land(self, hook: MediaMagicHook, found: Any, context: Context) -> dict[str, Any]:
+        from airflow_provider.operators.mediamagic.issue_sources import must_be_complete
         from airflow_provider.operators.mediamagic.rows import land_issues
 
+        asset = hook.get_asset_result(self.submission_id, self.asset_id)
+        must_be_complete(asset, found)
         return land_issues(
             found,
-            hook.get_asset_result(self.submission_id, self.asset_id),
+            asset,
             run_id=context["run_id"],
             target=self.output_path,
             conn_id=self.output_conn_id,

@@ -75,9 +75,9 @@ def land_issues(
 
 def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """
-    Return the issue of a landed row in the vendor's field names, as far as people tell issues apart by it.
+    Return the issue of a row in the vendor's field names, as far as people tell issues apart by it.
 
-    :param row: as ``files.landed.read_rows`` yields it.
+    :param row: as ``files.tables.read_rows`` yields it.
     """
     return {
         "id": row["issue_id"],

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from airflow_provider.core.arguments import whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.exceptions import TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
 
 if TYPE_CHECKING:
@@ -70,7 +71,13 @@ def upload(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -
     """
     if source.size <= DIRECT_UPLOAD_MAX_BYTES:
         with source.open() as stream:
-            blob_path = hook.upload_direct(source.name, media_type, stream)["blobPath"]
+            answer = hook.upload_direct(source.name, media_type, stream)
+        if answer.get("status") == "error":
+            raise TransferError(
+                f"MediaMagic did not take {source.name}: the upload was answered with status 'error'. A "
+                "retry uploads it again."
+            )
+        blob_path = answer["blobPath"]
     else:
         blob_path = _upload_presigned(hook, source, media_type, log)
     log.info("Uploaded %s (%s, %d bytes) as %s", source.name, media_type, source.size, blob_path)

@@ -1,4 +1,4 @@
-"""Subscribe an Airflow to MediaMagic's webhooks, and see to its subscriptions."""
+"""Create, delete, enable and list MediaMagic webhook subscriptions."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
-"""Fetch the documents of a Silent Witness report."""
+"""Download the PDF and DOCX of a Silent Witness report."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import one_of, required_id, switch
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.download import DownloadLink
 
 FORMATS = ("pdf", "docx")
+OUTPUT_POLLS = 5
+OUTPUT_PAUSE = 3.0
+"""Seconds between polls of a report that is completed and has no output yet."""
+
 LINK_LIFETIME = 3600.0
 """Seconds that a signed link lives, after https://docs.silentwitness.ai/guides/polling-best-practices."""
 
@@ -28,9 +32,12 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     """
     Download a report as PDF, DOCX or both: each file whole or not at all, resumed where the storage can.
 
-    Links are always fetched afresh, and again when they expire on the way. Returns one manifest per file:
-    ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``. The events of ``outlets``
-    carry them too, as ``extra={"manifests": [...]}``: other Dags can be scheduled on a new report.
+    Links are always fetched afresh, one answer for both formats, and again when they expire on the way; a
+    report that is completed and has none yet is asked for again for some seconds. The events of ``outlets``
+    carry the manifests, as ``extra={"manifests": [...]}``: other Dags can be scheduled on a new report.
+
+    Returns one manifest per file:
+    ``[{"path", "bytes", "sha256", "media_type", "report_id", "case_id"}, ...]``.
 
     :param report_id: a completed report.
     :param output_path: folder to write to, local or an object-storage URL.
@@ -89,18 +96,18 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         formats = [one_of("formats", item, FORMATS) for item in self.formats]
         self.output_path = path_text("output_path", self.output_path)
         switch("overwrite", self.overwrite)
-        # The name may come from a template: looked at before anything is fetched.
+        # The name may come from a template: checked before anything is fetched.
         if self.filename:
             safe_name(self.filename)
         target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)
         probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")
         with self.hook() as hook:
-            report = self._completed(hook, report_id)
+            report, links = self._completed(hook, report_id, formats)
             ids = {"report_id": report_id, "case_id": report.get("case_id")}
             manifests = []
             self.files_written = []
             for item in formats:
-                manifests.append({**self._download(hook, report_id, item), **ids})
+                manifests.append({**self._download(hook, report_id, item, links[item]), **ids})
                 self.files_written.append(manifests[-1]["path"])
         tell_outlets(self.outlets, context, manifests)
         return manifests
@@ -108,17 +115,24 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "report", "jobId": self.report_id}
 
-    def _download(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> dict[str, Any]:
+    def _download(
+        self, hook: SilentWitnessHook, report_id: str, file_format: str, link: DownloadLink
+    ) -> dict[str, Any]:
         from airflow_provider.core.files.download import download
         from airflow_provider.core.files.locations import target_path
         from airflow_provider.core.files.storage_http import transfer_options
 
         name = f"{self.filename or report_id}.{file_format}"
         target = target_path(self.output_path, name, conn_id=self.output_conn_id)
+        unused = [link]
+
+        def fresh() -> DownloadLink:
+            return unused.pop() if unused else self._completed(hook, report_id, [file_format])[1][file_format]
+
         try:
             return download(
                 hook.storage_session,
-                self._links(hook, report_id, file_format),
+                fresh,
                 target,
                 expected_type="pdf" if file_format == "pdf" else "docx",
                 overwrite=self.overwrite,
@@ -131,30 +145,39 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
                 f"Report {report_id}: {error}", http_status=error.http_status, job_id=report_id
             ) from error
 
-    def _completed(self, hook: SilentWitnessHook, report_id: str) -> Mapping[str, Any]:
-        report = hook.get_report(report_id)
-        observation = observe_report(report)
-        if observation.state is not JobState.SUCCEEDED:
-            raise JobError(
-                f"Report {report_id} is {observation.raw_status!r}, so there is nothing to download. "
-                f"{observation.message}",
-                job_id=report_id,
-            )
-        return report
-
-    def _links(self, hook: SilentWitnessHook, report_id: str, file_format: str) -> Callable[[], DownloadLink]:
-        from airflow_provider.core.files.download import DownloadLink
-
-        def link() -> DownloadLink:
+    def _completed(
+        self, hook: SilentWitnessHook, report_id: str, formats: Sequence[str]
+    ) -> tuple[Mapping[str, Any], dict[str, DownloadLink]]:
+        """Return the report and a link for each of ``formats``, of one answer where it has them all."""
+        for polls_left in range(OUTPUT_POLLS, -1, -1):
             asked_at = time.time()
-            output = hook.get_report(report_id).get("output") or {}
-            url = output.get(f"{file_format}_url")
-            if not url:
+            report = hook.get_report(report_id)
+            observation = observe_report(report)
+            if observation.state is not JobState.SUCCEEDED:
+                raise JobError(
+                    f"Report {report_id} is {observation.raw_status!r}, so there is nothing to download. "
+                    f"{observation.message}",
+                    job_id=report_id,
+                )
+            links = _links_of(report, expires_at=asked_at + LINK_LIFETIME)
+            if links or not polls_left:
+                break
+            self.log.info("Report %s has no links yet; asking again in %.0f s.", report_id, OUTPUT_PAUSE)
+            time.sleep(OUTPUT_PAUSE)
+        for file_format in formats:
+            if file_format not in links:
                 raise MalformedResponseError(
-                    f"GET /api/reports/{report_id}: the completed report has no output.{file_format}_url.",
+                    f"GET /api/reports/{report_id}: the completed report has no output.{file_format}_url"
+                    + (f"; it has {' and '.join(links)}." if links else "."),
                     endpoint=f"GET /api/reports/{report_id}",
                     job_id=report_id,
                 )
-            return DownloadLink(url, expires_at=asked_at + LINK_LIFETIME)
+        return report, links
 
-        return link
+
+def _links_of(report: Mapping[str, Any], *, expires_at: float) -> dict[str, DownloadLink]:
+    from airflow_provider.core.files.download import DownloadLink
+
+    output = report.get("output")
+    urls = {name: output.get(f"{name}_url") for name in FORMATS} if isinstance(output, Mapping) else {}
+    return {name: DownloadLink(url, expires_at) for name, url in urls.items() if url}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import required_id, whole_number
 from airflow_provider.core.operator import ServiceOperator
-from airflow_provider.exceptions import TransportError
+from airflow_provider.exceptions import TransferError, TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role
 from airflow_provider.links import SilentWitnessDashboardLink
@@ -36,7 +36,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     Upload evidence to a case: photos, an EDR report, a police report.
 
     Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name,
-    size and category that the case already has is not uploaded again.
+    size and category that the case already has is not uploaded again; of two such files, both arrive.
 
     :param case_id: the case.
     :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
@@ -44,7 +44,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
     :param source_conn_id: connection for object-storage URLs that name none.
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
-        each replaces the one before.
+        each replaces the one before, and so do files of one name and size, which the case cannot tell apart.
     :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/guides/uploading-evidence
@@ -83,6 +83,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.source_conn_id = source_conn_id
         self.max_parallel = max_parallel
         self._uploads: Parallel[SilentWitnessHook, tuple[Source, str], dict[str, Any]] | None = None
+        self._known: set[str] = set()
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those the case does not have."""
@@ -100,14 +101,17 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.files_read = [source.path for source, _ in sources]
         with self.hook() as hook:
             present = self._present(hook, case_id, role)
+        self._known = {record["file_id"] for records in present.values() for record in records}
+        found = [records.pop(0) if (records := present.get(_key(source))) else None for source, _ in sources]
+        left = [item for item, record in zip(sources, found, strict=True) if record is None]
+        one_by_one = self.category == "edr_document" or len({_key(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(
             self.hook,
             lambda own, item: self._upload(own, case_id, role, *item),
-            max_parallel=1 if self.category == "edr_document" else max_parallel,
+            max_parallel=1 if one_by_one else max_parallel,
         )
-        left = [item for item in sources if (item[0].name, item[0].size) not in present]
         uploaded = iter(self._uploads.run(left))
-        return [present.get((source.name, source.size)) or next(uploaded) for source, _ in sources]
+        return [record or next(uploaded) for record in found]
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "case", "jobId": self.case_id}
@@ -131,11 +135,19 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                     content_type=media_type,
                 )
         except TransportError as error:
-            arrived = self._present(hook, case_id, role).get((source.name, source.size))
+            records = self._present(hook, case_id, role).get(_key(source), [])
+            arrived = next((record for record in records if record["file_id"] not in self._known), None)
             if arrived is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
+            self._known.add(arrived["file_id"])
             return arrived
+        self._known.add(uploaded["file_id"])
+        if uploaded.get("status") == "error":
+            raise TransferError(
+                f"Case {case_id} did not take {source.name}: the upload was answered with status 'error'. A "
+                "retry uploads it again."
+            )
         self.log.info("Uploaded %s (%d bytes) to case %s", source.name, source.size, case_id)
         return {
             "file_id": uploaded["file_id"],
@@ -145,22 +157,23 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
 
     def _present(
         self, hook: SilentWitnessHook, case_id: str, role: str | None
-    ) -> dict[tuple[str, int], dict[str, Any]]:
+    ) -> dict[tuple[str, int], list[dict[str, Any]]]:
         """Return what the case has of this category and vehicle, by name and size."""
         vehicle_index = {"plaintiff": 0, "defendant": 1}.get(role or "")
-        return {
-            (record["file_name"], record["file_size"]): {
-                "file_id": record["id"],
-                "file_name": record["file_name"],
-                "status": record.get("status"),
-            }
-            for record in hook.list_files(case_id)
-            if record.get("file_category") in (self.category, None)
-            and (vehicle_index is None or record.get("vehicle_index") in (vehicle_index, None))
-            and record.get("status") != "error"
-            and "file_name" in record
-            and "file_size" in record
-        }
+        present: dict[tuple[str, int], list[dict[str, Any]]] = {}
+        for record in hook.list_files(case_id):
+            if (
+                record.get("file_category") in (self.category, None)
+                and (vehicle_index is None or record.get("vehicle_index") in (vehicle_index, None))
+                and record.get("status") != "error"
+                and "file_name" in record
+                and "file_size" in record
+            ):
+                name, size = record["file_name"], record["file_size"]
+                present.setdefault((name, size), []).append(
+                    {"file_id": record["id"], "file_name": name, "status": record.get("status")}
+                )
+        return present
 
     def _limits(self) -> Limits:
         from airflow_provider.core.files.sources import Limits
@@ -168,3 +181,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         return Limits(
             max_bytes=dict.fromkeys(ACCEPTED[self.category], MAX_FILE_BYTES), service="Silent Witness"
         )
+
+
+def _key(source: Source) -> tuple[str, int]:
+    """What a case's record of a file says of it."""
+    return source.name, source.size

@@ -8,10 +8,8 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
-import pytest
-
 import airflow_provider
-import airflow_provider.core.files.download  # what its import executes does not count
+from airflow_provider.core.files.download import DownloadLink  # what its import executes does not count
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from tests.service.files.origin import Origin
@@ -36,9 +34,7 @@ def files_executed(run: Callable[[], object]) -> set[str]:
     return found
 
 
-def test_a_resumed_download_goes_through_nine_files(
-    origin: Origin, pdf: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_resumed_download_goes_through_nine_files(origin: Origin, pdf: bytes, tmp_path: Path) -> None:
     stored = origin.put("r.pdf", pdf)
     part = PartialFile(str(tmp_path / "rpt_1.pdf"))
     digest, _ = part.recover()
@@ -47,10 +43,11 @@ def test_a_resumed_download_goes_through_nine_files(
     part.save(Checkpoint(str(stored.etag), len(pdf), 1000, digest.sha256()))
     part.close(keep=True)
     operator = DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path))
-    monkeypatch.setattr(operator, "_links", lambda *_: lambda: origin.link("r.pdf"))
     settings = SimpleNamespace(connect_timeout=5, read_timeout=5, max_retries=0, base_url="http://127.0.0.1")
     hook: Any = SimpleNamespace(settings=settings, storage_session=None)
-    found = files_executed(lambda: operator._download(hook, "rpt_1", "pdf"))
+    found = files_executed(
+        lambda: operator._download(hook, "rpt_1", "pdf", DownloadLink(origin.link("r.pdf")))
+    )
     assert (tmp_path / "rpt_1.pdf").read_bytes() == pdf
     assert origin.seen[0].headers["range"] == "bytes=1000-"
     assert len(found) <= 9, found

@@ -82,7 +82,8 @@ class ServiceHook(BaseHook):
         self.on_headers: Callable[[Mapping[str, str]], None] | None = None
         #: called before a paid request goes out again, after a pause that may have been long
         self.before_resending: Callable[[], None] | None = None
-        self._clock_offset = 0.0
+        #: seconds by which the service's clock is ahead of ours, by its latest ``Date``; ``None``: not known
+        self.clock_offset: float | None = None
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
         # Replaced in tests, so that none of them sleeps.
@@ -315,7 +316,19 @@ class ServiceHook(BaseHook):
 
         :param moment: epoch seconds.
         """
-        return moment + self._clock_offset
+        return moment + (self.clock_offset or 0.0)
+
+    def local_time(self, moment: float) -> float:
+        """
+        Return a moment of the service's clock as this machine's clock shows it.
+
+        :param moment: epoch seconds.
+        """
+        return moment - (self.clock_offset or 0.0)
+
+    def _compare_clocks(self, answer: Response) -> None:
+        if (served_at := http_date(answer.headers.get("date", ""))) is not None:
+            self.clock_offset = served_at - time.time()
 
     def _answer(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
         """Make one attempt and read the response whole."""
@@ -328,8 +341,7 @@ class ServiceHook(BaseHook):
             answer = read_response(
                 response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
             )
-            if (served_at := http_date(answer.headers.get("date", ""))) is not None:
-                self._clock_offset = served_at - time.time()
+            self._compare_clocks(answer)
             return answer
         finally:
             if fresh:
@@ -433,6 +445,7 @@ class ServiceHook(BaseHook):
                 read_timeout=read_timeout,
                 request_id=request_id,
             )
+            self._compare_clocks(answer)
             if self.on_headers is not None:
                 self.on_headers(answer.headers)
             return read(Body(endpoint, parse_json(answer, settings.secrets)))

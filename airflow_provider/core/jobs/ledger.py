@@ -205,7 +205,7 @@ class Ledger:
                 job_id=job_id,
                 submitted_at=submitted_at,
                 deadline=deadline,
-                details={"paid": 0, **details},
+                details=dict(details),
             )
         )
 

@@ -139,8 +139,11 @@ class PayOnce:
             self.paid.request(), connection=f"{self.paid.conn_id} {self.hook.settings.base_url}"
         )
         entry, carried = self.ledger.read(), {}
-        if self.paid.adopts:
-            return self._adopt(mark, self.paid.adopts, entry)
+        adopts = self.paid.adopts
+        if adopts and not (
+            entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
+        ):
+            return self._adopt(mark, adopts, entry)
         if entry is not None and entry.fingerprint != mark:
             if entry.intent_at:
                 self.log.warning(
@@ -170,17 +173,11 @@ class PayOnce:
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
         """Take what exists already, as the user says; nothing is paid for."""
         body = self.paid.fetch(self.hook, job_id)
-        if entry is None or entry.job_id != job_id or entry.fingerprint != mark:
-            self.log.info("Taking %s %s, which exists already; nothing is paid for.", self.paid.noun, job_id)
-            now = time.time()
-            entry = self.ledger.adopt(
-                mark,
-                job_id,
-                submitted_at=now,
-                deadline=now + self._wait_limit(),
-                details=carry_over(entry) if entry else {},
-            )
-        return entry, body
+        self.log.info("Taking %s %s, which exists already; nothing is paid for.", self.paid.noun, job_id)
+        now = time.time()
+        details = {**(carry_over(entry) if entry else {"paid": 0}), "adopted": job_id}
+        deadline = now + self._wait_limit()
+        return self.ledger.adopt(mark, job_id, submitted_at=now, deadline=deadline, details=details), body
 
     def submit_once(self, entry: Entry) -> tuple[Entry, dict[str, Any]]:
         """Write the intent, send the paid call, record what it started."""
@@ -263,7 +260,8 @@ class PayOnce:
             return entry, None
         if body is None:
             return None
-        if not self._should_reattach(entry, body):
+        # What the user has named is taken whatever became of it: nothing is paid for in its place.
+        if entry.job_id != self.paid.adopts and not self._should_reattach(entry, body):
             return None
         if self.ledger.cleared(entry):
             # From here on it is the job of this round: a retry after the clear is no second clear.
@@ -321,4 +319,5 @@ class PayOnce:
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:
     """Return what of a spent entry counts on in the next one: earlier ids, and how many were paid for."""
     earlier = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
-    return {"earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain}
+    kept = {name: entry.details[name] for name in ("adopted",) if name in entry.details}
+    return {"earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain, **kept}

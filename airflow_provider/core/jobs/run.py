@@ -18,7 +18,14 @@ from airflow_provider.core.jobs.task_state import given_up
 from airflow_provider.core.links import show_links
 from airflow_provider.core.polling.loop import wait_here
 from airflow_provider.core.polling.schedule import worker_schedule
-from airflow_provider.core.polling.wait import LATE_READS, TRANSIENT_ERRORS, JobState, Observation, Wait
+from airflow_provider.core.polling.wait import (
+    CLOCK_TOLERANCE,
+    LATE_READS,
+    TRANSIENT_ERRORS,
+    JobState,
+    Observation,
+    Wait,
+)
 from airflow_provider.exceptions import (
     AuthenticationError,
     JobCancelledError,
@@ -262,11 +269,18 @@ class JobRun:
             exponential_backoff=task.exponential_backoff,
             max_wait=task.max_wait,
             cancel_on_kill=self._cancels_on_kill,
+            clock_offset=self._clock_offset,
+            submission_known=entry.job_id != task.adopts,
             **task.trigger_arguments(body),
         )
         patience = max(0.0, entry.deadline - time.time()) + 2 * task.backoff().cap + DEFER_MARGIN
         self.log.info("Deferring; %s is followed by the triggerer.", self._name)
         task.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
+
+    @property
+    def _clock_offset(self) -> float:
+        offset: float = self.hook.clock_offset or 0.0
+        return offset if abs(offset) >= CLOCK_TOLERANCE else 0.0
 
     def _wait_here(self) -> Any:
         schedule = (

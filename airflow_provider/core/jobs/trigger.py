@@ -12,7 +12,13 @@ from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
-from airflow_provider.core.polling.wait import TROUBLE_TOLERANCE, Observation, PollOutcome, Wait
+from airflow_provider.core.polling.wait import (
+    CLOCK_TOLERANCE,
+    TROUBLE_TOLERANCE,
+    Observation,
+    PollOutcome,
+    Wait,
+)
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ProviderError
 
@@ -51,6 +57,8 @@ class JobTrigger(BaseTrigger):
     :param max_wait: longest interval in seconds; ``None`` for the default.
     :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param cancel_on_kill: cancel the job when a user kills the deferred task, where the API can.
+    :param clock_offset: seconds by which the service's clock was ahead of that of the worker that deferred;
+        serialized only when there is a difference worth a notice.
     :param submission_known: whether ``submitted_at`` is when the job was submitted, and not only when
         somebody began to wait for it; stored only when it is not.
     """
@@ -71,6 +79,7 @@ class JobTrigger(BaseTrigger):
         tolerance: float = TROUBLE_TOLERANCE,
         cancel_on_kill: bool = False,
         submission_known: bool = True,
+        clock_offset: float = 0.0,
         **_: Any,
     ) -> None:
         super().__init__()
@@ -85,12 +94,16 @@ class JobTrigger(BaseTrigger):
         self.tolerance = tolerance
         self.cancel_on_kill = cancel_on_kill
         self.submission_known = submission_known
+        self.clock_offset = clock_offset
+        self._own_clock_offset: float | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
         kwargs = {name: getattr(self, name) for name in WIRE_FORMAT}
         if not self.submission_known:
             kwargs["submission_known"] = False
+        if self.clock_offset:
+            kwargs["clock_offset"] = self.clock_offset
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -144,15 +157,22 @@ class JobTrigger(BaseTrigger):
 
     async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Observation:
         """Make one status request."""
-        return self.job.observe(await self.job.aget(hook, client, self.job_id))
+        try:
+            return self.job.observe(await self.job.aget(hook, client, self.job_id))
+        finally:
+            self._own_clock_offset = hook.clock_offset
 
     async def _follow(self, clients: SharedClients, wait: Wait) -> PollOutcome:
         async with clients.lease(self.hook_class, self.conn_id) as lease:
             wait.schedule = await self._schedule(lease)
+            skew = min(0.0, wait.begun_at - wait.submitted_at)  # nothing was submitted in the future
+            wait.shift(skew)
             while True:
                 try:
                     observation = await self._next_poll(lease, wait)
+                    skew = self._compare_clocks(wait, skew)
                 except ProviderError as error:
+                    skew = self._compare_clocks(wait, skew)
                     outcome = wait.on_error(error, clients.clock())
                     self.log.warning("%s", clean(f"{wait.noun.capitalize()} {self.job_id}: {error}"))
                 else:
@@ -164,6 +184,23 @@ class JobTrigger(BaseTrigger):
                         self.log.info("%s", line)
                 if outcome is not None:
                     return outcome
+
+    def _compare_clocks(self, wait: Wait, known: float) -> float:
+        """
+        Keep to the worker's deadline on this machine's clock; return by how much this one is ahead.
+
+        Both know the service's clock: the worker when it deferred, this process since its last poll.
+
+        :param known: by how much the deadline was moved before.
+        """
+        if self._own_clock_offset is None:
+            return known
+        skew = self.clock_offset - self._own_clock_offset
+        if abs(skew - known) < CLOCK_TOLERANCE:
+            return known
+        self.log.info("The clocks of worker and triggerer differ by %.0f s; the deadline is kept.", skew)
+        wait.shift(skew - known)
+        return skew
 
     @property
     def has_own_interval(self) -> bool:

@@ -39,6 +39,9 @@ LATE_READS = 3600.0
 LONGEST_MESSAGE = 2000
 """Most characters of a message: it goes through a queue and a database row."""
 
+CLOCK_TOLERANCE = 30.0
+"""Seconds by which the clocks of worker, triggerer and service may differ without a notice."""
+
 LONGEST_SPREAD = 30.0
 """Seconds over which the first polls of interrupted waits are spread at most."""
 
@@ -169,6 +172,12 @@ class Wait:
         self._jitter = rng()
         self._before = submitted_at
         self._ended_at: float | None = None
+
+    def shift(self, seconds: float) -> None:
+        """Take submission and deadline for this much later: they came from a clock that is behind."""
+        self.submitted_at += seconds
+        self.deadline += seconds
+        self.seen_at = max(self.seen_at, self.submitted_at) if self.last else self.submitted_at
 
     def on_state(self, observation: Observation, now: float) -> PollOutcome | None:
         """Learn the state that a poll found; return the outcome when the wait is over."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from airflow_provider.core.arguments import whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
 
@@ -90,18 +91,17 @@ def upload(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -
 
 
 def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> str:
-    import pendulum
-
     from airflow_provider.core.files.storage_http import transfer_options
     from airflow_provider.core.files.upload import UploadLink, put_blob
 
     def link(refresh: bool) -> UploadLink:
         body = hook.create_upload_url(source.name, media_type)
-        expires = body.get("expiresAt")
+        expires_at = epoch_seconds(body.get("expiresAt"))
         return UploadLink(
             url=body["uploadUrl"],
             blob_path=body["blobPath"],
-            expires_at=pendulum.parse(expires).timestamp() if expires else None,  # type: ignore[union-attr]
+            # On our own clock, which may be hours ahead of the service's.
+            expires_at=None if expires_at is None else hook.local_time(expires_at),
         )
 
     return put_blob(

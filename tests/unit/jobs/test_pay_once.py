@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, carry_over
 from airflow_provider.exceptions import (
     InvalidRequestError,
     LedgerError,
@@ -219,6 +219,21 @@ def test_a_job_that_exists_is_taken_and_nothing_paid_for(service: Service) -> No
     assert entry.job_id == again.job_id == body["id"] == by_hand
     assert paid_requests(entry) == 0
     assert len(service.carried_out) == 1
+
+
+def test_a_named_job_is_taken_however_it_ended_and_what_replaced_it_is_found(service: Service) -> None:
+    by_hand, store = service.create(after=0.0), Store()
+    asked = Asked(service, adopts=by_hand)
+    failed: dict[str, Any] = {"should_reattach": lambda entry, body: entry.job_id != by_hand}
+    entry, _ = attempt(asked, store, **failed)
+    assert attempt(asked, store, **failed)[0].job_id == by_hand
+    assert len(service.carried_out) == 1
+    ledger = Ledger(store)
+    replacement = service.create(after=0.0)
+    spent = ledger.prepare(entry.fingerprint, carry_over(entry))
+    ledger.settle(ledger.intend(spent, service.now), replacement, submitted_at=service.now)
+    assert attempt(asked, store, **failed)[0].job_id == replacement
+    assert len(service.carried_out) == 2
 
 
 def test_other_arguments_keep_the_count(service: Service) -> None:

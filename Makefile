@@ -18,9 +18,10 @@ INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
 PY          := $(VENV)/bin/python
 AZURITE     := .azurite/node_modules/.bin/azurite-blob
 KILLS       ?= 100
+BORDER_EXAMPLES ?= 150
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-matrix test-azure test-kills bench bench-transfers test-live test-webhooks-at-scale
+.PHONY: help install demo test test-matrix test-azure test-fuzz test-kills bench bench-transfers test-live test-webhooks-at-scale
 .PHONY: test-browser lint types format docs dist constraints clean
 
 help: ## Say what can be made
@@ -63,6 +64,9 @@ test-azure: $(INSTALLED) $(AZURITE) ## Run the tests against Azurite, an Azure B
 
 $(AZURITE):
 	npm install --silent --no-audit --no-fund --prefix .azurite azurite@3
+
+test-fuzz: $(INSTALLED) ## Feed every method of both hooks some 10,000 answers of every shape (BORDER_EXAMPLES=150)
+	BORDER_EXAMPLES=$(BORDER_EXAMPLES) $(PY) -m pytest --timeout 3600 tests/unit/hooks/test_border.py tests/unit/triggers/test_any_answer.py $(PYTEST_ARGS)
 
 test-kills: $(INSTALLED) ## Kill a download at a hundred random offsets (KILLS=100) and let the next attempt finish
 	FILES_KILL_TIMES=$(KILLS) $(PY) -m pytest --timeout 3600 tests/service/files/test_download_killed.py $(PYTEST_ARGS)

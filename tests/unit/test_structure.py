@@ -16,6 +16,16 @@ import pytest
 
 import airflow_provider
 from airflow_provider.core.polling.shared_clients import SharedClients
+from airflow_provider.operators.mediamagic import (
+    MediaMagicCreateSubmissionOperator,
+    MediaMagicRetryAssetOperator,
+)
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessCreateCaseOperator,
+    SilentWitnessCreateReportOperator,
+)
+from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
+from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 PACKAGE = Path(airflow_provider.__file__).parent
@@ -107,3 +117,19 @@ def test_a_poll_in_the_triggerer_passes_through_few_files(monkeypatch: pytest.Mo
     assert "core/polling/wait.py" in before_sending
     assert len(before_sending) <= FILES_TO_THE_REQUEST, sorted(before_sending)
     assert len(entered) <= FILES_OF_A_POLL, sorted(entered)
+
+
+@pytest.mark.parametrize(
+    "operator",
+    [
+        MediaMagicCreateSubmissionOperator,
+        MediaMagicRetryAssetOperator,
+        SilentWitnessCreateCaseOperator,
+        SilentWitnessCreateReportOperator,
+        MediaMagicSubmissionSensor,
+        SilentWitnessReportSensor,
+    ],
+)
+def test_few_classes_of_ours_stand_over_an_operator(operator: type[Any]) -> None:
+    own = [cls.__name__ for cls in operator.__mro__ if cls.__module__.startswith("airflow_provider.")]
+    assert len(own) <= 4, own

@@ -234,6 +234,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             begun_at=now,
             deadline=float("inf"),
             schedule=self._backoff(),
+            submission_known=False,
         )
 
     def _backoff(self) -> Backoff:

@@ -198,7 +198,7 @@ class Wait:
     def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
         """Learn of a failed poll; return the outcome when waiting on is useless."""
         self._polled(now)
-        too_new = self.last is None and now - self.submitted_at < NEW_JOB
+        too_new = self.submission_known and self.last is None and now - self.submitted_at < NEW_JOB
         if not isinstance(error, TRANSIENT_ERRORS) and not (too_new and error.not_found):
             return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error

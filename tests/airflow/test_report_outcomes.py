@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 
+from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.operators.silent_witness import report as report_module
 from tests.airflow.jobs import SOON, ReportJob
@@ -69,7 +70,7 @@ def test_the_pause_before_a_new_report_is_the_advised_one(
 ) -> None:
     pauses: list[float] = []
     monkeypatch.setattr(report_module, "RETRY_PAUSE", 60.0)
-    monkeypatch.setattr(report.operator, "pause", lambda self, hook, seconds: pauses.append(seconds))
+    monkeypatch.setattr(JobRun, "pause", lambda self, seconds: pauses.append(seconds))
     _fail_first(report, 1)
     report.task(report_retries=1, deferrable=False).test()
     assert pauses == [60.0]

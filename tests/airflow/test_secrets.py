@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
+from tests.airflow.conftest import Connect
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import Recorder
 from tests.conftest import AIRFLOW_HOME, MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
@@ -184,7 +185,9 @@ def test_a_download_at_debug_level(
     debug: None,
     caplog: pytest.LogCaptureFixture,
     sweep: Sweep,
+    connect: Connect,
 ) -> None:
+    connect("silent_witness", host=report.simulator.url, password=SILENT_WITNESS_KEY)
     report.simulator.fault("reset", "*.pdf", "GET", times=1)
     run = report._task_run(DownloadReport, report_id=report_id, output_path=str(tmp_path / "out")).test()
     assert run.state == "success"

@@ -17,8 +17,8 @@ from airflow_provider import __version__
 from airflow_provider.compat import AirflowNotFoundException
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.http.error_bodies import Paid, error_for
-from airflow_provider.core.http.responses import Body, Reader, Response, parse_json
-from airflow_provider.core.http.retry import Attempts, RetryPolicy, http_date, may_have_started
+from airflow_provider.core.http.responses import Body, Reader, Response, http_date, parse_json
+from airflow_provider.core.http.retry import Attempts, RetryPolicy, may_have_started
 from airflow_provider.core.text import redact
 from airflow_provider.exceptions import (
     ApiError,

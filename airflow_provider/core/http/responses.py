@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -103,6 +104,14 @@ def malformed(
         request_id=request_id,
         endpoint=endpoint,
     )
+
+
+def http_date(text: str) -> float | None:
+    """Return the date of a header as epoch seconds; ``None`` for what is none."""
+    try:
+        return parsedate_to_datetime(text.strip()).timestamp()
+    except (TypeError, ValueError, IndexError, OverflowError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)

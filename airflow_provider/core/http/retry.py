@@ -12,10 +12,10 @@ import re
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from logging import Logger
 from typing import Final
 
+from airflow_provider.core.http.responses import http_date
 from airflow_provider.exceptions import (
     ApiError,
     MalformedResponseError,
@@ -78,14 +78,6 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
         reset = headers.get("x-ratelimit-reset", "").strip()
         moment = float(reset) if re.fullmatch(r"[0-9]{9,11}(\.[0-9]*)?", reset) else None
     return None if moment is None else max(0.0, moment - now)
-
-
-def http_date(text: str) -> float | None:
-    """Return the date of a header as epoch seconds; ``None`` for what is none."""
-    try:
-        return parsedate_to_datetime(text.strip()).timestamp()
-    except (TypeError, ValueError, IndexError, OverflowError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

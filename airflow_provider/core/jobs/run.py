@@ -81,6 +81,7 @@ class JobRun:
         self._job_id: str | None = None
         self._killed = False
         self._left_to_retry = False
+        self._cancelled_by_kill: Cancelling | None = None
 
     # -- the ways into an attempt ----------------------------------------------------------------------------
 
@@ -460,7 +461,7 @@ class JobRun:
             self._left_to_retry = True
         else:
             with self.task.hook() as hook:
-                self.cancel(self._job_id, hook=hook)
+                self._cancelled_by_kill = self.cancel(self._job_id, hook=hook)
 
     def _retry_wants_job(self) -> bool:
         """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
@@ -484,11 +485,13 @@ class JobRun:
             raise JobCancelledError(f"The task was killed before it had its {self.job.noun}; a retry looks.")
         fate = "goes on"
         if self._cancels_on_kill and not self._left_to_retry:
+            if self._cancelled_by_kill in (None, Cancelling.FAILED):
+                self._cancelled_by_kill = self.cancel(self._job_id)
             fate = {
                 Cancelling.DONE: "was cancelled",
                 Cancelling.HAD_ENDED: "is not running any more",
                 Cancelling.FAILED: "could not be cancelled",
-            }[self.cancel(self._job_id)]
+            }[self._cancelled_by_kill]
         raise JobCancelledError(
             f"The task was killed; {self.job.noun} {self._job_id} {fate}.", job_id=self._job_id
         )

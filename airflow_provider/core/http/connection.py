@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cache, cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider.core.http.extras import Extras
+
+
+log = logging.getLogger(__name__)
 
 
 def _shared_extras() -> type[Extras]:
@@ -124,6 +128,9 @@ class ConnectionSettings:
             "requests_per_minute": service.requests_per_minute,
             "requests_per_hour": service.requests_per_hour,
         }
+        extras = read_extras(conn_id, connection.extra, service.extras()).settings()
+        if extras.get("verify") is False:
+            _warn_unverified(conn_id)
         return cls(
             conn_id=conn_id,
             base_url=_assemble_url(
@@ -134,7 +141,7 @@ class ConnectionSettings:
                 schema=(connection.schema or "").strip(),
             ),
             api_key=connection.password or "",
-            **limits | read_extras(conn_id, connection.extra, service.extras()).settings(),
+            **limits | extras,
         )
 
     @property
@@ -145,12 +152,20 @@ class ConnectionSettings:
     @cached_property
     def identity(self) -> str:
         """
-        Key for what is shared per host and API key: clients, rate budgets.
+        Key for what is shared per host and API key: rate budgets.
 
         Two connections with one key share one limit, and a connection whose key was rotated is another one,
         so ``conn_id`` does not do. A digest, because it ends up in logs and dictionaries.
         """
         return hashlib.sha256(f"{self.base_url}\0{self.api_key}".encode()).hexdigest()[:16]
+
+    @cached_property
+    def route(self) -> str:
+        """
+        Key for clients, within one :attr:`identity`: connections with other certificate checks or proxies
+        never share one. A digest, because proxies hold passwords.
+        """
+        return hashlib.sha256(repr((self.verify, sorted(self.proxies.items()))).encode()).hexdigest()[:16]
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
@@ -161,6 +176,15 @@ class ConnectionSettings:
             password = urlsplit(url).password or ""
             found |= {password, unquote(password)}
         return tuple(sorted((secret for secret in found if secret), key=len, reverse=True))
+
+
+@cache
+def _warn_unverified(conn_id: str) -> None:
+    log.warning(
+        "Connection %r does not check certificates (`verify` is false): whoever answers in place of the API "
+        "gets its key. For a private certificate authority name its file in `verify`.",
+        conn_id,
+    )
 
 
 def _unusable(conn_id: str, parameter: str, why: str) -> ConfigurationError:

@@ -44,9 +44,10 @@ class SharedClients:
     Shared state of one event loop. Get it with :meth:`current`.
 
     A triggerer process resolves a connection id in one way only: with multi-team enabled (Airflow 3.3) each
-    team has triggerers of its own. Lookups are therefore shared by connection id, and everything else by the
-    server and the key that came out of it: two connections to one account share its limit, which is that of
-    the connection that came first, and one that gets another key leaves the old key's budget behind.
+    team has triggerers of its own. Lookups are therefore shared by connection id, budgets by the server and
+    the key that came out of it, and clients by certificate checks and proxies too: two connections to one
+    account share its limit, which is that of the connection that came first, and one that gets another key
+    leaves the old key's budget behind.
 
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
@@ -62,7 +63,7 @@ class SharedClients:
     ) -> None:
         self.clock = clock
         self.sleep = sleep
-        self._key_states: dict[tuple[type[ServiceHook], str], KeyState] = {}
+        self._key_states: dict[tuple[type[ServiceHook], str, str], KeyState] = {}
         self._lookups: dict[tuple[type[ServiceHook], str], ConnectionLookup] = {}
 
     @classmethod
@@ -102,7 +103,7 @@ class SharedClients:
     async def key_state(self, hook_class: type[ServiceHook], conn_id: str) -> KeyState:
         """Return the state of the key that a connection holds now."""
         settings = await self.lookup(hook_class, conn_id).settings()
-        key = (hook_class, settings.identity)
+        key = (hook_class, settings.identity, settings.route)
         state = self._key_states.get(key)
         if state is None:
             now = self.clock()
@@ -110,7 +111,11 @@ class SharedClients:
                 key: state for key, state in self._key_states.items() if not state.idle_since(now)
             }
             hook = hook_class(conn_id, settings=settings)
-            state = self._key_states[key] = KeyState(hook, clock=self.clock, sleep=self.sleep)
+            state = KeyState(hook, clock=self.clock, sleep=self.sleep)
+            for other, known in self._key_states.items():
+                if other[:2] == key[:2]:
+                    state.budget = known.budget
+            self._key_states[key] = state
         elif settings != state.hook.settings and settings.conn_id == state.hook.settings.conn_id:
             log.info("Connection %s has changed; going on with its settings of now", conn_id)
             state.use(hook_class(conn_id, settings=settings))

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from airflow.sdk import Connection
 
-from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.http.connection import ConnectionSettings, Service, _warn_unverified
 from airflow_provider.core.http.extras import Extras
 from airflow_provider.exceptions import ConfigurationError
 from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
@@ -352,3 +352,20 @@ def test_the_identity_follows_host_and_key_and_gives_neither_away() -> None:
     assert one.identity != settings(host="api2.example.com").identity
     assert len(one.identity) == 16
     assert KEY not in one.identity
+
+
+def test_the_route_follows_certificates_and_proxies_and_gives_no_password_away() -> None:
+    one = settings()
+    assert one.route == settings(extra={"read_timeout": 5}).route
+    others = [{"verify": False}, {"proxies": "http://u:pass-word@proxy"}, {"proxies": "http://proxy:1"}]
+    assert len({one.route, *(settings(extra=extra).route for extra in others)}) == 4
+    assert "pass-word" not in settings(extra=others[1]).route
+
+
+def test_a_connection_without_certificate_checks_warns_once(caplog: pytest.LogCaptureFixture) -> None:
+    _warn_unverified.cache_clear()
+    for extra in ({"verify": True}, {"verify": False}, {"verify": False}):
+        settings(extra=extra)
+    assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
+        "Connection 'c1' does not check certificates"
+    ]

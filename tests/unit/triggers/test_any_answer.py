@@ -58,7 +58,8 @@ class _Offline:
         return settings
 
     def new_async_client(self, *, limit: int = 100) -> Any:
-        return AnswerClient()
+        assert self._settings is not None
+        return AnswerClient(self._settings)
 
 
 class OfflineMediaMagic(_Offline, MediaMagicHook):
@@ -96,7 +97,9 @@ def answered(trigger_class: type[JobTrigger], body: Any, *, status: int = 200) -
     """Return the event of a wait that gets nothing but this answer."""
     AnswerClient.status = status
     AnswerClient.body = body if isinstance(body, bytes) else json.dumps(body).encode()
-    return one_event(trigger_class("toy", "job1", START, START + 20, tolerance=10.0))
+    found = one_event(trigger_class("toy", "job1", START, START + 20, tolerance=10.0))
+    assert "broke off unexpectedly" not in found["message"]
+    return found
 
 
 def report(**fields: Any) -> dict[str, Any]:

@@ -193,6 +193,29 @@ def test_the_connection_that_came_first_sets_the_limit_of_a_key() -> None:
     assert sum(START + 60 <= now < START + 120 for now, _ in Trigger.polls) <= 10
 
 
+@pytest.mark.parametrize(
+    "route", [{"verify": False}, {"verify": "/private/ca.pem"}, {"proxies": {"all": "http://proxy:3128"}}]
+)
+@pytest.mark.parametrize("first", ["plain", "other"])
+def test_connections_of_one_key_keep_their_own_certificates_and_proxies(
+    route: dict[str, Any], first: str
+) -> None:
+    Hook.routes = {"other": route}
+
+    async def main(clients: SharedClients) -> None:
+        leases = {conn_id: Lease(clients, Hook, conn_id) for conn_id in (first, "plain", "other")}
+        states = {conn_id: await lease.key_state() for conn_id, lease in leases.items()}
+        for conn_id, state in states.items():
+            settings = state.client.settings  # type: ignore[attr-defined]
+            expected = {"verify": True, "proxies": {}, **Hook.routes.get(conn_id, {})}
+            assert {"verify": settings.verify, "proxies": settings.proxies} == expected
+        assert states["plain"].budget is states["other"].budget
+        for lease in leases.values():
+            await lease.release()
+
+    run(main)
+
+
 def test_a_deadline_goes_before_those_unseen_longer() -> None:
     Hook.limits = {"requests_per_minute": 10}
     ends_at(**{f"job{number}": 1e9 for number in range(30)})

@@ -44,7 +44,8 @@ class Client:
 
     made: ClassVar[list[Client]] = []
 
-    def __init__(self) -> None:
+    def __init__(self, settings: ConnectionSettings) -> None:
+        self.settings = settings
         self.closed = False
         Client.made.append(self)
 
@@ -65,6 +66,7 @@ class Hook(ServiceHook):
     limits: ClassVar[dict[str, int | None]] = {}
     lookup_error: ClassVar[Exception | None] = None
     keys: ClassVar[dict[str, str]] = {}
+    routes: ClassVar[dict[str, dict[str, Any]]] = {}
 
     async def aload_settings(self) -> ConnectionSettings:
         if self._settings is None:
@@ -73,11 +75,12 @@ class Hook(ServiceHook):
             if Hook.lookup_error is not None:
                 raise Hook.lookup_error
             key = Hook.keys.get(self.conn_id, Hook.key)
-            self._settings = ConnectionSettings(self.conn_id, "https://toy.example", key, **Hook.limits)  # type: ignore[arg-type]
+            more: dict[str, Any] = {**Hook.limits, **Hook.routes.get(self.conn_id, {})}
+            self._settings = ConnectionSettings(self.conn_id, "https://toy.example", key, **more)
         return self._settings
 
     def new_async_client(self, *, limit: int = 100) -> Any:
-        return Client()
+        return Client(self.settings)
 
 
 Response = Callable[[str, float, Hook], Awaitable[Observation]]
@@ -103,6 +106,7 @@ class Trigger(JobTrigger):
 
     async def poll(self, hook: Any, client: Any) -> Observation:
         assert not client.closed
+        assert client.settings is hook.settings
         now = SharedClients.current().clock()
         Trigger.polls.append((now, self.job_id))
         await asyncio.sleep(0.05)
@@ -117,6 +121,7 @@ def seen(job_id: str, state: JobState = JobState.ACTIVE, **more: Any) -> Observa
 def fresh() -> None:
     Client.made, Trigger.polls = [], []
     Hook.lookups, Hook.key, Hook.keys, Hook.limits, Hook.lookup_error = 0, "k1", {}, {}, None
+    Hook.routes = {}
 
 
 START = 1_000_000.0

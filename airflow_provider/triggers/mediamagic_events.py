@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
 from typing import Any
@@ -21,12 +21,14 @@ from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_connection import read_secrets
 from airflow_provider.mediamagic.webhooks.events import (
     MOST_BYTES,
+    TOLERANCE,
     Event,
     RefusedError,
     check_age,
     check_old_signature,
     read_event,
 )
+from airflow_provider.mediamagic.webhooks.seen import SeenEvents
 
 DAY = 86400.0
 
@@ -36,10 +38,14 @@ SECRETS_TTL = 300.0
 RECHECK_AFTER = 5.0
 """Seconds between lookups at least: after a wrong signature, and while looking up fails."""
 
-MOST_REMEMBERED = 10_000
-
 MOST_REQUESTS = 10
 """Requests that are read out of one message; those who can write to the queue may put thousands into it."""
+
+MOST_IN_BATCH = 1000
+"""Requests that are read out of what a queue's own trigger yields at a time."""
+
+WARN_EVERY = 60.0
+"""Seconds between two warnings about dropped requests."""
 
 _DEEPEST = 8
 """How deep inside what a queue's own trigger yields a message is looked for."""
@@ -64,12 +70,14 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         )
 
     The ``extra["payload"]`` of the asset event holds ``event_id``, ``type``, ``conn_id``, ``submission_id``,
-    ``asset_id``, ``status`` and ``timestamp``. Copies of an event are dropped as far as this process
-    remembers them; how the queue is acknowledged is up to its own trigger.
+    ``asset_id``, ``status`` and ``timestamp``. Copies of an event are dropped. Which events were seen is kept
+    in the asset's state store, so that a restart changes nothing; before Airflow 3.3.2, and where several
+    assets share one trigger, there is none, and only what was signed in the last five minutes counts. How the
+    queue is acknowledged is up to its own trigger.
 
     :param scheme: the queue's kind, as ``MessageQueueTrigger`` knows it: ``sqs``, ``redis+pubsub``, ...
     :param conn_id: connection whose webhook secret proves the events.
-    :param max_age: seconds that an event may have lain in the queue.
+    :param max_age: seconds that an event may have lain in the queue, default a day; 300 without a store.
     :param queue: arguments of the queue's own trigger, such as ``sqs_queue``.
     """
 
@@ -88,7 +96,8 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         self.conn_id = conn_id
         self.max_age = max_age
         self.queue_arguments = queue
-        self._known: OrderedDict[str, None] = OrderedDict()
+        self._dropped: Counter[str] = Counter()
+        self._warned_at = -WARN_EVERY
         self._secrets: tuple[str, ...] | None = None
         self._looked_up_at = 0.0
         self._failed = False
@@ -109,38 +118,73 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         """Read the queue for ever; yield an event for each new message that MediaMagic has signed."""
         from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
+        seen, max_age = await self._seen_before()
         while True:
             # What was read may be gone from the queue, so nothing is read that could not be verified.
             await self._current_secrets()
             # A queue's own trigger may end after a batch.
             queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
             async for batch in queue.run():
-                dropped: Counter[str] = Counter()
-                for message in requests_in(batch.payload):
-                    try:
-                        event = await self._verified(message)
-                    except RefusedError as refused:
-                        dropped[refused.reason] += 1
-                        continue
-                    if event is not None:
-                        yield TriggerEvent(event.as_extra())
-                if dropped:
-                    reasons = " ".join(f"{reason} ({count})" for reason, count in dropped.items())
-                    self.log.warning("%d requests in the queue were dropped: %s", dropped.total(), reasons)
+                for event in await self._new_events(batch.payload, seen, max_age):
+                    yield TriggerEvent(event.as_extra())
             await asyncio.sleep(0)
 
-    async def _verified(self, message: dict[str, Any]) -> Event | None:
-        headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
-        check_age(headers, time.time(), most=self.max_age)
-        body = _body(message)
-        await self._check_signature(body, headers)
-        event = read_event(self.conn_id, body, headers)
-        if event is None or event.id in self._known:
-            return None
-        self._known[event.id] = None
-        if len(self._known) > MOST_REMEMBERED:
-            self._known.popitem(last=False)
-        return event
+    async def _seen_before(self) -> tuple[SeenEvents, float]:
+        """Return which events were seen, and the greatest age in seconds for which that is known."""
+        # Airflow 3.3.0 has a store that would block the event loop.
+        store = getattr(self, "asset_state_store", None)
+        try:
+            if hasattr(store, "aget"):
+                seen = SeenEvents(self.max_age, store)
+                await seen.load()
+                return seen, self.max_age
+        except ValueError:
+            pass  # several assets
+        if self.max_age > TOLERANCE:
+            self.log.warning(
+                "Airflow keeps no state for this trigger, which needs Airflow 3.3.2 and one asset that it "
+                "watches: only events signed in the last %d seconds count, not %d.",
+                TOLERANCE,
+                self.max_age,
+            )
+        max_age = min(self.max_age, TOLERANCE)
+        return SeenEvents(max_age), max_age
+
+    async def _new_events(self, payload: Any, seen: SeenEvents, max_age: float) -> list[Event]:
+        """Return what a batch holds of new events; remembered before anybody learns of them."""
+        events = []
+        requests = requests_in(payload)
+        for message in islice(requests, MOST_IN_BATCH):
+            try:
+                headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
+                check_age(headers, time.time(), most=max_age)
+                body = _body(message)
+                await self._check_signature(body, headers)
+                event = read_event(self.conn_id, body, headers)
+            except RefusedError as refused:
+                self._dropped[refused.reason] += 1
+                continue
+            if event is not None and seen.add(event.id, float(headers["webhook-timestamp"])):
+                events.append(event)
+        if next(requests, None) is not None:
+            self._dropped[f"More than {MOST_IN_BATCH} requests at a time."] += 1
+        try:
+            await seen.save()
+        except Exception as error:  # whatever it is, what was read from the queue comes no second time
+            self.log.warning(
+                "Which events were seen could not be stored (%s): after a restart a copy of them may count.",
+                type(error).__name__,
+            )
+        self._warn_of_dropped()
+        return events
+
+    def _warn_of_dropped(self) -> None:
+        now = time.monotonic()
+        if self._dropped and now - self._warned_at >= WARN_EVERY:
+            reasons = " ".join(f"{reason} ({count})" for reason, count in self._dropped.items())
+            self.log.warning("%d requests in the queue were dropped: %s", self._dropped.total(), reasons)
+            self._dropped.clear()
+            self._warned_at = now
 
     async def _check_signature(self, body: bytes, headers: dict[str, str]) -> None:
         """Refuse what none of the secrets has signed, nor one that was stored since they were looked up."""

@@ -12,11 +12,16 @@ from typing import Any, cast
 
 import pytest
 from airflow.triggers.base import TriggerEvent
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider.exceptions import ConfigurationError, TransportError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.mediamagic.webhooks.events import TOLERANCE
+from airflow_provider.mediamagic.webhooks.seen import MOST_IN_SLOT, SeenEvents
 from airflow_provider.triggers import mediamagic_events
 from airflow_provider.triggers.mediamagic_events import (
+    DAY,
     MOST_REQUESTS,
     RECHECK_AFTER,
     SECRETS_TTL,
@@ -48,8 +53,31 @@ def deliver(queue: Queue, *, encoded: bool = False, **how: Any) -> None:
     queue.receive(*signed(envelope(how.get("event_id", "evt_1")), **how), encoded=encoded)
 
 
-def watching(queue: Queue, **more: Any) -> MediaMagicEventTrigger:
-    return MediaMagicEventTrigger(
+class Store:
+    """An asset's state store, as Airflow gives it to a trigger.
+
+    :param watched: how many assets share the trigger; Airflow has no store for more than one.
+    :param broken: raised in place of writing.
+    """
+
+    def __init__(self, watched: int = 1, broken: Exception | None = None) -> None:
+        self.values: dict[str, str] = {}
+        self.watched = watched
+        self.broken = broken
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        if self.watched != 1:
+            raise ValueError(f"Task has {self.watched} concrete inlets and outlets")
+        return json.loads(self.values[key]) if key in self.values else default
+
+    async def aset(self, key: str, value: Any) -> None:
+        if self.broken:
+            raise self.broken
+        self.values[key] = json.dumps(value)
+
+
+def watching(queue: Queue, store: Any = None, **more: Any) -> MediaMagicEventTrigger:
+    trigger = MediaMagicEventTrigger(
         scheme="sqs",
         conn_id=CONN_ID,
         sqs_queue=queue.url,
@@ -58,6 +86,8 @@ def watching(queue: Queue, **more: Any) -> MediaMagicEventTrigger:
         waiter_delay=0,
         **more,
     )
+    trigger.asset_state_store = store
+    return trigger
 
 
 def read(trigger: MediaMagicEventTrigger, count: int) -> list[dict[str, Any]]:
@@ -106,10 +136,73 @@ def test_what_mediamagic_has_not_signed_is_dropped(queue: Queue, caplog: pytest.
 
 def test_an_event_that_lay_in_the_queue_for_hours_counts(queue: Queue) -> None:
     deliver(queue, event_id="old", age=20 * 3600)
-    assert [one["event_id"] for one in read(watching(queue), 1)] == ["old"]
+    assert [one["event_id"] for one in read(watching(queue, Store()), 1)] == ["old"]
     deliver(queue, event_id="old", age=20 * 3600)
     deliver(queue, event_id="new")
-    assert [one["event_id"] for one in read(watching(queue, max_age=3600), 1)] == ["new"]
+    assert [one["event_id"] for one in read(watching(queue, Store(), max_age=3600), 1)] == ["new"]
+
+
+def test_a_copy_counts_no_more_after_a_restart(queue: Queue) -> None:
+    store = Store()
+    deliver(queue, event_id="seen", age=7200)
+    assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["seen"]
+    for age in (7200, 0):
+        deliver(queue, event_id="seen", age=age)
+    deliver(queue, event_id="new")
+    assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["new"]
+
+
+@pytest.mark.parametrize("store", [None, Store(watched=2), object()], ids=["none", "shared", "3.3.0"])
+def test_without_a_store_only_the_last_minutes_count(
+    queue: Queue, capfd: pytest.CaptureFixture[str], store: Any
+) -> None:
+    deliver(queue, event_id="captured", age=400)
+    deliver(queue, event_id="young", age=200)
+    assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["young"]
+    assert capfd.readouterr().out.count("only events signed in the last 300 seconds count") == 1
+
+
+def test_a_store_that_does_not_answer_loses_no_event(queue: Queue, capfd: pytest.CaptureFixture[str]) -> None:
+    store = Store(broken=OSError("no API"))
+    deliver(queue, event_id="one")
+    assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["one"]
+    assert "could not be stored (OSError)" in capfd.readouterr().out
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.integers(0, int(DAY + TOLERANCE))), max_size=60),
+    st.sampled_from([60.0, 3600.0, DAY, 3 * DAY]),
+)
+@settings(deadline=None)
+def test_nothing_is_new_twice_whatever_restarts(sent: list[tuple[int, int]], max_age: float) -> None:
+    async def main() -> list[str]:
+        store, found = Store(), []
+        for number, age in sent:
+            seen = SeenEvents(max_age, store)
+            await seen.load()
+            if seen.add(f"evt_{number}", 1_800_000_000 + TOLERANCE - age % (max_age + TOLERANCE)):
+                found.append(f"evt_{number}")
+            await seen.save()
+        assert len(store.values) <= 28
+        return found
+
+    found = asyncio.run(main())
+    assert sorted(found) == sorted({f"evt_{number}" for number, _ in sent})
+
+
+def test_what_is_stored_is_bounded_and_what_is_old_goes() -> None:
+    store = Store()
+
+    async def main() -> None:
+        seen = SeenEvents(DAY, store)
+        for hour in range(60):
+            for number in range(MOST_IN_SLOT + 5 if hour == 59 else 1):
+                seen.add(f"evt_{hour}_{number}", 1_800_000_000.0 + hour * 3600)
+            await seen.save()
+
+    asyncio.run(main())
+    assert len(store.values) <= 28
+    assert max(map(len, store.values.values())) < 65_536
 
 
 def test_copies_are_one_event(queue: Queue) -> None:
@@ -360,6 +453,24 @@ def test_one_message_is_a_few_requests_and_one_warning(
     assert len(dropped()) <= 1
     assert all(line.startswith(f"{MOST_REQUESTS} requests") for line in dropped())
     assert len(list(requests_in(json.dumps([forged] * 500)))) == MOST_REQUESTS
+
+
+@pytest.mark.parametrize("wrap", [lambda one: one, json.dumps, lambda one: {"messages": [one]}])
+def test_a_flood_in_one_batch_is_bounded_in_requests_and_warnings(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], wrap: Callable[..., Any]
+) -> None:
+    trigger = watching(queue)
+    checked: list[bytes] = []
+    monkeypatch.setattr(mediamagic_events, "check_old_signature", lambda _, body, __: checked.append(body))
+    payload = wrap([{"headers": signed(b"{}")[1], "body": "{}"}] * 9000)
+
+    async def main() -> None:
+        for _ in range(20):
+            assert await trigger._new_events(payload, SeenEvents(DAY), DAY) == []
+
+    asyncio.run(main())
+    assert len(checked) <= 20 * 1000
+    assert capfd.readouterr().out.count("were dropped") <= 1
 
 
 def test_nesting_without_end_is_given_up() -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -117,3 +118,10 @@ def quoted_id(argument: str, value: Any) -> str:
     :raises InvalidInputError: it is no :func:`plain_id`.
     """
     return quote(plain_id(argument, value), safe="")
+
+
+def named_files(files: Any) -> list[str]:
+    """Return what ``files`` names, before any of it is looked for; what is no list is refused then."""
+    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
+        return [str(files)]
+    return [str(item.get("path", item) if isinstance(item, Mapping) else item) for item in files]

@@ -18,6 +18,7 @@ from airflow_provider.hooks.silent_witness_answers import (
     ORGANIZATION,
     REPORT,
     read_deleted,
+    read_files,
     read_new_case,
     read_new_report,
     read_object,
@@ -318,7 +319,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             "GET",
             "/api/files",
             params={"caseId": plain_id("case_id", case_id)},
-            read=read_rows("files", FILE),
+            read=read_files,
         )
 
     def get_file(self, file_id: str, *, chunk_size: int = 256 * 1024) -> Iterator[bytes]:

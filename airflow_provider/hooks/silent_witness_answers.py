@@ -106,6 +106,49 @@ def read_rows(key: str, optional: Mapping[str, Kind]) -> Reader[list[dict[str, A
     return read
 
 
+_ROLES: Final = {"plaintiff": 0, "defendant": 1, "0": 0, "1": 1}
+_FILE_NAMES: Final = {
+    "id": ("file_id", "fileId"),
+    "case_id": ("caseId",),
+    "file_name": ("fileName",),
+    "file_size": ("fileSize",),
+    "file_type": ("fileType",),
+    "file_category": ("fileCategory",),
+    "vehicle_index": ("vehicleIndex", "vehicle_role", "vehicleRole"),
+}
+"""Fields of a file's record with their names in older pages and in answers to uploads."""
+
+
+def read_files(body: Body) -> list[dict[str, Any]]:
+    """
+    Read the records of a case's files, in the spelling of either generation.
+
+    Where there is no list a case has no files: nothing is paid for on it, and a file that is there after all
+    is sent again.
+    """
+    envelope = body.object()
+    data = envelope.get("data")
+    if isinstance(data, dict):
+        listed = next((data[key] for key in ("files", "items", "data") if key in data), None)
+        data = [data] if listed is None and any(data.get(name) for name in ("id", "file_id")) else listed
+    files = body.part([] if data is None else data).rows("files")
+    return body.part([_newer_spelling(file) for file in files]).rows("files", "id", optional=FILE)
+
+
+def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
+    named = dict(file)
+    for new, older in _FILE_NAMES.items():
+        for old in older:
+            if named.get(new) is None and named.get(old) is not None:
+                named[new] = named[old]
+    index, size = named.get("vehicle_index"), named.get("file_size")
+    if isinstance(index, str):
+        named["vehicle_index"] = _ROLES.get(index.strip().lower())
+    if isinstance(size, str) and size.strip().isdecimal():
+        named["file_size"] = int(size)
+    return named
+
+
 def read_new_case(body: Body) -> dict[str, Any]:
     """Read a created case and its invoice, which may be missing."""
     data = read_data(body)

@@ -62,6 +62,30 @@ def check_file_role(category: str, vehicle_role: str | None) -> str | None:
     return one_of("vehicle_role", "plaintiff" if vehicle_role is None else vehicle_role, VEHICLE_ROLES)
 
 
+_OLD_CATEGORIES: Final = {
+    "crash_analysis_plaintiff": "plaintiff",
+    "crash_analysis_defendant": "defendant",
+}
+"""Categories of the older pages that name a vehicle; how they map to today's is not documented."""
+
+
+def may_be_of(file: Mapping[str, Any], category: str, role: str | None) -> bool:
+    """
+    Whether the record of a file may be of a category and vehicle.
+
+    What it does not say, or says in words that are not documented, contradicts nothing.
+
+    :param file: as :meth:`SilentWitnessHook.list_files` returns it.
+    :param role: as :func:`check_file_role` returns it.
+    """
+    told = file.get("file_category")
+    if told in FILE_CATEGORIES and told != category:
+        return False
+    index = file.get("vehicle_index")
+    told_role = _OLD_CATEGORIES.get(str(told)) if index is None else dict(enumerate(VEHICLE_ROLES)).get(index)
+    return role is None or told_role in (role, None)
+
+
 def check_accident(accident: Any) -> dict[str, Any]:
     """
     Return a copy of the accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.

@@ -43,6 +43,8 @@ class Settings:
     demo_without_evidence: bool = False
     #: Silent Witness: ``biomechanics_only`` needs photos or an EDR report too
     biomechanics_only_needs_evidence: bool = True
+    #: Silent Witness: name categories and vehicles in lists of files as the older documentation does
+    older_file_list: bool = False
     #: MediaMagic: windows by bucket (``*`` is every bucket); the numbers are not published
     mediamagic_limits: dict[str, tuple[Limit, ...]] = field(default_factory=dict)
     #: MediaMagic: container of the issue list, ``array`` or ``object``; it is not documented

@@ -8,12 +8,13 @@ import logging
 import os
 import re
 import stat
+import time
 import unicodedata
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal, cast
+from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import quote, unquote, urlsplit
 
 from airflow_provider.core.text import clean
@@ -32,6 +33,26 @@ How much an object store is asked for at a time. s3fs would ask for 50 MiB, whic
 
 Kind = Literal["file", "directory", "other"]
 """``other``: a device, a pipe or a socket."""
+
+_VERSIONS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "modified", "updated", "created")
+"""What stores call the version of an object, or the time of its last change; the first that there is."""
+
+TICK = 2.0
+"""Seconds in which a file may change twice without another time of its last change."""
+
+
+class Stat(NamedTuple):
+    """
+    What is known of a file without reading it.
+
+    :param kind: what it is.
+    :param size: bytes.
+    :param version: another one after every change; empty where that cannot be told.
+    """
+
+    kind: Kind
+    size: int
+    version: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,9 +91,9 @@ class Location:
             f"{self.url.rstrip('/')[:-cut]}{name}", f"{self.path.rstrip('/')[:-cut]}{name}", self.fs
         )
 
-    def stat(self) -> tuple[Kind, int] | None:
+    def stat(self) -> Stat | None:
         """
-        Return kind and size in bytes, or ``None`` when there is nothing.
+        Return what is known without reading it, or ``None`` when there is nothing.
 
         :raises TransferError: the store could not be asked.
         """
@@ -81,16 +102,18 @@ class Location:
                 if self.fs is None:
                     found = os.stat(self.path)
                     if stat.S_ISDIR(found.st_mode):
-                        return ("directory", 0)
-                    return ("file" if stat.S_ISREG(found.st_mode) else "other", found.st_size)
+                        return Stat("directory", 0)
+                    kind: Kind = "file" if stat.S_ISREG(found.st_mode) else "other"
+                    return Stat(kind, found.st_size, _disk_version(found))
                 # Airflow keeps one file system per process, and its listings outlive what other tasks wrote.
                 self.fs.invalidate_cache()
                 info = self.fs.info(self.path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             if info["type"] == "directory":
-                return ("directory", 0)
-            return ("file", int(info["size"] or 0))
+                return Stat("directory", 0)
+            version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")
+            return Stat("file", int(info["size"] or 0), version)
 
     def open(self) -> BinaryIO:
         """Open for reading: binary, seekable, in blocks of bounded size."""
@@ -116,6 +139,13 @@ class Location:
 
     def __str__(self) -> str:
         return self.url
+
+
+def _disk_version(found: os.stat_result) -> str:
+    """The change time too: a copy that keeps its modification time has another one."""
+    if time.time() - found.st_ctime < TICK:
+        return ""
+    return f"{found.st_mtime_ns}-{found.st_ctime_ns}"
 
 
 def locate(value: object, *, conn_id: str | None = None, argument: str = "path") -> Location:

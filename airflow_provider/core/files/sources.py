@@ -41,11 +41,13 @@ class Source:
     :param name: base name, as the vendor will show it.
     :param size: bytes, at the time it was resolved.
     :param location: where it is.
+    :param version: another one after every change; empty where that cannot be told.
     """
 
     name: str
     size: int
     location: Location
+    version: str = ""
 
     @property
     def path(self) -> str:
@@ -189,7 +191,7 @@ def _expand(item: Any, conn_id: str | None, argument: str) -> list[Location]:
         return [location]
     with storage_errors("cannot list", location):
         matches = _glob(location)
-    files = [match for match in matches if (stat := match.stat()) is not None and stat[0] == "file"]
+    files = [match for match in matches if (stat := match.stat()) is not None and stat.kind == "file"]
     if not files:
         raise InvalidInputError(f"{argument}: no file matches {location.url}.", parameter=argument)
     return files
@@ -211,7 +213,7 @@ def _source(location: Location, argument: str) -> Source:
     stat = location.stat()
     if stat is None:
         raise InvalidInputError(f"{argument}: {location.url} does not exist.", parameter=argument)
-    kind, size = stat
+    kind, size, version = stat
     refuse_broken_name(argument, location.url)
     if kind == "other":
         raise InvalidInputError(f"{argument}: {location.url} is no regular file.", parameter=argument)
@@ -226,7 +228,7 @@ def _source(location: Location, argument: str) -> Source:
         raise InvalidInputError(
             f"{argument}: {location.url} cannot be read: permission denied.", parameter=argument
         )
-    return Source(location.name, size, location)
+    return Source(location.name, size, location, version)
 
 
 SNIFF_BYTES = 64 * 1024

@@ -8,11 +8,12 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, BinaryIO
 from urllib.parse import quote, urlsplit
 
 from airflow_provider.core.files.locations import storage_errors
+from airflow_provider.core.files.sent import DigestReader
 from airflow_provider.core.files.sources import Source
 from airflow_provider.core.files.storage_http import (
     DEFAULT_TIMEOUT,
@@ -59,11 +60,13 @@ class UploadLink:
     :param url: signed; never logged.
     :param blob_path: what the API calls the blob; goes into the submission.
     :param expires_at: epoch seconds at which the link ends; ``None`` when not known.
+    :param sha256: digest of the bytes that were sent through it; empty before they were.
     """
 
     url: str
     blob_path: str
     expires_at: float | None = None
+    sha256: str = ""
 
     def __repr__(self) -> str:
         return f"UploadLink({safe_url(self.url)}, blob_path={self.blob_path!r})"
@@ -103,7 +106,8 @@ def put_blob(
     :param log: progress of a long upload and every repetition are written there.
     :param now: epoch seconds.
     :param sleep: waits between attempts.
-    :returns: the link that was used last: its ``blob_path`` is the one that holds the file.
+    :returns: the link that was used last: its ``blob_path`` is the one that holds the file, and its
+        ``sha256`` says which bytes.
     :raises TransferError: the upload did not get through, or the source changed meanwhile. Names blob, host
         and file, never the signature.
     """
@@ -125,7 +129,7 @@ def put_blob(
         sleep=sleep,
     )
     try:
-        with source.open() as stream:
+        with DigestReader(source.open()) as stream:
             if source.size <= SINGLE_PUT_LIMIT:
                 upload.put_single(stream)
             else:
@@ -134,7 +138,7 @@ def put_blob(
         if session is None:
             own.close()
     upload.progress.finish()
-    return upload.link
+    return replace(upload.link, sha256=stream.sha256)
 
 
 class _BlobMoved(Exception):

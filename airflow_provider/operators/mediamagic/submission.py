@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import one_of, required_id, switch, whole_number
+from airflow_provider.core.arguments import named_files, one_of, required_id, switch, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import PaidInVainError
@@ -18,7 +17,9 @@ from airflow_provider.exceptions import (
     InvalidInputError,
     JobFailedError,
     JobInputError,
+    LedgerError,
     SubmissionLostError,
+    TransferError,
 )
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import (
@@ -284,7 +285,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
 
     def request(self) -> dict[str, Any]:
         return {
-            "files": _named(self.files),
+            "files": named_files(self.files),
             "blob_paths": list(self.blob_paths or ()),
             "sidekick_ids": list(self.sidekick_ids or ()),
             "metadata": dict(self.metadata or {}),
@@ -292,22 +293,24 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         }
 
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
-        """Upload the files, recording each, so that a retry does not upload it again."""
+        """Upload the files, recording each, so that a retry does not upload it again unless it changed."""
         if self.files is None:
             return entry
+        from airflow_provider.core.files.sent import is_unchanged
+
         sources = checked_sources(self.files, conn_id=self.source_conn_id)
-        recorded, sizes = entry.details.get("blobs", {}), entry.details.get("sizes", {})
+        recorded, sent = entry.details.get("blobs", {}), dict(entry.details.get("sent", {}))
         blobs = {
             source.path: recorded[source.path]
             for source, _ in sources
-            if source.path in recorded and sizes.get(source.path) == source.size
+            if source.path in recorded and is_unchanged(source, sent.get(source.path))
         }
         details = {**entry.details, "sizes": {source.path: source.size for source, _ in sources}}
 
-        def arrived(source: Source, uploaded: dict[str, Any]) -> None:
+        def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
             nonlocal entry
-            blobs[source.path] = uploaded["blobPath"]
-            entry = ledger.amend(entry, details={**details, "blobs": dict(blobs)})
+            blobs[source.path], sent[source.path] = uploaded["blobPath"], bytes_sent
+            entry = ledger.amend(entry, details={**details, "blobs": dict(blobs), "sent": dict(sent)})
 
         left = [item for item in sources if item[0].path not in blobs]
         if blobs:
@@ -315,7 +318,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
         self._uploads.run(left)
         in_order = {source.path: blobs[source.path] for source, _ in sources}
-        return replace(entry, details={**details, "blobs": in_order})
+        return replace(entry, details={**details, "blobs": in_order, "sent": sent})
 
     def on_kill(self) -> None:
         """As for every job; uploads under way are left."""
@@ -344,10 +347,26 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         """
         if not may_probe:
             return None
+        resubmits = self.on_lost_submission == "resubmit" and self.files is not None
+        if changed := self._changed(entry):
+            if resubmits:
+                self.log.warning(
+                    "An earlier submission may exist, of other bytes of %s; uploading and submitting anew "
+                    "(on_lost_submission='resubmit'). It may be paid for a second time.",
+                    changed,
+                )
+                raise PaidInVainError
+            raise LedgerError(
+                f"An earlier attempt sent a submission and recorded no answer, and {changed} has changed "
+                "since it was uploaded. Nothing was sent: what was uploaded would be reviewed, and to submit "
+                "the new bytes may be to pay twice. If the submission is in the MediaMagic app, name it "
+                "(submission_id='...' takes it and pays nothing); else set on_lost_submission='resubmit' to "
+                "submit the new bytes, or put the old file back."
+            )
         try:
             return self.submit(hook, entry)
         except ConflictError as error:
-            if self.on_lost_submission == "resubmit" and self.files is not None:
+            if resubmits:
                 self.log.warning(
                     "A submission of this task exists and its id is lost; uploading and submitting anew "
                     "(on_lost_submission='resubmit'). It is paid for a second time."
@@ -360,12 +379,21 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                 "nothing), or set on_lost_submission='resubmit' with files to pay for another one."
             ) from error
 
+    def _changed(self, entry: Entry) -> str:
+        """Name a file that is there and has other bytes than were uploaded; empty when there is none."""
+        from airflow_provider.core.files.sent import is_unchanged
+        from airflow_provider.core.files.sources import resolve_sources
 
-def _named(files: Any) -> list[str]:
-    """Return what ``files`` names, before any of it is looked for; what is no list is refused then."""
-    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
-        return [str(files)]
-    return [str(item.get("path", item) if isinstance(item, Mapping) else item) for item in files]
+        path: str
+        for path, sent in entry.details.get("sent", {}).items():
+            try:
+                (source,) = resolve_sources([{"path": path}], conn_id=self.source_conn_id)
+                changed = not is_unchanged(source, sent)
+            except (InvalidInputError, TransferError):
+                continue  # gone, or out of reach: what was uploaded is what is left of it
+            if changed:
+                return path
+        return ""
 
 
 class MediaMagicRetryAssetOperator(SubmissionOperator):

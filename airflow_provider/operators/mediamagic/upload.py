@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider.core.arguments import whole_number
+from airflow_provider.core.arguments import named_files, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Limits, Source
+    from airflow_provider.core.files.upload import UploadLink
 
-    Uploads: TypeAlias = Parallel[MediaMagicHook, tuple[Source, str], dict[str, Any]]
+    Uploads: TypeAlias = Parallel[MediaMagicHook, tuple[Source, str], tuple[dict[str, Any], dict[str, Any]]]
 
 MEGABYTE = 1_000_000
 """Whether the vendor's MB are decimal or binary is not documented; the smaller reading is safe in both."""
@@ -64,33 +65,39 @@ def checked_sources(files: Any, *, conn_id: str | None) -> list[tuple[Source, st
     return [(source, check_limits(source, limits, argument="files")) for source in sources]
 
 
-def upload(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> dict[str, Any]:
+def upload(
+    hook: MediaMagicHook, source: Source, media_type: str, log: Logger
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """
     Upload one file: through the API up to 10 MB, above that straight to blob storage.
 
-    :return: ``blobPath``, ``filename``, ``contentType``, ``size`` (bytes).
+    :return: ``blobPath``, ``filename``, ``contentType``, ``size`` (bytes); and what to record of its bytes.
     """
+    from airflow_provider.core.files.sent import DigestReader, sent_file
+
     if source.size <= DIRECT_UPLOAD_MAX_BYTES:
-        with source.open() as stream:
+        with DigestReader(source.open()) as stream:
             answer = hook.upload_direct(source.name, media_type, stream)
         if answer.get("status") == "error":
             raise TransferError(
                 f"MediaMagic did not take {source.name}: the upload was answered with status 'error'. A "
                 "retry uploads it again."
             )
-        blob_path = answer["blobPath"]
+        blob_path, sha256 = answer["blobPath"], stream.sha256
     else:
-        blob_path = _upload_presigned(hook, source, media_type, log)
+        link = _upload_presigned(hook, source, media_type, log)
+        blob_path, sha256 = link.blob_path, link.sha256
     log.info("Uploaded %s (%s, %d bytes) as %s", source.name, media_type, source.size, blob_path)
-    return {
+    uploaded = {
         "blobPath": blob_path,
         "filename": source.name,
         "contentType": media_type,
         "size": source.size,
     }
+    return uploaded, sent_file(source, sha256)
 
 
-def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> str:
+def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log: Logger) -> UploadLink:
     from airflow_provider.core.files.storage_http import transfer_options
     from airflow_provider.core.files.upload import UploadLink, put_blob
 
@@ -110,13 +117,13 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
         source,
         **transfer_options(hook.settings),
         log=log,
-    ).blob_path
+    )
 
 
 def uploads(
     hook: Callable[[], MediaMagicHook],
     *,
-    arrived: Callable[[Source, dict[str, Any]], None],
+    arrived: Callable[[Source, dict[str, Any], dict[str, Any]], None],
     max_parallel: int,
     log: Logger,
 ) -> Uploads:
@@ -132,7 +139,7 @@ def uploads(
     return Parallel(
         hook,
         lambda own, item: upload(own, *item, log),
-        arrived=lambda item, uploaded: arrived(item[0], uploaded),
+        arrived=lambda item, uploaded: arrived(item[0], *uploaded),
         max_parallel=max_parallel,
     )
 
@@ -142,7 +149,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     Upload media files, for submissions to be made of them later.
 
     Returns ``[{"blobPath", "filename", "contentType", "size"}, ...]`` in the order of ``files``. Uploading is
-    not billed; a submission is. A retry does not upload again what has arrived (Airflow 3.3); a clear does.
+    not billed; a submission is. A retry does not upload again what has arrived, unless its bytes have changed
+    (Airflow 3.3); a clear does.
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.
@@ -173,18 +181,24 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         self._uploads: Uploads | None = None
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Check every file, then upload those that no earlier attempt has uploaded."""
+        """Check every file, then upload those that no earlier attempt has uploaded as they are now."""
+        from airflow_provider.core.files.sent import is_unchanged
 
         max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
         sources = checked_sources(self.files, conn_id=self.source_conn_id)
         self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)
-        entry = self._entry(ledger, [source for source, _ in sources])
-        done: dict[str, Any] = dict(entry.details.get("uploaded", {}))
+        entry = self._entry(ledger)
+        recorded, sent = entry.details.get("uploaded", {}), dict(entry.details.get("sent", {}))
+        done: dict[str, Any] = {
+            source.path: recorded[source.path]
+            for source, _ in sources
+            if source.path in recorded and is_unchanged(source, sent.get(source.path))
+        }
 
-        def arrived(source: Source, uploaded: dict[str, Any]) -> None:
-            done[source.path] = uploaded
-            ledger.amend(entry, details={"uploaded": done})
+        def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
+            done[source.path], sent[source.path] = uploaded, bytes_sent
+            ledger.amend(entry, details={"uploaded": done, "sent": sent})
 
         left = [item for item in sources if item[0].path not in done]
         if len(left) < len(sources):
@@ -198,10 +212,10 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         if self._uploads is not None:
             self._uploads.stop()
 
-    def _entry(self, ledger: Ledger, sources: Sequence[Source]) -> Entry:
+    def _entry(self, ledger: Ledger) -> Entry:
         with self.hook() as hook:
             mark = fingerprint(
-                {"files": [[source.path, source.size] for source in sources]},
+                {"files": named_files(self.files)},
                 connection=f"{self.conn_id} {hook.settings.base_url}",
             )
         entry = ledger.read()

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider.core.arguments import required_id, whole_number
+from airflow_provider.core.arguments import named_files, required_id, whole_number
+from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
+from airflow_provider.core.http.retry import may_have_started
+from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.operator import ServiceOperator
-from airflow_provider.exceptions import TransferError, TransportError
+from airflow_provider.exceptions import ApiError, NotFoundError, PermissionDeniedError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from airflow_provider.hooks.silent_witness_case import check_file_role
+from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
 from airflow_provider.links import SilentWitnessDashboardLink
 
 if TYPE_CHECKING:
@@ -17,6 +21,10 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Limits, Source
+
+    Uploads: TypeAlias = Parallel[
+        SilentWitnessHook, tuple[Source, str], tuple[dict[str, Any], dict[str, Any]]
+    ]
 
 MAX_FILE_BYTES = 50_000_000
 """Whether 50MB is decimal or binary is not documented; the smaller reading is safe in both."""
@@ -36,7 +44,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     Upload evidence to a case: photos, an EDR report, a police report.
 
     Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name,
-    size and category that the case already has is not uploaded again; of two such files, both arrive.
+    bytes and category that the case already has is not uploaded again: what no record of this task says of
+    its bytes is told by reading them back.
 
     :param case_id: the case.
     :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
@@ -82,8 +91,10 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.vehicle_role = vehicle_role
         self.source_conn_id = source_conn_id
         self.max_parallel = max_parallel
-        self._uploads: Parallel[SilentWitnessHook, tuple[Source, str], dict[str, Any]] | None = None
+        self._uploads: Uploads | None = None
         self._known: set[str] = set()
+        self._done: dict[str, dict[str, Any]] = {}
+        self._sent: dict[str, dict[str, Any]] = {}
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those the case does not have."""
@@ -99,19 +110,42 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
         ]
         self.files_read = [source.path for source, _ in sources]
+        ledger = Ledger.of(context)
         with self.hook() as hook:
+            entry = self._entry(ledger, hook, case_id, role)
+            self._done = dict(entry.details.get("uploaded", {}))
+            self._sent = dict(entry.details.get("sent", {}))
             present = self._present(hook, case_id, role)
-        self._known = {record["file_id"] for records in present.values() for record in records}
-        found = [records.pop(0) if (records := present.get(_key(source))) else None for source, _ in sources]
+            found = [self._found(hook, source, present) for source, _ in sources]
+        self._known = {*present, *(record["file_id"] for record in found if record)}
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
+
+        def arrived(item: tuple[Source, str], uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
+            path = item[0].path
+            self._done[path], self._sent[path] = uploaded
+            ledger.amend(entry, details={"uploaded": self._done, "sent": self._sent})
+
         one_by_one = self.category == "edr_document" or len({_key(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(
             self.hook,
             lambda own, item: self._upload(own, case_id, role, *item),
+            arrived=arrived,
             max_parallel=1 if one_by_one else max_parallel,
         )
         uploaded = iter(self._uploads.run(left))
-        return [record or next(uploaded) for record in found]
+        return [record or next(uploaded)[0] for record in found]
+
+    def _entry(self, ledger: Ledger, hook: SilentWitnessHook, case_id: str, role: str | None) -> Entry:
+        """Return the record of what earlier attempts have uploaded."""
+        request = {
+            "case_id": case_id,
+            "files": named_files(self.files),
+            "category": self.category,
+            "vehicle_role": role,
+        }
+        mark = fingerprint(request, connection=f"{self.conn_id} {hook.settings.base_url}")
+        entry = ledger.read()
+        return ledger.prepare(mark, {}) if entry is None or entry.fingerprint != mark else entry
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "case", "jobId": self.case_id}
@@ -121,11 +155,48 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         if self._uploads is not None:
             self._uploads.stop()
 
+    def _found(
+        self, hook: SilentWitnessHook, source: Source, present: dict[str, dict[str, Any]]
+    ) -> dict[str, Any] | None:
+        """Return what the case has of a file with just these bytes, and take it out of ``present``."""
+        recorded = self._done.get(source.path)
+        if (
+            recorded
+            and is_unchanged(source, self._sent.get(source.path))
+            and (present.pop(recorded["file_id"], None) or self._is_there(hook, recorded["file_id"]))
+        ):
+            return dict(recorded)
+        ours = {record["file_id"] for record in self._done.values()}
+        for file_id, record in self._alike(source, present).items():
+            if file_id not in ours and self._has_bytes(hook, file_id, source.location.sha256()):
+                del present[file_id]
+                return record
+        return None
+
+    def _is_there(self, hook: SilentWitnessHook, file_id: str) -> bool:
+        """Whether the service still has a file that its list does not show, for a list may be behind."""
+        try:
+            return hook.get_file_status(file_id).get("status") != "error"
+        except NotFoundError:
+            return False
+
+    def _has_bytes(self, hook: SilentWitnessHook, file_id: str, sha256: str) -> bool:
+        digest = hashlib.sha256()
+        try:
+            for piece in hook.get_file(file_id):
+                digest.update(piece)
+        except (NotFoundError, PermissionDeniedError) as error:
+            self.log.warning(
+                "File %s is taken by its name and size: its bytes cannot be read. %s", file_id, error
+            )
+            return True
+        return digest.hexdigest() == sha256
+
     def _upload(
         self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, media_type: str
-    ) -> dict[str, Any]:
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
-            with source.open() as stream:
+            with DigestReader(source.open()) as stream:
                 uploaded = hook.upload_file(
                     case_id,
                     source.name,
@@ -134,14 +205,18 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                     vehicle_role=role,
                     content_type=media_type,
                 )
-        except TransportError as error:
-            records = self._present(hook, case_id, role).get(_key(source), [])
-            arrived = next((record for record in records if record["file_id"] not in self._known), None)
-            if arrived is None:
+        except ApiError as error:
+            if not may_have_started(error):
+                raise
+            sha256 = source.location.sha256()
+            alike = self._alike(source, self._present(hook, case_id, role))
+            new = (record for file_id, record in alike.items() if file_id not in self._known)
+            found = next((one for one in new if self._has_bytes(hook, one["file_id"], sha256)), None)
+            if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
-            self._known.add(arrived["file_id"])
-            return arrived
+            self._known.add(found["file_id"])
+            return found, sent_file(source, sha256)
         self._known.add(uploaded["file_id"])
         if uploaded.get("status") == "error":
             raise TransferError(
@@ -149,31 +224,29 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 "retry uploads it again."
             )
         self.log.info("Uploaded %s (%d bytes) to case %s", source.name, source.size, case_id)
-        return {
+        record = {
             "file_id": uploaded["file_id"],
             "file_name": uploaded.get("file_name", source.name),
             "status": uploaded.get("status"),
         }
+        return record, sent_file(source, stream.sha256)
 
-    def _present(
-        self, hook: SilentWitnessHook, case_id: str, role: str | None
-    ) -> dict[tuple[str, int], list[dict[str, Any]]]:
-        """Return what the case has of this category and vehicle, by name and size."""
-        vehicle_index = {"plaintiff": 0, "defendant": 1}.get(role or "")
-        present: dict[tuple[str, int], list[dict[str, Any]]] = {}
-        for record in hook.list_files(case_id):
-            if (
-                record.get("file_category") in (self.category, None)
-                and (vehicle_index is None or record.get("vehicle_index") in (vehicle_index, None))
-                and record.get("status") != "error"
-                and "file_name" in record
-                and "file_size" in record
-            ):
-                name, size = record["file_name"], record["file_size"]
-                present.setdefault((name, size), []).append(
-                    {"file_id": record["id"], "file_name": name, "status": record.get("status")}
-                )
-        return present
+    def _present(self, hook: SilentWitnessHook, case_id: str, role: str | None) -> dict[str, dict[str, Any]]:
+        """Return what the case has that may be of this category and vehicle, by id."""
+        return {
+            file["id"]: file
+            for file in hook.list_files(case_id)
+            if file.get("status") != "error" and may_be_of(file, self.category, role)
+        }
+
+    @staticmethod
+    def _alike(source: Source, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+        """Return the records of files that have a file's name and may have its size."""
+        return {
+            file_id: {"file_id": file_id, "file_name": file["file_name"], "status": file.get("status")}
+            for file_id, file in present.items()
+            if file.get("file_name") == source.name and file.get("file_size") in (source.size, None)
+        }
 
     def _limits(self) -> Limits:
         from airflow_provider.core.files.sources import Limits

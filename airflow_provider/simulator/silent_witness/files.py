@@ -215,7 +215,7 @@ class Files:
     def _row(self, call: Call, file: StoredFile) -> dict[str, Any]:
         now = self._world.clock.now()
         updated = file.ready_at if now >= file.ready_at else file.created_at
-        return {
+        row = {
             "id": file.id,
             "case_id": file.case_id,
             "file_name": file.name,
@@ -229,6 +229,13 @@ class Files:
             "created_at": stamp(file.created_at),
             "updated_at": stamp(updated),
         }
+        return _older(row) if self._world.settings.older_file_list else row
+
+
+def _older(row: dict[str, Any]) -> dict[str, Any]:
+    """A file as the older pages name its category and vehicle."""
+    role = ROLES[row.pop("vehicle_index") or 0]
+    return {**row, "file_category": f"crash_analysis_{role}", "vehicle_role": role}
 
 
 def _role(form: FormData) -> str | None:

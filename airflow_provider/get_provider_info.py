@@ -128,6 +128,26 @@ def get_provider_info() -> dict[str, Any]:
                 "SilentWitnessStatusLink",
             )
         ],
+        "config": {
+            "airflow_provider": {
+                "description": "MediaMagic and Silent Witness.",
+                "options": {
+                    "job_records_path": {
+                        "description": (
+                            "Folder for the records of paid jobs, a small file for each task instance: a "
+                            "path or URL that all workers can write to, with or without ``conn_id@``; a "
+                            "local one must exist. With it a retry or a cleared task finds the job that "
+                            "was paid for on every Airflow: 3.1 and 3.2 keep no such record over a retry, "
+                            "and 3.4 discards its own on a clear. Empty: no files.\n"
+                        ),
+                        "version_added": "0.1.0",
+                        "type": "string",
+                        "example": "s3://aws_default@my-bucket/job-records",
+                        "default": "",
+                    }
+                },
+            }
+        },
         "connection-types": [
             {
                 "connection-type": "mediamagic",

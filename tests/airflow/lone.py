@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 from airflow.sdk.bases.operator import ExecutorSafeguard
@@ -13,6 +15,8 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 class FakeTaskInstance:
     """The little of a task instance that operators use."""
 
+    dag_id: str = "dag"
+    run_id: str = "manual__2026-11-21"
     task_id: str = "job"
     try_number: int = 1
     max_tries: int = 0
@@ -24,6 +28,9 @@ class FakeTaskInstance:
 
     def xcom_pull(self, task_ids: str, key: str, map_indexes: int = -1) -> Any:
         return self.xcoms.get(key)
+
+
+DAG_RUN = SimpleNamespace(run_after=datetime(2026, 11, 21, tzinfo=UTC))
 
 
 @dataclass
@@ -45,6 +52,7 @@ def execute(operator: Any, *, ti: FakeTaskInstance | None = None, store: FakeSta
         "ti": ti or FakeTaskInstance(),
         "task_state_store": store or FakeStateStore(),
         "run_id": "manual__2026-11-21",
+        "dag_run": DAG_RUN,
     }
     method: Callable[..., Any] = operator.execute
     return method(context, **{f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value})

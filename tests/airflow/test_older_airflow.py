@@ -84,5 +84,5 @@ def test_a_report_is_cancelled_when_its_wait_is_given_up_for_no_retry_will_find_
 def test_the_error_says_that_a_retry_cannot_find_the_job(job: Job) -> None:
     job.takes(ENDLESS)
     operator = _operator(job, deferrable=False, timeout=0.1, cancel_on_timeout=False)
-    with pytest.raises(JobTimeoutError, match="this Airflow version cannot re-attach a retry to it"):
+    with pytest.raises(JobTimeoutError, match="a retry cannot re-attach to it"):
         _attempt(operator, FakeTaskInstance(max_tries=3))

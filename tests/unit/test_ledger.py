@@ -24,6 +24,7 @@ class Store:
     """A store in memory."""
 
     durable = True
+    place = KEY
 
     def __init__(self, value: Any = None) -> None:
         self.value = value
@@ -33,6 +34,9 @@ class Store:
 
     def set(self, value: dict[str, Any]) -> None:
         self.value = value
+
+    def is_replaced(self) -> bool:
+        return self.value is None
 
 
 class Broken(Store):

@@ -115,6 +115,29 @@ class Location:
             version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")
             return Stat("file", int(info["size"] or 0), version)
 
+    def names(self) -> list[str]:
+        """
+        Return the names of what is in this folder; none when there is no such folder.
+
+        :raises TransferError: it cannot be listed.
+        """
+        with storage_errors("cannot list", self):
+            try:
+                if self.fs is None:
+                    return os.listdir(self.path)
+                self.fs.invalidate_cache()
+                return [path.rstrip("/").rsplit("/", 1)[-1] for path in self.fs.ls(self.path, detail=False)]
+            except FileNotFoundError:
+                return []
+
+    def remove(self) -> None:
+        """Remove this file."""
+        with storage_errors("cannot remove", self):
+            if self.fs is None:
+                os.unlink(self.path)
+            else:
+                self.fs.rm_file(self.path)
+
     def open(self) -> BinaryIO:
         """Open for reading: binary, seekable, in blocks of bounded size."""
         if self.fs is None:

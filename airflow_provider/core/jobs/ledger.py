@@ -2,27 +2,37 @@
 Pay once: the record of what a task instance has asked a service to do.
 
 The intent is written before the paid call and the job's id after it, in Airflow's task state store (Airflow
-3.3), which outlives retries, crashes and clears. Airflow 3.1 and 3.2 have no such store: there the record
-lives in an XCom of the task, which outlives a deferral and not a retry.
+3.3), which outlives retries, crashes and, before 3.4, clears. Airflow 3.1 and 3.2 have no such store: there
+the record lives in an XCom of the task, which outlives a deferral and not a retry. A file beside it, where
+one is configured, outlives all of that.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
+from airflow_provider.compat import conf
 from airflow_provider.exceptions import LedgerError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.jobs.record_file import RecordFile
+
 KEY = "airflow_provider_job"
 """Key of the record in the store. A wire format between versions: never rename it."""
 
 VERSION = 1
+
+ATTEMPT = "try_number"
+"""Key of the attempt that has written a record, where a file is kept beside it."""
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,15 +65,23 @@ class Store(Protocol):
 
     durable: bool
 
+    @property
+    def place(self) -> str:
+        """What a user deletes to start afresh."""
+
     def get(self) -> Any: ...
 
     def set(self, value: dict[str, Any]) -> None: ...
+
+    def is_replaced(self) -> bool:
+        """Whether another attempt has taken the place of the one that has written here."""
 
 
 class TaskStateStore:
     """Airflow 3.3's task state store, scoped to run, task and map index, not to the try."""
 
     durable = True
+    place = f"the task state {KEY!r} of this task instance"
 
     def __init__(self, accessor: Any) -> None:
         self._accessor = accessor
@@ -74,11 +92,15 @@ class TaskStateStore:
     def set(self, value: dict[str, Any]) -> None:
         self._accessor.set(KEY, value)
 
+    def is_replaced(self) -> bool:
+        return self.get() is None
+
 
 class XComStore:
     """An XCom of the task: kept while it is deferred, cleared by Airflow before a retry."""
 
     durable = False
+    place = f"the XCom {KEY!r} of this task instance"
 
     def __init__(self, task_instance: Any) -> None:
         self._ti = task_instance
@@ -90,6 +112,53 @@ class XComStore:
 
     def set(self, value: dict[str, Any]) -> None:
         self._ti.xcom_push(key=KEY, value=value)
+
+    def is_replaced(self) -> bool:
+        return self.get() is None
+
+
+class FileBackedStore:
+    """
+    One of the stores above with a file beside it, which counts where Airflow has discarded the other.
+
+    :param store: read first; never older than the file.
+    :param file: of the record.
+    :param attempt: number of this attempt. Kept in ``store``, so that an attempt can tell that another one
+        has taken its place.
+    """
+
+    durable = True
+
+    def __init__(self, store: Store, file: RecordFile, *, attempt: int) -> None:
+        self._store = store
+        self._file = file
+        self._attempt = attempt
+
+    @property
+    def place(self) -> str:
+        return f"{self._store.place} and the file {self._file}"
+
+    def get(self) -> Any:
+        value = self._store.get()
+        if value is None:
+            value = self._file.get()
+        if isinstance(value, dict) and value.get(ATTEMPT) != self._attempt:
+            self._store.set({**value, ATTEMPT: self._attempt})
+        return value
+
+    def set(self, value: dict[str, Any]) -> None:
+        self._store.set({**value, ATTEMPT: self._attempt})
+        try:
+            self._file.set(value)
+        except Exception as error:
+            # Before the paid call nothing may be sent; after it the job is followed all the same.
+            if not value["job_id"]:
+                raise
+            log.warning("The record of job %s could not be written to a file: %s", value["job_id"], error)
+
+    def is_replaced(self) -> bool:
+        value = self._store.get()
+        return value is None or value.get(ATTEMPT) != self._attempt
 
 
 class Ledger:
@@ -112,13 +181,22 @@ class Ledger:
         ti: Any = context["ti"]
         accessor = context.get("task_state_store")
         store: Store = XComStore(ti) if accessor is None else TaskStateStore(accessor)
-        max_tries = int(getattr(ti, "max_tries", 0) or 0)
-        return cls(store, max_tries=max_tries, last_try=int(ti.try_number or 0) > max_tries)
+        max_tries, attempt = int(getattr(ti, "max_tries", 0) or 0), int(ti.try_number or 0)
+        if folder := (conf.get("airflow_provider", "job_records_path", fallback="") or "").strip():
+            from airflow_provider.core.jobs.record_file import RecordFile
+
+            store = FileBackedStore(store, RecordFile(folder, context), attempt=attempt)
+        return cls(store, max_tries=max_tries, last_try=attempt > max_tries)
 
     @property
     def durable(self) -> bool:
-        """Whether the record outlives a retry (Airflow 3.3)."""
+        """Whether the record outlives a retry: from Airflow 3.3 on, or with a file."""
         return self._store.durable
+
+    def is_replaced(self) -> bool:
+        """Whether another attempt has taken the place of this one, which has written the record."""
+        # Such an attempt has lost its view of Airflow's task state.
+        return self._store.is_replaced()
 
     def read(self) -> Entry | None:
         """
@@ -132,7 +210,7 @@ class Ledger:
         except Exception as error:
             raise LedgerError(
                 f"The record of this task's earlier attempts could not be read: {type(error).__name__}: "
-                f"{error}. Nothing was submitted; retry when Airflow's API server answers again."
+                f"{error}. Nothing was submitted; retry when it can be read."
             ) from error
         if raw is None:
             return None
@@ -143,8 +221,8 @@ class Ledger:
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(
                 f"The record of this task's earlier attempts is not readable by this version ({error!r}). "
-                "Nothing was submitted, because a job may be running. Check the service, then delete the "
-                f"task state {KEY!r} of this task instance to start afresh."
+                "Nothing was submitted, because a job may be running. Check the service, then delete "
+                f"{self._store.place} to start afresh."
             ) from error
 
     def write(self, entry: Entry) -> Entry:

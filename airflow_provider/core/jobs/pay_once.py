@@ -164,7 +164,8 @@ class PayOnce:
         if entry is None:
             if not self.ledger.durable:
                 self.log.info(
-                    "This Airflow has no task state store (3.3 has): a retry will not find the %s.",
+                    "This Airflow has no task state store (3.3 has) and [airflow_provider] job_records_path "
+                    "is not set: a retry will not find the %s.",
                     self.paid.noun,
                 )
             entry = self.ledger.prepare(mark, carried)

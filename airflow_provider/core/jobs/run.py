@@ -442,7 +442,7 @@ class JobRun:
         self.record(left=True)
         if self.ledger.durable:
             return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
-        return f"The {self.job.noun} goes on; this Airflow version cannot re-attach a retry to it."
+        return f"The {self.job.noun} goes on; a retry cannot re-attach to it without job_records_path."
 
     # -- killing and cancelling ------------------------------------------------------------------------------
 

@@ -32,8 +32,7 @@ def given_up(ti: Any, ledger: Ledger) -> bool | None:
 
     def ask() -> bool:
         state = _state(ti)
-        # An attempt that another one has replaced has lost its place, and with it its view of the record.
-        return state in GIVEN_UP or (state in GOING_ON and ledger.read() is None)
+        return state in GIVEN_UP or (state in GOING_ON and ledger.is_replaced())
 
     return _answer(ask, PATIENCE)
 

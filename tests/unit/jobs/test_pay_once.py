@@ -113,6 +113,7 @@ class Store:
     """A record in memory."""
 
     durable = True
+    place = "memory"
 
     def __init__(self) -> None:
         self.value: Any = None
@@ -122,6 +123,9 @@ class Store:
 
     def set(self, value: Any) -> None:
         self.value = value
+
+    def is_replaced(self) -> bool:
+        return self.value is None
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
 from airflow.sdk import BaseOperator
 
 from airflow_provider.core.lineage import literal_paths, operator_lineage
+from airflow_provider.core.naming import show_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -57,6 +58,19 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
     def task_log(self) -> Logger:
         """The task's log, as what our own modules take; Airflow declares an interface of its own for it."""
         return cast("Logger", self.log)
+
+    def item_name(self) -> str:
+        """
+        Return what a person calls what this task instance works on; empty when there is no such name.
+
+        Asked before the arguments are checked, so they may be anything.
+        """
+        return ""
+
+    def pre_execute(self, context: Any) -> None:
+        """Show the name of a mapped task instance, also when it resumes."""
+        super().pre_execute(context)
+        show_name(context, self.item_name())
 
     # -- what OpenLineage asks, in a process of its own around the task --------------------------------------
 

@@ -58,7 +58,7 @@ class Issue:
         Return an issue as the vendor sends it.
 
         :param issue: with ``id``, ``severity``, ``status``, ``ruleCode``, ``summary``, ``referenceNumber``.
-        :param asset_id: the asset; an issue does not name its own.
+        :param asset_id: the asset; the vendor's issues do not name their own.
         :param filename: of the asset.
         """
         number = str(issue.get("referenceNumber"))
@@ -125,6 +125,17 @@ class Verdict:
     def passed(self) -> bool:
         """Whether nothing blocks."""
         return not self.blocking
+
+    def headline(self) -> str:
+        """The verdict in one line, with the worst issue."""
+        if self.passed:
+            return self.message()
+        worst = self.blocking[0]
+        where = f" in {worst.asset}" if worst.asset else ""
+        return (
+            f"Blocked by {_issues(len(self.blocking))}: {'; '.join(self.reasons)}. Worst: "
+            f"{worst.severity or 'NO SEVERITY'} {worst.rule_code or 'no rule'}{where}."
+        )
 
     def message(self) -> str:
         """The verdict for a person, in Markdown and plain text at once."""

@@ -280,13 +280,13 @@ NEEDS_ID: dict[str, tuple[Any, str, dict[str, Any]]] = {
 }
 
 
-# No previous submission is no mistake: it means a first version.
+# No previous submission is no mistake: it means a first version. No asset means all assets.
 NOTHING: tuple[Any, ...] = (None, "", "None", "  ", [])
 EMPTY_IDS = [
     pytest.param(*needed, value, id=f"{name}-{value!r}")
     for name, needed in NEEDS_ID.items()
     for value in NOTHING
-    if (name, value) != ("previous-submission", None)
+    if value is not None or name not in ("previous-submission", "issues-asset", "topics-asset")
 ]
 
 

@@ -93,14 +93,21 @@ def tidy_up() -> None:
     """What runs in any case."""
 
 
-def test_a_blocked_gate_fails_at_once_and_says_why(task_run: RunTask, reviewed: Reviewed) -> None:
+def test_a_blocked_gate_fails_at_once_and_says_why(
+    task_run: RunTask, reviewed: Reviewed, capfd: pytest.CaptureFixture[str]
+) -> None:
     asset = reviewed(GRAVE)
     run = task_run(Gate, retries=3, submission_id=asset["submission_id"]).test()
     assert isinstance(run.error, ComplianceError)
     assert (run.state, len(run.errors)) == ("failed", 1)
-    lines = [line for line in str(run.error).splitlines() if line.startswith("- ")]
-    assert [line.split()[1] for line in lines] == ["CRITICAL", "CRITICAL", "MAJOR", "MAJOR", "MAJOR"]
-    assert all("(ad.txt, no. " in line for line in lines)
+    (line,) = str(run.error).splitlines()
+    assert line.startswith("Blocked by 5 issues: 2 CRITICAL (none allowed); 3 MAJOR")
+    assert " in ad.txt" in line
+    logged = capfd.readouterr().out
+    table = logged[logged.index("SEVERITY  FILE") :].splitlines()[1:6]
+    assert [row.split()[:2] for row in table] == [
+        [severity, "ad.txt"] for severity in ["CRITICAL"] * 2 + ["MAJOR"] * 3
+    ]
 
 
 def test_the_verdict_is_in_xcom_though_the_gate_failed(task_run: RunTask, reviewed: Reviewed) -> None:
@@ -193,7 +200,7 @@ def test_issues_of_a_mapped_task(reviewed: Reviewed, run_whole: RunWhole, operat
     told = verdict(run)
     assert (told["judged"], told["blockingCount"]) == (8, 5)
     named = {issue["assetId"] for issue in told["blocking"]}
-    assert named == ({assets[1]["asset_id"]} if operator is GetResult else {None})
+    assert named == {assets[1]["asset_id"]}
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -294,9 +301,8 @@ CRITICAL = {**ISSUE, "severity": "CRITICAL"}
 
 
 def landed(target: Path, asset_id: str | None, filename: str | None, *issues: Any) -> dict[str, Any]:
-    return land_issues(
-        issues, {"assetId": asset_id, "filename": filename}, run_id="manual", target=str(target)
-    )
+    asset = {"assetId": asset_id, "filename": filename}
+    return land_issues([(asset, issues)], run_id="manual", target=str(target))
 
 
 def result(asset_id: str, filename: str | None, *issues: Any) -> dict[str, Any]:

@@ -37,7 +37,8 @@ def test_a_job_that_went_well(job: Job, deferrable: bool, capfd: pytest.CaptureF
     assert summary["waited_seconds"] > 0
     assert summary["detection_seconds"] <= summary["waited_seconds"] + 1, "the vendors count whole seconds"
     line = the_line(capfd)
-    assert f"{job.listed[:-1].capitalize()} {seen['id']}: {seen['status']}; attempt 1 of 3, 1 paid" in line
+    about = f"{job.listed[:-1].capitalize()} {seen['id']} ({summary['name']})"
+    assert f"{about}: {seen['status']}; attempt 1 of 3, 1 paid" in line
     assert "Next: nothing, the result is in XCom." in line
 
 
@@ -100,7 +101,7 @@ def test_a_record_of_an_older_version_has_no_count() -> None:
 
 
 def test_the_end_that_counts_is_that_of_the_last_repair(monkeypatch: pytest.MonkeyPatch) -> None:
-    note = JobSummary("report", Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
+    note = JobSummary("report", entry=Entry(fingerprint="x", intent_at=1.0, max_tries=0, job_id="r"))
     for now, ended in ((110.0, 100.0), (150.0, 140.0), (190.0, 140.0)):
         monkeypatch.setattr(time, "time", lambda now=now: now)
         note.observe(Observation("r", "failed", JobState.FAILED, finished_at=ended))

@@ -30,7 +30,7 @@ from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 PACKAGE = Path(airflow_provider.__file__).parent
 FILES_TO_THE_REQUEST = 12
-FILES_OF_A_POLL = 14
+FILES_OF_A_POLL = 15
 """With those that read the answer."""
 
 SPEED = 200.0

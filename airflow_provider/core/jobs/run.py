@@ -13,11 +13,13 @@ from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
+from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.jobs.task_state import given_up
 from airflow_provider.core.links import show_links
 from airflow_provider.core.polling.loop import wait_here
 from airflow_provider.core.polling.schedule import worker_schedule
+from airflow_provider.core.polling.timing import clock_time, span
 from airflow_provider.core.polling.wait import (
     CLOCK_TOLERANCE,
     LATE_READS,
@@ -75,7 +77,7 @@ class JobRun:
         self.context = context
         self.ti: Any = context["ti"]
         self.ledger = Ledger.of(context)
-        self.summary = JobSummary(self.job.noun)
+        self.summary = JobSummary(self.job.noun, task.item_name())
         self.log = task.task_log
         self._begun_at = time.time()
         self._job_id: str | None = None
@@ -248,6 +250,8 @@ class JobRun:
     def _wait(self, body: dict[str, Any] | None) -> Any:
         if self.entry.left:
             self.renew()
+        if self.task.do_xcom_push:
+            expect(self)
         if self.task.deferrable:
             self._defer(body)
         return self._wait_here()
@@ -272,10 +276,11 @@ class JobRun:
             cancel_on_kill=self._cancels_on_kill,
             clock_offset=self._clock_offset,
             submission_known=entry.job_id != task.adopts,
+            push_progress=task.do_xcom_push,
             **task.trigger_arguments(body),
         )
         patience = max(0.0, entry.deadline - time.time()) + 2 * task.backoff().cap + DEFER_MARGIN
-        self.log.info("Deferring; %s is followed by the triggerer.", self._name)
+        self.log.info("Deferring; %s", self._outlook())
         task.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
 
     @property
@@ -283,7 +288,7 @@ class JobRun:
         offset: float = self.hook.clock_offset or 0.0
         return offset if abs(offset) >= CLOCK_TOLERANCE else 0.0
 
-    def _wait_here(self) -> Any:
+    def _new_wait(self) -> Wait:
         schedule = (
             self.task.backoff()
             if self.task.own_intervals
@@ -293,7 +298,7 @@ class JobRun:
                 per_hour=self.hook.settings.requests_per_hour,
             )
         )
-        wait = Wait(
+        return Wait(
             self.entry.job_id,
             noun=self.job.noun,
             submitted_at=self.entry.submitted_at,
@@ -301,7 +306,27 @@ class JobRun:
             deadline=self.entry.deadline,
             schedule=schedule,
         )
+
+    def _outlook(self) -> str:
+        """Say how long the job usually takes, when the next poll is, and when the wait ends."""
+        usual = span(*self.job.typical_for(self.task.sort()))
+        if self.hook.settings.receives_webhooks:
+            seen = "a webhook ends the wait"
+        else:
+            seen = f"next poll about {clock_time(self._new_wait().next_poll())}"
+        ends = clock_time(self.entry.deadline)
+        return f"{self._name} usually takes {usual}; {seen}; gives up at {ends}."
+
+    def _wait_here(self) -> Any:
+        wait, progress = self._new_wait(), Progress()
+        self.log.info("Waiting; %s", self._outlook())
         show_links(self.task, self.ti)
+
+        def polled(wait: Wait) -> None:
+            stands = progress.changed(wait, time.time())
+            if stands and self.task.do_xcom_push:
+                push(self.ti, PROGRESS_KEY, stands)
+
         with ExitStack() as hooks:
 
             def poll() -> Observation:
@@ -314,7 +339,13 @@ class JobRun:
 
             try:
                 outcome = wait_here(
-                    wait, poll, clock=time.time, sleep=time.sleep, log=self.log, check=self._raise_if_killed
+                    wait,
+                    poll,
+                    clock=time.time,
+                    sleep=time.sleep,
+                    log=self.log,
+                    check=self._raise_if_killed,
+                    polled=polled,
                 )
             finally:
                 self.summary.polls += wait.polls

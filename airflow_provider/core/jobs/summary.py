@@ -20,6 +20,7 @@ class JobSummary:
     What one attempt knows about its job.
 
     :param noun: what the service calls the job.
+    :param name: what a person calls what the job is about, such as a file's name; empty when unknown.
     :param entry: the record of the job; ``None`` before there is one.
     :param polls: status requests of the waits of this attempt.
     :param last: the last state that was read.
@@ -27,6 +28,7 @@ class JobSummary:
     """
 
     noun: str
+    name: str = ""
     entry: Entry | None = None
     polls: int = 0
     last: Observation | None = None
@@ -45,16 +47,17 @@ class JobSummary:
         Return what is known as plain JSON.
 
         :param task_instance: the running one.
-        :return: ``job_id``; ``status``, the service's word, ``None`` when it was never seen; ``attempt`` and
-            ``attempts`` of the task; ``paid_requests``, how many jobs or retries the task has asked for;
-            ``status_requests`` of the last wait; ``waited_seconds`` since the submission;
-            ``detection_seconds`` from the job's end to this task seeing it, ``None`` where the service does
-            not say when that was.
+        :return: ``job_id``; ``name`` of what the job is about; ``status``, the service's word, ``None`` when
+            it was never seen; ``attempt`` and ``attempts`` of the task; ``paid_requests``, how many jobs or
+            retries the task has asked for; ``status_requests`` of the last wait; ``waited_seconds`` since the
+            submission; ``detection_seconds`` from the job's end to this task seeing it, ``None`` where the
+            service does not say when that was.
         """
         entry, last = self.entry, self.last
         ended = last.finished_at if last is not None and last.finished else None
         return {
             "job_id": entry.job_id if entry else None,
+            "name": self.name or None,
             "status": last.raw_status if last else None,
             "attempt": int(task_instance.try_number or 1),
             "attempts": int(getattr(task_instance, "max_tries", 0) or 0) + 1,
@@ -81,9 +84,11 @@ class JobSummary:
     def line(self, summary: dict[str, Any], error: Exception | None) -> str:
         """Return the summary as one line, with what happens next."""
         detection = summary["detection_seconds"]
+        about = f" ({self.name})" if self.name else ""
         seen = "" if detection is None else f", seen {detection:.0f} s after its end"
         return (
-            f"{self.noun.capitalize()} {summary['job_id']}: {summary['status'] or 'status never seen'}; "
+            f"{self.noun.capitalize()} {summary['job_id']}{about}: "
+            f"{summary['status'] or 'status never seen'}; "
             f"attempt {summary['attempt']} of {summary['attempts']}, "
             f"{summary['paid_requests']} paid request(s), {summary['status_requests']} status request(s), "
             f"{summary['waited_seconds']:.0f} s since submission{seen}. Next: {_next(summary, error)}."

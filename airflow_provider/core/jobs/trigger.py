@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.core.jobs.kind import JobKind
+from airflow_provider.core.jobs.progress import Progress
 from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
@@ -61,6 +62,7 @@ class JobTrigger(BaseTrigger):
         serialized only when there is a difference worth a notice.
     :param submission_known: whether ``submitted_at`` is when the job was submitted, and not only when
         somebody began to wait for it; stored only when it is not.
+    :param push_progress: whether status and progress go to XCom while waiting; stored only when not.
     """
 
     hook_class: ClassVar[type[ServiceHook]]
@@ -80,6 +82,7 @@ class JobTrigger(BaseTrigger):
         cancel_on_kill: bool = False,
         submission_known: bool = True,
         clock_offset: float = 0.0,
+        push_progress: bool = True,
         **_: Any,
     ) -> None:
         super().__init__()
@@ -95,7 +98,9 @@ class JobTrigger(BaseTrigger):
         self.cancel_on_kill = cancel_on_kill
         self.submission_known = submission_known
         self.clock_offset = clock_offset
+        self.push_progress = push_progress
         self._own_clock_offset: float | None = None
+        self._progress = Progress()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
@@ -104,6 +109,8 @@ class JobTrigger(BaseTrigger):
             kwargs["submission_known"] = False
         if self.clock_offset:
             kwargs["clock_offset"] = self.clock_offset
+        if not self.push_progress:
+            kwargs["push_progress"] = False
         return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
@@ -182,6 +189,8 @@ class JobTrigger(BaseTrigger):
                         lease.job_ended(wait)
                     if line := wait.status_line():
                         self.log.info("%s", line)
+                    if self.push_progress and (stands := self._progress.changed(wait, now)):
+                        self._progress.send(self.task_instance, stands)
                 if outcome is not None:
                     return outcome
 

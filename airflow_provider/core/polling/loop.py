@@ -20,6 +20,7 @@ def wait_here(
     sleep: Callable[[float], None],
     log: Logger,
     check: Callable[[], None] = lambda: None,
+    polled: Callable[[Wait], None] = lambda wait: None,
 ) -> PollOutcome:
     """
     Look at a job until its wait is over.
@@ -30,6 +31,7 @@ def wait_here(
     :param sleep: as :func:`time.sleep`.
     :param log: gets a line when status or progress changes.
     :param check: called at least once a second; raises to abandon the wait.
+    :param polled: called after each poll that was answered.
     :return: how the wait ended.
     """
     while True:
@@ -46,5 +48,6 @@ def wait_here(
             outcome = wait.on_state(observation, clock())
             if line := wait.status_line():
                 log.info(line)
+            polled(wait)
         if outcome is not None:
             return outcome

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
+from math import isfinite
 from traceback import format_exception_only
 from typing import Any
 
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, Schedule
+from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
 from airflow_provider.errors import (
     MalformedResponseError,
@@ -44,6 +46,10 @@ CLOCK_TOLERANCE = 30.0
 
 LONGEST_SPREAD = 30.0
 """Seconds over which the first polls of interrupted waits are spread at most."""
+
+
+SILENCE = 300.0
+"""Seconds after which a line is logged although nothing has changed."""
 
 
 class JobState(StrEnum):
@@ -169,6 +175,7 @@ class Wait:
         self.seen_at = submitted_at
         self._trouble: ProviderError | None = None
         self._reported: tuple[str, str] | None = None
+        self._reported_at = begun_at
         self._jitter = rng()
         self._before = submitted_at
         self._ended_at: float | None = None
@@ -285,16 +292,25 @@ class Wait:
         return self.seen_at - self.ended_at
 
     def status_line(self) -> str | None:
-        """Return a line for the task log when status or progress changed since the last call."""
+        """
+        Return a line for the task log: when status or progress changed since the last line, and after
+        :data:`SILENCE`.
+        """
         if self.last is None:
             return None
         current = (self.last.raw_status, self.last.progress)
-        if current == self._reported:
+        if current == self._reported and self.seen_at - self._reported_at < SILENCE:
             return None
-        self._reported = current
+        self._reported, self._reported_at = current, self.seen_at
         unknown = "" if self.last.known else " (a status this version does not know; treated as active)"
         progress = f", {self.last.progress}" if self.last.progress else ""
-        return clean(f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}")
+        line = f"{self.noun.capitalize()} {self.job_id}: {self.last.raw_status}{unknown}{progress}"
+        return clean(line if self.last.finished else f"{line}; {self._outlook()}")
+
+    def _outlook(self) -> str:
+        waited = f"{duration(self.seen_at - self.submitted_at)} since submission, " * self.submission_known
+        ends = f"; gives up at {clock_time(self.deadline)}" if isfinite(self.deadline) else ""
+        return f"{waited}next poll about {clock_time(self.next_poll())}{ends}"
 
     def _pause(self, since: float) -> float:
         fraction = self.last.fraction if self.last is not None and since == self.seen_at else None

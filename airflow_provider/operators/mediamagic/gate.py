@@ -11,6 +11,7 @@ from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict
+from airflow_provider.mediamagic.issue_table import table
 from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetched, given
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     Judge the issues of a review by a policy, and fail, skip or branch when they are too many or too grave.
 
     Give ``issues`` as upstream tasks return them, or a ``submission_id`` to fetch them. Blocking issues are
-    listed in the log and the error: worst severity first, then by asset, then by the vendor's reference
+    listed in the log as a table: worst severity first, then by asset, then by the vendor's reference
     number (a field for where in the media an issue is, is not documented). XCom always gets the verdict,
     before anything fails: ``passed``, ``judged``, ``counts`` by severity, ``reasons``, ``blockingCount``,
     ``blocking`` (the first 50, with ids) and ``message``.
@@ -40,7 +41,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         with a trigger rule such as ``all_done`` cannot see: give ``asset_ids`` there.
     :param submission_id: instead of ``issues``: the submission to fetch them of.
     :param asset_ids: with ``submission_id`` the assets to judge, default all; with ``issues`` the asset of
-        each item, in the same order, since an issue does not name its own. That there are as many items as
+        each item, in the same order, since the vendor's issues do not name their own. That there are as many items as
         assets is checked, so that an absent one is an error.
     :param on_blocked: ``fail`` (default); ``skip`` to skip what is directly downstream, as
         ``ShortCircuitOperator`` does when it respects trigger rules; or ``branch`` to follow
@@ -112,8 +113,9 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
     def _hold_back(self, context: Context, verdict: Verdict) -> None:
         if self.on_blocked == "fail":
-            raise ComplianceError(verdict.message(), job_id=self.submission_id)
-        self.log.warning("%s", verdict.message())
+            self.log.error("%s\n%s", verdict.headline(), table(verdict.blocking))
+            raise ComplianceError(verdict.headline(), job_id=self.submission_id)
+        self.log.warning("%s\n%s", verdict.headline(), table(verdict.blocking))
         if self.on_blocked == "branch":
             self.do_branch(context, self._blocked())
         else:

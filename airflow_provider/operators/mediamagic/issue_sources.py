@@ -38,14 +38,21 @@ class Gathered:
     unread: set[Asset] = field(default_factory=set)
 
     def add(self, found: Any, asset_id: str | None = None, filename: str | None = None) -> None:
-        """Take the issues of one asset, as the vendor sends them."""
+        """
+        Take the issues of one asset, as the vendor sends them, or issues that name their assets, as
+        ``MediaMagicGetIssuesOperator`` returns them.
+        """
         if isinstance(found, str | Mapping) or not isinstance(found, Iterable):
             raise _wrong(f"a list of issues was expected, not {_shown(found)}")
-        self.assets.add((asset_id, filename))
-        for issue in _all_of(found):
+        issues = _all_of(found)
+        if not issues:
+            self.assets.add((asset_id, filename))
+        for issue in issues:
             if not isinstance(issue, Mapping) or not {"id", "severity", "status"} <= issue.keys():
                 raise _wrong(f"{_shown(issue)} is not an issue: it has no id, severity and status")
-            self.issues.append(Issue.of(issue, asset_id=asset_id, filename=filename))
+            asset = (asset_id or issue.get("assetId"), filename or issue.get("filename"))
+            self.assets.add(asset)
+            self.issues.append(Issue.of(issue, asset_id=asset[0], filename=asset[1]))
 
     def left_out(self, policy: CompliancePolicy) -> set[Asset]:
         """Assets that may have issues, none of which counts."""
@@ -79,7 +86,7 @@ def fetched(
             gathered.assets.add((asset_id, filename))
             gathered.unread.add((asset_id, filename))
             continue
-        _must_be_reviewed(asset)
+        must_be_reviewed(asset)
         found = hook.get_issues(submission_id, asset_id)
         gathered.add(found, asset_id, filename)
         must_be_complete(asset, found)
@@ -106,7 +113,7 @@ def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> 
         if isinstance(item, str) or (isinstance(item, Mapping) and "path" in item):
             _add_file(gathered, item, asset_id, conn_id)
         elif isinstance(item, Mapping) and "issues" in item:
-            _must_be_reviewed(item)
+            must_be_reviewed(item)
             gathered.add(item["issues"], item.get("assetId") or asset_id, item.get("filename"))
             must_be_complete(item, item["issues"])
         else:
@@ -149,7 +156,14 @@ def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: st
         gathered.add([], asset_id, filename)
 
 
-def _must_be_reviewed(asset: Mapping[str, Any]) -> None:
+def must_be_reviewed(asset: Mapping[str, Any]) -> None:
+    """
+    Refuse an asset about which nothing is known.
+
+    :param asset: the result of the asset.
+    :raises JobFailedError: its review failed.
+    :raises NotReadyError: its review has not ended.
+    """
     name, status = f"Asset {asset.get('assetId')} ({asset.get('filename')})", asset.get("status")
     if status == "failed":
         raise JobFailedError(

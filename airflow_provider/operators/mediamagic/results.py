@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import required_id
+from airflow_provider.core.naming import show_name
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.links import FileLink, MediaMagicStatusLink
+from airflow_provider.operators.mediamagic.issue_sources import must_be_complete, must_be_reviewed
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -19,12 +21,13 @@ if TYPE_CHECKING:
 
 class AssetOperator(ServiceOperator[MediaMagicHook]):
     """
-    Read something about one asset of a submission.
+    Read something about one asset of a submission, or about several.
 
     The events of ``outlets`` carry the manifest of the file: ``extra={"manifests": [...]}``.
 
     :param submission_id: the submission.
-    :param asset_id: the asset.
+    :param asset_id: the asset, or a list of assets; default all assets of the submission, each of which must
+        then have been reviewed.
     :param output_path: write the result to this file (local path or object-storage URL) and return a
         manifest. Required when the result is larger than 32 KB of JSON.
     :param output_conn_id: connection for an object-storage URL that names none.
@@ -46,7 +49,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self,
         *,
         submission_id: str,
-        asset_id: str,
+        asset_id: str | Sequence[str] | None = None,
         output_path: str | None = None,
         output_conn_id: str | None = None,
         mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
@@ -58,20 +61,34 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self.asset_id = asset_id
         self.output_path = output_path
         self.output_conn_id = output_conn_id
+        # An argument whose template or task gives nothing is an error, and not all assets.
+        self._takes_all = asset_id is None
+
+    def item_name(self) -> str:
+        return str(self.submission_id if self._takes_all else self.asset_id)
 
     def execute(self, context: Context) -> Any:
         """Read, then return or write the result."""
         from airflow_provider.core.files.locations import path_text
 
         self.submission_id = required_id("submission_id", self.submission_id)
-        self.asset_id = required_id("asset_id", self.asset_id)
+        asset_ids = self._checked_ids()
         if self.output_path:
             self.output_path = path_text("output_path", self.output_path)
         with self.hook() as hook:
-            found = self.read(hook)
-            if not self.output_path:
-                return self._small(found)
-            manifest = self.land(hook, found, context)
+            if asset_ids is None:
+                asset_ids = assets_of(hook, self.submission_id)
+            found = [self.read(hook, asset_id) for asset_id in asset_ids]
+        one = isinstance(self.asset_id, str)
+        if one and found[0][0].get("filename"):
+            show_name(context, str(found[0][0]["filename"]))
+        if not self.output_path:
+            return self._small(self.result(found, one=one))
+        manifest = {
+            **self.land(found, one=one, context=context),
+            "submission_id": self.submission_id,
+            **({"asset_id": asset_ids[0]} if one else {}),
+        }
         self.files_written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
         return manifest
@@ -80,38 +97,71 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         return {"kind": "submission", "jobId": self.submission_id}
 
     @abstractmethod
-    def read(self, hook: MediaMagicHook) -> Any:
-        """Make the request."""
+    def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
+        """Make the requests for one asset."""
 
-    def land(self, hook: MediaMagicHook, found: Any, context: Context) -> dict[str, Any]:
+    def result(self, found: Sequence[Review], *, one: bool) -> Any:
+        """
+        Return what goes to XCom.
+
+        :param found: of every asset, in order.
+        :param one: whether one asset was asked for by its id, and not a list of them.
+        """
+        return found[0][1] if one else [body for _, body in found]
+
+    def land(self, found: Sequence[Review], *, one: bool, context: Context) -> dict[str, Any]:
         """Write the result to ``output_path``; return its manifest."""
         from airflow_provider.core.files.tables import write_json
 
-        return {
-            **write_json(found, self.output_path, conn_id=self.output_conn_id),
-            "submission_id": self.submission_id,
-            "asset_id": self.asset_id,
-        }
+        return write_json(self.result(found, one=one), self.output_path, conn_id=self.output_conn_id)
+
+    def _checked_ids(self) -> list[str] | None:
+        if self._takes_all:
+            return None
+        given = self.asset_id
+        if isinstance(given, Sequence) and not isinstance(given, str):
+            if not given:
+                raise InvalidInputError("asset_id is an empty list.", parameter="asset_id")
+            return [required_id("asset_id", asset_id) for asset_id in given]
+        self.asset_id = required_id("asset_id", given)
+        return [self.asset_id]
 
     def _small(self, found: Any) -> Any:
         from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, xcom_size
 
         if not fits_xcom(found):
+            of = f"asset {self.asset_id}" if isinstance(self.asset_id, str) else "these assets"
             raise InvalidInputError(
-                f"The result for asset {self.asset_id} is {xcom_size(found)} bytes of JSON, and XCom takes "
+                f"The result for {of} is {xcom_size(found)} bytes of JSON, and XCom takes "
                 f"{XCOM_LIMIT_BYTES}. Give output_path, a file to write it to.",
                 parameter="output_path",
             )
         return found
 
 
+Review = tuple[Mapping[str, Any], Any]
+"""The result of an asset, which names it, and what was asked for about it."""
+
+
+def assets_of(hook: MediaMagicHook, submission_id: str) -> list[str]:
+    """
+    Return the ids of all assets of a submission.
+
+    :raises InvalidInputError: it has none.
+    """
+    asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
+    if not asset_ids:
+        raise InvalidInputError(f"Submission {submission_id} has no assets.", parameter="submission_id")
+    return asset_ids
+
+
 class MediaMagicGetAssetResultOperator(AssetOperator):
     """
     Read the result of one asset: ``assetId``, ``filename``, ``mimeType``, ``status``, ``issueCount``,
-    ``issues``.
+    ``issues``. Of several assets: a list of such results.
 
     :param submission_id: the submission.
-    :param asset_id: the asset.
+    :param asset_id: the asset, or a list of assets; default all assets of the submission.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
@@ -119,20 +169,23 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
 
-    def read(self, hook: MediaMagicHook) -> dict[str, Any]:
-        return hook.get_asset_result(self.submission_id, self.asset_id)
+    def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
+        asset = hook.get_asset_result(self.submission_id, asset_id)
+        return asset, asset
 
 
 class MediaMagicGetIssuesOperator(AssetOperator):
     """
-    Read the issues of one asset, as a flat list.
+    Read the issues of one asset, or of several, as a flat list. Each issue names its asset: ``assetId`` and
+    ``filename``.
 
     With ``output_path`` they are written one row per issue, as JSON Lines, CSV or Parquet by the file's
     suffix, for a warehouse to load as they are; XCom and the events of ``outlets`` then hold the manifest.
-    Fails, retryable, while the asset is unfinished.
+    Fails, retryable, while an asset is unfinished.
 
     :param submission_id: the submission.
-    :param asset_id: the asset.
+    :param asset_id: the asset, or a list of assets; default all assets of the submission, none of which may
+        have failed then.
     :param output_path: ``.jsonl``, ``.csv`` or ``.parquet`` file to write.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
@@ -140,21 +193,25 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
 
-    def read(self, hook: MediaMagicHook) -> list[dict[str, Any]]:
-        return hook.get_issues(self.submission_id, self.asset_id)
+    def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
+        if not isinstance(self.asset_id, str):
+            asset = hook.get_asset_result(self.submission_id, asset_id)
+            must_be_reviewed(asset)
+            issues = hook.get_issues(self.submission_id, asset_id)
+        else:
+            issues = hook.get_issues(self.submission_id, asset_id)
+            asset = hook.get_asset_result(self.submission_id, asset_id)
+        must_be_complete(asset, issues)
+        return asset, issues
 
-    def land(self, hook: MediaMagicHook, found: Any, context: Context) -> dict[str, Any]:
-        from airflow_provider.operators.mediamagic.issue_sources import must_be_complete
+    def result(self, found: Sequence[Review], *, one: bool) -> list[dict[str, Any]]:
+        return [{**issue, **_asset_of(asset)} for asset, issues in found for issue in issues]
+
+    def land(self, found: Sequence[Review], *, one: bool, context: Context) -> dict[str, Any]:
         from airflow_provider.operators.mediamagic.rows import land_issues
 
-        asset = hook.get_asset_result(self.submission_id, self.asset_id)
-        must_be_complete(asset, found)
         return land_issues(
-            found,
-            asset,
-            run_id=context["run_id"],
-            target=self.output_path,
-            conn_id=self.output_conn_id,
+            found, run_id=context["run_id"], target=self.output_path, conn_id=self.output_conn_id
         )
 
 
@@ -162,11 +219,11 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     """
     Read the issues of one asset as AI-clustered topics.
 
-    Returns ``assetId``, ``topics``, ``orphanIssues`` (in no topic: normal) and ``metadata``. Fails,
-    retryable, while the asset is unfinished.
+    Returns ``assetId``, ``filename``, ``topics``, ``orphanIssues`` (in no topic: normal) and ``metadata``; of
+    several assets a list of these. Fails, retryable, while an asset is unfinished.
 
     :param submission_id: the submission.
-    :param asset_id: the asset.
+    :param asset_id: the asset, or a list of assets; default all assets of the submission.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
@@ -174,5 +231,11 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
     """
 
-    def read(self, hook: MediaMagicHook) -> dict[str, Any]:
-        return hook.get_topics(self.submission_id, self.asset_id)
+    def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
+        topics = hook.get_topics(self.submission_id, asset_id)
+        asset = hook.get_asset_result(self.submission_id, asset_id)
+        return asset, {**topics, **_asset_of(asset)}
+
+
+def _asset_of(asset: Mapping[str, Any]) -> dict[str, Any]:
+    return {"assetId": asset.get("assetId"), "filename": asset.get("filename")}

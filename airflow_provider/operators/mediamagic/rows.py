@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ COLUMNS: tuple[tuple[str, ColumnType], ...] = (
 
 
 def land_issues(
-    issues: Iterable[Mapping[str, Any]],
-    asset: Mapping[str, Any],
+    found: Sequence[tuple[Mapping[str, Any], Iterable[Mapping[str, Any]]]],
     *,
     run_id: str,
     target: Any,
@@ -44,16 +43,32 @@ def land_issues(
     """
     Write issues to a JSON Lines, CSV or Parquet file.
 
-    :param issues: as from ``MediaMagicHook.get_issues``.
-    :param asset: as from ``MediaMagicHook.get_asset_result``.
+    :param found: each asset, as from ``MediaMagicHook.get_asset_result``, with its issues, as from
+        ``MediaMagicHook.get_issues``.
     :param run_id: the Dag run.
     :param target: file to write, local or in a store; its suffix decides the format.
     :param conn_id: connection for a URL that names none.
-    :return: manifest with ``rows``, ``submission_id``, ``asset_id`` and ``filename``.
+    :return: manifest with ``rows`` and, of one asset, ``submission_id``, ``asset_id`` and ``filename``.
     """
     from airflow_provider.core.files.tables import write_rows
 
-    shared = {
+    shared = [_shared(asset, run_id) for asset, _ in found]
+    named = ("submission_id", "asset_id", "filename")
+    return write_rows(
+        (
+            {**columns, **_row(issue)}
+            for columns, (_, issues) in zip(shared, found, strict=True)
+            for issue in issues
+        ),
+        target,
+        columns=COLUMNS,
+        conn_id=conn_id,
+        **({name: shared[0][name] for name in named} if len(shared) == 1 else {}),
+    )
+
+
+def _shared(asset: Mapping[str, Any], run_id: str) -> dict[str, Any]:
+    return {
         "run_id": run_id,
         "submission_id": asset.get("submissionId"),
         "asset_id": asset.get("assetId"),
@@ -62,15 +77,6 @@ def land_issues(
         "filename": asset.get("filename"),
         "mime_type": asset.get("mimeType"),
     }
-    return write_rows(
-        ({**shared, **_row(issue)} for issue in issues),
-        target,
-        columns=COLUMNS,
-        conn_id=conn_id,
-        submission_id=shared["submission_id"],
-        asset_id=shared["asset_id"],
-        filename=shared["filename"],
-    )
 
 
 def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from airflow_provider.core.arguments import named_files, one_of, required_id, sw
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import PaidInVainError
+from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     ConflictError,
@@ -278,6 +279,9 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     def adopts(self) -> str | None:
         return self.submission_id
 
+    def item_name(self) -> str:
+        return names_of_files(self.files or self.blob_paths) or str(self.submission_id or "")
+
     def lineage_inputs(self) -> Sequence[str]:
         """The files of the record: a task that was deferred has not resolved them itself."""
         entry = self._run.summary.entry if self._run else None
@@ -431,6 +435,9 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         super().check()
         self.submission_id = required_id("submission_id", self.submission_id)
         self.asset_id = required_id("asset_id", self.asset_id)
+
+    def item_name(self) -> str:
+        return str(self.asset_id or "")
 
     def request(self) -> dict[str, Any]:
         return {"submission_id": self.submission_id, "asset_id": self.asset_id}

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider.core.arguments import named_files, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import TransferError
@@ -179,6 +180,9 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         self.source_conn_id = source_conn_id
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
+
+    def item_name(self) -> str:
+        return names_of_files(self.files)
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded as they are now."""

@@ -140,6 +140,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="case_id", value=case_id)
 
+    def item_name(self) -> str:
+        return str(self.name or f"{self.plaintiff_name} v. {self.defendant_name}")
+
     @property
     def adopts(self) -> str | None:
         return self.case_id

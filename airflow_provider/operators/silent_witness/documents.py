@@ -84,6 +84,9 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         self.output_conn_id = output_conn_id
         self.overwrite = overwrite
 
+    def item_name(self) -> str:
+        return str(self.filename or self.report_id or "")
+
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
         from airflow_provider.core.files.locations import path_text, probe_writable, safe_name, target_path

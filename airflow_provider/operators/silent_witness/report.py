@@ -44,6 +44,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     adopts the one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
 
     :param case_id: the case; it needs a vehicle and photos or an EDR report of the plaintiff's vehicle.
+    :param case_name: what people call the case, shown in place of its id; not sent.
     :param report_id: a report that exists already, to be taken instead: nothing is started or paid for. For
         one whose id was lost, or that was started by hand.
     :param report_type: ``technical_report``, the only one.
@@ -73,6 +74,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
         "case_id",
+        "case_name",
         "report_id",
         "report_type",
         "use_demo_data",
@@ -87,6 +89,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         self,
         *,
         case_id: str,
+        case_name: str | None = None,
         report_id: str | None = None,
         report_type: str = "technical_report",
         use_demo_data: bool = False,
@@ -98,6 +101,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         super().__init__(**kwargs)
         self.silent_witness_conn_id = silent_witness_conn_id
         self.case_id = case_id
+        self.case_name = case_name
         self.report_id = report_id
         self.report_type = report_type
         self.use_demo_data = use_demo_data
@@ -113,6 +117,9 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
+
+    def item_name(self) -> str:
+        return str(self.case_name or self.case_id or "")
 
     @property
     def adopts(self) -> str | None:

@@ -41,7 +41,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         with a trigger rule such as ``all_done`` cannot see: give ``asset_ids`` there.
     :param submission_id: instead of ``issues``: the submission to fetch them of.
     :param asset_ids: with ``submission_id`` the assets to judge, default all; with ``issues`` the asset of
-        each item, in the same order, since the vendor's issues do not name their own. That there are as many items as
+        each item, in the same order, where issues do not name their own. That there are as many items as
         assets is checked, so that an absent one is an error.
     :param on_blocked: ``fail`` (default); ``skip`` to skip what is directly downstream, as
         ``ShortCircuitOperator`` does when it respects trigger rules; or ``branch`` to follow

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import LedgerError, ProviderError
+from airflow_provider.exceptions import LedgerError, PermissionDeniedError, ProviderError
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator as CreateSubmission,
 )
@@ -20,7 +20,7 @@ from airflow_provider.operators.silent_witness import (
 )
 from airflow_provider.simulator import Simulator
 from tests.airflow.jobs import ReportJob
-from tests.airflow.lone import FakeStateStore, execute
+from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
 from tests.simulator.talk import picture
 
 SUBMISSIONS, DIRECT, EVIDENCE = (
@@ -50,11 +50,13 @@ class TestMedia:
     """Files for MediaMagic."""
 
     @staticmethod
-    def submit(store: FakeStateStore, files: list[str], **arguments: Any) -> Any:
+    def submit(
+        store: FakeStateStore, files: list[str], ti: FakeTaskInstance | None = None, **arguments: Any
+    ) -> Any:
         task = CreateSubmission(
             task_id="job", files=files, wait_for_completion=False, deferrable=False, **arguments
         )
-        return execute(task, store=store)
+        return execute(task, store=store, ti=ti)
 
     def refused(self, simulator: Simulator, store: FakeStateStore, files: list[str], status: int) -> None:
         simulator.fault("status", SUBMISSIONS, "POST", status=status, times=1)
@@ -141,6 +143,48 @@ class TestMedia:
         written(tmp_path / "c.txt", "The words of c")
         assert len(execute(task, store=store)) == 3
         assert len(simulator.ledger()["uploads"]) == 3
+
+    @pytest.mark.parametrize("status", [403, 404, 415])
+    def test_a_recorded_upload_that_is_refused_is_uploaded_anew(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, status: int
+    ) -> None:
+        file = written(tmp_path / "a.txt", "The words")
+        self.refused(simulator, store, [file], 409)
+        simulator.fault("status", SUBMISSIONS, "POST", status=status, times=1)
+        self.submit(store, [file])
+        uploaded, submitted = self.blobs(simulator)
+        assert len(uploaded) == 2
+        assert submitted == uploaded[1:]
+
+    def test_uploads_that_stay_refused_are_sent_once_per_attempt(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path
+    ) -> None:
+        file = written(tmp_path / "a.txt", "The words")
+        simulator.fault("status", SUBMISSIONS, "POST", status=403)
+        for attempt in (1, 2):
+            with pytest.raises(PermissionDeniedError):
+                self.submit(store, [file])
+            assert len(simulator.ledger()["uploads"]) == attempt
+        simulator.clear_faults()
+        self.submit(store, [file])
+        uploaded, submitted = self.blobs(simulator)
+        assert submitted == uploaded[2:]
+
+    @pytest.mark.parametrize("how", ["clear", "resubmit"])
+    def test_an_unanswered_request_whose_uploads_are_refused_is_paid_for_when_the_user_says_so(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, how: str
+    ) -> None:
+        file = written(tmp_path / "a.txt", "The words")
+        self.refused(simulator, store, [file], 503)
+        simulator.fault("status", SUBMISSIONS, "POST", status=403, times=2)
+        with pytest.raises(LedgerError, match="clear the task"):
+            self.submit(store, [file])
+        if how == "clear":
+            self.submit(store, [file], ti=FakeTaskInstance(try_number=2, max_tries=1))
+        else:
+            self.submit(store, [file], on_lost_submission="resubmit")
+        uploaded, submitted = self.blobs(simulator)
+        assert submitted == uploaded[1:]
 
 
 class TestEvidence:

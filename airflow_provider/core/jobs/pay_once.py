@@ -32,6 +32,22 @@ class PaidInVainError(Exception):
     """What an earlier call started exists, cannot be found, and the user has chosen to pay for another."""
 
 
+class PreparedInVainError(Exception):
+    """
+    The service refused what had been prepared for a paid call, and did nothing.
+
+    :param error: the refusal.
+    :param details: of the entry, without what was refused.
+    :param again: whether an earlier attempt had prepared it, so that preparing it anew may help.
+    """
+
+    def __init__(self, error: ProviderError, details: dict[str, Any], *, again: bool) -> None:
+        super().__init__(str(error))
+        self.error = error
+        self.details = details
+        self.again = again
+
+
 class PaidRequest(Protocol):
     """
     What an operator says about the one thing it pays for.
@@ -64,7 +80,11 @@ class PaidRequest(Protocol):
         """Do what must precede the paid call, recording what a later attempt need not repeat."""
 
     def submit(self, hook: Any, entry: Entry) -> dict[str, Any]:
-        """Send the paid call; return the service's answer."""
+        """
+        Send the paid call; return the service's answer.
+
+        :raises PreparedInVainError: the service refused what was prepared.
+        """
 
     def find_orphaned(
         self, hook: Any, entry: Entry, *, may_probe: bool, claimed: Collection[str]
@@ -193,6 +213,14 @@ class PayOnce:
         self.hook.before_resending = intend_anew
         try:
             body = self.paid.submit(self.hook, entry)
+        except PreparedInVainError as refused:
+            entry = self.ledger.prepare(entry.fingerprint, refused.details)
+            if not refused.again:
+                raise refused.error from None
+            self.log.warning(
+                "What an earlier attempt had prepared is refused; preparing it anew: %s", refused
+            )
+            return self.submit_once(entry)
         except ProviderError as error:
             if may_have_started(error):
                 return self._adopt_orphaned(entry, error)
@@ -247,7 +275,17 @@ class PayOnce:
                 "An earlier attempt sent its request and never recorded an answer; searching for the %s.",
                 noun,
             )
-            body = self._search(entry, may_probe=True)
+            try:
+                body = self._search(entry, may_probe=True)
+            except PreparedInVainError as refused:
+                if self.ledger.cleared(entry):
+                    raise PaidInVainError from refused.error
+                raise LedgerError(
+                    f"An earlier attempt sent a request for a {noun} and recorded no answer. Sent again, what "
+                    f"it had prepared is refused, so whether the {noun} exists cannot be told. Nothing was "
+                    "paid for. Look it up and name it, or clear the task to prepare everything anew and pay "
+                    f"for it. {refused}"
+                ) from refused.error
             if body is None:
                 self.log.info("The request never reached the service; submitting it now.")
                 return None

@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.core.arguments import named_files, one_of, required_id, switch, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.jobs.pay_once import PaidInVainError
+from airflow_provider.core.jobs.pay_once import PaidInVainError, PreparedInVainError
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
+    ApiError,
     ConflictError,
     InvalidInputError,
     JobFailedError,
@@ -37,6 +38,10 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.sources import Source
     from airflow_provider.core.jobs.run import JobRun
     from airflow_provider.operators.mediamagic.upload import Uploads
+
+
+BLOB_REFUSED = (403, 404, 415)
+"""Answers to a submission that may be about an uploaded file: unknown, gone, or not what its name says."""
 
 
 def failed_assets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -248,6 +253,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.on_lost_submission = on_lost_submission
         self.simulation_delay_seconds = simulation_delay_seconds
         self._uploads: Uploads | None = None
+        self._reused = False
 
     def check(self) -> None:
 
@@ -309,6 +315,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             for source, _ in sources
             if source.path in recorded and is_unchanged(source, sent.get(source.path))
         }
+        self._reused = bool(blobs)
         details = {**entry.details, "sizes": {source.path: source.size for source, _ in sources}}
 
         def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
@@ -335,12 +342,18 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         previous = (
             {"previousSubmissionId": self.previous_submission_id} if self.previous_submission_id else {}
         )
-        return hook.create_submission(
-            [{"blobPath": path, **previous} for path in paths],
-            sidekick_ids=self.sidekick_ids,
-            metadata=self.metadata,
-            simulation_delay_seconds=self.simulation_delay_seconds,
-        )
+        try:
+            return hook.create_submission(
+                [{"blobPath": path, **previous} for path in paths],
+                sidekick_ids=self.sidekick_ids,
+                metadata=self.metadata,
+                simulation_delay_seconds=self.simulation_delay_seconds,
+            )
+        except ApiError as error:
+            if self.files is None or error.http_status not in BLOB_REFUSED:
+                raise
+            kept = {name: value for name, value in entry.details.items() if name not in ("blobs", "sent")}
+            raise PreparedInVainError(error, kept, again=self._reused) from error
 
     def find_orphaned(
         self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
@@ -369,6 +382,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             )
         try:
             return self.submit(hook, entry)
+        except PreparedInVainError as refused:
+            if resubmits:
+                raise PaidInVainError from refused.error
+            raise
         except ConflictError as error:
             if resubmits:
                 self.log.warning(

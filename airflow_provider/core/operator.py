@@ -13,6 +13,7 @@ from airflow_provider.core.naming import show_name
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
+    from airflow.sdk import Context
 
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.http.connection import ConnectionSettings
@@ -53,6 +54,11 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         hook: HookT = self.hook_class(self.conn_id, settings=known if usable else None)
         self.settings = hook.settings
         return hook
+
+    def push_result(self, context: Context, value: Any) -> None:
+        """Push what the task is about to return, to know whether Airflow takes it."""
+        if self.do_xcom_push:
+            context["ti"].xcom_push(key="return_value", value=value)
 
     @property
     def task_log(self) -> Logger:

@@ -1,4 +1,4 @@
-"""Workers that die at a chosen point."""
+"""Workers that die at a chosen point, and results that are not taken."""
 
 from __future__ import annotations
 
@@ -28,3 +28,17 @@ def die_once(patch: pytest.MonkeyPatch, owner: type[Any], method: str, *, after:
         raise WorkerDied(f"at {owner.__name__}.{method}")
 
     patch.setattr(owner, method, doomed)
+
+
+def refuse_results(patch: pytest.MonkeyPatch) -> None:
+    """Let the XCom backend refuse what tasks return."""
+    from airflow.sdk.bases.xcom import BaseXCom
+
+    original = BaseXCom.serialize_value
+
+    def refusing(value: Any, *, key: str | None = None, **about: Any) -> Any:
+        if key == "return_value":
+            raise OSError("the bucket is read-only")
+        return original(value, key=key, **about)
+
+    patch.setattr(BaseXCom, "serialize_value", staticmethod(refusing))

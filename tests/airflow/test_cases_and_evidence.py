@@ -20,7 +20,7 @@ from airflow_provider.operators.silent_witness import (
 )
 from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import RunTask
-from tests.airflow.interruptions import die_once
+from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ReportJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
 from tests.airflow.test_both_modes import needs_state_store
@@ -93,6 +93,18 @@ def test_a_case_whose_task_died_before_returning_it_is_not_invoiced_again(
     die_once(monkeypatch, CreateCase, "announce")
     run = task_run(CreateCase, **PARTIES).attempt().clear().attempt()
     assert run.state == "success"
+    assert len(_cases(simulator)) == 1
+
+
+@needs_state_store
+def test_a_case_that_airflow_did_not_take_is_returned_by_a_clear(
+    simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        refuse_results(patch)
+        run = task_run(CreateCase, **PARTIES).test()
+    assert type(run.error) is LedgerError
+    assert run.clear().attempt().state == "success"
     assert len(_cases(simulator)) == 1
 
 

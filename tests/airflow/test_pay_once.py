@@ -10,9 +10,9 @@ import pytest
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
-from airflow_provider.exceptions import SubmissionLostError, SubmitOutcomeUnknownError
+from airflow_provider.exceptions import LedgerError, SubmissionLostError, SubmitOutcomeUnknownError
 from tests.airflow.conftest import Connect
-from tests.airflow.interruptions import die_once
+from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun, has_state_store
 from tests.airflow.test_both_modes import needs_state_store
@@ -78,6 +78,22 @@ def test_a_lost_submission_of_blob_paths_cannot_be_paid_for_again(
     ).test()
     assert type(run.error) is SubmissionLostError
     assert len(submission.seen()) == 1
+
+
+@needs_state_store
+def test_a_result_that_airflow_did_not_take_is_returned_by_a_clear(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    with monkeypatch.context() as patch:
+        refuse_results(patch)
+        run = job.task(deferrable=deferrable).test()
+    (seen,) = job.seen()
+    assert type(run.error) is LedgerError
+    assert seen["id"] in str(run.error)
+    run.clear().attempt()
+    assert run.value == job.result_of(seen["id"])
+    assert len(job.seen()) == 1
 
 
 @needs_state_store

@@ -119,6 +119,7 @@ class PayOnce:
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
     :param claimed: returns the ids that other tasks of this Dag run have.
     :param pause: waits some seconds.
+    :param push_result: pushes what the task returns to XCom.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
     """
@@ -134,6 +135,7 @@ class PayOnce:
         discard_stale: Callable[[Entry], object] = lambda entry: None,
         claimed: Callable[[], Collection[str]] = set,
         pause: Callable[[float], None] = time.sleep,
+        push_result: Callable[[dict[str, Any]], object] = lambda value: None,
         may_be_unread: bool = False,
     ) -> None:
         self.paid = paid
@@ -145,6 +147,7 @@ class PayOnce:
         self._discard_stale = discard_stale
         self._claimed = claimed
         self._pause = pause
+        self._push_result = push_result
         self._may_be_unread = may_be_unread
 
     def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
@@ -240,7 +243,19 @@ class PayOnce:
         )
 
     def deliver(self, entry: Entry, value: dict[str, Any]) -> dict[str, Any]:
-        """Record that the task returns what was paid for; a clear then asks for a new one."""
+        """
+        Push what the task returns, and record that Airflow has it; a clear then asks for a new one.
+
+        :raises LedgerError: Airflow did not take it.
+        """
+        try:
+            self._push_result(value)
+        except Exception as error:
+            raise LedgerError(
+                f"The result of {self.paid.noun} {entry.job_id} could not be pushed to XCom: "
+                f"{type(error).__name__}: {error}. A retry or a clear returns it and pays nothing.",
+                job_id=entry.job_id,
+            ) from error
         try:
             self.ledger.amend(entry, details={**entry.details, "delivered": True})
         except LedgerError as error:
@@ -281,10 +296,10 @@ class PayOnce:
                 if self.ledger.cleared(entry):
                     raise PaidInVainError from refused.error
                 raise LedgerError(
-                    f"An earlier attempt sent a request for a {noun} and recorded no answer. Sent again, what "
-                    f"it had prepared is refused, so whether the {noun} exists cannot be told. Nothing was "
-                    "paid for. Look it up and name it, or clear the task to prepare everything anew and pay "
-                    f"for it. {refused}"
+                    f"An earlier attempt sent a request for a {noun} and recorded no answer. Sent again, "
+                    f"what it had prepared is refused, so whether the {noun} exists cannot be told. Nothing "
+                    "was paid for. Look it up and name it, or clear the task to prepare everything anew and "
+                    f"pay for it. {refused}"
                 ) from refused.error
             if body is None:
                 self.log.info("The request never reached the service; submitting it now.")

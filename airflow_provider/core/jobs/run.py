@@ -152,6 +152,7 @@ class JobRun:
                     discard_stale=self._discard_stale,
                     claimed=lambda: claimed_ids(self.context, self.job.id_key),
                     pause=self.pause,
+                    push_result=lambda value: self.task.push_result(self.context, value),
                     may_be_unread=self.task.wait_for_completion,
                 )
                 yield

@@ -129,7 +129,13 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.check()
         ledger = Ledger.of(context)
         with self.hook() as hook:
-            paying = PayOnce(self, hook, ledger, claimed=lambda: claimed_ids(context, "case_id"))
+            paying = PayOnce(
+                self,
+                hook,
+                ledger,
+                claimed=lambda: claimed_ids(context, "case_id"),
+                push_result=lambda value: self.push_result(context, value),
+            )
             entry, body = paying.submit_or_reattach()
             assert body is not None
             self.announce(context, entry.job_id)

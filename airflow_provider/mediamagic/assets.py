@@ -17,9 +17,13 @@ KINDS = {"asset.processing.completed": "reviewed", "asset.processing.failed": "f
 """What each type of event says of a MediaMagic asset."""
 
 
+URI_PREFIX = "mediamagic://webhooks"
+"""What the URIs of these assets begin with, before the connection's id."""
+
+
 def name_and_uri(conn_id: str, kind: str) -> tuple[str, str]:
     """Return how Airflow knows the asset of one connection and kind; a contract with every Dag on it."""
-    return f"mediamagic_{kind}_{conn_id}", f"mediamagic://webhooks/{conn_id}/{kind}"
+    return f"mediamagic_{kind}_{conn_id}", f"{URI_PREFIX}/{conn_id}/{kind}"
 
 
 def mediamagic_reviewed(conn_id: str = "mediamagic_default") -> Asset:

@@ -12,7 +12,7 @@ from typing import Final
 
 from airflow_provider.mediamagic.webhooks.events import TOLERANCE, Event
 from airflow_provider.plugins.asset_events import record
-from airflow_provider.plugins.waking import Outcome, Waker
+from airflow_provider.plugins.waking import Outcome
 
 log = logging.getLogger(__name__)
 
@@ -49,13 +49,13 @@ class Inbox:
 
     def __init__(
         self,
-        wake: Callable[[Sequence[Event]], list[Outcome]] | None = None,
+        wake: Callable[[Sequence[Event]], list[Outcome]],
         record: Callable[[Event], bool] = record,
         *,
         clock: Callable[[], float] = time.monotonic,
         second_looks: Sequence[float] = SECOND_LOOKS,
     ) -> None:
-        self._wake = wake or Waker().wake
+        self._wake = wake
         self._record = record
         self._clock = clock
         self._second_looks = second_looks

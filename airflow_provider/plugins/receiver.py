@@ -2,10 +2,10 @@
 HTTP route that receives MediaMagic's webhooks. Airflow does not authenticate what plugins serve, so
 the signature alone decides.
 
-Nothing is looked up for what its headers give away, connections are looked up seldom, and whatever is not
-proved to come from MediaMagic gets the same answer: a wrong signature, an old timestamp, a connection that
-does not exist or has no secret. While too many strange connections are asked for that answer is 503, for a
-genuine event may be among them that is to come again.
+Nothing is looked up for what its headers give away, and whatever is not proved to come from MediaMagic gets
+the same answer after the same time and work: a wrong signature, a connection that does not exist or has no
+secret. While too many unknown connections are asked for that answer is 503, for a genuine event may be among
+them that is to come again.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import asyncio
 import logging
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from fastapi import FastAPI, Request, Response
 from fastapi.responses import JSONResponse
@@ -27,22 +27,36 @@ from airflow_provider.mediamagic.webhooks.events import (
     not_genuine,
     read_event,
 )
-from airflow_provider.mediamagic.webhooks.secrets import Secrets
+from airflow_provider.mediamagic.webhooks.secrets import Secrets, look_up_all
 from airflow_provider.plugins.inbox import FullError, Inbox
+from airflow_provider.plugins.waking import Waker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Mapping
 
 log = logging.getLogger(__name__)
 
 PATIENCE: Final = 10.0
 """Seconds in which a body must have arrived."""
 
+REFUSED_AFTER: Final = 0.5
+"""
+Seconds before a wrong signature is answered, in which the connection is looked up: its secret may be new.
+Alike for all connections, so that the time tells nobody which there are.
+"""
+
+MOST_WAITING: Final = 500
+"""When so many requests wait for that, further ones are refused at once."""
+
 _CONN_ID: Final = re.compile(r"[\w.\-]{1,200}")
 
 
 def make_app(
-    secrets: Secrets | None = None, inbox: Inbox | None = None, *, clock: Callable[[], float] = time.time
+    secrets: Secrets | None = None,
+    inbox: Inbox | None = None,
+    *,
+    clock: Callable[[], float] = time.time,
+    pause: Callable[[float], Awaitable[Any]] = asyncio.sleep,
 ) -> FastAPI:
     """
     Return the application that the API server mounts.
@@ -50,10 +64,31 @@ def make_app(
     :param secrets: of connections.
     :param inbox: takes what was verified.
     :param clock: epoch seconds, for the timestamps of events.
+    :param pause: as :func:`asyncio.sleep`, before an answer to a wrong signature.
     """
-    secrets = secrets or Secrets()
-    inbox = inbox or Inbox()
+    waker = Waker()
+    secrets = secrets or Secrets(look_up_all=lambda: look_up_all(waker.connections()))
+    inbox = inbox or Inbox(waker.wake)
     app = FastAPI(title="MediaMagic webhooks", openapi_url=None)
+    waiting = 0
+
+    async def verify(conn_id: str, body: bytes, headers: Mapping[str, str]) -> None:
+        nonlocal waiting
+        known = secrets.of(conn_id)
+        try:
+            check_signature(known, body, headers)
+        except RefusedError:
+            secrets.doubt(conn_id)
+            if waiting < MOST_WAITING:
+                waiting += 1
+                try:
+                    await pause(REFUSED_AFTER)
+                finally:
+                    waiting -= 1
+            newer = secrets.of(conn_id)
+            if newer == known:
+                raise
+            check_signature(newer, body, headers)
 
     @app.post("/webhooks/{conn_id}")
     async def receive(conn_id: str, request: Request) -> Response:
@@ -62,20 +97,23 @@ def make_app(
             if not _CONN_ID.fullmatch(conn_id):
                 raise not_genuine()
             body = await _read(request)
-            known = await secrets.of(conn_id)
             try:
-                check_signature(known or (), body, request.headers)
+                await secrets.ready()
+            except Exception:  # logged where it happened
+                return _come_again("Try again.")
+            try:
+                await verify(conn_id, body, request.headers)
             except RefusedError:
-                secrets.doubt(conn_id)
-                # Whoever is known gets the same answer, so that it tells nobody apart.
-                if known is None or secrets.exhausted:
+                if secrets.exhausted:
                     return _come_again("Try again.")
                 raise
             event = read_event(conn_id, body, request.headers)
         except RefusedError as refused:
             if refused.status == 400:
                 log.warning("A signed event for connection %r was refused: %s", conn_id, refused.reason)
-            return JSONResponse({"detail": refused.reason}, status_code=refused.status)
+            # Without it the server would go on reading a body that nobody wants.
+            closing = {"Connection": "close"}
+            return JSONResponse({"detail": refused.reason}, status_code=refused.status, headers=closing)
         if event is None:
             return JSONResponse({"status": "ignored"})
         try:

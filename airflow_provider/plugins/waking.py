@@ -8,6 +8,7 @@ It uses what exists alike in Airflow 3.1, 3.2 and 3.3 and is tested on each: ``T
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -53,6 +54,15 @@ class Waker:
         self._waits_of_trigger: dict[int, tuple[str, str]] = {}
         self._triggers_of_wait: dict[tuple[str, str], set[int]] = {}
         self._complained = False
+        self._learning = threading.Lock()
+
+    def connections(self) -> set[str]:
+        """Return the ids of the connections that tasks wait on; blocks."""
+        try:
+            self._learn()
+        except (ImportError, AttributeError, TypeError):  # said by the first event
+            return set()
+        return {conn_id for conn_id, _ in tuple(self._triggers_of_wait)}
 
     def wake(self, events: Sequence[Event]) -> list[Outcome]:
         """
@@ -80,7 +90,7 @@ class Waker:
         from sqlalchemy import select
         from sqlalchemy.orm import lazyload
 
-        with create_session() as session:
+        with self._learning, create_session() as session:
             live = set(session.scalars(select(Trigger.id).where(Trigger.classpath == CLASSPATH)))
             new = sorted(live - self._waits_of_trigger.keys())
             for at in range(0, len(new), _ROWS):
@@ -93,7 +103,7 @@ class Waker:
                     wait = _wait_of(row)
                     self._waits_of_trigger[row.id] = wait
                     self._triggers_of_wait.setdefault(wait, set()).add(row.id)
-        self._forget(self._waits_of_trigger.keys() - live)
+            self._forget(self._waits_of_trigger.keys() - live)
 
     def _forget(self, gone: Iterable[int]) -> None:
         for trigger_id in list(gone):

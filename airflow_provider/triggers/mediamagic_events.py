@@ -25,7 +25,7 @@ from airflow_provider.mediamagic.webhooks.events import (
     Event,
     RefusedError,
     check_age,
-    check_old_signature,
+    check_signature,
     read_event,
 )
 from airflow_provider.mediamagic.webhooks.seen import SeenEvents
@@ -155,6 +155,7 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         events = []
         requests = requests_in(payload)
         for message in islice(requests, MOST_IN_BATCH):
+            await asyncio.sleep(0)
             try:
                 headers = {str(name).lower(): str(value) for name, value in message["headers"].items()}
                 check_age(headers, time.time(), most=max_age)
@@ -190,12 +191,12 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         """Refuse what none of the secrets has signed, nor one that was stored since they were looked up."""
         secrets = await self._current_secrets()
         try:
-            check_old_signature(secrets, body, headers)
+            check_signature(secrets, body, headers, least=0)
         except RefusedError:
             newer = await self._current_secrets(ttl=RECHECK_AFTER)
             if newer == secrets:
                 raise
-            check_old_signature(newer, body, headers)
+            check_signature(newer, body, headers, least=0)
 
     async def _current_secrets(self, *, ttl: float = SECRETS_TTL) -> tuple[str, ...]:
         """

@@ -108,6 +108,7 @@ def test_an_event_resumes_the_task(deferred: Deferred) -> None:
 
 def test_the_same_event_again_does_nothing(deferred: Deferred) -> None:
     waker = Waker()
+    assert waker.connections() == {CONN_ID}
     assert waker.wake([deferred.event(), deferred.event()]) == [Outcome.WOKEN, Outcome.NOBODY]
     assert Waker().wake([deferred.event()]) == [Outcome.NOBODY]
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import pytest
+from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from airflow_provider.mediamagic.webhooks.events import Event
@@ -24,12 +27,26 @@ class Behind:
     looked_up: list[str] = field(default_factory=list)
     woken: list[Event] = field(default_factory=list)
     recorded: list[Event] = field(default_factory=list)
+    #: the connections that can be listed
+    listed: tuple[str, ...] = ("mm",)
     #: raised instead of handing on
     broken: Exception | None = None
 
     def look_up(self, conn_id: str) -> tuple[str, ...]:
         self.looked_up.append(conn_id)
         return self.secrets.get(conn_id, ())
+
+    def look_up_all(self) -> dict[str, tuple[str, ...]]:
+        return {conn_id: self.secrets.get(conn_id, ()) for conn_id in self.listed}
+
+    def app(self, clock: Callable[[], float] = time.monotonic) -> FastAPI:
+        """Return a receiver that refuses as soon as what is looked up meanwhile is known."""
+        secrets = Secrets(self.look_up, self.look_up_all, clock=clock)
+
+        async def pause(_: float) -> None:
+            await settled(secrets)
+
+        return make_app(secrets, Inbox(self.wake, self.record), pause=pause)
 
     def wake(self, events: Sequence[Event]) -> list[Outcome]:
         if self.broken:
@@ -42,6 +59,12 @@ class Behind:
         return True
 
 
+async def settled(secrets: Secrets) -> None:
+    """Wait for what is looked up in the background."""
+    tasks = [*secrets._under_way.values(), *([secrets._listing] if secrets._listing else [])]
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
 @pytest.fixture
 def behind() -> Behind:
     return Behind()
@@ -49,6 +72,5 @@ def behind() -> Behind:
 
 @pytest.fixture
 def receiver(behind: Behind) -> Iterator[TestClient]:
-    app = make_app(Secrets(behind.look_up), Inbox(behind.wake, behind.record))
-    with TestClient(app) as client:
+    with TestClient(behind.app()) as client:
         yield client

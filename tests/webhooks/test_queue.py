@@ -461,7 +461,7 @@ def test_a_flood_in_one_batch_is_bounded_in_requests_and_warnings(
 ) -> None:
     trigger = watching(queue)
     checked: list[bytes] = []
-    monkeypatch.setattr(mediamagic_events, "check_old_signature", lambda _, body, __: checked.append(body))
+    monkeypatch.setattr(mediamagic_events, "check_signature", lambda _, body, __, least: checked.append(body))
     payload = wrap([{"headers": signed(b"{}")[1], "body": "{}"}] * 9000)
 
     async def main() -> None:

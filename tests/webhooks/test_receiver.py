@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import base64
 import logging
+import re
+import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import uvicorn
 from fastapi.testclient import TestClient
+from standardwebhooks import Webhook
 
 from airflow_provider.mediamagic.webhooks.events import MOST_BYTES
-from airflow_provider.mediamagic.webhooks.secrets import LOOKUPS, WINDOW, Secrets
+from airflow_provider.mediamagic.webhooks.secrets import LOOKUPS, RECHECK_AFTER, WINDOW, Secrets
+from airflow_provider.plugins import receiver as receiver_module
 from airflow_provider.plugins.inbox import Inbox
-from airflow_provider.plugins.receiver import make_app
+from airflow_provider.plugins.receiver import REFUSED_AFTER, make_app
 from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import FAILED, OTHER_SECRET, SECRET, envelope, signed
 
@@ -176,10 +183,22 @@ def test_a_flood_of_made_up_connections_causes_a_handful_of_lookups(
     assert 0 < len(behind.looked_up) <= 100
 
 
-def test_a_genuine_event_among_a_flood_of_made_up_connections_is_to_come_again(behind: Behind) -> None:
+def test_a_flood_of_made_up_connections_holds_no_genuine_event_back(behind: Behind) -> None:
+    """Also right after the start, when no connection was seen before."""
+    with TestClient(behind.app()) as receiver:
+        for number in range(LOOKUPS + 5):
+            send(receiver, *signed(envelope()), f"made-up-{number}")
+        assert send(receiver, *signed(envelope())).status_code == 200
+    assert len(behind.woken) == 1
+    assert len(behind.looked_up) == LOOKUPS
+
+
+def test_amid_a_flood_an_event_of_a_connection_that_cannot_be_listed_is_to_come_again(
+    behind: Behind,
+) -> None:
     now = 1000.0
-    app = make_app(Secrets(behind.look_up, clock=lambda: now), Inbox(behind.wake, behind.record))
-    with TestClient(app) as receiver:
+    behind.listed = ()
+    with TestClient(behind.app(lambda: now)) as receiver:
         for number in range(LOOKUPS):
             send(receiver, *signed(envelope()), f"made-up-{number}")
 
@@ -190,6 +209,105 @@ def test_a_genuine_event_among_a_flood_of_made_up_connections_is_to_come_again(b
         now += WINDOW
         assert send(receiver, *signed(envelope())).status_code == 200
     assert len(behind.woken) == 1
+
+
+def test_an_event_signed_with_a_secret_that_was_stored_just_now_is_taken(behind: Behind) -> None:
+    now = 1000.0
+    with TestClient(behind.app(lambda: now)) as receiver:
+        assert send(receiver, *signed(envelope())).status_code == 200
+        behind.secrets["mm"] = (OTHER_SECRET,)
+        now += RECHECK_AFTER + 1
+        assert send(receiver, *signed(envelope("evt_2"), secret=OTHER_SECRET)).status_code == 200
+
+
+def test_nothing_is_decided_before_the_connections_could_be_listed(behind: Behind) -> None:
+    def fail() -> dict[str, tuple[str, ...]]:
+        raise OSError("no database")
+
+    app = make_app(Secrets(behind.look_up, fail), Inbox(behind.wake, behind.record))
+    with TestClient(app) as receiver:
+        for conn_id in ("mm", "nobody"):
+            assert send(receiver, *signed(envelope()), conn_id).status_code == 503
+
+
+@pytest.mark.parametrize("count", [0, 1, 2, 50, 100])
+def test_a_refusal_takes_the_same_work_whatever_the_connection_holds(
+    behind: Behind, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """The same number of signatures, one pause and one answer; no lookup that an answer waits for."""
+    computed: list[str] = []
+    pauses: list[float] = []
+    real = Webhook.sign
+
+    def sign(webhook: Webhook, msg_id: str, *rest: Any, **named: Any) -> str:
+        computed.append(msg_id)
+        return real(webhook, msg_id, *rest, **named)
+
+    monkeypatch.setattr(Webhook, "sign", sign)
+    behind.secrets["mm"] = tuple(
+        "whsec_" + base64.b64encode(f"secret number {number:4}".encode()).decode() for number in range(count)
+    )
+    behind.listed = ("mm",) if count else ()
+
+    async def pause(seconds: float) -> None:
+        pauses.append(seconds)
+
+    secrets = Secrets(behind.look_up, behind.look_up_all)
+    with TestClient(make_app(secrets, Inbox(behind.wake, behind.record), pause=pause)) as receiver:
+        body, headers = signed(envelope(), secret=OTHER_SECRET)
+        computed.clear()
+        answer = send(receiver, body, headers)
+    assert (answer.status_code, len(computed), pauses) == (401, 100, [REFUSED_AFTER])
+
+
+def test_waiting_refusals_are_bounded(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(receiver_module, "MOST_WAITING", 0)
+
+    async def pause(seconds: float) -> None:
+        raise AssertionError("nobody waits")
+
+    secrets = Secrets(behind.look_up, behind.look_up_all)
+    with TestClient(make_app(secrets, Inbox(behind.wake, behind.record), pause=pause)) as receiver:
+        assert send(receiver, *signed(envelope(), secret=OTHER_SECRET)).status_code == 401
+
+
+@pytest.fixture
+def address(behind: Behind) -> Iterator[tuple[str, int]]:
+    """A receiver on a socket, as the API server runs it."""
+    server = uvicorn.Server(uvicorn.Config(behind.app(), port=0, log_level="error", timeout_keep_alive=60))
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    while not server.started:
+        assert thread.is_alive()
+        time.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()
+    server.should_exit = True
+    thread.join()
+
+
+@pytest.mark.parametrize("body", ["chunked", "announced"])
+@pytest.mark.parametrize("reason", ["stale", "no signature", "too long", "not JSON"])
+def test_a_refused_body_is_not_read_any_further(address: tuple[str, int], body: str, reason: str) -> None:
+    """The connection ends with the answer, for the sender would else go on for ever."""
+    _, headers = signed(envelope(), age=400 if reason == "stale" else 0)
+    headers |= {"transfer-encoding": "chunked"} if body == "chunked" else {"content-length": "30000"}
+    if reason == "no signature":
+        del headers["webhook-signature"]
+    if reason == "not JSON":
+        headers["content-type"] = "text/plain"
+    sent = b"x" * 100
+    if reason == "too long":
+        headers |= {"content-length": str(10**6)} if body == "announced" else {}
+        sent = b"x" * (MOST_BYTES + 1)
+    lines = [f"{name}: {value}" for name, value in headers.items()]
+    head = "\r\n".join(["POST /webhooks/mm HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
+    with socket.create_connection(address, timeout=20) as connection:
+        connection.sendall(head + (b"%x\r\n" % len(sent) + sent + b"\r\n" if body == "chunked" else sent))
+        answer = b""
+        while piece := connection.recv(65536):
+            answer += piece
+    assert re.match(rb"HTTP/1.1 4\d\d ", answer)
+    assert b"connection: close" in answer.lower()
 
 
 def test_the_answer_amid_a_flood_tells_no_connection_apart(receiver: TestClient, behind: Behind) -> None:

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks import Webhook
 
 from airflow_provider.core.arguments import PLAIN_ID
 from airflow_provider.core.text import clean
+from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS
 
 MOST_BYTES: Final = 32 * 1024
 """Longest body that is read. Events hold ids, a status and at most an error message, never results."""
@@ -30,8 +31,11 @@ FAILED: Final = "asset.processing.failed"
 EVENT_TYPES: Final = (COMPLETED, FAILED)
 
 _LONGEST_HEADER: Final = 1024
-_CHECKS: Final = 5
-"""Signatures computed for every request, so that the time tells nothing of how many secrets there are."""
+_CHECKS: Final = 2 * MOST_SUBSCRIPTIONS
+"""
+Signatures computed for every request, so that its time tells nothing of how many secrets there are: as many
+as the extra and the Variable of a connection may hold.
+"""
 _NOBODY: Final = "whsec_" + "bm9ib2R5IGhhcyB0aGlzIHNlY3JldA=="
 
 
@@ -125,43 +129,30 @@ def check_headers(headers: Mapping[str, str], now: float) -> None:
         raise RefusedError(413, f"More than {MOST_BYTES} bytes.")
 
 
-def check_signature(secrets: Sequence[str], body: bytes, headers: Mapping[str, str]) -> None:
+def check_signature(
+    secrets: Sequence[str], body: bytes, headers: Mapping[str, str], *, least: int = _CHECKS
+) -> None:
     """
-    Refuse a body that none of the secrets has signed. Takes as long with no secret as with five.
+    Refuse a body that none of the secrets has signed. As much is computed for one secret, or none, as for all
+    that a connection may hold. :func:`check_age` says when it was signed.
 
     :param secrets: all that are good now; several during a rotation.
     :param body: as it was sent, byte by byte.
-    :raises RefusedError: 401.
-    """
-    genuine = False
-    for secret in [*secrets, *[_NOBODY] * _CHECKS][: max(_CHECKS, len(secrets))]:
-        try:
-            Webhook(secret).verify(body, dict(headers))
-        except (json.JSONDecodeError, RecursionError):
-            pass  # the signature was good, and then the library could not parse what was signed
-        except (WebhookVerificationError, ValueError):
-            # Beside its own error the library lets those of decoding a header or the body through.
-            continue
-        genuine = genuine or secret is not _NOBODY
-    if not genuine:
-        raise not_genuine()
-
-
-def check_old_signature(secrets: Sequence[str], body: bytes, headers: Mapping[str, str]) -> None:
-    """
-    Refuse a body that none of the secrets has signed, however long ago: for what came through a queue.
-
-    :param secrets: all that are good now; several during a rotation.
-    :param body: as it was sent, byte by byte.
+    :param least: how many signatures to compute at least; 0 where nobody waits for an answer.
     :raises RefusedError: 401.
     """
     given = [one for one in headers.get("webhook-signature", "").split() if one.isascii()]
     try:
         signed_at = datetime.fromtimestamp(int(headers["webhook-timestamp"]), UTC)
-        expected = [Webhook(one).sign(headers["webhook-id"], signed_at, body.decode()) for one in secrets]
+        text = body.decode()
+        computed = [
+            (Webhook(secret).sign(headers["webhook-id"], signed_at, text).encode(), secret is not _NOBODY)
+            for secret in [*secrets, *[_NOBODY] * (least - len(secrets))]
+        ]
     except (KeyError, ValueError, OverflowError, OSError):
         raise not_genuine() from None
-    if not any(hmac.compare_digest(one.encode(), other.encode()) for one in expected for other in given):
+    matches = [hmac.compare_digest(one, other.encode()) and real for one, real in computed for other in given]
+    if not any(matches):
         raise not_genuine()
 
 

@@ -11,6 +11,7 @@ without using up its retries. No message carries an API key or the query string 
     ├── ConfigurationError        stop   the connection is unusable
     ├── UndefinedConnectionError         Airflow does not find the connection, or cannot look
     ├── InvalidInputError         stop   an argument or a file is wrong; nothing was sent
+    ├── PaidRequestsLimitError    stop   max_paid_requests were sent; nothing more was
     ├── ApiError                         the service answered, or failed to
     │   ├── AuthenticationError   stop   401
     │   ├── PermissionDeniedError stop   403
@@ -57,6 +58,10 @@ class ConfigurationError(ProviderError, AirflowFailException):
 
 class InvalidInputError(ProviderError, AirflowFailException, ValueError):
     """An argument or a file is wrong. Raised before anything is sent; ``parameter`` names the argument."""
+
+
+class PaidRequestsLimitError(ProviderError, AirflowFailException):
+    """The task has sent ``max_paid_requests`` paid requests. Raised before the next one."""
 
 
 class AuthenticationError(ApiError, AirflowFailException):
@@ -156,6 +161,7 @@ __all__ = [
     "MalformedResponseError",
     "NotFoundError",
     "NotReadyError",
+    "PaidRequestsLimitError",
     "PermissionDeniedError",
     "PlanError",
     "ProviderError",

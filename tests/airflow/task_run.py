@@ -132,6 +132,17 @@ class TaskRun:
         session.commit()
         return self
 
+    def discard_task_state(self) -> TaskRun:
+        """What a clear does as well from Airflow 3.4 on; 3.1 and 3.2 keep nothing over a retry anyway."""
+        if has_state_store():
+            from airflow.models.task_state_store import TaskStateStoreModel as Stored
+            from sqlalchemy import delete
+
+            session = fresh_session()
+            session.execute(delete(Stored).where(Stored.dag_id == self.dag.dag_id))
+            session.commit()
+        return self
+
     def replace(self) -> None:
         """Give the attempt that runs up for lost, as the scheduler does when its heartbeats are missing."""
         session = fresh_session()

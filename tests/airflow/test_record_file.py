@@ -6,12 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.core.jobs.ledger import KEY
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import LedgerError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, Job
-from tests.airflow.task_run import TaskRun, fresh_session, has_state_store
 
 
 @pytest.fixture(autouse=True)
@@ -23,25 +21,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def _discard_task_state(run: TaskRun) -> None:
-    """What a clear does from Airflow 3.4 on; 3.1 and 3.2 keep nothing over a retry anyway."""
-    if not has_state_store():
-        return
-    from airflow.models.task_state_store import TaskStateStoreModel as Stored
-    from sqlalchemy import delete
-
-    session = fresh_session()
-    session.execute(delete(Stored).where(Stored.dag_id == run.dag.dag_id, Stored.key == KEY))
-    session.commit()
-
-
 def test_a_retry_finds_the_job_whose_worker_died(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     job.takes(SOON)
     die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=deferrable, retries=1).attempt()
-    _discard_task_state(run)
+    run.discard_task_state()
     run.attempt()
     (seen,) = job.seen()
     assert run.value == job.result_of(seen["id"])
@@ -51,7 +37,7 @@ def test_a_cleared_success_is_reused_when_the_user_says_so(job: Job, deferrable:
     job.takes(SOON)
     run = job.task(deferrable=deferrable, reuse_completed=True).test()
     first = run.value
-    _discard_task_state(run.clear())
+    run.clear().discard_task_state()
     run.attempt()
     assert run.value == first
     assert len(job.seen()) == 1
@@ -63,7 +49,7 @@ def test_nothing_is_sent_when_the_file_is_broken(job: Job, folder: Path) -> None
     (file,) = (path for path in folder.rglob("*") if path.is_file())
     file.write_text("{")
     before = job.simulator.ledger()["total_requests"]
-    _discard_task_state(run.clear())
+    run.clear().discard_task_state()
     run.attempt()
     assert type(run.error) is LedgerError
     assert str(file) in str(run.error)

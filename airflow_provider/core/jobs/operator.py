@@ -11,6 +11,7 @@ from airflow_provider.compat import TaskDeferralError, TaskDeferralTimeout, conf
 from airflow_provider.core.arguments import switch
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.pay_once import check_paying
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.core.operator import HookT, ServiceOperator
 from airflow_provider.core.polling.schedule import Backoff
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.jobs.trigger import JobTrigger
 
-SWITCHES = ("wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_timeout", "reuse_completed")
+SWITCHES = ("wait_for_completion", "deferrable", "cancel_on_kill", "cancel_on_timeout")
 
 
 class JobOperator(ServiceOperator[HookT]):
@@ -43,6 +44,12 @@ class JobOperator(ServiceOperator[HookT]):
         retry follows, where the API can.
     :param reuse_completed: when a user clears the task after it succeeded, return the finished job's result
         instead of paying for a new one. Retries never pay twice, whatever this says.
+    :param on_clear: what it means that a user clears the task. ``attach``: take the job that was paid for,
+        running or succeeded. ``new``: pay for another one; a running job is cancelled, where the API can.
+        Default: a running job is cancelled and replaced, where the API can and ``cancel_on_kill`` is on, and
+        taken elsewhere; one whose result was returned is replaced; one whose result was not is taken.
+    :param max_paid_requests: most paid requests of this task, over retries, clears and repairs; the next one
+        is an error. Default: no limit.
     """
 
     job: ClassVar[JobKind]
@@ -62,6 +69,8 @@ class JobOperator(ServiceOperator[HookT]):
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
         reuse_completed: bool = False,
+        on_clear: str | None = None,
+        max_paid_requests: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -74,6 +83,8 @@ class JobOperator(ServiceOperator[HookT]):
         self.cancel_on_kill = cancel_on_kill
         self.cancel_on_timeout = cancel_on_timeout
         self.reuse_completed = reuse_completed
+        self.on_clear = on_clear
+        self.max_paid_requests = max_paid_requests
         self._run: JobRun | None = None
 
     # -- what a service's operator says about its job -------------------------------------------------------
@@ -216,6 +227,7 @@ class JobOperator(ServiceOperator[HookT]):
     def _check_waiting(self) -> None:
         for argument in SWITCHES:
             switch(argument, getattr(self, argument))
+        check_paying(self)
         self.timeout_seconds()
         try:
             self.backoff()

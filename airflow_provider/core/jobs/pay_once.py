@@ -8,13 +8,16 @@ from collections.abc import Callable, Collection
 from logging import Logger
 from typing import Any, Protocol
 
+from airflow_provider.core.arguments import one_of, switch, whole_number
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.exceptions import (
     ApiError,
+    InvalidInputError,
     LedgerError,
     NotFoundError,
+    PaidRequestsLimitError,
     ProviderError,
 )
 
@@ -26,6 +29,10 @@ SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
 
 READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds between reads of a recorded job that the service does not know, before that is believed."""
+
+
+ATTACH, NEW = "attach", "new"
+"""What a user's clear may mean; ``None`` is the rule of :meth:`PayOnce.still_owed`."""
 
 
 class PaidInVainError(Exception):
@@ -59,6 +66,8 @@ class PaidRequest(Protocol):
 
     arrives_within: float
     reuse_completed: bool
+    on_clear: str | None
+    max_paid_requests: int | None
 
     @property
     def adopts(self) -> str | None:
@@ -105,6 +114,23 @@ class PaidRequest(Protocol):
 
     def id_of(self, body: dict[str, Any]) -> str:
         """Return its id from the service's description."""
+
+
+def check_paying(paid: PaidRequest) -> None:
+    """
+    Check the arguments of everything that pays.
+
+    :raises InvalidInputError: names the one that is wrong.
+    """
+    switch("reuse_completed", paid.reuse_completed)
+    if paid.on_clear is not None:
+        one_of("on_clear", paid.on_clear, (ATTACH, NEW))
+        if paid.on_clear == NEW and paid.reuse_completed:
+            raise InvalidInputError(
+                "on_clear='new' and reuse_completed=True contradict each other.", parameter="on_clear"
+            )
+    if paid.max_paid_requests is not None:
+        whole_number("max_paid_requests", paid.max_paid_requests)
 
 
 class PayOnce:
@@ -188,8 +214,11 @@ class PayOnce:
             if not self.ledger.durable:
                 self.log.info(
                     "This Airflow has no task state store (3.3 has) and [airflow_provider] job_records_path "
-                    "is not set: a retry will not find the %s.",
+                    "is not set: a retry will not find the %s.%s",
                     self.paid.noun,
+                    ""
+                    if self.paid.max_paid_requests is None
+                    else " max_paid_requests counts this try alone.",
                 )
             entry = self.ledger.prepare(mark, carried)
         return self.submit_once(entry)
@@ -204,7 +233,12 @@ class PayOnce:
         return self.ledger.adopt(mark, job_id, submitted_at=now, deadline=deadline, details=details), body
 
     def submit_once(self, entry: Entry) -> tuple[Entry, dict[str, Any]]:
-        """Write the intent, send the paid call, record what it started."""
+        """
+        Write the intent, send the paid call, record what it started.
+
+        :raises PaidRequestsLimitError: ``max_paid_requests`` have been sent; nothing more was.
+        """
+        self.require_allowance(entry)
         entry = self.ledger.intend(self.paid.prepare(self.hook, self.ledger, entry), time.time())
 
         def intend_anew() -> None:
@@ -235,11 +269,33 @@ class PayOnce:
 
     def still_owed(self, entry: Entry) -> bool:
         """Whether the recorded thing is still owed to this task: no clear has asked for a new one."""
-        return (
-            self.paid.reuse_completed
-            or not self.ledger.cleared(entry)
-            # Paid for, and nobody has had it: its attempt has died, was killed, or could not read it.
-            or not entry.details.get("delivered")
+        if not self.ledger.cleared(entry) or self.paid.on_clear == ATTACH or self.paid.reuse_completed:
+            return True
+        # What was paid for and nobody has had: its attempt has died, was killed, or could not read it.
+        return self.paid.on_clear != NEW and not entry.details.get("delivered")
+
+    def allowance(self, entry: Entry) -> int | None:
+        """Return how many more paid requests ``max_paid_requests`` allows; ``None`` without a limit."""
+        limit = self.paid.max_paid_requests
+        return None if limit is None else max(0, limit - paid_requests(entry))
+
+    def require_allowance(self, entry: Entry, why: str = "") -> None:
+        """
+        Refuse a paid request over the limit.
+
+        :param why: what it was for, as a sentence.
+        :raises PaidRequestsLimitError: says what was paid for so far.
+        """
+        if self.allowance(entry) != 0:
+            return
+        jobs = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
+        known = f" ({self.paid.noun}s so far: {', '.join(jobs)})" if jobs else ""
+        raise PaidRequestsLimitError(
+            f"{why} max_paid_requests={self.paid.max_paid_requests}, and this task has sent "
+            f"{paid_requests(entry)} paid requests, over all its retries and clears{known}. Nothing more was "
+            "sent. To pay for another one, raise max_paid_requests and clear the task.".lstrip(),
+            parameter="max_paid_requests",
+            job_id=entry.job_id or None,
         )
 
     def deliver(self, entry: Entry, value: dict[str, Any]) -> dict[str, Any]:
@@ -308,7 +364,7 @@ class PayOnce:
         try:
             body = self._read_recorded(entry)
         except TRANSIENT_ERRORS as error:
-            if not self._may_be_unread or self.ledger.cleared(entry):
+            if not self._may_be_unread or (self.ledger.cleared(entry) and self.paid.on_clear != ATTACH):
                 raise
             self.log.warning("%s %s cannot be read yet: %s", noun.capitalize(), entry.job_id, error)
             return entry, None

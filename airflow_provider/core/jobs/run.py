@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
+from airflow_provider.core.jobs.pay_once import NEW, PayOnce, carry_over
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.jobs.task_state import given_up
@@ -221,21 +221,35 @@ class JobRun:
         """An active job is re-attached to, a succeeded one reused, a failed or cancelled one replaced."""
         state, noun = self.job.observe(body).state, self.job.noun
         if state is JobState.ACTIVE:
-            if self.ledger.cleared(entry) and not entry.left and self._cancels_on_kill:
-                self.log.info("The task was cleared while %s %s was running.", noun, entry.job_id)
-                return self.cancel(entry.job_id) is Cancelling.FAILED
-            return True
+            if not self._is_replaced_by_clear(entry):
+                return True
+            self.log.info("The task was cleared while %s %s was running.", noun, entry.job_id)
+            if self.paying.allowance(entry) == 0:
+                self.log.warning("max_paid_requests allows no new one: re-attaching to it.")
+                return True
+            if not self.job.can_cancel:
+                self.log.warning("It cannot be cancelled and goes on beside the new one (on_clear='new').")
+                return False
+            return self.cancel(entry.job_id) is Cancelling.FAILED
         if state is JobState.SUCCEEDED or self.task.repairable(body):
             if self.paying.still_owed(entry):
                 return True
             self.log.info(
-                "The task was cleared: %s %s is finished and not used again (reuse_completed=False).",
+                "The task was cleared: %s %s is finished; on_clear='attach' would take it.",
                 noun,
                 entry.job_id,
             )
             return False
         self.log.info("The recorded %s %s is %s; submitting a new one.", noun, entry.job_id, state)
         return False
+
+    def _is_replaced_by_clear(self, entry: Entry) -> bool:
+        """Whether a user's clear asks for a new job in place of one that runs."""
+        if not self.ledger.cleared(entry):
+            return False
+        if self.task.on_clear is None:
+            return self._cancels_on_kill and not entry.left
+        return self.task.on_clear == NEW
 
     # -- waiting ---------------------------------------------------------------------------------------------
 

@@ -119,7 +119,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         """Retry failed assets through the API; the submission goes back to processing."""
         answer = None
         retried = []
-        for asset in self._to_retry(run.body):
+        for asset in self._affordable(run):
             try:
                 answer = run.hook.retry_asset(run.entry.job_id, asset["assetId"])
             except ConflictError as error:
@@ -142,8 +142,10 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     def repairable(self, body: dict[str, Any]) -> bool:
         if observe_submission(body).state is not JobState.FAILED:
             return False
-        some_completed = len(failed_assets(body)) < len(body.get("assets") or [])
-        return bool(self._to_retry(body)) or (self.allow_partial and some_completed)
+        return bool(self._to_retry(body)) or self._serves_in_part(body)
+
+    def _serves_in_part(self, body: Mapping[str, Any]) -> bool:
+        return self.allow_partial and len(failed_assets(body)) < len(body.get("assets") or [])
 
     def _to_retry(self, body: dict[str, Any]) -> list[dict[str, Any]]:
         return [
@@ -151,6 +153,14 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
             for asset in failed_assets(body)
             if asset.get("isRetryable") and (asset.get("retryCount") or 0) < self.asset_retries
         ]
+
+    def _affordable(self, run: JobRun) -> list[dict[str, Any]]:
+        """Return the assets to retry that ``max_paid_requests`` allows."""
+        wanted = self._to_retry(run.body)
+        if wanted and not self._serves_in_part(run.body):
+            message = observe_submission(run.body).message
+            run.paying.require_allowance(run.entry, f"Submission {run.entry.job_id} failed: {message}")
+        return wanted[: run.paying.allowance(run.entry)]
 
     def _completed_and_failed(
         self, hook: MediaMagicHook, body: dict[str, Any]
@@ -209,6 +219,11 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
     :param cancel_on_timeout: no effect, for the same reason.
     :param reuse_completed: when a user clears the task after it succeeded, return the same submission again.
+    :param on_clear: when a user clears the task: ``attach`` takes the submission that was paid for, running
+        or complete; ``new`` pays for another one, and one that runs goes on. Default: a running submission
+        is taken; one that was returned is replaced, one that never was is taken.
+    :param max_paid_requests: most submissions and retries of assets that this task sends, over retries,
+        clears and ``asset_retries``; the next one is an error. Default: no limit.
 
     See https://docs.mediamagic-lite.northell.io/guides/submit-assets
     """
@@ -437,6 +452,10 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
     :param cancel_on_timeout: no effect, for the same reason.
     :param reuse_completed: when a user clears the task after it succeeded, do not retry the asset again.
+    :param on_clear: when a user clears the task: ``attach`` never retries the asset again, ``new`` does.
+        Default: as :class:`MediaMagicCreateSubmissionOperator`.
+    :param max_paid_requests: most retries of assets that this task sends; the next one is an error. Default:
+        no limit.
 
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """

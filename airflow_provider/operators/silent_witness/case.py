@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import one_of, required_id, required_text, switch
+from airflow_provider.core.arguments import one_of, required_id, required_text
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, check_paying
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import LedgerError
@@ -58,6 +58,10 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     :param case_id: a case that exists already, to be taken instead: nothing is created or invoiced. For one
         whose id was lost, or that was made by hand; the other arguments may stay as they are.
     :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
+    :param on_clear: when a user clears the task: ``attach`` returns the case that was created, ``new``
+        creates another one. Default: a case that was returned is replaced, one that never was is taken.
+    :param max_paid_requests: most cases that this task creates, over retries and clears; the next one is an
+        error. Default: no limit.
     :param silent_witness_conn_id: Silent Witness connection id.
 
     See https://docs.silentwitness.ai/api-reference/cases/create
@@ -105,6 +109,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         occupants: Sequence[Mapping[str, Any]] | None = None,
         case_id: str | None = None,
         reuse_completed: bool = False,
+        on_clear: str | None = None,
+        max_paid_requests: int | None = None,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -123,6 +129,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.occupants = occupants
         self.case_id = case_id
         self.reuse_completed = reuse_completed
+        self.on_clear = on_clear
+        self.max_paid_requests = max_paid_requests
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
@@ -156,7 +164,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def check(self) -> None:
         if self.case_id is not None:
             self.case_id = required_id("case_id", self.case_id)
-        switch("reuse_completed", self.reuse_completed)
+        check_paying(self)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
             required_text(party, getattr(self, party))
         for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):

@@ -64,6 +64,12 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param cancel_on_timeout: cancel the report when it exceeds ``timeout``, or when waiting is given up and
         no retry follows (default).
     :param reuse_completed: when a user clears the task after it succeeded, return the same report again.
+    :param on_clear: when a user clears the task: ``attach`` takes the report that was paid for, running or
+        completed; ``new`` pays for another one and cancels one that runs. Default: a running report is
+        cancelled and replaced, unless ``cancel_on_kill=False``; one that was returned is replaced, one that
+        never was is taken.
+    :param max_paid_requests: most reports that this task starts, over retries, clears and ``report_retries``;
+        the next one is an error. Default: no limit.
 
     See https://docs.silentwitness.ai/api-reference/reports/create
     """
@@ -169,6 +175,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         reason = observe_report(run.body).message
         if made >= self.report_retries or report_failure_is_input(reason):
             return False
+        run.paying.require_allowance(run.entry, f"Report {run.entry.job_id} failed: {reason}.")
         shortest, _ = self.job.typical_for(self.sort())
         if run.time_left() < RETRY_PAUSE + shortest:
             self.log.warning("No new report is started: execution_timeout leaves no time for one.")

@@ -65,6 +65,8 @@ class Asked:
     dies_after_answer: list[bool] = field(default_factory=list)
     arrives_within: float = ARRIVES_WITHIN
     reuse_completed: bool = False
+    on_clear: str | None = None
+    max_paid_requests: int | None = None
     adopts: str | None = None
     noun: str = "job"
     conn_id: str = "c"

@@ -1,0 +1,109 @@
+"""``on_clear``: a clear attaches to the job that was paid for, or pays for a new one, with either store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from airflow_provider.core.jobs.run import JobRun
+from airflow_provider.exceptions import InvalidInputError
+from tests.airflow.interruptions import die_once
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import TaskRun, has_state_store
+
+Clear = Callable[[TaskRun], TaskRun]
+
+
+@pytest.fixture(params=["task-state", "file"])
+def clear(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clear:
+    """Clear a task, where its record is kept by Airflow, and where Airflow has none and a file has it."""
+    if request.param == "file":
+        monkeypatch.setenv("AIRFLOW__AIRFLOW_PROVIDER__JOB_RECORDS_PATH", str(tmp_path))
+        return lambda run: run.clear().discard_task_state()
+    if not has_state_store():
+        pytest.skip("Airflow keeps no task state before 3.3")
+    return lambda run: run.clear()
+
+
+def test_attach_takes_a_job_that_runs(job: Job, deferrable: bool, clear: Clear) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True, on_clear="attach").attempt(until_deferred=True)
+    job.simulator.advance(ENDLESS)
+    run.task.deferrable = deferrable
+    clear(run).attempt()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+    assert job.simulator.ledger()["cancels"] == []
+
+
+def test_attach_takes_a_job_that_was_returned(job: Job, clear: Clear) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=False, on_clear="attach").test()
+    first = run.value
+    clear(run).attempt()
+    assert run.value == first
+    assert len(job.seen()) == 1
+
+
+def test_attach_pays_for_a_new_job_after_one_that_failed(job: Job, clear: Clear) -> None:
+    job.fails()
+    run = job.task(deferrable=False, on_clear="attach").test()
+    job.simulator.clear_scripts()
+    job.takes(SOON)
+    clear(run).attempt()
+    assert run.state == "success"
+    assert len(job.seen()) == 2
+
+
+@pytest.mark.parametrize("cancel_on_kill", [True, False])
+def test_new_cancels_a_report_that_runs(report: ReportJob, clear: Clear, cancel_on_kill: bool) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True, on_clear="new", cancel_on_kill=cancel_on_kill)
+    run.attempt(until_deferred=True)
+    (first,) = report.seen()
+    clear(run).attempt(until_deferred=True)
+    assert report.cancels() == [first["id"]]
+    assert run.xcoms[report.id_key] != first["id"]
+    assert len(report.seen()) == 2
+
+
+def test_new_pays_beside_a_submission_that_runs(submission: SubmissionJob, clear: Clear) -> None:
+    submission.takes(ENDLESS)
+    run = submission.task(deferrable=True, on_clear="new").attempt(until_deferred=True)
+    clear(run).attempt(until_deferred=True)
+    assert len(submission.seen()) == 2
+
+
+def test_new_pays_once_more_and_its_retries_do_not(
+    job: Job, clear: Clear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=False, on_clear="new", retries=1).test()
+    die_once(monkeypatch, JobRun, "proceed")
+    clear(run).attempt()
+    run.attempt()
+    assert run.state == "success"
+    assert len(job.seen()) == 2
+
+
+def test_new_replaces_a_job_whose_result_nobody_has_had(
+    job: Job, clear: Clear, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, JobRun, "proceed")
+    run = job.task(deferrable=False, on_clear="new").attempt()
+    clear(run).attempt()
+    assert len(job.seen()) == 2
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"on_clear": "reuse"}, {"on_clear": True}, {"on_clear": "new", "reuse_completed": True}]
+)
+def test_what_on_clear_cannot_be(report: ReportJob, arguments: dict[str, Any]) -> None:
+    run = report.task(deferrable=False, **arguments).test()
+    assert type(run.error) is InvalidInputError
+    assert run.error.parameter == "on_clear"
+    assert report.creations() == 0

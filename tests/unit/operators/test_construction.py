@@ -105,7 +105,8 @@ def test_every_user_given_text_can_be_templated(cls: type[Any]) -> None:
         if ("str" in str(parameter.annotation) or "Mapping" in str(parameter.annotation))
         and name not in AIRFLOWS_OWN
     }
-    assert texts - set(cls.template_fields) - {"on_lost_submission"} == set()
+    choices = {"on_lost_submission", "on_clear", "if_no_files"}
+    assert texts - set(cls.template_fields) - choices == set()
 
 
 @by_name

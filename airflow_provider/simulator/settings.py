@@ -51,6 +51,8 @@ class Settings:
     issues_container: str = "array"
     #: MediaMagic: ``retry.max_customer_attempts``; the number is not published
     max_asset_retries: int = 3
+    #: MediaMagic: vendor seconds after a retry in which a submission is shown as it was before
+    stale_status: float = 0.0
     #: MediaMagic: subscriptions of one workspace; the number is not published
     max_webhook_subscriptions: int = 10
     #: MediaMagic: container of the subscription list, ``array`` or ``object``; it is not documented

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.kind import JobKind
 
 
@@ -19,7 +20,10 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     :param monkeypatch: undoes it.
     :param scale: seconds of the vendors in a real one.
     """
-    from airflow_provider.operators.mediamagic.submission import SubmissionOperator
+    from airflow_provider.operators.mediamagic.submission import (
+        MediaMagicRetryAssetOperator,
+        SubmissionOperator,
+    )
     from airflow_provider.operators.silent_witness import case, report
     from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
     from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
@@ -35,8 +39,14 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
         SilentWitnessReportTrigger,
     ):
         monkeypatch.setattr(waits, "job", _divided(waits.job, scale))
-    for paid in (case.SilentWitnessCreateCaseOperator, report.SilentWitnessCreateReportOperator):
+    for paid in (
+        MediaMagicRetryAssetOperator,
+        case.SilentWitnessCreateCaseOperator,
+        report.SilentWitnessCreateReportOperator,
+    ):
         monkeypatch.setattr(paid, "arrives_within", paid.arrives_within / scale)
+    monkeypatch.setattr(SubmissionOperator, "shown_within", SubmissionOperator.shown_within / scale)
+    monkeypatch.setattr(pay_once, "READ_PAUSES", tuple(pause / scale for pause in pay_once.READ_PAUSES))
     monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
     SilentWitnessCreateReportOperator,
@@ -25,7 +26,11 @@ RunTask = Callable[..., TaskRun]
 @pytest.fixture(autouse=True)
 def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """No request is still on its way when a retry looks for what it started; a live test has one."""
-    for operator in (SilentWitnessCreateCaseOperator, SilentWitnessCreateReportOperator):
+    for operator in (
+        MediaMagicRetryAssetOperator,
+        SilentWitnessCreateCaseOperator,
+        SilentWitnessCreateReportOperator,
+    ):
         monkeypatch.setattr(operator, "arrives_within", 0.0)
 
 

@@ -6,9 +6,13 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import pay_once
 from airflow_provider.exceptions import JobFailedError, JobInputError
+from airflow_provider.operators.mediamagic.submission import SubmissionOperator
+from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, SubmissionJob
 from tests.airflow.task_run import trigger_kwargs
+from tests.airflow.test_both_modes import needs_state_store
 
 
 def _two_files(submission: SubmissionJob) -> dict[str, Any]:
@@ -127,6 +131,58 @@ def test_a_retry_whose_answer_was_lost_is_not_sent_again(
 
     submission.simulator.fault("lost_answer", "*/retry", "POST", times=1)
     run = submission._task_run(Operator, deferrable=deferrable, poll_interval=0.05, **failed_asset).test()
+    assert run.value["status"] == "complete"
+    assert len(submission.simulator.ledger()["asset_retries"]) == 1
+
+
+@pytest.fixture
+def slow_to_show(submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A service that shows a retry a while after it has accepted it; reading again takes no while here."""
+    submission.simulator.settings(stale_status=SOON)
+    monkeypatch.setattr(pay_once, "READ_PAUSES", (0.1,))
+
+
+@pytest.mark.usefixtures("slow_to_show")
+def test_a_retry_that_is_not_shown_yet_is_waited_for(
+    submission: SubmissionJob, failed_asset: dict[str, str], deferrable: bool
+) -> None:
+    from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator as Operator
+
+    run = submission._task_run(Operator, deferrable=deferrable, poll_interval=0.05, **failed_asset).test()
+    assert run.value["status"] == "complete"
+    assert len(submission.simulator.ledger()["asset_retries"]) == 1
+
+
+@needs_state_store
+@pytest.mark.usefixtures("slow_to_show")
+@pytest.mark.parametrize("kind", ["lost_answer", "died"])
+def test_a_retry_of_unknown_outcome_that_is_not_shown_yet_is_waited_for_by_the_next_attempt(
+    submission: SubmissionJob, failed_asset: dict[str, str], monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator as Operator
+
+    if kind == "died":
+        die_once(monkeypatch, Operator, "submit", after=True)
+    else:
+        submission.simulator.fault("lost_answer", "*/retry", "POST", times=1)
+    run = submission._task_run(
+        Operator, retries=1, deferrable=True, poll_interval=0.05, **failed_asset
+    ).test()
+    assert run.value["status"] == "complete"
+    assert len(submission.simulator.ledger()["asset_retries"]) == 1
+
+
+@needs_state_store
+@pytest.mark.usefixtures("slow_to_show")
+@pytest.mark.parametrize("kind", ["", "lost_answer", "reset"])
+def test_a_repair_that_is_not_shown_yet_is_waited_for(
+    submission: SubmissionJob, deferrable: bool, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SubmissionOperator, "shown_within", 1.0)
+    submission.fails(attempts_failing=1)
+    if kind:
+        submission.simulator.fault(kind, "*/retry", "POST", times=1)
+    run = submission.task(deferrable=deferrable, asset_retries=1).test()
     assert run.value["status"] == "complete"
     assert len(submission.simulator.ledger()["asset_retries"]) == 1
 

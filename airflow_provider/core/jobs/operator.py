@@ -132,6 +132,10 @@ class JobOperator(ServiceOperator[HookT]):
         """Whether a failed job of an earlier attempt still serves: as it is, or after :meth:`repair`."""
         return False
 
+    def is_stale(self, entry: Entry, body: dict[str, Any]) -> bool:
+        """Whether a finished job is shown as it was before what this task has started in it; not for ever."""
+        return False
+
     def sort(self) -> str:
         """Return what sort of job this is, for the time it usually takes."""
         return ""

@@ -429,5 +429,5 @@ class PayOnce:
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:
     """Return what of a spent entry counts on in the next one: earlier ids, and how many were paid for."""
     earlier = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
-    kept = {name: entry.details[name] for name in ("adopted",) if name in entry.details}
-    return {"earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain, **kept}
+    kept = {name: value for name, value in entry.details.items() if name in ("adopted", "retried")}
+    return {**kept, "earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain}

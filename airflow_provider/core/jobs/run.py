@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -10,6 +11,7 @@ from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
+from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import NEW, PayOnce, carry_over
@@ -220,6 +222,8 @@ class JobRun:
     def _should_reattach(self, entry: Entry, body: dict[str, Any]) -> bool:
         """An active job is re-attached to, a succeeded one reused, a failed or cancelled one replaced."""
         state, noun = self.job.observe(body).state, self.job.noun
+        if self.task.is_stale(entry, body):
+            return True
         if state is JobState.ACTIVE:
             if not self._is_replaced_by_clear(entry):
                 return True
@@ -370,6 +374,13 @@ class JobRun:
         self.body = self.job.get(self.hook, self.entry.job_id)
         return self.body
 
+    def _read_current(self) -> None:
+        """Read the job, again while the service shows it as it was before what was started in it."""
+        pauses = itertools.chain(pay_once.READ_PAUSES, itertools.repeat(pay_once.READ_PAUSES[-1]))
+        while self.task.is_stale(self.entry, self._read()):
+            self.log.info("%s is shown as it was before; reading it again.", self._name.capitalize())
+            self.pause(next(pauses))
+
     def _use_rotated_key(self, hooks: ExitStack) -> bool:
         """Go on with the connection as it is now; return whether its key is another than the refused one."""
         fresh = self.task.hook(refresh=True)
@@ -397,7 +408,7 @@ class JobRun:
         """
         self._raise_if_killed()
         try:
-            self._read()
+            self._read_current()
         except NotFoundError as error:
             if status == "success":
                 raise ResultGoneError(

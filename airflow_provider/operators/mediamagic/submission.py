@@ -8,9 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import named_files, one_of, required_id, switch, whole_number
+from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.jobs.pay_once import PaidInVainError, PreparedInVainError
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PaidInVainError, PreparedInVainError
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
@@ -20,6 +21,7 @@ from airflow_provider.exceptions import (
     JobFailedError,
     JobInputError,
     LedgerError,
+    ProviderError,
     SubmissionLostError,
     TransferError,
 )
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
     from airflow_provider.operators.mediamagic.upload import Uploads
 
 
+SHOWN_WITHIN = 60.0
+"""Seconds within which a submission may be shown as it was before a retry; how long is not documented."""
+
 BLOB_REFUSED = (403, 404, 415)
 """Answers to a submission that may be about an uploaded file: unknown, gone, or not what its name says."""
 
@@ -49,6 +54,11 @@ def failed_assets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [
         asset for asset in body.get("assets") or [] if asset.get("errorMessage") or asset.get("errorType")
     ]
+
+
+def retry_count(asset: Mapping[str, Any]) -> int:
+    """Return how often an asset was retried."""
+    return int(asset.get("retryCount") or 0)
 
 
 class SubmissionOperator(JobOperator[MediaMagicHook]):
@@ -61,6 +71,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     """
 
     hook_class = MediaMagicHook
+    shown_within = SHOWN_WITHIN
     trigger_class = MediaMagicSubmissionTrigger
     job = SUBMISSION
     ui_color = "#b8dcff"
@@ -117,27 +128,54 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
 
     def repair(self, run: JobRun) -> bool:
         """Retry failed assets through the API; the submission goes back to processing."""
-        answer = None
-        retried = []
-        for asset in self._affordable(run):
-            try:
-                answer = run.hook.retry_asset(run.entry.job_id, asset["assetId"])
-            except ConflictError as error:
-                self.log.warning("Asset %s cannot be retried now: %s", asset["assetId"], error)
-            else:
-                retried.append(asset["assetId"])
-                self.log.info("Retrying asset %s: %s", asset["assetId"], asset.get("errorMessage"))
-        if answer is None:
+        running = [asset["assetId"] for asset in self._affordable(run) if self._retry(run, asset)]
+        if not running:
             return False
-        run.record(
-            deadline=time.time() + run.wait_limit(),
-            details={**run.entry.details, "paid": paid_requests(run.entry) + len(retried)},
-        )
+        run.record(deadline=time.time() + run.wait_limit())
         # As a status request would show them now: the wait that follows is for these.
-        running = {"issueCount": None, "errorMessage": None, "errorType": None}
-        assets = [{**one, **(running if one["assetId"] in retried else {})} for one in run.body["assets"]]
-        run.body = {**run.body, "status": answer.get("status") or "processing", "assets": assets}
+        shown = {"issueCount": None, "errorMessage": None, "errorType": None}
+        assets = [{**one, **(shown if one["assetId"] in running else {})} for one in run.body["assets"]]
+        run.body = {**run.body, "status": "processing", "assets": assets}
         return True
+
+    def _retry(self, run: JobRun, asset: dict[str, Any]) -> bool:
+        """Retry one asset, on record before it is sent; return whether a retry of it runs, or may run."""
+        asset_id, details = asset["assetId"], run.entry.details
+        retried = details.get("retried", {})
+        count, earlier = retry_count(asset) + 1, retried.get(asset_id, [0, 0])
+        own = earlier[0] >= count
+        if own and earlier[1] > 1:
+            self.log.warning("Retries of asset %s were sent twice and none is shown.", asset_id)
+            return False
+        retried = {**retried, asset_id: [count, earlier[1] + 1 if own else 1]}
+        run.record(details={**details, "retried": retried, "retried_at": time.time()})
+        try:
+            run.hook.retry_asset(run.entry.job_id, asset_id)
+        except ConflictError as error:
+            if not own:
+                self.log.warning("Asset %s cannot be retried now: %s", asset_id, error)
+                run.record(details=details)
+                return False
+            self.log.info("An earlier retry of asset %s is under way: %s", asset_id, error)
+            return True
+        except ProviderError as error:
+            if not may_have_started(error):
+                run.record(details=details)
+                raise
+            self.log.warning("The answer to the retry of asset %s was lost: %s", asset_id, error)
+        self.log.info("Retrying asset %s: %s", asset_id, asset.get("errorMessage"))
+        run.record(details={**run.entry.details, "paid": paid_requests(run.entry) + 1})
+        return True
+
+    def is_stale(self, entry: Entry, body: dict[str, Any]) -> bool:
+        """Whether a failed asset was retried a moment ago, and the service has not counted that yet."""
+        since = max(entry.details.get("retried_at", 0.0), entry.submitted_at)
+        if observe_submission(body).state is not JobState.FAILED or time.time() > since + self.shown_within:
+            return False
+        retried = entry.details.get("retried", {})
+        return any(
+            retry_count(asset) < retried.get(asset["assetId"], [0])[0] for asset in failed_assets(body)
+        )
 
     def repairable(self, body: dict[str, Any]) -> bool:
         if observe_submission(body).state is not JobState.FAILED:
@@ -151,7 +189,7 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
         return [
             asset
             for asset in failed_assets(body)
-            if asset.get("isRetryable") and (asset.get("retryCount") or 0) < self.asset_retries
+            if asset.get("isRetryable") and retry_count(asset) < self.asset_retries
         ]
 
     def _affordable(self, run: JobRun) -> list[dict[str, Any]]:
@@ -460,6 +498,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """
 
+    arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "mediamagic_conn_id")
 
     def __init__(self, *, submission_id: str, asset_id: str, **kwargs: Any) -> None:
@@ -480,11 +519,28 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
 
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
         """Record how often the asset was retried before, to tell later whether this retry landed."""
-        retries = self._retry_count(hook.get_submission(self.submission_id))
-        return ledger.amend(entry, details={**entry.details, "retry_count": retries})
+        count = retry_count(self._asset(hook.get_submission(self.submission_id)))
+        earlier = entry.details.get("retried", {}).get(self.asset_id, [0, 0])
+        sent = [count + 1, earlier[1] + 1 if earlier[0] > count else 1]
+        details = {
+            **entry.details,
+            "retry_count": count,
+            "retried": {self.asset_id: sent},
+            "retried_before": "retried" in entry.details,
+        }
+        return ledger.amend(entry, details=details)
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
-        return hook.retry_asset(self.submission_id, self.asset_id)
+        try:
+            return hook.retry_asset(self.submission_id, self.asset_id)
+        except ConflictError as error:
+            body = hook.get_submission(self.submission_id)
+            unshown = entry.details["retried"][self.asset_id][1] > 1
+            ended = entry.details["retried_before"] and self._asset(body) not in failed_assets(body)
+            if not (unshown or ended):
+                raise
+            self.log.info("The retry that an earlier attempt has sent is there: %s", error)
+            return body
 
     def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
         assets = (body or {}).get("assets") or []
@@ -497,13 +553,16 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
         body = hook.get_submission(self.submission_id)
-        arrived = self._retry_count(body) > entry.details.get("retry_count", 0)
-        return body if arrived or not observe_submission(body).finished else None
+        asset = self._asset(body)
+        # That the submission runs may be for another asset of it.
+        runs = not observe_submission(body).finished and asset not in failed_assets(body)
+        return body if runs or retry_count(asset) > entry.details.get("retry_count", 0) else None
 
-    def _retry_count(self, body: Mapping[str, Any]) -> int:
+    def _asset(self, body: Mapping[str, Any]) -> dict[str, Any]:
         for asset in body.get("assets") or []:
             if asset.get("assetId") == self.asset_id:
-                return int(asset.get("retryCount") or 0)
+                found: dict[str, Any] = asset
+                return found
         raise InvalidInputError(
             f"asset_id {self.asset_id!r} is not an asset of submission {self.submission_id}.",
             parameter="asset_id",

@@ -101,6 +101,8 @@ class Submission:
     metadata: dict[str, object]
     #: the answer once nothing changes any more
     final: bytes | None = field(default=None, repr=False)
+    #: what it is shown as until a moment, whatever it is
+    stale: tuple[bytes, float] = field(default=(b"", 0.0), repr=False)
 
     @property
     def ends_at(self) -> float:

@@ -114,15 +114,24 @@ class Submissions:
     async def status(self, call: Call, caller: Caller) -> Reply:
         """``GET /api/integrations/submissions/{submission_id}``."""
         submission = self.find(call, caller)
+        now = self._world.clock.now()
+        if now < submission.stale[1]:
+            return Reply(200, submission.stale[0], poll=Poll(submission.id, False))
         if submission.final is not None:
             return Reply(200, submission.final, poll=Poll(submission.id, True))
-        now = self._world.clock.now()
+        body = await self._shown(submission, now)
+        terminal = now >= submission.ends_at
+        if terminal:
+            submission.final = body
+        return Reply(200, body, poll=Poll(submission.id, terminal))
+
+    async def _shown(self, submission: Submission, now: float) -> bytes:
         status = submission.status(now)
         terminal = status in ("complete", "failed")
         failed = [asset for asset in submission.assets if asset.status(now) == "failed"]
         assets = [await self._asset_status(asset, now) for asset in submission.assets]
         message = f"{len(failed)} of {len(assets)} assets failed" if status == "failed" else None
-        body = json_body(
+        return json_body(
             {
                 "submissionId": submission.id,
                 "workflowId": None if status == "submitted" else submission.workflow_id,
@@ -136,9 +145,6 @@ class Submissions:
                 "isRetryable": any(asset["isRetryable"] for asset in assets),
             }
         )
-        if terminal:
-            submission.final = body
-        return Reply(200, body, poll=Poll(submission.id, terminal))
 
     async def retry(self, call: Call, caller: Caller) -> Reply:
         """``POST .../assets/{asset_id}/retry`` (``/submissions/retry-asset``)."""
@@ -157,6 +163,9 @@ class Submissions:
             raise refuse(409, "Asset is not in failed state")
         if not self._retryable(asset):
             raise refuse(409, "Asset is not retryable")
+        if lag := self._world.settings.stale_status:
+            shown = await self._shown(submission, now)
+            submission.stale = (shown, now + self._world.clock.real(lag))
         first = asset.attempts[0]
         # What succeeded is reused, so a retry is shorter.
         length = (first.ends_at - first.started_at) / 2

@@ -166,7 +166,7 @@ def checked_endpoint(url: str) -> str:
         host = ""
         parts = urlsplit("")
     secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not host or not secure or len(text) > _LONGEST_URL:
+    if not host or not secure or not text.isprintable() or len(text) > _LONGEST_URL:
         raise InvalidInputError(
             f"endpoint_url must be an https address of at most {_LONGEST_URL} characters.",
             parameter="endpoint_url",

@@ -25,6 +25,7 @@ COMES_WITH = {
     "cryptography": "apache-airflow",
     "fastapi": "apache-airflow",
     "fsspec": "apache-airflow",
+    "idna": "requests",
     "openlineage-python": "apache-airflow-providers-openlineage",
     "pydantic": "apache-airflow",
     "s3fs": "apache-airflow-providers-amazon",

@@ -17,6 +17,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urljoin, urlsplit
 
+from airflow_provider.core.http.connection import is_loopback
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
@@ -150,11 +151,13 @@ def send(
     keep_queries_out_of_logs()
     home = url if api_url is None else api_url
     for redirects in range(MAX_REDIRECTS + 1):
-        check_link(url, home=home, resolve=redirects > 0)
+        check_link(url, home=home)
         try:
             prepared = requests.Request(method, url, headers=dict(headers), data=data).prepare()
         except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, ValueError):
             raise LinkError("it is not a valid URL") from None
+        # The host as the library reads it.
+        check_link(str(prepared.url), home=home, resolve=redirects > 0)
         agent = session.headers.get("User-Agent")
         if agent is not None:
             prepared.headers.setdefault("User-Agent", str(agent))
@@ -190,14 +193,13 @@ def check_link(url: str, *, home: str, resolve: bool = False) -> None:
         raise LinkError("it names no host")
     if "@" in parts.netloc:
         raise LinkError("it names a user")
-    if scheme == "http" and not all(address.is_loopback for address in _addresses(host) or [_ANY]):
+    if scheme == "http" and not is_loopback(host):
         raise LinkError("its scheme is http, and only https is followed")
     if _is_inside(host, resolve=resolve) and not _is_inside(urlsplit(home).hostname or "", resolve=True):
         raise LinkError("it leads to an address of a private network")
 
 
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
-_ANY = ipaddress.ip_address("0.0.0.0")
 
 
 def _is_inside(host: str, *, resolve: bool) -> bool:
@@ -209,13 +211,14 @@ def _addresses(host: str, *, resolve: bool = False) -> list[_Address]:
     if host == "localhost" or host.endswith(".localhost"):
         host = "127.0.0.1"
     try:
-        found: list[_Address] = [ipaddress.ip_address(host)]
-    except ValueError:
+        # A resolver also reads `127.1`, `0x7f000001` and `2130706433` as addresses.
+        found: list[_Address] = [ipaddress.ip_address(host if ":" in host else socket.inet_aton(host))]
+    except (ValueError, OSError):
         if not resolve:
             return []
         try:
             answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError):
+        except (OSError, ValueError):
             # Behind a proxy, names may be known to the proxy alone.
             return []
         found = [ipaddress.ip_address(str(answer[4][0]).partition("%")[0]) for answer in answers]

@@ -110,7 +110,9 @@ async def send(
         async with client.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             return await read_response(response, endpoint, request_id=request_id)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+        # What a proxy refuses is an error that quotes its URL, with the password.
+        shown = None if isinstance(error, aiohttp.ClientHttpProxyError) else error
+        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from shown
 
 
 def failure(

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+_PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
+_PROXY_PASSWORD = re.compile(r"(?:.*?//)?[^:/]*:(.+)@")
+
 
 def _shared_extras() -> type[Extras]:
     from airflow_provider.core.http.extras import Extras
@@ -169,12 +172,17 @@ class ConnectionSettings:
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:
-        """What must not appear in a message or a log: the key, webhook secrets, proxy passwords."""
+        """
+        What must not appear in a message or a log: the key, webhook secrets, passwords of proxies, also of
+        those in the environment.
+        """
+        from urllib.request import getproxies_environment
+
         found = {self.api_key, *self.webhook_secrets}
         found |= {secret.removeprefix("whsec_") for secret in self.webhook_secrets}
-        for url in self.proxies.values():
-            password = urlsplit(url).password or ""
-            found |= {password, unquote(password)}
+        for url in (*self.proxies.values(), *getproxies_environment().values()):
+            if password := _PROXY_PASSWORD.match(url):
+                found |= {password[1], unquote(password[1])}
         return tuple(sorted((secret for secret in found if secret), key=len, reverse=True))
 
 
@@ -208,13 +216,45 @@ def _checked_key(conn_id: str, key: str | None) -> str:
 
 
 def is_loopback(hostname: str) -> bool:
-    """Whether a host name means this machine, so that plain http to it stays on it."""
-    if hostname == "localhost" or hostname.endswith(".localhost"):
+    """
+    Whether a host name means this machine, so that plain http to it stays on it: ``localhost`` or an address.
+
+    Any other name is what a resolver makes of it, ``x.localhost`` too.
+    """
+    if hostname == "localhost":
         return True
     try:
         return ipaddress.ip_address(hostname).is_loopback
     except ValueError:
         return False
+
+
+def is_proxy_url(url: object) -> bool:
+    """Whether both halves can use a proxy: an http or https URL with a host, and a port if any."""
+    if not isinstance(url, str) or not url.isprintable() or re.search(r"[\s\\]", url):
+        return False
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _ascii_host(hostname: str) -> str:
+    """
+    Return a host name as DNS has it, as requests reads it; aiohttp would ask for another one in `faß.de`.
+
+    :raises ValueError: no host has such a name.
+    """
+    if not hostname.isascii():
+        import idna
+
+        hostname = idna.encode(hostname, uts46=True).decode()
+    if ":" in hostname:
+        return str(ipaddress.IPv6Address(hostname.replace("%", "?")))
+    if not re.fullmatch(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?", hostname):
+        raise ValueError(hostname)
+    return hostname
 
 
 def _checked_url(conn_id: str, url: str) -> str:
@@ -227,18 +267,23 @@ def _checked_url(conn_id: str, url: str) -> str:
         )
 
     try:
-        parts = urlsplit(url.strip())
-        hostname, port = (parts.hostname or ""), parts.port
+        # Python leaves some control characters out by itself, and libraries differ in what they do with them.
+        if not url.isprintable() or re.search(r"[\s\\]", url):
+            raise refuse("the field `host` holds blanks, backslashes or control characters.")
+        parts = urlsplit(url)
+        hostname, port = _ascii_host(parts.hostname or "-"), parts.port
     except ValueError:
         raise refuse("the field `host` (or its port) cannot be read.") from None
     if parts.scheme not in ("http", "https"):
         raise refuse(f"the URL scheme {parts.scheme!r} is not http or https.")
-    if not hostname or re.search(r"[\s\\]", parts.netloc):
+    if not parts.hostname:
         raise refuse("the field `host` names no host.")
     if parts.username is not None or parts.password is not None:
         raise refuse("the field `host` holds credentials; the API key belongs in `password`.")
     if parts.query or parts.fragment:
         raise refuse("the field `host` holds a query or a fragment.")
+    if not _PATH.fullmatch(parts.path):
+        raise refuse("the path in the field `host` holds dot segments, or characters that need quoting.")
     if parts.scheme == "http" and not is_loopback(hostname):
         raise _unusable(
             conn_id,

@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 from typing import Annotated, Any
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
 
+from airflow_provider.core.http.connection import is_proxy_url
 from airflow_provider.exceptions import ConfigurationError
 
 
@@ -42,10 +42,7 @@ def _proxies(value: Any) -> dict[str, str]:
     if not isinstance(value, dict):
         raise ValueError
     for scheme, url in value.items():
-        parts = urlsplit(url if isinstance(url, str) else "")
-        if scheme not in ("http", "https", "all") or parts.scheme not in ("http", "https"):
-            raise ValueError
-        if not parts.hostname or parts.port == 0:
+        if scheme not in ("http", "https", "all") or not is_proxy_url(url):
             raise ValueError
     return value
 

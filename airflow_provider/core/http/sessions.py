@@ -18,7 +18,7 @@ from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
 from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
-from airflow_provider.core.http.connection import ConnectionSettings, is_loopback
+from airflow_provider.core.http.connection import ConnectionSettings, is_loopback, is_proxy_url
 from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
@@ -73,7 +73,7 @@ def environment_proxy(settings: ConnectionSettings) -> str | None:
     Return the proxy for the API, ``None`` for none: the connection's, else the environment's. Plain http to
     this machine takes none.
 
-    :raises ConfigurationError: the environment names one that is not http or https. Workers might use it,
+    :raises ConfigurationError: the environment names one that is no http or https URL. Workers might use it,
         triggers could not: what one half of a wait cannot reach must not be paid for by the other.
     """
     parts = urlsplit(settings.base_url)
@@ -83,17 +83,17 @@ def environment_proxy(settings: ConnectionSettings) -> str | None:
     proxy: str | None = select_proxy(settings.base_url, proxies)
     if proxy and "://" not in proxy:
         proxy = f"http://{proxy}"
-    if proxy and not proxy.lower().startswith(("http://", "https://")):
+    if proxy and not is_proxy_url(proxy):
         names = [
             name
             for name, value in os.environ.items()
-            if name.lower() in (f"{parts.scheme}_proxy", "all_proxy") and value == proxy
+            if name.lower() in (f"{parts.scheme}_proxy", "all_proxy") and value and proxy.endswith(value)
         ]
         named = " and ".join(f"`{name}`" for name in names) or "the environment"
         raise ConfigurationError(
-            f"Connection {settings.conn_id!r}: {named} names a proxy that is not http or https "
-            f"({urlsplit(proxy).scheme}). Set `proxies` in the connection's extra, or exclude the host with "
-            "NO_PROXY.",
+            f"Connection {settings.conn_id!r}: {named} names a proxy that is not an http or https URL "
+            f"({proxy.partition(':')[0]}). Set `proxies` in the connection's extra, or exclude the host with "
+            "NO_PROXY. In a password quote what a URL reads otherwise: `/` is `%2F`, `@` is `%40`.",
             parameter="proxies",
         )
     return proxy or None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import ipaddress
 import ssl
+import traceback
 from pathlib import Path
 
 import pytest
@@ -218,6 +219,32 @@ def test_a_proxy_that_only_one_half_could_use_is_refused_before_anything_is_sent
     assert "TOPSECRET" not in str(caught.value)
     with pytest.raises(ConfigurationError, match=name):
         hook.create_submission([{"blobPath": "w/a.mp4"}])
+
+
+@pytest.mark.parametrize(
+    "proxy", ["http://ann:TOP/SECRET@proxy:1", "http://", "http://:1", "http://pro\\xy:1", "ann:TOP/SECRET@p"]
+)
+def test_a_proxy_that_is_no_url_is_refused_without_its_password(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", proxy)
+    with pytest.raises(ConfigurationError, match="`HTTPS_PROXY` names a proxy that is not") as caught:
+        ask(make_hook(MediaMagicHook, "https://api.invalid"), "get_submission", "s1")
+    assert "SECRET" not in str(caught.value)
+
+
+def test_no_error_shows_the_password_of_a_proxy_of_the_environment(
+    make_hook: HookMaker, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not even when the proxy itself repeats it."""
+    said = answer(502, b"no way through for ann:TOPSECRET", Location="http://ann:TOPSECRET@x")
+    with OddServer(said) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", f"http://ann:TOPSECRET@127.0.0.1:{proxy.port}")
+        hook = make_hook(MediaMagicHook, "https://api.invalid", max_retries=0)
+        with pytest.raises(TransportError) as caught:
+            ask(hook, "get_submission", "s1")
+    assert "TOPSECRET" not in "".join(traceback.format_exception(caught.value))
+    assert "TOPSECRET" in hook.settings.secrets
 
 
 def test_a_proxy_that_the_environment_excludes_the_host_from_is_not_refused(

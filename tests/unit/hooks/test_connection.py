@@ -60,6 +60,10 @@ def from_uri(uri: str) -> ConnectionSettings:
         pytest.param({"host": "[::1]:8090"}, "http://[::1]:8090", id="ipv6-in-brackets"),
         pytest.param({"host": "127.0.0.1", "schema": "https"}, "https://127.0.0.1", id="loopback-tls"),
         pytest.param({"host": "http://localhost:8090/api"}, "http://localhost:8090", id="loopback-url"),
+        pytest.param({"host": "faß.de"}, "https://xn--fa-hia.de", id="idn-2008"),
+        pytest.param({"host": "https://BÜCHER.example:1/gw"}, "https://xn--bcher-kva.example:1/gw", id="idn"),
+        pytest.param({"host": "x.localhost"}, "https://x.localhost", id="not-loopback"),
+        pytest.param({"host": "my_api"}, "https://my_api", id="underscore"),
     ],
 )
 def test_the_base_url_comes_from_host_port_and_schema(fields: dict[str, Any], base_url: str) -> None:
@@ -246,7 +250,15 @@ def test_a_key_that_cannot_be_a_header_is_refused_without_quoting_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["http://api.example.com", "http://10.0.0.1:8090", "http://localhost.evil.com"]
+    "host",
+    [
+        "http://api.example.com",
+        "http://10.0.0.1:8090",
+        "http://localhost.evil.com",
+        "http://x.localhost",
+        "http://localhost.",
+        "http://127.1",
+    ],
 )
 def test_a_key_never_travels_over_plain_http_to_another_machine(host: str) -> None:
     with pytest.raises(ConfigurationError, match="plain http"):
@@ -268,6 +280,19 @@ def test_the_rule_about_plain_http_holds_for_settings_made_by_hand() -> None:
         {"host": "https://"},
         {"host": "https://api.example.com:port"},
         {"host": "api example.com"},
+        {"host": "https://api.exa\0mple.com"},
+        {"host": "https://api.exa\nmple.com"},
+        {"host": "https://api.exa\tmple.com"},
+        {"host": "https://api.example.com/\x1b[31m"},
+        {"host": "https://api.example.com\\@evil.example"},
+        {"host": "https://api.example.com/\u202egw"},
+        {"host": "https://ex%61mple.com"},
+        {"host": "https://\u2488.example.com"},
+        {"host": "https://-\u00df.de"},
+        {"host": "https://[::1%25eth0]"},
+        {"host": "https://gw.example.com/a/../b"},
+        {"host": "https://gw.example.com/ü"},
+        {"host": "https://gw.example.com/%zz"},
         {"host": "api.example.com:1", "port": 2},
         {"host": "http://localhost", "schema": "https"},
         {"port": 8090},
@@ -369,3 +394,9 @@ def test_a_connection_without_certificate_checks_warns_once(caplog: pytest.LogCa
     assert [record.getMessage().partition(" (")[0] for record in caplog.records] == [
         "Connection 'c1' does not check certificates"
     ]
+
+
+def test_the_password_of_a_proxy_of_the_environment_is_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HTTPS_PROXY", "http://ann:pr%40xy@proxy:3128")
+    monkeypatch.setenv("all_proxy", "bob:pass/word@proxy:3128")
+    assert {"pr%40xy", "pr@xy", "pass/word"} <= set(settings().secrets)

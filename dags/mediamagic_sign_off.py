@@ -19,6 +19,7 @@ from typing import Any
 from airflow.providers.standard.operators.hitl import HITLBranchOperator
 from airflow.sdk import ObjectStoragePath, Param, dag, task
 
+from airflow_provider.core.text import markdown
 from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 
@@ -32,7 +33,14 @@ def write_decision(output_dir: str, decision: str, verdict: dict[str, Any]) -> s
     return str(target)
 
 
-@dag(schedule=None, catchup=False, params={"files": FILES}, tags=["mediamagic", "example"])
+@dag(
+    schedule=None,
+    catchup=False,
+    params={"files": FILES},
+    # What the service and the names of files say is shown to whoever decides, and nothing of it as a link.
+    user_defined_filters={"markdown": markdown},
+    tags=["mediamagic", "example"],
+)
 def mediamagic_sign_off(files: list[str] | None = None, output_dir: str = "mediamagic-sign-off") -> None:
     review = MediaMagicReviewTaskGroup(
         files=files,
@@ -44,7 +52,7 @@ def mediamagic_sign_off(files: list[str] | None = None, output_dir: str = "media
     sign_off = HITLBranchOperator(
         task_id="sign_off",
         subject="Release these media in spite of what the review found?",
-        body="{{ ti.xcom_pull(task_ids='review.gate')['message'] }}",
+        body="{{ ti.xcom_pull(task_ids='review.gate')['message'] | markdown }}",
         options=["Release", "Withdraw"],
         options_mapping={"Release": "release", "Withdraw": "withdraw"},
         defaults="Withdraw",

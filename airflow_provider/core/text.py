@@ -16,6 +16,9 @@ _BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 # Left in by :func:`encodable`: the marks, which file names hold and which turn no other text around.
 _OVERRIDES = re.compile("[\u202a-\u202e\u2066-\u2069]")
 _NOT_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+_MARKUP = re.compile(r"[\\`*_\[\]<>~|#&=!]|^[-+]|(?<=\d)[.)](?=\s)")
+# Markdown makes links of these without being asked; what follows in the text comes apart from it.
+_AUTOLINK = re.compile(r"\b(?:https?:|www(?=\.))|(?=@)", re.IGNORECASE)
 _SNIPPET: Final = 200
 # Possessive and bounded: a server's answer may be made to take for ever.
 _URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
@@ -56,6 +59,18 @@ def encodable(text: str) -> str:
         return text
     text = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return _NOT_IN_LINES.sub(" ", _OVERRIDES.sub("", _ESCAPES.sub("", text)).replace("\r\n", "\n"))
+
+
+def markdown(text: str) -> str:
+    """
+    Return text as Markdown that shows it as it is, line by line: no link, picture or HTML of a stranger.
+
+    A template filter for questions to people, as in ``dags/mediamagic_sign_off.py``.
+    """
+    lines = (
+        _MARKUP.sub(r"\\\g<0>", _AUTOLINK.sub("\\g<0>\u200b", line.strip())) for line in text.splitlines()
+    )
+    return "  \n".join(lines)
 
 
 def redact(text: str, secrets: Iterable[str] = ()) -> str:

@@ -13,6 +13,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 from unicodedata import normalize
 
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import InvalidInputError
 
 SEVERITIES = ("CRITICAL", "MAJOR", "MINOR", "INFO")
@@ -85,7 +86,7 @@ class Issue:
             for part in (self.asset, f"no. {self.reference_number}" if self.reference_number else "")
             if part
         )
-        return (
+        return clean(
             f"{self.severity or 'NO SEVERITY'} {self.rule_code or 'no rule'}"
             + (f" ({where})" if where else "")
             + f": {_cut(self.summary)} [{self.status or 'no status'}, {self.id}]"
@@ -132,13 +133,13 @@ class Verdict:
             return self.message()
         worst = self.blocking[0]
         where = f" in {worst.asset}" if worst.asset else ""
-        return (
+        return clean(
             f"Blocked by {_issues(len(self.blocking))}: {'; '.join(self.reasons)}. Worst: "
             f"{worst.severity or 'NO SEVERITY'} {worst.rule_code or 'no rule'}{where}."
         )
 
     def message(self) -> str:
-        """The verdict for a person, in Markdown and plain text at once."""
+        """The verdict for a person, as plain text; ``core.text.markdown`` makes Markdown of it."""
         counted = ", ".join(f"{count} {severity}" for severity, count in self.counts.items())
         judged = f"{_issues(self.judged)} judged, {sum(self.counts.values())} counted" + (
             f" ({counted})" if counted else ""

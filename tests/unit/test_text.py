@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markdown_it import MarkdownIt
 
-from airflow_provider.core.text import clean
+from airflow_provider.core.text import clean, markdown
 
 
 @pytest.mark.parametrize(
@@ -47,3 +50,35 @@ def test_every_text_fits_json_utf8_and_a_database(text: str, limit: int) -> None
     cleaned.encode()
     assert not any(unicodedata.category(one) in ("Cc", "Cs", "Zl", "Zp") for one in cleaned)
     assert clean(cleaned, limit) == cleaned
+
+
+HOSTILE = [
+    "[Release](https://evil.example)",
+    "![x](https://evil.example/p.png)",
+    "<img src=https://evil.example/p.png>",
+    "<https://evil.example>",
+    "see https://evil.example or www.evil.example or me@evil.example",
+    "**bold** __bold__ *em* _em_ ~~gone~~ `code`",
+    "# heading",
+    "heading\n===",
+    "heading\n---",
+    "    indented code",
+    "```\nfence\n```",
+    "~~~\nfence\n~~~",
+    "> quote",
+    "1. one",
+    "- one\n+ two\n* three",
+    "a | b\n--|--\n1 | 2",
+    "&lt;b&gt; &amp; \\* ",
+    "[a]: https://evil.example",
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_markdown_shows_foreign_text_as_it_is(text: str) -> None:
+    """Read by the parser of the documentation, with what the web interface makes links of besides."""
+    parser = MarkdownIt("gfm-like", {"linkify": True, "html": True})
+    rendered = parser.render(markdown(text))
+    shown = html.unescape(re.sub(r"</?p>|<br ?/?>", "", rendered))
+    assert re.findall(r"<(?!/?p>|br ?/?>)[^>]*>", rendered) == []
+    assert shown.replace("\u200b", "").split() == text.split()

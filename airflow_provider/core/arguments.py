@@ -10,6 +10,9 @@ from urllib.parse import quote
 
 from airflow_provider.exceptions import InvalidInputError
 
+IF_NO_FILES: Final = ("fail", "skip")
+"""What a task may do that has no file to send."""
+
 PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
 """What an id of either service may look like: nothing that a path, a template or a log reads as its own."""
 

@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.files.locations import (
     Location,
     locate,
@@ -97,7 +98,11 @@ class Limits:
 
 
 def resolve_sources(
-    files: Iterable[Any], *, conn_id: str | None = None, argument: str = "files"
+    files: Iterable[Any],
+    *,
+    conn_id: str | None = None,
+    argument: str = "files",
+    if_none: str = "fail",
 ) -> list[Source]:
     """
     Find every file that ``files`` names and check that each can be sent.
@@ -108,7 +113,10 @@ def resolve_sources(
         file named twice is taken once.
     :param conn_id: Airflow connection for URLs that name none.
     :param argument: operator argument, for errors.
+    :param if_none: ``skip`` for a list that is empty, or of globs of which none matches anything; by default
+        an error like a glob that matches nothing beside files that are there.
     :returns: at least one source.
+    :raises AirflowSkipException: there is none, and ``if_none`` is ``skip``.
     :raises InvalidInputError: a bare string, an empty list, a file that is missing, empty or a folder, or a
         glob that matches nothing. The message names the argument and the file.
     :raises TransferError: a store could not be asked.
@@ -120,13 +128,20 @@ def resolve_sources(
             parameter=argument,
         )
     found: dict[str, Source] = {}
+    unmatched = []
     for item in files:
-        for location in _expand(item, conn_id, argument):
+        named, locations = _expand(item, conn_id, argument)
+        if not locations:
+            unmatched.append(named.url)
+        for location in locations:
             if location.url not in found:
                 found[location.url] = _source(location, argument)
-    if not found:
-        raise InvalidInputError(f"{argument}: the list of files is empty.", parameter=argument)
-    return list(found.values())
+    if found and not unmatched:
+        return list(found.values())
+    reason = f"no file matches {', '.join(unmatched)}." if unmatched else "the list of files is empty."
+    if if_none == "skip" and not found:
+        raise AirflowSkipException(f"{argument}: {reason}")
+    raise InvalidInputError(f"{argument}: {reason}", parameter=argument)
 
 
 def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> str:
@@ -177,24 +192,24 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
     return spelling
 
 
-def _expand(item: Any, conn_id: str | None, argument: str) -> list[Location]:
+def _expand(item: Any, conn_id: str | None, argument: str) -> tuple[Location, list[Location]]:
+    """Return an item and the files that it names: none for a glob that matches nothing."""
     if isinstance(item, Mapping):
         if "path" not in item:
             raise InvalidInputError(
                 f"{argument}: a dict needs a 'path'; this one has {sorted(map(str, item))}.",
                 parameter=argument,
             )
-        return [locate(item["path"], conn_id=conn_id, argument=argument)]
+        location = locate(item["path"], conn_id=conn_id, argument=argument)
+        return location, [location]
     location = locate_source(item, conn_id=conn_id, argument=argument)
     # A file may have brackets in its name: what exists is taken literally.
     if _MAGIC.isdisjoint(location.path) or location.stat() is not None:
-        return [location]
+        return location, [location]
     with storage_errors("cannot list", location):
         matches = _glob(location)
     files = [match for match in matches if (stat := match.stat()) is not None and stat.kind == "file"]
-    if not files:
-        raise InvalidInputError(f"{argument}: no file matches {location.url}.", parameter=argument)
-    return files
+    return location, files
 
 
 def _glob(location: Location) -> list[Location]:

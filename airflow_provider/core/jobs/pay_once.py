@@ -145,6 +145,8 @@ class PayOnce:
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
     :param claimed: returns the ids that other tasks of this Dag run have.
     :param pause: waits some seconds.
+    :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
+        when nothing is on record.
     :param push_result: pushes what the task returns to XCom.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
@@ -161,6 +163,7 @@ class PayOnce:
         discard_stale: Callable[[Entry], object] = lambda entry: None,
         claimed: Callable[[], Collection[str]] = set,
         pause: Callable[[float], None] = time.sleep,
+        find_existing: Callable[[], str | None] = lambda: None,
         push_result: Callable[[dict[str, Any]], object] = lambda value: None,
         may_be_unread: bool = False,
     ) -> None:
@@ -173,6 +176,7 @@ class PayOnce:
         self._discard_stale = discard_stale
         self._claimed = claimed
         self._pause = pause
+        self._find_existing = find_existing
         self._push_result = push_result
         self._may_be_unread = may_be_unread
 
@@ -221,6 +225,10 @@ class PayOnce:
                     else " max_paid_requests counts this try alone.",
                 )
             entry = self.ledger.prepare(mark, carried)
+        # A clear that asks for a new one does not ask for the one before.
+        asks_for_new = self.paid.on_clear == NEW and entry.details.get("earlier_ids")
+        if not asks_for_new and (existing := self._find_existing()):
+            return self._adopt(mark, existing, entry)
         return self.submit_once(entry)
 
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:

@@ -7,7 +7,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import named_files, one_of, required_id, switch, whole_number
+from airflow_provider.core.arguments import (
+    IF_NO_FILES,
+    named_files,
+    one_of,
+    required_id,
+    switch,
+    whole_number,
+)
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
@@ -241,6 +248,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param metadata: free-form object for the submission.
     :param previous_submission_id: makes each asset the next version of the asset of that submission.
     :param source_conn_id: connection for object-storage URLs that name none.
+    :param if_no_files: ``fail`` (default) or ``skip`` the task when ``files`` is empty or its globs match
+        nothing, and there is no submission of an earlier attempt.
     :param max_parallel: how many files are uploaded at a time, default 4.
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
@@ -289,6 +298,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         metadata: Mapping[str, Any] | None = None,
         previous_submission_id: str | None = None,
         source_conn_id: str | None = None,
+        if_no_files: str = "fail",
         max_parallel: int = 4,
         on_lost_submission: str = "fail",
         simulation_delay_seconds: float | None = None,
@@ -302,6 +312,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.metadata = metadata
         self.previous_submission_id = previous_submission_id
         self.source_conn_id = source_conn_id
+        self.if_no_files = if_no_files
         self.max_parallel = max_parallel
         self.on_lost_submission = on_lost_submission
         self.simulation_delay_seconds = simulation_delay_seconds
@@ -315,6 +326,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self.submission_id = required_id("submission_id", self.submission_id)
         elif (self.files is None) == (self.blob_paths is None):
             raise InvalidInputError("Give either files or blob_paths.", parameter="files")
+        one_of("if_no_files", self.if_no_files, IF_NO_FILES)
         one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
         for argument in ("blob_paths", "sidekick_ids"):
             value = getattr(self, argument)
@@ -361,7 +373,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             return entry
         from airflow_provider.core.files.sent import is_unchanged
 
-        sources = checked_sources(self.files, conn_id=self.source_conn_id)
+        sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none=self.if_no_files)
         recorded, sent = entry.details.get("blobs", {}), dict(entry.details.get("sent", {}))
         blobs = {
             source.path: recorded[source.path]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider.core.arguments import named_files, whole_number
+from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator
@@ -53,16 +53,17 @@ def upload_limits() -> Limits:
     )
 
 
-def checked_sources(files: Any, *, conn_id: str | None) -> list[tuple[Source, str]]:
+def checked_sources(files: Any, *, conn_id: str | None, if_none: str) -> list[tuple[Source, str]]:
     """
     Return the sources and the media type of each, all of them checked before anything is sent.
 
+    :param if_none: ``fail`` or ``skip``, when there is no file.
     :raises InvalidInputError: a bare string, a missing or empty file, a type or size outside the limits.
     """
     from airflow_provider.core.files.sources import check_limits, resolve_sources
 
     limits = upload_limits()
-    sources = resolve_sources(files, conn_id=conn_id, argument="files")
+    sources = resolve_sources(files, conn_id=conn_id, argument="files", if_none=if_none)
     return [(source, check_limits(source, limits, argument="files")) for source in sources]
 
 
@@ -155,6 +156,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
     :param files: paths, globs or object-storage URLs, as a list.
     :param source_conn_id: connection for object-storage URLs that name none.
+    :param if_no_files: ``fail`` (default) or ``skip`` the task when ``files`` is empty or its globs match
+        nothing.
     :param max_parallel: how many files are uploaded at a time, default 4.
     :param mediamagic_conn_id: MediaMagic connection id.
 
@@ -170,6 +173,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         *,
         files: Sequence[Any],
         source_conn_id: str | None = None,
+        if_no_files: str = "fail",
         max_parallel: int = 4,
         mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
@@ -178,6 +182,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         self.mediamagic_conn_id = mediamagic_conn_id
         self.files = files
         self.source_conn_id = source_conn_id
+        self.if_no_files = if_no_files
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
 
@@ -189,7 +194,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         from airflow_provider.core.files.sent import is_unchanged
 
         max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
-        sources = checked_sources(self.files, conn_id=self.source_conn_id)
+        if_none = one_of("if_no_files", self.if_no_files, IF_NO_FILES)
+        sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none=if_none)
         self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)
         entry = self._entry(ledger)

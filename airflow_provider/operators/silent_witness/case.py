@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from airflow_provider.core.arguments import one_of, required_id, required_text
+from airflow_provider.core.arguments import one_of, required_id, required_text, switch
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, check_paying
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.text import public
-from airflow_provider.exceptions import LedgerError
+from airflow_provider.exceptions import InvalidInputError, LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -29,6 +29,19 @@ if TYPE_CHECKING:
 
 PAGE = 100
 MOST_PAGES = 100
+MOST_PAGES_TO_REUSE = 20
+"""What a look-up may cost that saves an invoice, and not a second one."""
+MOST_ALIKE = 5
+"""Cases of the same parties that are read to find the one of the same accident."""
+
+DEFAULTS = {"side": "plaintiff", "analysis_type": "accident_only"}
+"""What the API makes of fields that a request does not have."""
+
+IDENTITY = (
+    *("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id"),
+    *("analysis_type", "accident"),
+)
+"""Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
 
 LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
 """Fields of a request that a list of cases shows."""
@@ -57,6 +70,10 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         ``position``, ``seatbelt_worn``, ...
     :param case_id: a case that exists already, to be taken instead: nothing is created or invoiced. For one
         whose id was lost, or that was made by hand; the other arguments may stay as they are.
+    :param reuse_existing: take an active case of the same request that exists already, and create one only
+        when there is none. Same are names, side, analysis type, organization and what ``accident`` says, each
+        as given or by the API's default. Up to 2,000 cases are searched. Several, or one that does not show
+        all that was given, are an error that names them.
     :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
     :param on_clear: when a user clears the task: ``attach`` returns the case that was created, ``new``
         creates another one. Default: a case that was returned is replaced, one that never was is taken.
@@ -108,6 +125,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         vehicles: Sequence[Mapping[str, Any]] | None = None,
         occupants: Sequence[Mapping[str, Any]] | None = None,
         case_id: str | None = None,
+        reuse_existing: bool = False,
         reuse_completed: bool = False,
         on_clear: str | None = None,
         max_paid_requests: int | None = None,
@@ -128,6 +146,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.vehicles = vehicles
         self.occupants = occupants
         self.case_id = case_id
+        self.reuse_existing = reuse_existing
         self.reuse_completed = reuse_completed
         self.on_clear = on_clear
         self.max_paid_requests = max_paid_requests
@@ -142,6 +161,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
                 hook,
                 ledger,
                 claimed=lambda: claimed_ids(context, "case_id"),
+                find_existing=lambda: self._existing(hook),
                 push_result=lambda value: self.push_result(context, value),
             )
             entry, body = paying.submit_or_reattach()
@@ -164,6 +184,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def check(self) -> None:
         if self.case_id is not None:
             self.case_id = required_id("case_id", self.case_id)
+        switch("reuse_existing", self.reuse_existing)
         check_paying(self)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
             required_text(party, getattr(self, party))
@@ -198,7 +219,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
 
     def _is_asked_for(self, case: Mapping[str, Any], fields: Sequence[str]) -> bool:
         """Whether a case has what was asked for, as far as the service shows it."""
-        return all(_agrees(getattr(self, field), case.get(field)) for field in fields)
+        return _matches(self.request(), case, fields)
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
         return {"case": public(hook.get_case(job_id)), "invoice": None}
@@ -206,15 +227,45 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["case"]["id"])
 
-    def _all_cases(self, hook: SilentWitnessHook) -> Iterator[dict[str, Any]]:
+    def _existing(self, hook: SilentWitnessHook) -> str | None:
+        """
+        Return the id of a case of the same request that exists already; ``None`` when there is none.
+
+        :raises InvalidInputError: it cannot be told which is meant, or whether one is.
+        """
+        if not self.reuse_existing:
+            return None
+        asked = self.request()
+        wanted = {field: asked[field] or DEFAULTS.get(field) for field in IDENTITY}
+        pages = self._all_cases(hook, MOST_PAGES_TO_REUSE, status="active")
+        alike = [row for row in pages if _matches(wanted, row, LISTED)]
+        if len(alike) <= MOST_ALIKE:
+            cases = [hook.get_case(row["id"]) for row in alike]
+            alike = [case for case in cases if _matches(wanted, case, IDENTITY)]
+        if alike and (len(alike) > 1 or not all(_shows(asked[f], alike[0].get(f)) for f in IDENTITY)):
+            raise InvalidInputError(
+                "reuse_existing=True, and whether one of these cases is the one that is asked for cannot be "
+                f"told: {', '.join(case['id'] for case in alike)}. Nothing was created. Look at them and "
+                "name the right one (case_id='...' takes it), or set reuse_existing=False to create another.",
+                parameter="reuse_existing",
+            )
+        return alike[0]["id"] if alike else None
+
+    def _all_cases(
+        self, hook: SilentWitnessHook, most_pages: int = MOST_PAGES, *, status: str | None = None
+    ) -> Iterator[dict[str, Any]]:
         """
         Read all pages. Some servers count in ``offset``, others in ``page``, and some return fewer than were
         asked for: a page with nothing new is the last one.
         """
         seen: set[str] = set()
-        for page in range(1, MOST_PAGES + 1):
+        for page in range(1, most_pages + 1):
             rows = hook.list_cases(
-                organization_id=self.organization_id, limit=PAGE, offset=len(seen), page=page
+                organization_id=self.organization_id,
+                status=status,
+                limit=PAGE,
+                offset=len(seen),
+                page=page,
             )
             new = [row for row in rows if row["id"] not in seen]
             if not new:
@@ -222,9 +273,20 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             seen.update(row["id"] for row in new)
             yield from new
         raise LedgerError(
-            f"The account has more than {len(seen)} cases, too many to search for one whose answer was lost. "
-            "Nothing was sent again. Find it in the dashboard and name it: case_id='...' takes it."
+            f"The account has more than {len(seen)} cases, too many to search for this one. Nothing was paid "
+            "for. Find it in the dashboard and name it: case_id='...' takes it."
         )
+
+
+def _matches(wanted: Mapping[str, Any], case: Mapping[str, Any], fields: Sequence[str]) -> bool:
+    return all(_agrees(wanted[field], case.get(field)) for field in fields)
+
+
+def _shows(asked: Any, shown: Any) -> bool:
+    """Whether the service shows all that was asked for."""
+    if isinstance(asked, Mapping):
+        return all(_shows(value, (shown or {}).get(name)) for name, value in asked.items())
+    return asked is None or shown is not None
 
 
 def _agrees(asked: Any, shown: Any) -> bool:

@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from airflow_provider.core.arguments import named_files, required_id, whole_number
+from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
@@ -52,6 +52,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     :param category: ``vehicle_photo`` (images), ``edr_document`` or ``tcr_document`` (PDF).
     :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
     :param source_conn_id: connection for object-storage URLs that name none.
+    :param if_no_files: ``fail`` (default) or ``skip`` the task when ``files`` is empty or its globs match
+        nothing.
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
         each replaces the one before, and so do files of one name and size, which the case cannot tell apart.
     :param silent_witness_conn_id: Silent Witness connection id.
@@ -79,6 +81,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         category: str = "vehicle_photo",
         vehicle_role: str | None = None,
         source_conn_id: str | None = None,
+        if_no_files: str = "fail",
         max_parallel: int = 4,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
@@ -90,6 +93,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.category = category
         self.vehicle_role = vehicle_role
         self.source_conn_id = source_conn_id
+        self.if_no_files = if_no_files
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
         self._known: set[str] = set()
@@ -105,9 +109,12 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         case_id = required_id("case_id", self.case_id)
         role = check_file_role(self.category, self.vehicle_role)
         limits = self._limits()
+        if_none = one_of("if_no_files", self.if_no_files, IF_NO_FILES)
         sources = [
             (source, check_limits(source, limits, argument="files"))
-            for source in resolve_sources(self.files, conn_id=self.source_conn_id, argument="files")
+            for source in resolve_sources(
+                self.files, conn_id=self.source_conn_id, argument="files", if_none=if_none
+            )
         ]
         self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)

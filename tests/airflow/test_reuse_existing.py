@@ -1,0 +1,120 @@
+"""``reuse_existing``: a case that exists already is taken instead of made, and never another one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from airflow_provider.exceptions import InvalidInputError, LedgerError
+from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator as CreateCase
+from airflow_provider.operators.silent_witness import case as case_module
+from airflow_provider.simulator import Simulator
+from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
+
+pytestmark = pytest.mark.usefixtures("silent_witness_conn")
+
+REQUEST: dict[str, Any] = {
+    "plaintiff_name": "Ann Smith",
+    "defendant_name": "Bob Jones",
+    "attorney_name": "Cleo Park",
+    "name": "Smith v. Jones",
+    "accident": {"date": "2026-11-01", "location": "Main Street"},
+}
+
+
+def _make(store: FakeStateStore | None = None, ti: FakeTaskInstance | None = None, **arguments: Any) -> Any:
+    operator = CreateCase(task_id="case", **{**REQUEST, **arguments})
+    return execute(operator, store=store, ti=ti)["case"]["id"]
+
+
+def _reuse(**arguments: Any) -> Any:
+    return _make(reuse_existing=True, **arguments)
+
+
+def _made(simulator: Simulator) -> int:
+    return len(simulator.ledger()["cases"])
+
+
+def test_a_case_of_the_same_request_is_taken(simulator: Simulator) -> None:
+    existing = _make()
+    store, ti = FakeStateStore(), FakeTaskInstance()
+    assert _reuse(store=store, ti=ti) == existing
+    assert ti.xcoms["case_id"] == existing
+    assert _made(simulator) == 1
+
+
+def test_without_one_a_case_is_made_once(simulator: Simulator) -> None:
+    store = FakeStateStore()
+    first = _reuse(store=store)
+    assert _reuse(store=store, ti=FakeTaskInstance(try_number=2)) == first
+    assert _made(simulator) == 1
+
+
+def test_by_default_no_case_is_searched_for(simulator: Simulator) -> None:
+    _make()
+    _make()
+    assert _made(simulator) == 2
+    assert simulator.ledger()["requests"].get("GET /api/cases", 0) == 0
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"name": "Smith v. Jones II"},
+        {"defendant_name": "Bob Jonas"},
+        {"side": "defense"},
+        {"analysis_type": "delta_v_only"},
+        {"accident": {"date": "2026-11-02", "location": "Main Street"}},
+    ],
+    ids=lambda other: next(iter(other)),
+)
+def test_a_case_of_another_request_is_not(simulator: Simulator, other: dict[str, Any]) -> None:
+    existing = _make(**other)
+    assert _reuse() != existing
+    assert _made(simulator) == 2
+
+
+def test_an_archived_case_is_not(simulator: Simulator) -> None:
+    existing = _make()
+    with CreateCase(task_id="case", **REQUEST).hook() as hook:
+        hook.update_case(existing, status="archived")
+    assert _reuse() != existing
+
+
+def test_several_cases_are_an_error_that_names_them(simulator: Simulator) -> None:
+    existing = [_make(), _make()]
+    with pytest.raises(InvalidInputError, match=r"case_id='...' takes it") as error:
+        _reuse()
+    assert all(case_id in str(error.value) for case_id in existing)
+    assert _made(simulator) == 2
+
+
+def test_a_case_that_does_not_show_what_was_asked_for_is_an_error(simulator: Simulator) -> None:
+    """Unknown is never no, and never yes."""
+    existing = _make()
+    simulator.fault("set_field", "/api/cases/*", "GET", field="data.case.accident", value=None)
+    with pytest.raises(InvalidInputError, match=existing):
+        _reuse()
+    assert _made(simulator) == 1
+
+
+def test_too_many_cases_are_an_error(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("a", "b", "c"):
+        _make(name=name)
+    monkeypatch.setattr(case_module, "PAGE", 1)
+    monkeypatch.setattr(case_module, "MOST_PAGES_TO_REUSE", 2)
+    with pytest.raises(LedgerError, match="too many to search"):
+        _reuse()
+    assert _made(simulator) == 3
+
+
+def test_a_clear_that_asks_for_a_new_case_gets_one(simulator: Simulator) -> None:
+    store = FakeStateStore()
+    first = _reuse(store=store, on_clear="new")
+    assert _reuse(store=store, on_clear="new", ti=FakeTaskInstance(max_tries=1, try_number=2)) != first
+
+
+def test_a_case_that_is_found_costs_nothing_of_the_limit(simulator: Simulator) -> None:
+    existing = _make()
+    assert _reuse(max_paid_requests=0) == existing

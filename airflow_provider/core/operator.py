@@ -60,6 +60,14 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="return_value", value=value)
 
+    def push_early(self, context: Context, key: str, value: Any) -> None:
+        """Push what people want to know before the task ends; that it cannot be pushed ends no task."""
+        if self.do_xcom_push:
+            try:
+                context["ti"].xcom_push(key=key, value=value)
+            except Exception as error:
+                self.log.warning("Could not push XCom %s: %s", key, error)
+
     @property
     def task_log(self) -> Logger:
         """The task's log, as what our own modules take; Airflow declares an interface of its own for it."""

@@ -104,7 +104,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             "GET",
             "/api/organizations",
             params={"limit": 1},
-            read=read_rows("organizations", ORGANIZATION),
+            read=read_rows("organizations", ORGANIZATION, null_is_empty=True),
             policy=RetryPolicy(0),
         )
         return f"Connected to {self.settings.base_url}; the API key is accepted."

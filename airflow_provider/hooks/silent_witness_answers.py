@@ -93,10 +93,18 @@ def inner(data: Any, key: str) -> Any:
     return data
 
 
-def read_rows(key: str, optional: Mapping[str, Kind]) -> Reader[list[dict[str, Any]]]:
-    """Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name."""
+def read_rows(
+    key: str, optional: Mapping[str, Kind], *, null_is_empty: bool = False
+) -> Reader[list[dict[str, Any]]]:
+    """
+    Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name.
+
+    :param null_is_empty: whether no list is an empty one: where nothing is paid for on it.
+    """
 
     def read(body: Body) -> list[dict[str, Any]]:
+        if null_is_empty and body.object().get("data") is None:
+            return []
         found = read_data(body)
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:

@@ -90,7 +90,7 @@ class OrganizationEndpoints(ServiceHook):
             "GET",
             path,
             params={"limit": limit, "offset": offset, "search": search},
-            read=read_rows("organizations", ORGANIZATION),
+            read=read_rows("organizations", ORGANIZATION, null_is_empty=True),
         )
 
     def update_organization(self, organization_id: str, **fields: str) -> dict[str, Any]:

@@ -177,8 +177,7 @@ class JobOperator(ServiceOperator[HookT]):
 
     def announce(self, context: Context, job_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key=self.job.id_key, value=job_id)
+        self.push_early(context, self.job.id_key, job_id)
 
     # -- what an attempt asks --------------------------------------------------------------------------------
 

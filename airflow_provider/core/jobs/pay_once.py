@@ -179,6 +179,8 @@ class PayOnce:
         self._find_existing = find_existing
         self._push_result = push_result
         self._may_be_unread = may_be_unread
+        #: of the recorded thing, before it is known whether it serves
+        self.recorded_id = ""
 
     def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
         """
@@ -196,6 +198,8 @@ class PayOnce:
         if adopts and not (
             entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
         ):
+            if entry is not None and entry.job_id not in ("", adopts):
+                self._discard_stale(entry)
             return self._adopt(mark, adopts, entry)
         if entry is not None and entry.fingerprint != mark:
             if entry.intent_at:
@@ -207,6 +211,7 @@ class PayOnce:
                 self._discard_stale(entry)
             carried, entry = carry_over(entry), None
         if entry is not None and entry.intent_at:
+            self.recorded_id = entry.job_id
             try:
                 if found := self._reattach(entry):
                     return found
@@ -420,10 +425,7 @@ class PayOnce:
         """Search until a request with a lost answer, or whose sender died, can no longer be carried out."""
         # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
         pace = self.paid.arrives_within / ARRIVES_WITHIN
-        read_timeout = self.hook.settings.read_timeout
-        # A sender that died may have waited for its answer for as long as it was allowed to.
-        lost_at = entry.details.get("lost_at") or entry.intent_at + pace * read_timeout
-        until = lost_at + pace * max(ARRIVES_WITHIN, read_timeout) if pace else 0.0
+        until = carried_out_until(entry, self.hook.settings.read_timeout, pace=pace) if pace else 0.0
         pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
         while True:
             claimed = self._claimed()
@@ -432,6 +434,17 @@ class PayOnce:
             if body is not None or remaining <= 0:
                 return body
             self._pause(min(remaining, next(pauses)))
+
+
+def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
+    """
+    Return until when a request with a lost answer may be carried out, epoch seconds.
+
+    :param pace: 1, and less in tests, whose time runs faster.
+    """
+    # A sender that died may have waited for its answer for as long as it was allowed to.
+    lost_at: float = entry.details.get("lost_at") or entry.intent_at + pace * read_timeout
+    return lost_at + pace * max(ARRIVES_WITHIN, read_timeout)
 
 
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:

@@ -33,6 +33,7 @@ from airflow_provider.core.polling.wait import (
 from airflow_provider.exceptions import (
     AuthenticationError,
     JobCancelledError,
+    JobError,
     JobTimeoutError,
     NotFoundError,
     ProviderError,
@@ -85,6 +86,7 @@ class JobRun:
         self._job_id: str | None = None
         self._killed = False
         self._left_to_retry = False
+        self._ended = False
         self._cancelled_by_kill: Cancelling | None = None
 
     # -- the ways into an attempt ----------------------------------------------------------------------------
@@ -107,8 +109,7 @@ class JobRun:
 
     def resume(self, event: dict[str, Any]) -> Any:
         """Go on after the trigger's event: read the job again, for the event may be hours old."""
-        job_id = event["job_id"]
-        self._follow(self._entry_of(job_id))
+        job_id = self._job_id = event["job_id"]
         self.summary.polls += event.get("polls", 0)
         self.log.info(
             "Waited for %s %s: %s after %s status requests. %s",
@@ -119,6 +120,7 @@ class JobRun:
             event.get("message", ""),
         )
         with self._attempt():
+            self._follow(self._entry_of(job_id))
             return self.conclude(event["status"], event.get("message", ""))
 
     def resume_without_event(self, error: Exception) -> Any:
@@ -157,7 +159,11 @@ class JobRun:
                     push_result=lambda value: self.task.push_result(self.context, value),
                     may_be_unread=self.task.wait_for_completion,
                 )
-                yield
+                try:
+                    yield
+                except Exception as error:
+                    self._end_job(error)
+                    raise
         except Exception as error:
             self._sum_up(error)
             raise
@@ -168,11 +174,7 @@ class JobRun:
             return
         summary = self.summary.as_json(self.ti)
         (self.log.warning if error else self.log.info)(self.summary.line(summary, error))
-        if self.task.do_xcom_push:
-            try:
-                self.ti.xcom_push(key=SUMMARY_KEY, value=summary)
-            except Exception as trouble:
-                self.log.warning("Could not push XCom %s: %s", SUMMARY_KEY, trouble)
+        self.task.push_early(self.context, SUMMARY_KEY, summary)
 
     # -- what is known of the job ----------------------------------------------------------------------------
 
@@ -480,10 +482,8 @@ class JobRun:
         While another attempt will find it, the job is left alone. When no retry follows it is cancelled,
         where the API can; with a refused key it cannot, and a clear with a new one finds the job.
         """
-        final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
-        refused = isinstance(error, AuthenticationError)
-        cancels = final and not refused and self.job.can_cancel and self.task.cancel_on_timeout
-        if cancels and self.cancel(self.entry.job_id) is not Cancelling.FAILED:
+        self._ended = True
+        if self._cancels_after(error) and self.cancel(self.entry.job_id) is not Cancelling.FAILED:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:
             fate = self._left_running()
@@ -493,6 +493,26 @@ class JobRun:
             error.job_id = self.entry.job_id
             raise error
         raise WaitError(message, job_id=self.entry.job_id) from error
+
+    def _cancels_after(self, error: Exception | None) -> bool:
+        """Whether no retry follows an error, so that its job is to be cancelled, and can be."""
+        final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
+        refused = isinstance(error, AuthenticationError)
+        return final and not refused and self.job.can_cancel and self.task.cancel_on_timeout
+
+    def _end_job(self, error: Exception) -> None:
+        """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
+        job_id = self._job_id or self.paying.recorded_id or getattr(error, "job_id", None)
+        if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
+            return
+        fate = {
+            Cancelling.DONE: "was cancelled, because no retry follows",
+            Cancelling.HAD_ENDED: "is not running any more",
+            Cancelling.FAILED: "could not be cancelled and may be running",
+        }[self.cancel(job_id)]
+        if isinstance(error, ProviderError):
+            error.args = (f"{error} The {self.job.noun} {job_id} {fate}.", *error.args[1:])
+            error.job_id = job_id
 
     def _left_running(self) -> str:
         """Record that the job is left running on purpose; return what becomes of it."""

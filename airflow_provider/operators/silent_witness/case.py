@@ -171,8 +171,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
 
     def announce(self, context: Context, case_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
-        if self.do_xcom_push:
-            context["ti"].xcom_push(key="case_id", value=case_id)
+        self.push_early(context, "case_id", case_id)
 
     def item_name(self) -> str:
         return str(self.name or f"{self.plaintiff_name} v. {self.defendant_name}")
@@ -209,8 +208,10 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        rows = [row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED)]
-        case_id = created_since(rows, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
+        def cases() -> list[dict[str, Any]]:
+            return [row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED)]
+
+        case_id = created_since(cases, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
         if case_id is None:
             return None
         found = self.fetch(hook, case_id)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.jobs.pay_once import carried_out_until
 from airflow_provider.core.polling.wait import epoch_seconds
-from airflow_provider.exceptions import LedgerError
+from airflow_provider.exceptions import LedgerError, MalformedResponseError
 
 if TYPE_CHECKING:
     from airflow_provider.core.jobs.ledger import Entry
@@ -17,7 +18,7 @@ MARGIN = 2.0
 
 
 def created_since(
-    rows: Iterable[dict[str, Any]],
+    read_rows: Callable[[], Iterable[dict[str, Any]]],
     entry: Entry,
     hook: SilentWitnessHook,
     *,
@@ -26,11 +27,12 @@ def created_since(
     claimed: Collection[str],
 ) -> str | None:
     """
-    Return the id of the one thing that was created since a request was sent, on the service's own clock.
+    Return the id of the one thing that was created while a request may have been carried out, on the
+    service's own clock.
 
-    :param rows: what may be it, with ``id`` and ``created_at``.
+    :param read_rows: lists what may be it, with ``id`` and ``created_at``.
     :param entry: the record of the request.
-    :param hook: that has just listed the rows.
+    :param hook: that lists the rows.
     :param noun: what they are, for the error.
     :param argument: of the operator, which takes the id of one of them.
     :param claimed: ids that other tasks have.
@@ -38,7 +40,16 @@ def created_since(
     :raises LedgerError: it cannot be told which is meant, or whether one is.
     """
     others = {*entry.details.get("earlier_ids", ()), *claimed}
+    try:
+        rows = list(read_rows())
+    except MalformedResponseError as error:
+        raise LedgerError(
+            f"A request for a {noun} was sent and its answer lost, and the {noun}s cannot be listed: {error} "
+            "Nothing was sent again, and what was asked for may be billed. A retry searches again; "
+            f"{argument}='...' takes one that exists and pays nothing."
+        ) from error
     since = hook.service_time(entry.intent_at) - MARGIN
+    until = hook.service_time(carried_out_until(entry, hook.settings.read_timeout)) + MARGIN
     found, undated = [], []
     for row in rows:
         created_at = epoch_seconds(row.get("created_at"))
@@ -46,7 +57,7 @@ def created_since(
             continue
         if created_at is None:
             undated.append(row["id"])
-        elif created_at >= since:
+        elif since <= created_at <= until:
             found.append(row["id"])
     if undated or len(found) > 1:
         when = "may have been" if undated else "were"

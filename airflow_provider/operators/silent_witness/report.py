@@ -147,8 +147,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        rows = [row for row in hook.list_reports(self.case_id) if row.get("type") in (self.report_type, None)]
-        found = created_since(rows, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)
+        def reports() -> list[dict[str, Any]]:
+            listed = hook.list_reports(self.case_id)
+            return [row for row in listed if row.get("type") in (self.report_type, None)]
+
+        found = created_since(reports, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)
         return None if found is None else hook.get_report(found)
 
     def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:

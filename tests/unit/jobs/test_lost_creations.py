@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry
-from airflow_provider.exceptions import LedgerError
+from airflow_provider.exceptions import LedgerError, MalformedResponseError
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator
 from airflow_provider.operators.silent_witness.lost import created_since
 
@@ -26,10 +27,24 @@ def at(seconds: float) -> str:
     return pendulum.from_timestamp(INTENT + seconds).to_iso8601_string()
 
 
-def find(rows: list[dict[str, Any]], *, skew: float = 0.0, claimed: tuple[str, ...] = ()) -> str | None:
-    hook: Any = SimpleNamespace(service_time=lambda moment: moment + skew)
-    entry = Entry("f", INTENT, 0, details={"earlier_ids": ["spent"]})
-    return created_since(rows, entry, hook, noun="report", argument="report_id", claimed=claimed)
+SETTINGS = SimpleNamespace(read_timeout=60.0)
+
+
+def find(
+    rows: list[dict[str, Any]] | MalformedResponseError,
+    *,
+    skew: float = 0.0,
+    claimed: tuple[str, ...] = (),
+    **details: Any,
+) -> str | None:
+    def read_rows() -> list[dict[str, Any]]:
+        if isinstance(rows, MalformedResponseError):
+            raise rows
+        return rows
+
+    hook: Any = SimpleNamespace(service_time=lambda moment: moment + skew, settings=SETTINGS)
+    entry = Entry("f", INTENT, 0, details={"earlier_ids": ["spent"], **details})
+    return created_since(read_rows, entry, hook, noun="report", argument="report_id", claimed=claimed)
 
 
 @pytest.mark.parametrize("skew", [-300.0, -3.0, 0.0, 3.0, 300.0])
@@ -37,6 +52,38 @@ def test_the_services_clock_may_be_ahead_or_behind(skew: float) -> None:
     before, after = {"id": "a", "created_at": at(skew - 60)}, {"id": "b", "created_at": at(skew + 1)}
     assert find([before, after], skew=skew) == "b"
     assert find([before], skew=skew) is None
+
+
+@pytest.mark.parametrize("skew", [-300.0, 0.0, 300.0])
+def test_what_was_created_when_no_request_was_under_way_any_more_is_anothers(skew: float) -> None:
+    rows = [{"id": "a", "created_at": at(skew + 119)}, {"id": "b", "created_at": at(skew + 130)}]
+    assert find(rows, skew=skew) == "a"
+    assert find(rows, skew=skew, lost_at=INTENT + 1.0) is None
+    assert find(rows, skew=skew, lost_at=INTENT + 61.0) == "a"
+
+
+def test_a_list_that_is_none_is_not_an_empty_one() -> None:
+    with pytest.raises(LedgerError, match=r"may be billed.*report_id='\.\.\.'"):
+        find(MalformedResponseError("GET /api/reports answered with null in the field `data`."))
+
+
+@pytest.mark.parametrize("state", ["running", "up_for_retry"])
+def test_what_other_runs_of_the_dag_have_is_claimed(state: str) -> None:
+    pushed: dict[str, list[str | None]] = {"r1": ["mine"], "r2": ["theirs", None], "r3": ["older"]}
+
+    class TaskInstance:
+        dag_id, task_id, run_id = "d", "t", "r1"
+
+        @staticmethod
+        def get_task_states(dag_id: str, task_ids: list[str]) -> dict[str, dict[str, str]]:
+            return {"r1": {"t": "running"}, "r2": {"t_0": state, "t_1": "success"}, "r3": {"t": "success"}}
+
+        @staticmethod
+        def xcom_pull(task_ids: list[str], key: str, run_id: str) -> list[str | None]:
+            return pushed[run_id]
+
+    context: Any = {"ti": TaskInstance(), "dag": SimpleNamespace(task_ids=["t"])}
+    assert claimed_ids(context, "report_id") == {"mine", "theirs"}
 
 
 def test_what_others_have_and_what_was_spent_is_left_out() -> None:
@@ -58,7 +105,7 @@ def test_of_several_none_is_taken() -> None:
 class Cases:
     """Lists cases page by page, as servers of either documentation do."""
 
-    settings = SimpleNamespace(read_timeout=60.0)
+    settings = SETTINGS
 
     def __init__(self, rows: list[dict[str, Any]], *, by: str, cap: int) -> None:
         self.rows, self.by, self.cap, self.requests = rows, by, cap, 0

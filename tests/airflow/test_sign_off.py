@@ -100,7 +100,7 @@ def test_critical_issues_go_to_a_person_whose_answer_decides(
     assert (states["sign_off"], states[done], states[left]) == ("success", "success", "skipped")
     (asked,) = person.asked
     assert "CRITICAL CAP\\_12.1 (spot.txt, no. " in asked["body"]
-    assert "MAJOR" not in asked["body"]
+    assert "MAJOR CAP" not in asked["body"]
     assert person.states == ["awaiting_input"]
     (decision,) = (tmp_path / "out").iterdir()
     assert decision.name == {"Release": "released.json", "Withdraw": "withdrawn.json"}[choice]

@@ -26,6 +26,7 @@ COMES_WITH = {
     "fastapi": "apache-airflow",
     "fsspec": "apache-airflow",
     "idna": "requests",
+    "jinja2": "apache-airflow",
     "markdown-it-py": "apache-airflow",
     "openlineage-python": "apache-airflow-providers-openlineage",
     "pydantic": "apache-airflow",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import TaskDeferralError, TaskDeferralTimeout, conf
 from airflow_provider.core.arguments import switch
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import check_paying
@@ -148,6 +149,10 @@ class JobOperator(ServiceOperator[HookT]):
         """
         return {}
 
+    def rehearse(self, hook: HookT) -> DryRun:
+        """Return what a first attempt would send, found out with requests that are free."""
+        return DryRun(paid_requests={f"a {self.noun}": 1})
+
     # -- Airflow's entry points ------------------------------------------------------------------------------
 
     def execute(self, context: Context) -> Any:
@@ -174,6 +179,28 @@ class JobOperator(ServiceOperator[HookT]):
         """Cancel the job this task submitted, where the API can; the wait then raises."""
         if self._run is not None:
             self._run.kill()
+
+    def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
+        """
+        Say what a first attempt would send and what the service still requires; create and pay nothing.
+
+        Files, media types and limits are checked, and the service is read with requests that are free.
+        Template fields are taken as they are: render them first (``render_template_fields``).
+
+        :return: ``paid_requests`` and ``other_requests`` (how many, by method and path), ``files``,
+            ``bytes``, ``missing`` (what the service would refuse the request for), ``notes``.
+        :raises InvalidInputError: as a run would.
+        """
+        self.check()
+        self._check_waiting()
+        with self.hook() as hook:
+            if self.adopts is None:
+                found = self.rehearse(hook)
+                found.check_limit(self.max_paid_requests)
+            else:
+                state = self.job.observe(self.fetch(hook, self.adopts)).raw_status
+                found = DryRun(notes=[f"Takes {self.noun} {self.adopts}, which is {state}; pays nothing."])
+        return found.report(self.task_log)
 
     def announce(self, context: Context, job_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""

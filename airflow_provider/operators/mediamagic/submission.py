@@ -7,6 +7,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import (
     IF_NO_FILES,
     named_files,
@@ -16,6 +17,7 @@ from airflow_provider.core.arguments import (
     whole_number,
 )
 from airflow_provider.core.http.retry import may_have_started
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PaidInVainError, PreparedInVainError
@@ -40,7 +42,7 @@ from airflow_provider.hooks.mediamagic_submission import (
     observe_submission,
 )
 from airflow_provider.links import MediaMagicStatusLink
-from airflow_provider.operators.mediamagic.upload import checked_sources, uploads
+from airflow_provider.operators.mediamagic.upload import checked_sources, upload_requests, uploads
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 
 if TYPE_CHECKING:
@@ -396,6 +398,20 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         in_order = {source.path: blobs[source.path] for source, _ in sources}
         return replace(entry, details={**details, "blobs": in_order, "sent": sent})
 
+    def rehearse(self, hook: MediaMagicHook) -> DryRun:
+        found = DryRun(paid_requests={"POST /api/integrations/submissions": 1})
+        if self.files is not None:
+            try:
+                sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none=self.if_no_files)
+            except AirflowSkipException as skipped:
+                return DryRun(notes=[f"The task would be skipped: {skipped}"])
+            found.add_files(sources)
+            found.other_requests = upload_requests(sources)
+        if self.asset_retries:
+            found.notes.append(f"Each asset that fails is retried up to {self.asset_retries} times, paid.")
+        found.check_connection(hook)
+        return found
+
     def on_kill(self) -> None:
         """As for every job; uploads under way are left."""
         super().on_kill()
@@ -541,6 +557,15 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
             "retried_before": "retried" in entry.details,
         }
         return ledger.amend(entry, details=details)
+
+    def rehearse(self, hook: MediaMagicHook) -> DryRun:
+        path = f"/api/integrations/submissions/{self.submission_id}/assets/{self.asset_id}/retry"
+        found = DryRun(paid_requests={f"POST {path}": 1})
+        body = hook.get_submission(self.submission_id)
+        asset = self._asset(body)
+        retryable = asset in failed_assets(body) and asset.get("isRetryable")
+        found.require(retryable, "The asset has not failed, or says that it cannot be retried.")
+        return found
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
         try:

@@ -67,6 +67,17 @@ def checked_sources(files: Any, *, conn_id: str | None, if_none: str) -> list[tu
     return [(source, check_limits(source, limits, argument="files")) for source in sources]
 
 
+def upload_requests(sources: Sequence[tuple[Source, str]]) -> dict[str, int]:
+    """Return how many requests uploading takes, by method and path."""
+    large = sum(source.size > DIRECT_UPLOAD_MAX_BYTES for source, _ in sources)
+    requests = {
+        "POST /api/integrations/uploads/direct": len(sources) - large,
+        "POST /api/integrations/uploads/url": large,
+        "PUT to blob storage, at least": large,
+    }
+    return {request: number for request, number in requests.items() if number}
+
+
 def upload(
     hook: MediaMagicHook, source: Source, media_type: str, log: Logger
 ) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
 from airflow_provider.core.jobs.claims import claimed_ids
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, check_paying
 from airflow_provider.core.operator import ServiceOperator
@@ -168,6 +169,25 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             assert body is not None
             self.announce(context, entry.job_id)
             return paying.deliver(entry, body)
+
+    def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
+        """
+        Say what a first attempt would send; create and pay nothing. As for every paid job, see
+        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
+        """
+        self.check()
+        found = DryRun()
+        with self.hook() as hook:
+            found.check_connection(hook)
+            taken = self.case_id or self._existing(hook)
+            if taken is None:
+                found.paid_requests["POST /api/cases"] = 1
+                found.notes.append("An invoice is raised for the case.")
+            else:
+                case = self.fetch(hook, taken)["case"]
+                found.notes.append(f"Takes case {taken} ({case.get('name')}), and pays nothing.")
+        found.check_limit(self.max_paid_requests)
+        return found.report(self.task_log)
 
     def announce(self, context: Context, case_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""

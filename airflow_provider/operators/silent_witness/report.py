@@ -6,13 +6,19 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import ApiError, JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from airflow_provider.hooks.silent_witness_case import ANALYSIS_TYPES, REPORT_TYPES
+from airflow_provider.hooks.silent_witness_case import (
+    ANALYSIS_TYPES,
+    REPORT_TYPES,
+    may_be_of,
+    needs_occupants,
+)
 from airflow_provider.hooks.silent_witness_report import (
     DEMO_DATA,
     REPORT,
@@ -27,6 +33,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.jobs.run import JobRun
+
+EVIDENCE = ("vehicle_photo", "edr_document")
+"""Categories of files that a report is made of."""
 
 RETRY_PAUSE = 60.0
 """Seconds the vendor advises to wait before a new report after an internal error."""
@@ -140,6 +149,31 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
             "report_type": self.report_type,
             "use_demo_data": self._demo_data(),
         }
+
+    def rehearse(self, hook: SilentWitnessHook) -> DryRun:
+        """Read the case for what a report needs, see https://docs.silentwitness.ai/api-reference/reports/create"""
+        found = DryRun(paid_requests={"POST /api/reports": 1})
+        case, files = hook.get_case(self.case_id), hook.list_files(self.case_id)
+        analysis_type = case.get("analysis_type") or self.analysis_type or ""
+        photos = [one for one in EVIDENCE for file in files if may_be_of(file, one, "plaintiff")]
+        # Whether these two need photos is documented both ways.
+        unclear = self._demo_data() or analysis_type == "biomechanics_only"
+        found.require(case.get("vehicles"), f"Case {self.case_id} has no vehicle.")
+        if unclear and not photos:
+            found.notes.append("The case has no photos; whether this report needs some is not documented.")
+        else:
+            found.require(photos, "There is no photo and no EDR report of the plaintiff's vehicle.")
+        if needs_occupants(analysis_type):
+            found.require(case.get("occupants"), f"A report of {analysis_type} needs occupants.")
+        police_report = any(may_be_of(file, "tcr_document", None) for file in files)
+        dated = (case.get("accident") or {}).get("date") or police_report
+        found.require(dated, "The case has no accident date, and no police report to read it from.")
+        for report in hook.list_reports(self.case_id):
+            observed = observe_report(report)
+            found.notes.append(f"The case has a report {observed.job_id}, {observed.raw_status}.")
+        if self.report_retries:
+            found.notes.append(f"After failures up to {self.report_retries} more reports are paid for.")
+        return found
 
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
         return hook.create_report(self.case_id, report_type=self.report_type, use_demo_data=self._demo_data())

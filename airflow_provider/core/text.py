@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 _ESCAPES = re.compile(
@@ -19,6 +19,7 @@ _NOT_IN_LINES = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _MARKUP = re.compile(r"[\\`*_\[\]<>~|#&=!]|^[-+]|(?<=\d)[.)](?=\s)")
 # Markdown makes links of these without being asked; what follows in the text comes apart from it.
 _AUTOLINK = re.compile(r"\b(?:https?:|www(?=\.))|(?=@)", re.IGNORECASE)
+_PRIVATE = re.compile(r"secret|urls?$", re.IGNORECASE)
 _SNIPPET: Final = 200
 # Possessive and bounded: a server's answer may be made to take for ever.
 _URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
@@ -89,22 +90,22 @@ def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
     return clean(redact(clean(text, len(text) + 1), secrets), _SNIPPET)
 
 
-def public(body: Any) -> Any:
+def public(body: Any, *, keep: Collection[str] = ()) -> Any:
     """
     Return a copy of a body that XCom may hold: without links, which are signed, and without secrets.
 
-    Fields whose name ends in ``url`` or holds ``secret`` are left out at every depth; a link inside another
-    text loses its query string.
+    Fields whose name ends in ``url`` or ``urls`` or holds ``secret`` are left out at every depth; a link
+    inside another text, or in a name, loses its query string.
 
     :param body: parsed JSON.
+    :param keep: names of fields that hold an address which is no link of the service's.
     """
     if isinstance(body, dict):
-        return {name: public(value) for name, value in body.items() if not _is_private(name)}
+        return {
+            redact(name): public(value, keep=keep)
+            for name, value in body.items()
+            if name in keep or not _PRIVATE.search(name)
+        }
     if isinstance(body, list):
-        return [public(item) for item in body]
+        return [public(item, keep=keep) for item in body]
     return redact(body) if isinstance(body, str) else body
-
-
-def _is_private(name: str) -> bool:
-    name = name.lower()
-    return name.endswith("url") or "secret" in name

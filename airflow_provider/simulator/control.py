@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -25,10 +26,22 @@ class Jobs(Protocol):
 class Control:
     """Endpoints that read the ledger and decide what happens next.
 
+    A web page in a browser on this machine can make none of them: its requests name another host, or are no
+    JSON.
+
     :param reset: puts everything back to how it was at the start.
+    :param bound: address that the server is bound to.
     """
 
-    def __init__(self, world: World, faults: Faults, services: list[Jobs], reset: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        world: World,
+        faults: Faults,
+        services: list[Jobs],
+        reset: Callable[[], None],
+        bound: str = "127.0.0.1",
+    ) -> None:
+        self._bound = bound
         self._world = world
         self._faults = faults
         self._services = services
@@ -54,12 +67,27 @@ class Control:
 
     async def answer(self, call: Call, route: Route | None, path_exists: bool) -> Reply:
         """Process a control call; mistakes in it are a 400 that names them."""
+        if not self._is_own_host(call.hostname):
+            return json_reply(403, {"error": "the Host of a control call is localhost or the bind address"})
         if route is None:
             return self.error(call, 405 if path_exists else 404)
+        kind = (call.header(b"content-type") or "").partition(";")[0].strip().lower()
+        if call.method == "POST" and kind != "application/json":
+            return json_reply(415, {"error": "the Content-Type of a control call is application/json"})
         try:
             return await route.handler(call)
         except (ValueError, TypeError, KeyError, NotJson) as error:
             return json_reply(400, {"error": str(error)})
+
+    def _is_own_host(self, hostname: str) -> bool:
+        if hostname in ("localhost", self._bound):
+            return True
+        try:
+            address = ipaddress.ip_address(hostname.strip("[]"))
+            # Bound to all addresses, it is known by any; a page can only make names lead here.
+            return address.is_loopback or ipaddress.ip_address(self._bound).is_unspecified
+        except ValueError:
+            return False
 
     def error(self, call: Call, status: int) -> Reply:
         """An error of the control API."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import importlib.util
+import ipaddress
 import logging
 import resource
 import shutil
@@ -98,7 +99,7 @@ def build(options: Options, settings: Settings, data_dir: Path, storage_port: in
         world,
         faults,
         Connections(),
-        control=Control(world, faults, [mediamagic, silent_witness], reset),
+        control=Control(world, faults, [mediamagic, silent_witness], reset, options.host),
         mediamagic=mediamagic,
         silent_witness=silent_witness,
         storage=storage,
@@ -115,6 +116,13 @@ def run(options: Options, settings: Settings) -> None:
     _raise_file_limit()
     logging.getLogger("uvicorn.error").addFilter(_is_a_bug)
     api, storage = _listen(options.host, options.port), _listen(options.host, options.storage_port)
+    if not ipaddress.ip_address(api.getsockname()[0]).is_loopback:
+        print(
+            f"simulator: bound to {options.host}, beyond this machine. It is a test tool: whoever reaches it "
+            "may read and change all that it holds.",
+            file=sys.stderr,
+            flush=True,
+        )
     with _data_dir(options.data_dir) as data_dir:
         application = build(options, settings, data_dir, storage.getsockname()[1])
         config = uvicorn.Config(

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.http import responses
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from tests.airflow.conftest import Connect
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
@@ -114,6 +115,21 @@ def test_a_page_that_echoes_the_key(job: Job, sweep: Sweep) -> None:
     page = f"<html>X-API-Key: {job.key}</html>"
     job.simulator.fault("status", job.create_path, "POST", status=200, body=page)
     assert job.task(deferrable=True).test().state == "failed"
+    sweep()
+
+
+def test_fields_that_nobody_knows(job: Job, sweep: Sweep, monkeypatch: pytest.MonkeyPatch) -> None:
+    def hostile(body: Any) -> Any:
+        link = "https://storage.example/a?sig=0123456789"
+        if isinstance(body, dict):
+            more = {"clientSecret": link, "preview_urls": [link], "note": f"see {link}"}
+            return {**{name: hostile(value) for name, value in body.items()}, **more}
+        return [hostile(item) for item in body] if isinstance(body, list) else body
+
+    real = responses.load_json
+    monkeypatch.setattr(responses, "load_json", lambda content: hostile(real(content)))
+    job.takes(SOON)
+    assert job.task(deferrable=False).test().state == "success"
     sweep()
 
 

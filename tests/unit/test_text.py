@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from airflow_provider.core.text import clean, markdown
+from airflow_provider.core.text import clean, markdown, public
 
 
 @pytest.mark.parametrize(
@@ -82,3 +82,26 @@ def test_markdown_shows_foreign_text_as_it_is(text: str) -> None:
     shown = html.unescape(re.sub(r"</?p>|<br ?/?>", "", rendered))
     assert re.findall(r"<(?!/?p>|br ?/?>)[^>]*>", rendered) == []
     assert shown.replace("\u200b", "").split() == text.split()
+
+
+def test_what_xcom_may_hold_has_neither_links_nor_secrets_in_fields_that_nobody_knows() -> None:
+    link = "https://storage.example/a?sig=TOPSECRET&se=1"
+    body = {
+        "id": "1",
+        "clientSecret": "TOPSECRET",
+        "SECRET_v2": ["TOPSECRET"],
+        "file_urls": [link],
+        "thumbnailURL": link,
+        "deep": [[{"x": {"mySecretKey": {"a": "TOPSECRET"}, "href": link, "note": f"see {link} now"}}]],
+        link: 1,
+        "count": 3,
+        "endpointUrl": "https://me:TOPSECRET@gw.example/hook?code=TOPSECRET",
+    }
+    shown = public(body, keep=("endpointUrl",))
+    assert "TOPSECRET" not in json.dumps(shown)
+    assert shown["deep"] == [
+        [{"x": {"href": "https://storage.example/a?***", "note": "see https://storage.example/a?*** now"}}]
+    ]
+    assert shown["endpointUrl"] == "https://***@gw.example/hook?***"
+    assert set(shown) == {"id", "deep", "count", "endpointUrl"}
+    assert public({"https://storage.example/a?sig=abc": 1}) == {"https://storage.example/a?***": 1}

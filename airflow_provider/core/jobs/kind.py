@@ -7,15 +7,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.polling.schedule import Backoff
+from airflow_provider.core.text import public
 
 if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.core.polling.wait import Observation
-
-
-def _unchanged(body: dict[str, Any]) -> dict[str, Any]:
-    return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +43,7 @@ class JobKind:
     observe: Callable[[Mapping[str, Any]], Observation]
     id_of: Callable[[Mapping[str, Any]], str]
     backoff: Backoff
-    public: Callable[[dict[str, Any]], dict[str, Any]] = _unchanged
+    public: Callable[[dict[str, Any]], dict[str, Any]] = public
     cancel: Callable[[Any, str], Any] | None = None
     acancel: Callable[[Any, aiohttp.ClientSession, str], Awaitable[Any]] | None = None
     typical: Mapping[str, tuple[float, float]] = field(default_factory=dict)

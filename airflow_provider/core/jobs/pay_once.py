@@ -12,6 +12,7 @@ from airflow_provider.core.arguments import one_of, switch, whole_number
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
+from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
     ApiError,
     InvalidInputError,
@@ -313,10 +314,12 @@ class PayOnce:
 
     def deliver(self, entry: Entry, value: dict[str, Any]) -> dict[str, Any]:
         """
-        Push what the task returns, and record that Airflow has it; a clear then asks for a new one.
+        Push what the task returns, without links and secrets, and record that Airflow has it; a clear then
+        asks for a new one.
 
         :raises LedgerError: Airflow did not take it.
         """
+        value = public(value)
         try:
             self._push_result(value)
         except Exception as error:

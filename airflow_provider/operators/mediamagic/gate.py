@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.compat import BranchMixIn
 from airflow_provider.core.arguments import one_of, required_id
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.text import public
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict
@@ -100,7 +101,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         gathered = self._gather(policy)
         verdict = policy.judge(gathered.issues)
         _assets_are_known(policy, gathered)
-        result = verdict.to_xcom()
+        result: dict[str, Any] = public(verdict.to_xcom())
         # Pushed before anything is raised: skipping and failing return nothing.
         context["ti"].xcom_push(key="return_value", value=result)
         if verdict.passed:

@@ -10,6 +10,7 @@ from airflow_provider.core.arguments import required_id
 from airflow_provider.core.naming import show_name
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
+from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.links import FileLink, MediaMagicStatusLink
@@ -83,7 +84,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         if one and found[0][0].get("filename"):
             show_name(context, str(found[0][0]["filename"]))
         if not self.output_path:
-            return self._small(self.result(found, one=one))
+            return self._small(public(self.result(found, one=one)))
         manifest = {
             **self.land(found, one=one, context=context),
             "submission_id": self.submission_id,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider.core.arguments import as_bool, required_id
 from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.text import public
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS, read_secrets
@@ -115,7 +116,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         if self.do_xcom_push:
             context["ti"].xcom_push(key="subscription_id", value=subscription["id"])
             context["ti"].xcom_push(key="existed", value=bool(same))
-        return subscription
+        return _shown(subscription)
 
     def _existing(
         self, hook: MediaMagicHook, same: list[dict[str, Any]], ids: Collection[str], keeper: SecretVariable
@@ -233,7 +234,7 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
         subscription_id = required_id("subscription_id", self.subscription_id)
         enabled = as_bool("enabled", self.enabled)
         with self.hook() as hook:
-            return hook.set_subscription_enabled(subscription_id, enabled)
+            return _shown(hook.set_subscription_enabled(subscription_id, enabled))
 
 
 class MediaMagicListSubscriptionsOperator(WebhookOperator):
@@ -247,7 +248,7 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
 
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with self.hook() as hook:
-            return hook.list_subscriptions()
+            return [_shown(one) for one in hook.list_subscriptions()]
 
 
 class MediaMagicListDeliveriesOperator(WebhookOperator):
@@ -275,7 +276,13 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         subscription_id = required_id("subscription_id", self.subscription_id)
         with self.hook() as hook:
-            return hook.list_deliveries(subscription_id, status_filter=self.status_filter, limit=self.limit)
+            found = hook.list_deliveries(subscription_id, status_filter=self.status_filter, limit=self.limit)
+            return [_shown(one) for one in found]
+
+
+def _shown(body: dict[str, Any]) -> dict[str, Any]:
+    shown: dict[str, Any] = public(body, keep=("endpointUrl",))
+    return shown
 
 
 class SecretVariable:

@@ -66,7 +66,7 @@ def markdown(text: str) -> str:
     """
     Return text as Markdown that shows it as it is, line by line: no link, picture or HTML of a stranger.
 
-    A template filter for questions to people, as in ``dags/mediamagic_sign_off.py``.
+    A template filter for the questions that people decide on.
     """
     lines = (
         _MARKUP.sub(r"\\\g<0>", _AUTOLINK.sub("\\g<0>\u200b", line.strip())) for line in text.splitlines()

@@ -65,7 +65,7 @@ class Command:
         self.log = log
         log.parent.mkdir(parents=True, exist_ok=True)
         self._output: BinaryIO = log.open("wb")
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter and arguments of the demo's
             [sys.executable, "-m", "airflow", *arguments],
             env=home.environment(),
             stdin=subprocess.DEVNULL,

@@ -54,7 +54,7 @@ class Simulator:
         search = os.pathsep.join(part for part in (root, os.environ.get("PYTHONPATH", "")) if part)
         # Appending, because reading moves the position that the process shares.
         self._errors = tempfile.TemporaryFile("a+")
-        self._process = subprocess.Popen(
+        self._process = subprocess.Popen(  # noqa: S603 - this interpreter and arguments of the test's
             self._command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

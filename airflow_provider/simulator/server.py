@@ -139,7 +139,8 @@ def run(options: Options, settings: Settings) -> None:
             timeout_keep_alive=75,
             timeout_graceful_shutdown=1,
         )
-        host = options.host if options.host not in ("0.0.0.0", "::") else "127.0.0.1"
+        anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
+        host = "127.0.0.1" if options.host in anywhere else options.host
         urls = [f"http://{host}:{sock.getsockname()[1]}" for sock in (api, storage)]
         server = _Server(config, options, application, *urls)
         with contextlib.suppress(KeyboardInterrupt):

@@ -18,10 +18,11 @@ INSTALLED   := $(VENV)/.installed-airflow-$(AIRFLOW)
 PY          := $(VENV)/bin/python
 AZURITE     := .azurite/node_modules/.bin/azurite-blob
 KILLS       ?= 100
+COMBINATIONS ?= 1000
 BORDER_EXAMPLES ?= 150
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-matrix test-azure test-fuzz test-kills bench bench-transfers test-live test-webhooks-at-scale
+.PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-transfers test-live test-webhooks-at-scale
 .PHONY: test-browser lint types format docs dist constraints clean
 
 help: ## Say what can be made
@@ -71,6 +72,9 @@ $(AZURITE): tests/service/files/azurite/package-lock.json
 
 test-fuzz: $(INSTALLED) ## Feed every method of both hooks some 10,000 answers of every shape (BORDER_EXAMPLES=150)
 	BORDER_EXAMPLES=$(BORDER_EXAMPLES) $(PY) -m pytest --timeout 3600 tests/unit/hooks/test_border.py tests/unit/triggers/test_any_answer.py $(PYTEST_ARGS)
+
+test-pay-once: $(INSTALLED) ## Play random combinations of faults, deaths and oddities (COMBINATIONS=1000); count what was paid twice
+	COMBINATIONS=$(COMBINATIONS) $(PY) -m pytest --timeout 7200 tests/service/test_combinations.py $(PYTEST_ARGS)
 
 test-kills: $(INSTALLED) ## Kill a download at a hundred random offsets (KILLS=100) and let the next attempt finish
 	FILES_KILL_TIMES=$(KILLS) $(PY) -m pytest --timeout 3600 tests/service/files/test_download_killed.py $(PYTEST_ARGS)

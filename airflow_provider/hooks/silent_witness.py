@@ -214,7 +214,8 @@ class SilentWitnessHook(OrganizationEndpoints):
                 "offset": offset,
                 "page": page,
             },
-            read=read_rows("cases", CASE),
+            # A page after the last one.
+            read=read_rows("cases", CASE, null_is_empty=bool(offset)),
         )
 
     def update_case(

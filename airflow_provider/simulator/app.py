@@ -6,6 +6,7 @@ import asyncio
 import sys
 import traceback
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 from typing import Any, Protocol
 
 from airflow_provider.simulator.calls import Call, ClientGone, Message, Receive
@@ -64,6 +65,7 @@ class Application:
         if scope["type"] != "http":
             return
         call = Call(scope, receive)
+        send = self._dated(send)
         service = self._service(scope, call.path)
         if service is self._control:
             reply = await self._control.answer(call, *self._route(service, call))
@@ -80,6 +82,18 @@ class Application:
         if self._log_requests:
             note = f" fault={fault.kind}" if fault else ""
             print(f"{call.method} {call.path} {outcome}{note}", file=sys.stderr, flush=True)
+
+    def _dated(self, send: Send) -> Send:
+        """Send the vendors' time along, which is not this machine's, unless an answer names another."""
+
+        async def dated(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = message["headers"]
+                if not any(name.lower() == b"date" for name, _ in headers):
+                    headers.append((b"date", formatdate(self._world.clock.date(), usegmt=True).encode()))
+            await send(message)
+
+        return dated
 
     def _service(self, scope: Message, path: str) -> Service:
         if scope["server"][1] == self._world.storage_port:
@@ -110,6 +124,9 @@ class Application:
             reply = await self._processed(call, service, route, path_exists)
             await self._answer(call, reply, send)
             return str(reply.status)
+        if fault.kind == "late":
+            await self._lose_then_process(call, service, route, path_exists, fault.delay)
+            return "late"
         if fault.delay:
             await asyncio.sleep(fault.delay)
         if fault.kind == "reset":
@@ -136,6 +153,23 @@ class Application:
             return f"{reply.status}"
         await self._answer(call, reply, send)
         return str(reply.status)
+
+    async def _lose_then_process(
+        self, call: Call, service: Service, route: Route | None, path_exists: bool, seconds: float
+    ) -> None:
+        """Carry a request out after its sender has learnt that the connection is lost."""
+        messages: list[Message] = []
+        while not call.body_done:
+            messages.append(await call.receive())
+        await self._abort(call)
+        await asyncio.sleep(seconds)
+
+        async def receive() -> Message:
+            return messages.pop(0) if messages else {"type": "http.disconnect"}
+
+        again = Call(call.scope, receive)
+        again.params = call.params
+        await self._processed(again, service, route, path_exists)
 
     async def _processed(self, call: Call, service: Service, route: Route | None, path_exists: bool) -> Reply:
         try:

@@ -17,12 +17,14 @@ class Clock:
         if not scale > 0:
             raise ValueError(f"time scale must be positive, not {scale}")
         self.scale = scale
+        #: real seconds by which the vendors' clock is ahead of this machine's
+        self.skew = 0.0
         self._skipped = 0.0
         self._watchers: list[Callable[[], None]] = []
 
     def now(self) -> float:
         """Epoch seconds."""
-        return time.time() + self._skipped
+        return time.time() + self.skew + self._skipped
 
     def real(self, vendor_seconds: float) -> float:
         """How many real seconds a duration of the vendor takes here."""
@@ -38,9 +40,13 @@ class Clock:
         """Call somebody who waits for a moment whenever time is skipped."""
         self._watchers.append(watcher)
 
+    def date(self) -> float:
+        """Epoch seconds for the header ``Date``: what a test has skipped is no time of a server's clock."""
+        return time.time() + self.skew
+
     def reset(self) -> None:
         """Back to the wall clock."""
-        self._skipped = 0.0
+        self._skipped = self.skew = 0.0
 
 
 def stamp(at: float) -> str:

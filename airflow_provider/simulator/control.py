@@ -155,6 +155,7 @@ class Control:
 
     async def _change_settings(self, call: Call) -> Reply:
         self._world.settings.change(await _object(call))
+        self._world.clock.skew = self._world.settings.clock_skew
         return json_reply(200, {})
 
     async def _reset_all(self, call: Call) -> Reply:

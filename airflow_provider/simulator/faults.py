@@ -25,6 +25,7 @@ AFTER = {
     "set_field",
     "slow",
     "wrong_length",
+    "late",
 }
 KINDS = BEFORE | AFTER | {"delay"}
 #: Kinds after which the client has nevertheless received what the service said.
@@ -53,7 +54,8 @@ class Fault:
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     #: ``status``: let the service process the request first
     after: bool = False
-    #: real seconds before anything else happens, with every kind
+    #: real seconds before anything else happens, with every kind; ``late``: between the loss of the answer
+    #: and the processing of the request
     delay: float = 0.0
     #: ``drop_field``, ``set_field``: dotted, list positions as numbers
     field: str = ""
@@ -126,8 +128,8 @@ class Faults:
             raise ValueError(f"kind {kind!r} needs 'field'")
         if kind == "redirect" and not data.get("location"):
             raise ValueError("kind 'redirect' needs 'location'")
-        if kind == "delay" and not data.get("delay"):
-            raise ValueError("kind 'delay' needs 'delay', in real seconds")
+        if kind in ("delay", "late") and not data.get("delay"):
+            raise ValueError(f"kind {kind!r} needs 'delay', in real seconds")
         fault = Fault(id=next(self._ids), **data)
         fault.random.seed(fault.seed)
         self._faults.append(fault)

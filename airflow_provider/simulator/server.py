@@ -134,6 +134,7 @@ def run(options: Options, settings: Settings) -> None:
             log_config=None,
             access_log=False,
             server_header=False,
+            date_header=False,
             proxy_headers=False,
             backlog=4096,
             timeout_keep_alive=75,

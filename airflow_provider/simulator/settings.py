@@ -31,6 +31,14 @@ MEDIAMAGIC_BUCKETS = (
 class Settings:
     """Switches of the two services; those of the process are in ``server.py``."""
 
+    #: both: real seconds by which the vendors' clock is ahead of this machine's; may be negative
+    clock_skew: float = 0.0
+    #: both: vendor seconds in which a new job or case is in no answer but that to its creation
+    read_lag: float = 0.0
+    #: Silent Witness: most rows of a page of cases, whatever is asked for; 0 is no cap
+    list_cap: int = 0
+    #: Silent Witness: an empty list is ``null``
+    null_lists: bool = False
     #: Silent Witness: windows that every key has
     silent_witness_limits: tuple[Limit, ...] = (SILENT_WITNESS_HOUR,)
     #: Silent Witness: send the three ``X-RateLimit-*`` headers of the older documentation
@@ -112,6 +120,8 @@ def _checked(name: str, value: Any, current: Any) -> Any:
         return tuple(_seconds(name, one) for one in value)
     if name == "webhook_timeout":
         return _seconds(name, value)
+    if type(current) is float and type(value) is int:
+        return float(value)
     if type(value) is not type(current):
         raise ValueError(f"{name} is a {type(current).__name__}, not {value!r}")
     return value

@@ -30,6 +30,10 @@ class World:
     storage_port: int = 0
     webhook_faults: WebhookFaults = field(default_factory=WebhookFaults)
 
+    def too_new(self, created_at: float) -> bool:
+        """Whether something is in no answer yet but that to its creation."""
+        return self.clock.now() < created_at + self.clock.real(self.settings.read_lag)
+
     def storage_url(self, hostname: str) -> str:
         """The storage origin, under the host name that the client used."""
         return f"http://{hostname}:{self.storage_port}"

@@ -24,7 +24,7 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
         MediaMagicRetryAssetOperator,
         SubmissionOperator,
     )
-    from airflow_provider.operators.silent_witness import case, report
+    from airflow_provider.operators.silent_witness import case, evidence, report
     from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
     from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
     from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
@@ -41,6 +41,7 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
         monkeypatch.setattr(waits, "job", _divided(waits.job, scale))
     for paid in (
         MediaMagicRetryAssetOperator,
+        evidence.SilentWitnessUploadEvidenceOperator,
         case.SilentWitnessCreateCaseOperator,
         report.SilentWitnessCreateReportOperator,
     ):

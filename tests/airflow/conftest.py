@@ -13,6 +13,7 @@ from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
     SilentWitnessCreateReportOperator,
+    SilentWitnessUploadEvidenceOperator,
 )
 from airflow_provider.simulator import Simulator
 from tests.airflow.jobs import Job, ReportJob, SubmissionJob
@@ -30,6 +31,7 @@ def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         MediaMagicRetryAssetOperator,
         SilentWitnessCreateCaseOperator,
         SilentWitnessCreateReportOperator,
+        SilentWitnessUploadEvidenceOperator,
     ):
         monkeypatch.setattr(operator, "arrives_within", 0.0)
 

@@ -431,11 +431,20 @@ class PayOnce:
         until = carried_out_until(entry, self.hook.settings.read_timeout, pace=pace) if pace else 0.0
         pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
         while True:
-            claimed = self._claimed()
-            body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
+            claimed, unread = self._claimed(), None
+            try:
+                body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
+            except NotFoundError as error:
+                body, unread = None, error
             remaining = until - time.time()
-            if body is not None or remaining <= 0:
+            if body is not None or (remaining <= 0 and unread is None):
                 return body
+            if remaining <= 0:
+                raise LedgerError(
+                    f"A request for a {self.paid.noun} was sent and its answer lost, and what may be it "
+                    "is not found. Nothing was sent again, and what was asked for may be billed; a retry "
+                    f"searches again. {unread}"
+                ) from unread
             self._pause(min(remaining, next(pauses)))
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -10,6 +12,7 @@ from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, re
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.exceptions import ApiError, NotFoundError, PermissionDeniedError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -62,6 +65,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     """
 
     hook_class = SilentWitnessHook
+    arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
         "case_id",
         "files",
@@ -96,6 +100,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.if_no_files = if_no_files
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
+        self._killed = False
         self._known: set[str] = set()
         self._done: dict[str, dict[str, Any]] = {}
         self._sent: dict[str, dict[str, Any]] = {}
@@ -159,6 +164,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
 
     def on_kill(self) -> None:
         """Begin no further upload, and end."""
+        self._killed = True
         if self._uploads is not None:
             self._uploads.stop()
 
@@ -216,9 +222,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             if not may_have_started(error):
                 raise
             sha256 = source.location.sha256()
-            alike = self._alike(source, self._present(hook, case_id, role))
-            new = (record for file_id, record in alike.items() if file_id not in self._known)
-            found = next((one for one in new if self._has_bytes(hook, one["file_id"], sha256)), None)
+            found = self._search(hook, case_id, role, source, sha256)
             if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
@@ -237,6 +241,22 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             "status": uploaded.get("status"),
         }
         return record, sent_file(source, stream.sha256)
+
+    def _search(
+        self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, sha256: str
+    ) -> dict[str, Any] | None:
+        """Search for a file whose answer was lost, for as long as it may still arrive."""
+        until = time.time() + self.arrives_within
+        for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
+            alike = self._alike(source, self._present(hook, case_id, role))
+            for file_id, record in alike.items():
+                if file_id not in self._known and self._has_bytes(hook, file_id, sha256):
+                    return record
+            remaining = until - time.time()
+            if remaining <= 0 or self._killed:
+                break
+            time.sleep(min(pause, remaining))
+        return None
 
     def _present(self, hook: SilentWitnessHook, case_id: str, role: str | None) -> dict[str, dict[str, Any]]:
         """Return what the case has that may be of this category and vehicle, by id."""

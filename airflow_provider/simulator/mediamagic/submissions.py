@@ -114,6 +114,8 @@ class Submissions:
     async def status(self, call: Call, caller: Caller) -> Reply:
         """``GET /api/integrations/submissions/{submission_id}``."""
         submission = self.find(call, caller)
+        if self._world.too_new(submission.created_at):
+            raise refuse(404, "Submission not found")
         now = self._world.clock.now()
         if now < submission.stale[1]:
             return Reply(200, submission.stale[0], poll=Poll(submission.id, False))

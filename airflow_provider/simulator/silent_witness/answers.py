@@ -36,13 +36,14 @@ async def json_object(call: Call, code: str) -> dict[str, Any]:
     return data
 
 
-def page(call: Call, rows: list[T], default_limit: int | None) -> list[T]:
+def page(call: Call, rows: list[T], default_limit: int | None, *, cap: int = 0) -> list[T]:
     """One page of a list: ``limit``/``offset`` (new) or ``page``/``limit`` (old, at most 100).
 
     :param default_limit: of the new form; ``None`` is everything.
+    :param cap: most rows, whatever is asked for; 0 is no cap.
     """
     if "page" in call.query:
-        limit = min(_number(call, "limit", 20), 100)
+        limit = min(_number(call, "limit", 20), cap or 100)
         offset = (max(_number(call, "page", 1), 1) - 1) * limit
     else:
         given = call.query.get("limit")
@@ -52,7 +53,7 @@ def page(call: Call, rows: list[T], default_limit: int | None) -> list[T]:
             else _number(call, "limit", default_limit or 0)
         )
         offset = _number(call, "offset", 0)
-    return rows[offset : offset + limit]
+    return rows[offset : offset + (min(limit, cap) if cap else limit)]
 
 
 def _number(call: Call, name: str, default: int) -> int:

@@ -84,7 +84,10 @@ class Cases:
 
     async def read(self, call: Call, caller: Caller) -> Reply:
         """``GET /api/cases/:id``."""
-        return success({"case": self._shown(call, self._find(call, caller))})
+        case = self._find(call, caller)
+        if self._world.too_new(case.created_at):
+            raise case_not_found()
+        return success({"case": self._shown(call, case)})
 
     async def update(self, call: Call, caller: Caller) -> Reply:
         """``PUT /api/cases/:id``: what is sent changes; vehicles are matched by role, occupants replaced."""
@@ -117,10 +120,13 @@ class Cases:
             case
             for case in reversed(self._all.values())
             if case.account_id == caller.account_id
+            and not self._world.too_new(case.created_at)
             and organization_id in (None, case.organization_id)
             and status in (None, case.status)
         ]
-        return success([self._row(case) for case in page(call, rows, None)])
+        settings = self._world.settings
+        shown = [self._row(case) for case in page(call, rows, None, cap=settings.list_cap)]
+        return success(None if settings.null_lists and not shown else shown)
 
     def ledger(self) -> list[dict[str, Any]]:
         """All, as the ledger lists them."""

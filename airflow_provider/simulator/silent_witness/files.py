@@ -105,7 +105,8 @@ class Files:
         if not case_id:
             raise Problem(400, "case_id_missing", "caseId query parameter is required", "caseId")
         case = self._cases.get(case_id, caller)
-        return success([self._row(call, file) for file in self.of_case(case)] if case else [])
+        rows = [self._row(call, file) for file in self.of_case(case)] if case else []
+        return success(None if self._world.settings.null_lists and not rows else rows)
 
     async def content(self, call: Call, caller: Caller) -> Reply:
         """``GET /api/files/:fileId`` and ``.../download``: the bytes."""

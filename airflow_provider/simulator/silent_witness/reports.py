@@ -91,6 +91,8 @@ class Reports:
             report = self._newest(case) if case is not None else None
         if report is None or report.account_id != caller.account_id:
             return success(None)
+        if self._world.too_new(report.created_at):
+            return success(None)
         now = self._world.clock.now()
         reply = success(self._shown(call, report, now))
         reply.poll = Poll(report.id, now >= report.finished_at)
@@ -103,8 +105,10 @@ class Reports:
             raise Problem(400, "case_id_missing", "case_id query parameter is required", "case_id")
         case = self._cases.get(case_id, caller)
         now = self._world.clock.now()
-        rows = [self._row(self._all[one], now) for one in reversed(case.report_ids)] if case else []
-        return success({"reports": rows, "total": len(rows)})
+        reports = [self._all[one] for one in reversed(case.report_ids)] if case else []
+        rows = [self._row(one, now) for one in reports if not self._world.too_new(one.created_at)]
+        listed = None if self._world.settings.null_lists and not rows else rows
+        return success({"reports": listed, "total": len(rows)})
 
     async def cancel(self, call: Call, caller: Caller) -> Reply:
         """``DELETE /api/reports/:id``."""

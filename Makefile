@@ -20,6 +20,7 @@ AZURITE     := .azurite/node_modules/.bin/azurite-blob
 KILLS       ?= 100
 COMBINATIONS ?= 1000
 BORDER_EXAMPLES ?= 150
+WEBHOOK_EXAMPLES ?= 10000
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-transfers test-live test-webhooks-at-scale
@@ -70,8 +71,8 @@ $(AZURITE): tests/service/files/azurite/package-lock.json
 	npm ci --silent --ignore-scripts --no-audit --no-fund --prefix .azurite
 	touch $@
 
-test-fuzz: $(INSTALLED) ## Feed every method of both hooks some 10,000 answers of every shape (BORDER_EXAMPLES=150)
-	BORDER_EXAMPLES=$(BORDER_EXAMPLES) $(PY) -m pytest --timeout 3600 tests/unit/hooks/test_border.py tests/unit/triggers/test_any_answer.py $(PYTEST_ARGS)
+test-fuzz: $(INSTALLED) ## Feed both hooks some 10,000 answers of every shape, receiver and queue 10,000 forged webhooks each
+	BORDER_EXAMPLES=$(BORDER_EXAMPLES) WEBHOOK_EXAMPLES=$(WEBHOOK_EXAMPLES) $(PY) -m pytest --timeout 3600 tests/unit/hooks/test_border.py tests/unit/triggers/test_any_answer.py tests/webhooks/test_fuzz.py $(PYTEST_ARGS)
 
 test-pay-once: $(INSTALLED) ## Play random combinations of faults, deaths and oddities (COMBINATIONS=1000); count what was paid twice
 	COMBINATIONS=$(COMBINATIONS) $(PY) -m pytest --timeout 7200 tests/service/test_combinations.py $(PYTEST_ARGS)

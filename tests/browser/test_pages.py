@@ -1,0 +1,193 @@
+"""The pages of paid jobs and of a review, as people see them: in Airflow's frame, alone, light and dark."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+import pytest
+from playwright.sync_api import FrameLocator, expect
+
+from tests.browser import night
+from tests.browser.web import Web
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
+ALL = 1002
+"""Rows of the page: a thousand, and the two of the smaller runs."""
+
+SLOW = 120_000
+"""Milliseconds that a thousand rows may take on a busy machine, far more than they ever do."""
+
+
+@dataclass
+class Runs:
+    """What is in the database."""
+
+    review: night.Night
+    report: night.Night
+
+
+@pytest.fixture(scope="module")
+def runs(airflow_db: None) -> Runs:
+    night.thousand_jobs()
+    return Runs(night.blocked_review(), night.written_report())
+
+
+@pytest.fixture
+def watched(tab: Page, server: str) -> Iterator[Page]:
+    """A tab in which nothing may go wrong, and that may speak to this server only."""
+    errors: list[str] = []
+    hosts: set[str] = set()
+    tab.on("pageerror", lambda error: errors.append(str(error)))
+    tab.on("request", lambda request: hosts.add(re.sub(r"^blob:", "", request.url).split("/")[2]))
+    yield tab
+    assert errors == []
+    assert hosts == {server.split("/")[2]}
+
+
+def review_url(run: night.Night) -> str:
+    return f"paid-jobs/review.html?dag_id={run.dag_id}&run_id={quote(run.run_id)}"
+
+
+def frame(web: Web, path: str) -> FrameLocator:
+    """A page inside of Airflow's."""
+    web.page.goto(f"{web.url}/{path}")
+    return web.page.frame_locator("iframe").first
+
+
+def test_a_thousand_jobs(runs: Runs, web: Web, watched: Page) -> None:
+    answers: list[float] = []
+    watched.on(
+        "requestfinished",
+        lambda request: answers.append(request.timing["responseEnd"]) if "/api/v2/" in request.url else None,
+    )
+    page = frame(web, "plugin/paid-jobs")
+    expect(page.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
+    expect(page.locator("#sum-jobs")).to_have_text("1,002")
+    expect(page.locator("#sum-running")).to_have_text("10")
+    expect(page.locator("#sum-failed")).to_have_text("20")
+    going = page.locator("tbody tr.going")
+    expect(going).to_have_count(10)
+    expect(page.locator("tbody tr").first).to_have_class("going")
+    expect(going.filter(has_text="spot_000.mp4").get_by_role("progressbar")).to_have_attribute("value", "0.4")
+    expect(going.filter(has_text="Case 0").get_by_text("Reading the damage profile")).to_be_visible()
+    web.picture("paid-jobs")
+    assert answers
+
+
+def test_filters_choose_the_jobs_and_their_sums(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/paid-jobs/jobs.html")
+    expect(watched.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
+    watched.get_by_label("State").select_option("failed")
+    expect(watched.locator("tbody tr")).to_have_count(20)
+    watched.get_by_label("Service").select_option("silent_witness")
+    expect(watched.locator("tbody tr")).to_have_count(10)
+    expect(watched.locator("#sum-jobs")).to_have_text("10")
+    expect(watched.locator("#sum-paid")).to_have_text("10")
+    expect(watched.get_by_role("status")).to_have_text("10 jobs found.")
+    watched.get_by_role("button", name="Clear").click()
+    watched.get_by_label("Dag").fill("claims_of_today")
+    watched.get_by_label("Dag").blur()
+    expect(watched.locator("tbody tr")).to_have_count(1)
+    watched.get_by_label("Day").fill("2020-01-01")
+    expect(watched.get_by_text("No job fits these filters.")).to_be_visible()
+
+
+def test_a_job_leads_to_its_task_in_airflow(runs: Runs, web: Web, watched: Page) -> None:
+    page = frame(web, "plugin/paid-jobs")
+    page.get_by_label("Dag").fill("claims_of_today")
+    page.get_by_label("Dag").blur()
+    page.get_by_role("link", name="claims_of_today / report").click()
+    watched.wait_for_url("**/dags/claims_of_today/runs/*/tasks/report**")
+
+
+def test_who_looks_at_a_review_sees_the_worst_first(runs: Runs, web: Web, watched: Page) -> None:
+    run = runs.review
+    page = frame(web, f"dags/{run.dag_id}/runs/{quote(run.run_id)}/plugin/review")
+    expect(page.get_by_label("Verdict")).to_contain_text(
+        "Blocked: 1 critical, 2 major findings", timeout=SLOW
+    )
+    expect(page.get_by_label("Verdict")).to_contain_text("spot_kids_30s.mp4")
+    web.picture("review-in-airflow")
+    watched.goto(f"{web.url}/{review_url(run)}")
+    files = watched.locator("#files tbody tr")
+    expect(files).to_have_count(4)
+    assert files.first.inner_text().split() == ["spot_kids_30s.mp4", "1", "1", "1", "0", "blocked"]
+    expect(files.last).to_contain_text("banner.png")
+    first = watched.locator("#findings tbody tr").first
+    expect(first).to_contain_text("CRITICAL")
+    expect(first).to_contain_text('Claims that the drink "cures colds" in children.')
+    expect(watched.locator("#topics li")).to_have_count(1)
+    web.picture("review", height=1500)
+    watched.emulate_media(color_scheme="dark")
+    expect(watched.locator("html")).to_have_attribute("data-mode", "dark")
+    web.picture("review-dark", height=1500)
+
+
+def test_what_services_say_is_text(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/{review_url(runs.review)}")
+    expect(watched.locator("#findings tbody")).to_contain_text(night.HOSTILE, timeout=SLOW)
+    assert watched.locator("main script, main img").count() == 0
+    assert "broken" not in watched.title()
+
+
+def test_findings_are_chosen_with_the_keyboard(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/{review_url(runs.review)}")
+    rows = watched.locator("#findings tbody tr")
+    expect(rows).to_have_count(7, timeout=SLOW)
+    watched.get_by_role("button", name="MAJOR 2").focus()
+    watched.keyboard.press("Enter")
+    expect(rows).to_have_count(2)
+    expect(watched.get_by_role("button", name="MAJOR 2")).to_be_focused()
+    expect(watched.get_by_role("button", name="MAJOR 2")).to_have_attribute("aria-pressed", "true")
+    watched.get_by_role("button", name="radio_de.wav").press("Enter")
+    expect(rows).to_have_count(1)
+
+
+@pytest.mark.parametrize("framed", [False, True], ids=["alone", "in Airflow"])
+def test_a_review_is_taken_away(runs: Runs, web: Web, watched: Page, tmp_path: Path, framed: bool) -> None:
+    run = runs.review
+    page: Any = watched
+    if framed:
+        page = frame(web, f"dags/{run.dag_id}/runs/{quote(run.run_id)}/plugin/review")
+    else:
+        watched.goto(f"{web.url}/{review_url(run)}")
+    taken = {}
+    for name in ("CSV", "JSON"):
+        with watched.expect_download(timeout=SLOW) as download:
+            page.get_by_role("button", name=f"Download {name}").click(timeout=SLOW)
+        download.value.save_as(tmp_path / name)
+        taken[name] = (tmp_path / name).read_text()
+    assert '"\'=HYPERLINK(""https://elsewhere.example"",""terms"")"' in taken["CSV"]
+    assert taken["CSV"].splitlines()[1].startswith("spot_kids_30s.mp4,CRITICAL,CAP_12.1,")
+    assert len(json.loads(taken["JSON"])["findings"]) == 7
+
+
+def test_a_report_has_its_parties_and_documents(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/{review_url(runs.report)}")
+    expect(watched.get_by_role("heading", name="Smith v. Johnson")).to_be_visible(timeout=SLOW)
+    row = watched.locator("#reports tbody tr")
+    expect(row).to_contain_text("Plaintiff: Ada Smith")
+    expect(row.get_by_role("link")).to_have_count(1)
+    expect(row.get_by_role("link")).to_have_text("s3://reports/rpt_1.pdf")
+    web.picture("report-page", height=500)
+
+
+def test_a_run_of_other_tasks_has_no_review(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/paid-jobs/review.html?dag_id=nowhere&run_id=none")
+    expect(watched.get_by_text("No review and no report in this run")).to_be_visible(timeout=SLOW)
+
+
+def test_it_prints_on_white(runs: Runs, web: Web, watched: Page) -> None:
+    watched.emulate_media(color_scheme="dark", media="print")
+    watched.goto(f"{web.url}/{review_url(runs.review)}")
+    expect(watched.locator("#findings tbody tr")).to_have_count(7, timeout=SLOW)
+    expect(watched.get_by_role("button", name="Print")).to_be_hidden()
+    expect(watched.locator("body")).to_have_css("background-color", "rgb(255, 255, 255)")

@@ -125,6 +125,7 @@ def test_who_looks_at_a_review_sees_the_worst_first(runs: Runs, web: Web, watche
     expect(first).to_contain_text("CRITICAL")
     expect(first).to_contain_text('Claims that the drink "cures colds" in children.')
     expect(watched.locator("#topics li")).to_have_count(1)
+    assert not re.search(r"\b(false|undefined|null|NaN)\b", watched.locator("main").inner_text())
     web.picture("review", height=1500)
     watched.emulate_media(color_scheme="dark")
     expect(watched.locator("html")).to_have_attribute("data-mode", "dark")

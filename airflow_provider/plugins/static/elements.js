@@ -8,7 +8,7 @@ export function element(tag, properties = {}, ...children) {
     if (name in made) made[name] = value;
     else made.setAttribute(name, value);
   }
-  made.append(...children.flat().filter((child) => child !== null && child !== undefined && child !== ""));
+  made.append(...children.flat().filter((child) => child || child === 0));
   return made;
 }
 

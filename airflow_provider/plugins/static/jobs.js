@@ -15,7 +15,7 @@ const SERVICES = {
     id: "report_id",
   },
 };
-const GOING_ON = ["deferred", "running", "queued", "scheduled", "up_for_retry", "restarting", "awaiting_input"];
+const GOING_ON = ["deferred", "running", "queued", "scheduled", "up_for_retry", "restarting"];
 const ENDED = ["success", "failed", "skipped", "upstream_failed", "removed"];
 const PER_LOAD = 1000;
 const REFRESH = 5000;
@@ -153,7 +153,7 @@ function nameOf(fields) {
 
 const LABELS = {
   deferred: "running", running: "running", success: "succeeded", upstream_failed: "not started",
-  up_for_retry: "retry follows", awaiting_input: "waiting for a person",
+  up_for_retry: "retry follows",
 };
 
 function badge(ti) {

@@ -147,7 +147,7 @@ function findingRow(finding) {
     element("th", { scope: "row" }, nameOf(finding)),
     element("td", {}, finding.rule || "–", finding.ruleTitle && element("span", { className: "quiet" }, finding.ruleTitle)),
     element("td", {}, finding.text || "–", details),
-    element("td", {}, place(finding) || "–"),
+    element("td", { className: "whole" }, place(finding) || "–"),
     element("td", {}, finding.status || "–"),
   );
 }

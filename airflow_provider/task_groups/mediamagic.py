@@ -30,7 +30,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     Review these files: upload and submit them, wait, fetch the issues of every asset, and judge them.
 
     The tasks are ``submit``, ``assets``, ``issues`` (one per asset) and, where asked for, ``topics`` (one per
-    asset) and ``gate``, which comes last. Chain on the group as a whole, or on what it holds::
+    asset) and ``gate``, which comes last. In a mapped task group, one review per campaign, ``issues`` and
+    ``topics`` are one task for all assets of a submission, for Airflow cannot map there again. Chain on the
+    group as a whole, or on what it holds::
 
         review = MediaMagicReviewTaskGroup("review", files=["s3://media/{{ ds }}/*.mp4"], policy={})
         review >> publish()
@@ -39,7 +41,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     - ``submission``: the submission, with ``completedAssetIds`` and ``failedAssetIds``.
     - ``assets``: ``[{"submission_id", "asset_id"}, ...]`` of the completed assets, for tasks and for
       ``expand_kwargs``: an id that Airflow could read as a template is an error.
-    - ``issues``, ``topics``: the results or, with ``output_path``, the manifests of all assets.
+    - ``issues``, ``topics``: the results or, with ``output_path``, the manifests of all assets; in a mapped
+      task group the issues of all assets as one list, or as one file.
     - ``verdict``: what the gate says (see ``MediaMagicComplianceGateOperator``); ``None`` without ``policy``.
 
     Everything that a template can be in the operators can be one here.
@@ -53,7 +56,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param timeout: seconds that the review may take, or a timedelta; default 600.
     :param topics: fetch the topics of every asset too.
     :param output_path: folder, local or an object-storage URL, to write ``<asset id>.issues.jsonl`` and
-        ``<asset id>.topics.json`` to. Needed when one asset has more than 32 KB of JSON.
+        ``<asset id>.topics.json`` to; in a mapped task group ``<submission id>.issues.jsonl`` and
+        ``<submission id>.topics.json``. Needed when the result of one task is more than 32 KB of JSON.
     :param policy: judge the issues by this ``CompliancePolicy`` or mapping with its fields. Default: no gate.
     :param on_blocked: of the gate: ``fail`` (default), ``skip`` or ``branch``.
     :param blocked_task_ids: of the gate, with ``branch``.
@@ -103,26 +107,22 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 mediamagic_conn_id=mediamagic_conn_id,
             )
             submission: Any = submit.output
-            targets: Any = assets(submission, output_path)
-            issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **landing).expand_kwargs(
-                targets.map(_as_it_is)
-            )
-            results: list[Any] = [issues_of]
-            if topics:
-                results.append(
-                    MediaMagicGetTopicsOperator.partial(task_id="topics", **landing).expand_kwargs(
-                        targets.map(_topics_target)
-                    )
+            whole = any(True for _ in self.iter_mapped_task_groups())
+            if whole and on_blocked != "fail":
+                raise InvalidInputError(
+                    "on_blocked: in a mapped task group the gate can only fail.", parameter="on_blocked"
                 )
+            read = _read_whole if whole else _read_each
+            targets, issues_of, topics_of = read(submission, output_path, topics, landing)
             verdict = None
             if policy is not None:
                 found: dict[str, Any] = (
                     {"issues": issues_of.output}
-                    if output_path
+                    if output_path and not whole
                     # By its id an asset can be fetched with its name, which lists of issues do not have.
                     else {
                         "submission_id": submission["submission_id"],
-                        "asset_ids": targets.map(_asset_id),
+                        "asset_ids": targets["asset_ids"] if whole else targets.map(_asset_id),
                     }
                 )
                 gate = MediaMagicComplianceGateOperator(
@@ -133,18 +133,70 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     mediamagic_conn_id=mediamagic_conn_id,
                     **found,
                 )
-                results >> gate
+                [issues_of, topics_of or issues_of] >> gate
                 verdict = gate.output
         self.submission = submission
-        self.assets: Any = targets.map(_ids)
+        self.assets: Any = targets["assets"] if whole else targets.map(_ids)
         self.issues: Any = issues_of.output
-        self.topics: Any = results[1].output if topics else None
+        self.topics: Any = topics_of.output if topics_of is not None else None
         self.verdict: Any = verdict
+
+
+def _read_each(submission: Any, output_path: Any, topics: bool, landing: dict[str, Any]) -> tuple[Any, ...]:
+    """Make the tasks that read one asset each."""
+    targets: Any = assets(submission, output_path)
+    issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **landing).expand_kwargs(
+        targets.map(_as_it_is)
+    )
+    topics_of = None
+    if topics:
+        topics_of = MediaMagicGetTopicsOperator.partial(task_id="topics", **landing).expand_kwargs(
+            targets.map(_topics_target)
+        )
+    return targets, issues_of, topics_of
+
+
+def _read_whole(submission: Any, output_path: Any, topics: bool, landing: dict[str, Any]) -> tuple[Any, ...]:
+    """Make the tasks that read all assets."""
+    targets: Any = all_assets(submission, output_path)
+    ids = {"submission_id": targets["submission_id"], "asset_id": targets["asset_ids"]}
+
+    def path(of: str) -> Any:
+        return targets[f"{of}_path"] if output_path else None
+
+    issues_of = MediaMagicGetIssuesOperator(task_id="issues", output_path=path("issues"), **ids, **landing)
+    topics_of = None
+    if topics:
+        topics_of = MediaMagicGetTopicsOperator(
+            task_id="topics", output_path=path("topics"), **ids, **landing
+        )
+    return targets, issues_of, topics_of
+
+
+@task(task_id="assets", multiple_outputs=True)
+def all_assets(submission: dict[str, Any], output_path: str | None) -> dict[str, Any]:
+    """What to fetch of all assets at once, and where to."""
+    targets = _targets(submission, output_path)
+    submission_id = plain_id("submission_id", submission["submissionId"])
+    found = {
+        "submission_id": submission_id,
+        "asset_ids": [target["asset_id"] for target in targets],
+        "assets": [_ids(target) for target in targets],
+    }
+    if output_path:
+        folder = targets[0]["output_path"].rpartition("/")[0]
+        found["issues_path"] = f"{folder}/{submission_id}{ISSUES_SUFFIX}"
+        found["topics_path"] = f"{folder}/{submission_id}.topics.json"
+    return found
 
 
 @task
 def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
     """What to fetch of which assets, and where to."""
+    return _targets(submission, output_path)
+
+
+def _targets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
     from airflow_provider.core.files.locations import path_text
 
     targets = []

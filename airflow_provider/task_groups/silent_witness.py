@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from airflow.sdk import TaskGroup, XComArg, literal, task
+from airflow.sdk import TaskGroup
 
-from airflow_provider.compat import AirflowSkipException
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator,
@@ -22,10 +21,9 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     """
     Report on this case: upload its evidence, have the report written, wait, and download it.
 
-    The tasks are ``evidence`` (one per entry; only where there is evidence to upload), ``report`` and
-    ``download``; where the evidence is the output of a task, also ``entries`` and ``uploaded`` around
-    ``evidence``, so that an empty list is no reason to skip the report. Chain on the group as a whole, or on
-    what it holds::
+    The tasks are ``evidence`` (only where there is evidence to upload), ``report`` and ``download``. The
+    group may stand in a mapped task group: one report per claim. Chain on the group as a whole, or on what
+    it holds::
 
         report = SilentWitnessReportTaskGroup(
             case_id=case.output["case_id"],
@@ -42,6 +40,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
 
     :param group_id: of the group, default ``report``.
     :param case_id: the case.
+    :param case_name: what people call the case, shown in place of its id; not sent.
     :param output_path: folder to write the documents to, local or an object-storage URL.
     :param evidence: arguments of ``SilentWitnessUploadEvidenceOperator``, one entry per category and vehicle:
         ``[{"files": [...], "category": "vehicle_photo", "vehicle_role": "plaintiff"}, ...]``, or the output
@@ -65,6 +64,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         group_id: str = "report",
         *,
         case_id: str,
+        case_name: str | None = None,
         output_path: str,
         evidence: Any = None,
         analysis_type: str | None = None,
@@ -84,6 +84,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
             report = SilentWitnessCreateReportOperator(
                 task_id="report",
                 case_id=case_id,
+                case_name=case_name,
                 analysis_type=analysis_type,
                 report_retries=report_retries,
                 timeout=timeout,
@@ -92,19 +93,16 @@ class SilentWitnessReportTaskGroup(TaskGroup):
             )
             report_output: Any = report.output
             uploaded: Any = None
-            from_task = any(XComArg.iter_xcom_references(evidence))
-            if from_task or evidence:
-                found: Any = entries(evidence) if from_task else None
-                uploads = SilentWitnessUploadEvidenceOperator.partial(
+            if evidence is not None and evidence != []:
+                uploads = SilentWitnessUploadEvidenceOperator(
                     task_id="evidence",
                     case_id=case_id,
+                    evidence=evidence,
                     source_conn_id=source_conn_id,
                     silent_witness_conn_id=silent_witness_conn_id,
-                ).expand_kwargs(found.map(_as_it_is) if from_task else evidence)
+                )
                 uploaded = uploads.output
-                if from_task:
-                    uploaded = complete(found, uploaded)
-                uploaded >> report
+                uploads >> report
             download = SilentWitnessDownloadReportOperator(
                 task_id="download",
                 report_id=report_output["report_id"],
@@ -118,24 +116,3 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         self.evidence: Any = uploaded
         self.report = report_output
         self.files: Any = download.output
-
-
-@task
-def entries(evidence: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The evidence, in a task that is skipped with whatever the group is chained on."""
-    return list(evidence)
-
-
-def _as_it_is(entry: Mapping[str, Any]) -> dict[str, Any]:
-    """Airflow renders what ``expand_kwargs`` takes from a task as templates (apache/airflow#38745)."""
-    rendered = SilentWitnessUploadEvidenceOperator.template_fields
-    return {name: literal(value) if name in rendered else value for name, value in entry.items()}
-
-
-@task(task_id="uploaded", trigger_rule="none_failed")
-def complete(entries: list[dict[str, Any]] | None, uploaded: Any) -> list[Any]:
-    """What was uploaded. Airflow skips ``evidence`` for an empty list too, which must not stop a report."""
-    results = list(uploaded or ())
-    if entries is None or len(results) != len(entries):
-        raise AirflowSkipException("Something before the report was skipped, so that no report is started.")
-    return results

@@ -7,11 +7,12 @@ from typing import Any
 
 import pytest
 from airflow.models.dagrun import DagRun
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, task, task_group
 from airflow.sdk.definitions.mappedoperator import MappedOperator
 
 from airflow_provider.compat import AirflowSkipException
 from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.operators.silent_witness import SilentWitnessUploadEvidenceOperator as UploadEvidence
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup as Review
 from airflow_provider.task_groups.silent_witness import SilentWitnessReportTaskGroup as Report
 from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
@@ -83,9 +84,7 @@ def unmapped(operator: Any) -> Any:
     """One instance of a mapped task, as Airflow makes it to run it."""
     if not isinstance(operator, MappedOperator):
         return operator
-    return operator.unmap(
-        {"submission_id": "sub", "asset_id": "one"} if "review" in operator.task_id else {"files": []}
-    )
+    return operator.unmap({"submission_id": "sub", "asset_id": "one"})
 
 
 def test_a_review_without_a_policy_judges_nothing(submission: SubmissionJob) -> None:
@@ -260,3 +259,100 @@ def test_no_report_is_paid_for_where_only_the_uploads_were_left_out(
     run = run_whole(dag)
     assert states(run)["report.report"] == {"skipped"}
     assert report.creations() == 0
+
+
+def test_a_review_per_campaign(submission: SubmissionJob, tmp_path: Path) -> None:
+    submission.takes(SOON)
+    campaigns = [
+        [submission.file(name, "Limited time.") for name in names]
+        for names in (("a.txt", "b.txt"), ("c.txt",))
+    ]
+    for landed in (False, True):
+        with DAG(f"group_campaigns_{landed}", schedule=None) as dag:
+
+            @task_group
+            def campaign(files: list[str], landed: bool = landed) -> None:
+                Review(files=files, topics=True, policy={}, output_path=f"{tmp_path}/out" if landed else None)
+
+            campaign.expand(files=campaigns)
+        run = run_whole(dag)
+        assert run.state == "success", states(run)
+        read = {
+            ti.map_index: ti.xcom_pull(task_ids="campaign.review.issues", map_indexes=ti.map_index)
+            for ti in run.get_task_instances()
+            if ti.task_id == "campaign.review.issues"
+        }
+        if landed:
+            assert [read[number]["rows"] for number in (0, 1)] == [2, 1]
+            assert len(list((tmp_path / "out").glob("*.topics.json"))) == 2
+        else:
+            names = {number: {issue["filename"] for issue in issues} for number, issues in read.items()}
+            assert names == {0: {"a.txt", "b.txt"}, 1: {"c.txt"}}
+
+
+def test_a_mapped_gate_can_only_fail() -> None:
+    @task_group
+    def campaign(files: list[str]) -> None:
+        Review(files=files, policy={}, on_blocked="skip")
+
+    with DAG("group_mapped_skip", schedule=None), pytest.raises(InvalidInputError, match="on_blocked"):
+        campaign.expand(files=[["a.txt"]])
+
+
+def test_a_report_per_claim(report: ReportJob, tmp_path: Path) -> None:
+    report.takes(SOON)
+    claims = []
+    for number in range(2):
+        photo = tmp_path / f"rear_{number}.jpg"
+        photo.write_bytes(picture())
+        claims.append({"case_id": report.case(), "case_name": f"Claim {number}", "photo": str(photo)})
+    with DAG("group_claims", schedule=None) as dag:
+
+        @task
+        def evidence(claim: dict[str, str]) -> list[dict[str, Any]]:
+            return [
+                {"files": [claim["photo"]], "vehicle_role": "plaintiff"},
+                {"files": [claim["photo"]], "vehicle_role": "defendant"},
+            ]
+
+        @task
+        def of(claim: dict[str, str], what: str) -> str:
+            return claim[what]
+
+        @task_group
+        def claim_report(claim: dict[str, str]) -> None:
+            Report(
+                case_id=of.override(task_id="case_id")(claim, "case_id"),
+                case_name=of.override(task_id="case_name")(claim, "case_name"),
+                evidence=evidence(claim),
+                output_path=str(tmp_path / "out"),
+                formats=["pdf"],
+            )
+
+        claim_report.expand(claim=claims)
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    assert len(list((tmp_path / "out").glob("*.pdf"))) == len(report.seen()) == 2
+    reports = [ti for ti in run.get_task_instances() if ti.task_id == "claim_report.report.report"]
+    assert {ti.rendered_map_index for ti in reports} == {"Claim 0", "Claim 1"}
+    sent = [ti for ti in run.get_task_instances() if ti.task_id == "claim_report.report.evidence"]
+    results = [ti.xcom_pull(task_ids=ti.task_id, map_indexes=ti.map_index) for ti in sent]
+    assert [[len(files) for files in result] for result in results] == [[1, 1], [1, 1]]
+
+
+@pytest.mark.parametrize(
+    "evidence",
+    [
+        "rear.jpg",
+        {"files": ["rear.jpg"]},
+        [["rear.jpg"]],
+        [{"category": "vehicle_photo"}],
+        [{"files": [], "colour": "red"}],
+    ],
+)
+def test_evidence_that_is_none_is_named_before_anything_is_sent(
+    report: ReportJob, task_run: Any, evidence: Any
+) -> None:
+    run = task_run(UploadEvidence, case_id="case", evidence=evidence).test()
+    assert getattr(run.error, "parameter", None) == "evidence"
+    assert report.simulator.ledger()["requests"] == {}

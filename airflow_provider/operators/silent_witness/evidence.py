@@ -5,16 +5,24 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, SEARCH_PAUSES
+from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator
-from airflow_provider.exceptions import ApiError, NotFoundError, PermissionDeniedError, TransferError
+from airflow_provider.exceptions import (
+    ApiError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    TransferError,
+)
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
 from airflow_provider.links import SilentWitnessDashboardLink
@@ -23,7 +31,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.files.parallel import Parallel
-    from airflow_provider.core.files.sources import Limits, Source
+    from airflow_provider.core.files.sources import Source
 
     Uploads: TypeAlias = Parallel[
         SilentWitnessHook, tuple[Source, str], tuple[dict[str, Any], dict[str, Any]]
@@ -42,16 +50,61 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
 """Media types by file category, after https://docs.silentwitness.ai/api-reference/files/overview."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """
+    Files of one category and vehicle.
+
+    :param where: the argument that names them, for errors.
+    :param record: what their names in the task's record begin with.
+    """
+
+    files: Any
+    category: str
+    vehicle_role: str | None
+    source_conn_id: str | None
+    max_parallel: int
+    if_no_files: str
+    where: str = "files"
+    record: str = ""
+
+    @classmethod
+    def of(cls, arguments: Mapping[str, Any], number: int | None = None) -> Part:
+        """
+        Return checked arguments.
+
+        :param number: of the entry of ``evidence``; ``None`` for the operator's own arguments.
+        """
+        role = check_file_role(arguments["category"], arguments["vehicle_role"])
+        whole_number("max_parallel", arguments["max_parallel"], least=1)
+        one_of("if_no_files", arguments["if_no_files"], IF_NO_FILES)
+        place = {} if number is None else {"where": f"evidence[{number}].files", "record": f"{number} "}
+        return cls(**{**arguments, "vehicle_role": role, **place})
+
+    def request(self) -> dict[str, Any]:
+        """Return what is asked for, for a fingerprint."""
+        return {
+            "files": named_files(self.files),
+            "category": self.category,
+            "vehicle_role": self.vehicle_role,
+        }
+
+
 class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     """
     Upload evidence to a case: photos, an EDR report, a police report.
 
-    Returns ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``. A file of the same name,
-    bytes and category that the case already has is not uploaded again: what no record of this task says of
-    its bytes is told by reading them back.
+    Give ``files`` of one category and vehicle, or ``evidence``, a list of such entries. Returns
+    ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``; of ``evidence`` a list per entry.
+    All files are checked before the first is sent. A file of the same name, bytes and category that the case
+    already has is not uploaded again: what no record of this task says of its bytes is told by reading them
+    back.
 
     :param case_id: the case.
     :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
+    :param evidence: instead of ``files``: ``[{"files": [...], "category": ..., "vehicle_role": ...}, ...]``,
+        also with ``source_conn_id`` and ``max_parallel``; what an entry does not say is as for the operator.
+        An empty list uploads nothing.
     :param category: ``vehicle_photo`` (images), ``edr_document`` or ``tcr_document`` (PDF).
     :param vehicle_role: ``plaintiff`` (default) or ``defendant``; none for a ``tcr_document``.
     :param source_conn_id: connection for object-storage URLs that name none.
@@ -69,11 +122,13 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     template_fields: Sequence[str] = (
         "case_id",
         "files",
+        "evidence",
         "category",
         "vehicle_role",
         "source_conn_id",
         "silent_witness_conn_id",
     )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"evidence": "json"}
     ui_color = "#f1edfb"
     operator_extra_links = (SilentWitnessDashboardLink(),)
 
@@ -81,7 +136,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self,
         *,
         case_id: str,
-        files: Sequence[Any],
+        files: Sequence[Any] | None = None,
+        evidence: Sequence[Mapping[str, Any]] | None = None,
         category: str = "vehicle_photo",
         vehicle_role: str | None = None,
         source_conn_id: str | None = None,
@@ -94,6 +150,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.silent_witness_conn_id = silent_witness_conn_id
         self.case_id = case_id
         self.files = files
+        self.evidence = evidence
         self.category = category
         self.vehicle_role = vehicle_role
         self.source_conn_id = source_conn_id
@@ -105,57 +162,100 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self._done: dict[str, dict[str, Any]] = {}
         self._sent: dict[str, dict[str, Any]] = {}
 
-    def execute(self, context: Context) -> list[dict[str, Any]]:
-        """Check every file, then upload those the case does not have."""
-        from airflow_provider.core.files.parallel import Parallel
-        from airflow_provider.core.files.sources import check_limits, resolve_sources
+    def item_name(self) -> str:
+        return names_of_files(self.files) or str(self.case_id or "")
 
-        max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
+    def execute(self, context: Context) -> list[Any]:
+        """Check every file, then upload those the case does not have."""
         case_id = required_id("case_id", self.case_id)
-        role = check_file_role(self.category, self.vehicle_role)
-        limits = self._limits()
-        if_none = one_of("if_no_files", self.if_no_files, IF_NO_FILES)
-        sources = [
-            (source, check_limits(source, limits, argument="files"))
-            for source in resolve_sources(
-                self.files, conn_id=self.source_conn_id, argument="files", if_none=if_none
-            )
-        ]
-        self.files_read = [source.path for source, _ in sources]
+        checked = [(part, self._sources(part)) for part in self._parts()]
+        self.files_read = [source.path for _, sources in checked for source, _ in sources]
+        if not checked:
+            return []
         ledger = Ledger.of(context)
         with self.hook() as hook:
-            entry = self._entry(ledger, hook, case_id, role)
+            entry = self._entry(ledger, hook, case_id, [part for part, _ in checked])
             self._done = dict(entry.details.get("uploaded", {}))
             self._sent = dict(entry.details.get("sent", {}))
-            present = self._present(hook, case_id, role)
-            found = [self._found(hook, source, present) for source, _ in sources]
-        self._known = {*present, *(record["file_id"] for record in found if record)}
+
+            def arrived(record: str, uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
+                self._done[record], self._sent[record] = uploaded
+                ledger.amend(entry, details={"uploaded": self._done, "sent": self._sent})
+
+            results = [self._upload_part(hook, case_id, part, sources, arrived) for part, sources in checked]
+        return results[0] if self.evidence is None else results
+
+    def _parts(self) -> list[Part]:
+        own = {
+            "files": self.files,
+            "category": self.category,
+            "vehicle_role": self.vehicle_role,
+            "source_conn_id": self.source_conn_id,
+            "max_parallel": self.max_parallel,
+            "if_no_files": self.if_no_files,
+        }
+        if self.evidence is None:
+            return [Part.of(own)]
+        if self.files is not None:
+            raise InvalidInputError("Give either files or evidence.", parameter="evidence")
+        given_evidence: Any = self.evidence
+        if isinstance(given_evidence, str | Mapping) or not isinstance(given_evidence, Iterable):
+            raise InvalidInputError(f"evidence must be a list; got {self.evidence!r}.", parameter="evidence")
+        parts = []
+        for number, given in enumerate(given_evidence):
+            if not isinstance(given, Mapping) or "files" not in given or not given.keys() <= own.keys():
+                raise InvalidInputError(
+                    f"evidence[{number}] must have files, and may have {', '.join(sorted(own))}; got "
+                    f"{given!r}.",
+                    parameter="evidence",
+                )
+            parts.append(Part.of({**own, **given}, number))
+        return parts
+
+    def _sources(self, part: Part) -> list[tuple[Source, str]]:
+        from airflow_provider.core.files.sources import Limits, check_limits, resolve_sources
+
+        accepted = dict.fromkeys(ACCEPTED[part.category], MAX_FILE_BYTES)
+        limits = Limits(max_bytes=accepted, service="Silent Witness")
+        return [
+            (source, check_limits(source, limits, argument=part.where))
+            for source in resolve_sources(
+                part.files, conn_id=part.source_conn_id, argument=part.where, if_none=part.if_no_files
+            )
+        ]
+
+    def _upload_part(
+        self,
+        hook: SilentWitnessHook,
+        case_id: str,
+        part: Part,
+        sources: Sequence[tuple[Source, str]],
+        arrived: Callable[[str, tuple[dict[str, Any], dict[str, Any]]], None],
+    ) -> list[dict[str, Any]]:
+        from airflow_provider.core.files.parallel import Parallel
+
+        present = self._present(hook, case_id, part)
+        found = [self._found(hook, part.record, source, present) for source, _ in sources]
+        self._known |= {*present, *(record["file_id"] for record in found if record)}
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
-
-        def arrived(item: tuple[Source, str], uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
-            path = item[0].path
-            self._done[path], self._sent[path] = uploaded
-            ledger.amend(entry, details={"uploaded": self._done, "sent": self._sent})
-
-        one_by_one = self.category == "edr_document" or len({_key(source) for source, _ in left}) < len(left)
+        alike = len({_key(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(
             self.hook,
-            lambda own, item: self._upload(own, case_id, role, *item),
-            arrived=arrived,
-            max_parallel=1 if one_by_one else max_parallel,
+            lambda own, item: self._upload(own, case_id, part, *item),
+            arrived=lambda item, uploaded: arrived(part.record + item[0].path, uploaded),
+            max_parallel=1 if alike or part.category == "edr_document" else part.max_parallel,
         )
         uploaded = iter(self._uploads.run(left))
         return [record or next(uploaded)[0] for record in found]
 
-    def _entry(self, ledger: Ledger, hook: SilentWitnessHook, case_id: str, role: str | None) -> Entry:
+    def _entry(self, ledger: Ledger, hook: SilentWitnessHook, case_id: str, parts: Sequence[Part]) -> Entry:
         """Return the record of what earlier attempts have uploaded."""
-        request = {
-            "case_id": case_id,
-            "files": named_files(self.files),
-            "category": self.category,
-            "vehicle_role": role,
-        }
-        mark = fingerprint(request, connection=f"{self.conn_id} {hook.settings.base_url}")
+        asked: dict[str, Any] = (
+            parts[0].request() if self.evidence is None else {"evidence": [part.request() for part in parts]}
+        )
+        mark = fingerprint(
+            {"case_id": case_id, **asked}, connection=f"{self.conn_id} {hook.settings.base_url}"
+        )
         entry = ledger.read()
         return ledger.prepare(mark, {}) if entry is None or entry.fingerprint != mark else entry
 
@@ -169,13 +269,13 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             self._uploads.stop()
 
     def _found(
-        self, hook: SilentWitnessHook, source: Source, present: dict[str, dict[str, Any]]
+        self, hook: SilentWitnessHook, prefix: str, source: Source, present: dict[str, dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Return what the case has of a file with just these bytes, and take it out of ``present``."""
-        recorded = self._done.get(source.path)
+        recorded = self._done.get(prefix + source.path)
         if (
             recorded
-            and is_unchanged(source, self._sent.get(source.path))
+            and is_unchanged(source, self._sent.get(prefix + source.path))
             and (present.pop(recorded["file_id"], None) or self._is_there(hook, recorded["file_id"]))
         ):
             return dict(recorded)
@@ -206,7 +306,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         return digest.hexdigest() == sha256
 
     def _upload(
-        self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, media_type: str
+        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
             with DigestReader(source.open()) as stream:
@@ -214,15 +314,15 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                     case_id,
                     source.name,
                     stream,
-                    category=self.category,
-                    vehicle_role=role,
+                    category=part.category,
+                    vehicle_role=part.vehicle_role,
                     content_type=media_type,
                 )
         except ApiError as error:
             if not may_have_started(error):
                 raise
             sha256 = source.location.sha256()
-            found = self._search(hook, case_id, role, source, sha256)
+            found = self._search(hook, case_id, part, source, sha256)
             if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
@@ -243,12 +343,12 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         return record, sent_file(source, stream.sha256)
 
     def _search(
-        self, hook: SilentWitnessHook, case_id: str, role: str | None, source: Source, sha256: str
+        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, sha256: str
     ) -> dict[str, Any] | None:
         """Search for a file whose answer was lost, for as long as it may still arrive."""
         until = time.time() + self.arrives_within
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
-            alike = self._alike(source, self._present(hook, case_id, role))
+            alike = self._alike(source, self._present(hook, case_id, part))
             for file_id, record in alike.items():
                 if file_id not in self._known and self._has_bytes(hook, file_id, sha256):
                     return record
@@ -258,12 +358,12 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             time.sleep(min(pause, remaining))
         return None
 
-    def _present(self, hook: SilentWitnessHook, case_id: str, role: str | None) -> dict[str, dict[str, Any]]:
+    def _present(self, hook: SilentWitnessHook, case_id: str, part: Part) -> dict[str, dict[str, Any]]:
         """Return what the case has that may be of this category and vehicle, by id."""
         return {
             file["id"]: file
             for file in hook.list_files(case_id)
-            if file.get("status") != "error" and may_be_of(file, self.category, role)
+            if file.get("status") != "error" and may_be_of(file, part.category, part.vehicle_role)
         }
 
     @staticmethod
@@ -274,13 +374,6 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             for file_id, file in present.items()
             if file.get("file_name") == source.name and file.get("file_size") in (source.size, None)
         }
-
-    def _limits(self) -> Limits:
-        from airflow_provider.core.files.sources import Limits
-
-        return Limits(
-            max_bytes=dict.fromkeys(ACCEPTED[self.category], MAX_FILE_BYTES), service="Silent Witness"
-        )
 
 
 def _key(source: Source) -> tuple[str, int]:

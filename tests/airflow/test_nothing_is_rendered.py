@@ -140,11 +140,8 @@ def rendered_files(dag_id: str, task_id: str) -> list[Any]:
             RenderedTaskInstanceFields.dag_id == dag_id, RenderedTaskInstanceFields.task_id == task_id
         )
     )
-    return [
-        row.rendered_fields["files"]
-        or [file for one in row.rendered_fields["evidence"] for file in one["files"]]
-        for row in rows
-    ]
+    fields = [row.rendered_fields for row in rows]
+    return [one["files"] or [file for part in one["evidence"] for file in part["files"]] for one in fields]
 
 
 @pytest.mark.parametrize("there", [True, False], ids=["uploaded", "missing"])

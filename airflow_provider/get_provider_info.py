@@ -65,6 +65,23 @@ def _connection_fields(per_minute: str, per_hour: str) -> dict[str, dict[str, An
         ),
         "requests_per_minute": _field("Requests per minute", "integer", f"{shared} {per_minute}.", minimum=0),
         "requests_per_hour": _field("Requests per hour", "integer", f"{shared} {per_hour}.", minimum=0),
+        "max_turn_wait": _field(
+            "Longest wait for a turn (s)",
+            "number",
+            "How long a task waits while the rate limit is used up. Empty: 43200, a night.",
+            minimum=0,
+        ),
+        "shared_budget": _field(
+            "Share the budget",
+            "string",
+            "Whether processes tell each other what is left of the rate limit: true or false. Empty: true.",
+        ),
+        "budget_conn_id": _field(
+            "Budget connection",
+            "string",
+            "Redis connection that holds the rate limit's budget for several machines. Empty: a file of each "
+            "machine.",
+        ),
     }
 
 

@@ -42,6 +42,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.path not in slow)
 
 
+@pytest.fixture(autouse=True)
+def fresh_budgets() -> Iterator[None]:
+    """No test waits for what another has sent with the same key."""
+    from airflow_provider.core.budget.store import embedded_store, memory_store
+
+    yield
+    for store in (embedded_store(), memory_store()):
+        store.clear()
+
+
 @pytest.fixture
 def simulator(simulated_services_process: Simulator) -> Iterator[Simulator]:
     """Both vendors on localhost, with nothing stored, no fault switched on and an empty ledger."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
@@ -72,6 +73,24 @@ def whole_number(argument: str, value: Any, *, least: int = 0) -> int:
             parameter=argument,
         )
     return value
+
+
+def positive_seconds(argument: str, value: Any) -> float:
+    """
+    Return a duration in seconds; a template may have turned it into text.
+
+    :raises InvalidInputError: it is no positive number and no timedelta.
+    """
+    try:
+        seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
+    except (TypeError, ValueError):
+        seconds = -1.0
+    if isinstance(value, bool) or not 0 < seconds < float("inf"):
+        raise InvalidInputError(
+            f"{argument} must be a positive number of seconds or a timedelta; got {value!r}.",
+            parameter=argument,
+        )
+    return seconds
 
 
 def one_of(argument: str, value: Any, allowed: Sequence[str]) -> str:

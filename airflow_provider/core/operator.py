@@ -1,15 +1,24 @@
-"""ServiceOperator: what all operators and sensors share, a hook for their connection and lineage."""
+"""ServiceOperator: what all operators and sensors share: a hook, turns on its key, and lineage."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from logging import Logger
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 
+from airflow_provider.compat import conf
+from airflow_provider.core.arguments import positive_seconds, switch
+from airflow_provider.core.budget.turn_queue import Priority, Ticket
+from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_line
 from airflow_provider.core.lineage import literal_paths, operator_lineage
 from airflow_provider.core.naming import show_name
+from airflow_provider.errors import RateLimitedError
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -19,6 +28,25 @@ if TYPE_CHECKING:
     from airflow_provider.core.http.connection import ConnectionSettings
 
 HookT = TypeVar("HookT", bound="ServiceHook")
+OperatorT = TypeVar("OperatorT", bound="ServiceOperator[Any]")
+P = ParamSpec("P")
+T = TypeVar("T")
+
+TURN_MARGIN = 600.0
+"""Seconds past the longest wait for a turn after which Airflow's deferral timeout steps in."""
+
+
+def in_turn(
+    execute: Callable[Concatenate[OperatorT, Context, P], T],
+) -> Callable[Concatenate[OperatorT, Context, P], T]:
+    """Decorate ``execute``: while the rate limit is used up, the task is deferred, then begins anew."""
+
+    @functools.wraps(execute)
+    def deferring(self: OperatorT, context: Context, *args: P.args, **kwargs: P.kwargs) -> T:
+        with self.waiting_for_turns("execute", {}):
+            return execute(self, context, *args, **kwargs)
+
+    return deferring
 
 
 class ServiceOperator(BaseOperator, Generic[HookT]):
@@ -27,14 +55,33 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
     hook declares.
 
     ``settings`` are those of the connection, ``None`` before it was looked up; ``files_read`` and
-    ``files_written`` are the files of this attempt.
+    ``files_written`` are the files of this attempt; ``turn_priority`` is what its requests are for.
+
+    A rate limit that is used up fails no task and uses up no retry: the task waits for its turn on the key.
+
+    :param deferrable: wait in the triggerer and give the worker slot back. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn may take, beside all other limits but
+        ``execution_timeout``. Default: the connection's, 12 hours.
     """
 
     hook_class: ClassVar[type[Any]]
+    turn_priority: Priority = Priority.FINISH
 
-    def __init__(self, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        *,
+        deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
+        max_turn_wait: float | None = None,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        self.deferrable = deferrable
+        self.max_turn_wait = max_turn_wait
         self.settings: ConnectionSettings | None = None
+        self._turns: Turns | None = None
+        self._ticket: Ticket | None = None
+        self._turn_until: float | None = None
         self.files_read: list[str] = []
         self.files_written: list[str] = []
 
@@ -53,6 +100,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         usable = known is not None and known.conn_id == self.conn_id and not refresh
         hook: HookT = self.hook_class(self.conn_id, settings=known if usable else None)
         self.settings = hook.settings
+        hook.turns = self.turns
         return hook
 
     def push_result(self, context: Context, value: Any) -> None:
@@ -67,6 +115,108 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
                 context["ti"].xcom_push(key=key, value=value)
             except Exception as error:
                 self.log.warning("Could not push XCom %s: %s", key, error)
+
+    # -- turns on the key ------------------------------------------------------------------------------------
+
+    @property
+    def turns(self) -> Turns:
+        """What stands between this attempt's requests and the key's rate limit."""
+        if self._turns is None:
+            self._turns = Turns(
+                patience=self._turn_patience(),
+                defers=switch("deferrable", self.deferrable),
+                priority=Priority.CANCEL if self.is_teardown else self.turn_priority,
+                ticket=self._ticket,
+                log=self.task_log,
+            )
+        return self._turns
+
+    def finish_first(self) -> None:
+        """Go before those who start something: what follows is for a job that was paid for."""
+        self.turn_priority = Priority.FINISH
+        if self._turns is not None:
+            self._turns.priority = Priority.FINISH
+
+    @contextmanager
+    def waiting_for_turns(self, method: str, arguments: dict[str, Any]) -> Iterator[None]:
+        """
+        Defer the task where a turn has to be waited for, then call the method again from its beginning.
+
+        :param method: of this operator.
+        :param arguments: of that method, beside the context; plain JSON.
+        """
+        try:
+            yield
+        except TurnAwaitedError as awaited:
+            self._await_turn(awaited, method, arguments)
+        finally:
+            if self._turns is not None:
+                self._turns.close()
+            self._turns = self._ticket = None
+
+    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
+        """Go on after a deferral."""
+        with self.waiting_for_turns(next_method, next_kwargs or {}):
+            return self.go_on(next_method, next_kwargs, context)
+
+    def go_on(self, method: str, arguments: dict[str, Any] | None, context: Context) -> Any:
+        """Call the method that was to be called after a deferral."""
+        return super().resume_execution(method, arguments, context)
+
+    def resume_after_turn(self, context: Context, event: dict[str, Any]) -> Any:
+        """
+        Go on when the task's turn has come, or no more is waited for it.
+
+        :param event: of the trigger. It says what to go on with, because ``dag.test()`` drops what
+            ``defer(kwargs=...)`` is given.
+        :raises RateLimitedError: no turn came in time.
+        """
+        if event["status"] == "timeout":
+            raise RateLimitedError(
+                f"No turn on the key of connection {self.conn_id!r} within {self._turn_patience():.0f} s "
+                "(max_turn_wait): its rate limit is used up.",
+                http_status=None,
+            )
+        ticket = Ticket(event["ticket"], Priority(event["priority"]), event["since"], event["requests"])
+        self._ticket, self._turn_until = ticket, event["until"]
+        method, arguments = event["method"], event["arguments"]
+        return (
+            self.execute(context)
+            if method == "execute"
+            else self.resume_execution(method, arguments, context)
+        )
+
+    def _await_turn(self, awaited: TurnAwaitedError, method: str, arguments: dict[str, Any]) -> NoReturn:
+        from airflow_provider.core.jobs.turn_trigger import TurnTrigger
+
+        ticket, patience, now = awaited.ticket, self._turn_patience(), time.time()
+        same = self._ticket is not None and self._ticket.id == ticket.id
+        until = self._turn_until if same and self._turn_until is not None else now + patience
+        self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, until - now))
+        self.defer(
+            trigger=TurnTrigger(
+                hook=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
+                conn_id=self.conn_id,
+                bucket=awaited.bucket,
+                ticket=ticket.id,
+                priority=int(ticket.priority),
+                since=ticket.since,
+                requests=ticket.requests,
+                not_before=now + awaited.pause,
+                until=until,
+                method=method,
+                arguments=arguments,
+            ),
+            method_name="resume_after_turn",
+            timeout=timedelta(seconds=max(0.0, until - now) + TURN_MARGIN),
+        )
+
+    def _turn_patience(self) -> float:
+        if self.max_turn_wait is not None:
+            return positive_seconds("max_turn_wait", self.max_turn_wait)
+        if self.settings is None:
+            self.settings = self.hook_class(self.conn_id).settings
+        return self.settings.max_turn_wait
 
     @property
     def task_log(self) -> Logger:

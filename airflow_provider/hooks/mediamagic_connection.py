@@ -30,10 +30,27 @@ def _extras() -> type[Extras]:
     return MediaMagicExtras
 
 
+def rate_limit_bucket(method: str, path: str) -> str:
+    """
+    Return which of the six rate limits of a key a request counts against.
+
+    See https://docs.mediamagic-lite.northell.io/reference/rate-limiting
+    """
+    group = path.removeprefix("/api/integrations").lstrip("/").partition("/")[0]
+    kind = "read" if method == "GET" else "write"
+    return {
+        "submissions": f"submission_{kind}",
+        "webhooks": f"webhook_{kind}",
+        "sandbox": "sandbox",
+    }.get(group, "upload")
+
+
 MEDIAMAGIC: Final = Service(
     conn_type="mediamagic",
     name="MediaMagic",
     base_url="https://mm-midmarket-integrations-api-preview.azurewebsites.net",
+    bucket=rate_limit_bucket,
+    poll_bucket="submission_read",
     extras=_extras,
 )
 

@@ -24,6 +24,7 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     :param exponential_backoff: let a given ``poke_interval`` grow.
     :param max_wait: longest interval in seconds.
     :param timeout: seconds from the sensor's start; default 600.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://northell-2444134e.mintlify.app/guides/poll-status
     """

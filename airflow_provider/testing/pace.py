@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from airflow_provider.core.budget import rate_budget
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.kind import JobKind
 
@@ -49,6 +50,8 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     monkeypatch.setattr(SubmissionOperator, "shown_within", SubmissionOperator.shown_within / scale)
     monkeypatch.setattr(pay_once, "READ_PAUSES", tuple(pause / scale for pause in pay_once.READ_PAUSES))
     monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
+    for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):
+        monkeypatch.setattr(rate_budget, pause, getattr(rate_budget, pause) / scale)
 
 
 def _divided(job: JobKind, scale: float) -> JobKind:

@@ -78,6 +78,7 @@ def simulated_services(
     Both services on localhost, with nothing stored, and ready connections ``mediamagic_default`` and
     ``silent_witness_default``; afterwards all is as it was.
     """
+    from airflow_provider.core.budget.store import embedded_store, memory_store
     from airflow_provider.testing.pace import quicken
     from airflow_provider.testing.services import SimulatedServices
 
@@ -92,6 +93,8 @@ def simulated_services(
         services.connect("silent_witness")
         quicken(patch, simulated_services_time_scale)
         simulated_services_process.reset()
+        for store in (embedded_store(), memory_store()):
+            store.clear()
         yield services
         simulated_services_process.reset()
         monkeypatch.undo()  # what the test has put over ours goes first

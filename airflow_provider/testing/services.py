@@ -21,6 +21,9 @@ KEYS = {"mediamagic": "sk_live_" + "0123456789abcdef" * 4, "silent_witness": "sk
 DOCUMENTED_HOUR = 1000
 """Requests an hour on a Silent Witness key."""
 
+DOCUMENTED_MINUTE = 100
+"""Requests a minute, after another page."""
+
 MOST_AN_HOUR = 1_000_000
 """What a connection may say at most."""
 
@@ -79,9 +82,12 @@ class SimulatedServices:
         """
         conn_id = conn_id or f"{conn_type}_default"
         if conn_type == "silent_witness":
-            # The hour is as much shorter as everything else.
-            hour = min(int(DOCUMENTED_HOUR * self.time_scale), MOST_AN_HOUR)
-            extra = {"requests_per_hour": hour, **extra}
+            # The hour and the minute are as much shorter as everything else.
+            hour, minute = (
+                min(int(limit * self.time_scale), MOST_AN_HOUR)
+                for limit in (DOCUMENTED_HOUR, DOCUMENTED_MINUTE)
+            )
+            extra = {"requests_per_hour": hour, "requests_per_minute": minute, **extra}
         fields = {"conn_type": conn_type, "host": self.simulator.url, "password": KEYS[conn_type]}
         self._monkeypatch.setenv(
             f"AIRFLOW_CONN_{conn_id.upper()}", json.dumps({**fields, "extra": json.dumps(extra)})

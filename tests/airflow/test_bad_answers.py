@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from airflow_provider import exceptions as errors
+from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import (
     MediaMagicGetAssetResultOperator as GetResult,
 )
@@ -62,7 +63,6 @@ STATUSES: dict[int, type[Exception]] = {
     413: errors.InvalidRequestError,
     415: errors.InvalidRequestError,
     422: errors.InvalidRequestError,
-    429: errors.RateLimitedError,
     500: errors.ServerError,
     502: errors.ServerError,
     503: errors.ServerError,
@@ -196,18 +196,20 @@ def test_a_server_that_is_not_there(connect: Connect) -> None:
 
 
 @pytest.mark.parametrize("asked", ["7", "Sat, 21 Nov 2099 22:00:00 GMT"])
-def test_a_429_says_how_long_to_wait(simulator: Simulator, asked: str) -> None:
+def test_a_429_says_how_long_to_wait(simulator: Simulator, connect: Connect, asked: str) -> None:
+    connect("mediamagic", host=simulator.url, password=MEDIAMAGIC_KEY, extra=json.dumps({"max_retries": 0}))
     simulator.fault("status", status=429, headers={"Retry-After": asked})
-    with pytest.raises(errors.RateLimitedError) as caught:
-        execute(GetResult(task_id="job", submission_id="sub", asset_id="ast"))
+    with pytest.raises(errors.RateLimitedError, match="answered 429") as caught:
+        MediaMagicHook().get_asset_result("sub", "ast")
     assert caught.value.retry_after is not None
     assert caught.value.retry_after >= 7
 
 
-def test_a_429_that_does_not_say(simulator: Simulator) -> None:
+def test_a_429_that_does_not_say(simulator: Simulator, connect: Connect) -> None:
+    connect("mediamagic", host=simulator.url, password=MEDIAMAGIC_KEY, extra=json.dumps({"max_retries": 0}))
     simulator.fault("status", status=429, body={"error": "Rate limit exceeded"})
     with pytest.raises(errors.RateLimitedError) as caught:
-        execute(GetResult(task_id="job", submission_id="sub", asset_id="ast"))
+        MediaMagicHook().get_asset_result("sub", "ast")
     assert caught.value.retry_after is None
 
 

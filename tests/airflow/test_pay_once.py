@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
-from airflow_provider.core.http.retry import RetryPolicy
+from airflow_provider.core.budget import rate_budget
+from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import LedgerError, SubmissionLostError, SubmitOutcomeUnknownError
@@ -190,14 +190,16 @@ def test_a_request_that_goes_out_late_is_intended_anew(
     run = report.task(deferrable=True)
     intents: list[float] = []
 
-    def during_the_pause(*args: Any, **kwargs: Any) -> float:
-        intents.append((run.record or {})["intent_at"])
-        return 0.0
+    pause = Turns._pause
 
-    monkeypatch.setattr(RetryPolicy, "pause", during_the_pause)
+    def during_the_pause(turns: Turns, seconds: float) -> None:
+        intents.append((run.record or {})["intent_at"])
+        pause(turns, seconds)
+
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(Turns, "_pause", during_the_pause)
     run.attempt(until_deferred=True)
-    (before,) = intents
-    assert (run.record or {})["intent_at"] > before
+    assert (run.record or {})["intent_at"] > intents[0]
 
 
 @needs_state_store
@@ -209,11 +211,14 @@ def test_an_attempt_that_was_replaced_meanwhile_sends_nothing_more(
     report.simulator.fault("status", report.create_path, "POST", status=429, times=1)
     run = report.task(retries=1)
 
-    def replaced(*args: Any, **kwargs: Any) -> float:
-        run.replace()
-        return 0.0
+    pause = Turns._pause
 
-    monkeypatch.setattr(RetryPolicy, "pause", replaced)
+    def replaced(turns: Turns, seconds: float) -> None:
+        run.replace()
+        pause(turns, seconds)
+
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.3)
+    monkeypatch.setattr(Turns, "_pause", replaced)
     run.attempt()
     assert report.seen() == []
 

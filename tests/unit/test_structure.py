@@ -91,9 +91,10 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
     host = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     connection = {"conn_type": "silent_witness", "host": host, "password": "sk_test"}
     monkeypatch.setenv("AIRFLOW_CONN_POLLED", json.dumps(connection))
-    # What is done every few minutes only, the wait's time runs too fast for.
+    # What is done once for all waits, every second or every few minutes, this wait's time runs too fast for.
+    monkeypatch.setattr("airflow_provider.core.polling.key_state.EXCHANGE_EVERY", 1e9)
     monkeypatch.setattr("airflow_provider.core.polling.shared_clients.CONNECTION_TTL", 1e9)
-    monkeypatch.setattr("airflow_provider.core.polling.key_state.FLUSH_EVERY", 1e9)
+    monkeypatch.setattr("airflow_provider.core.polling.metrics.FLUSH_EVERY", 1e9)
     began = time.time()
     clients = SharedClients(
         clock=lambda: began + SPEED * (time.time() - began),
@@ -115,7 +116,7 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
 def test_a_poll_in_the_triggerer_passes_through_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
     before_sending, entered = asyncio.run(files_of_a_poll(monkeypatch))
     assert "core/polling/wait.py" in before_sending
-    assert len(before_sending) <= FILES_TO_THE_REQUEST, sorted(before_sending)
+    assert len(before_sending) <= FILES_TO_THE_REQUEST, "\n".join(sorted(before_sending))
     assert len(entered) <= FILES_OF_A_POLL, sorted(entered)
 
 

@@ -1,14 +1,22 @@
-"""How many status requests one API key has left, and when the next one may go."""
+"""How many requests one API key has left, and when the next one may go. Pure: no I/O, no sleep."""
 
 from __future__ import annotations
 
 import random
+from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from math import ceil
+from typing import Any
+
+from airflow_provider.core.budget.windows import HOUR, MINUTE, LearnedLimit, Window
 
 POLL_SHARE = 0.8
 """Share of every limit that polling may use; the rest is kept for submitting and downloading."""
+
+BUSY_POLL_SHARE = 0.25
+"""Share that polling may use whatever else is sent, and all that it may use while tasks wait for turns."""
 
 FIRST_PAUSE = 5.0
 LONGEST_PAUSE = 300.0
@@ -23,44 +31,46 @@ RECOVERY = 0.8
 PLANNED_FOR = 300.0
 """Seconds over which a limit is counted when waits plan their polls; longer windows count whole."""
 
+LATENCY = 1.0
+"""Seconds by which the service may count a request later than it was sent."""
 
-@dataclass(frozen=True, slots=True)
-class Window:
+MOST_REMEMBERED = 2000
+"""Most requests that are remembered: more than any documented limit allows within its window."""
+
+LEARN_FROM = 5.0
+"""Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
+
+
+@dataclass(slots=True)
+class Grant:
     """
-    A sliding rate limit: at most ``limit`` requests within any ``seconds``.
+    Requests that a task may send. They count as sent until it sends them, or does not come.
 
-    :param limit: requests, at least 1.
-    :param seconds: length of the window.
+    :param requests: how many are left.
+    :param at: when they may go, epoch seconds.
+    :param until: when the grant lapses, epoch seconds.
     """
 
-    limit: int
-    seconds: float
-
-    def __post_init__(self) -> None:
-        if self.limit < 1 or self.seconds <= 0:
-            raise ValueError(f"a window needs a positive limit and length; got {self}")
-
-
-def windows(*, per_minute: int | None = None, per_hour: int | None = None) -> tuple[Window, ...]:
-    """Return the windows of a connection's limits; ``None`` and 0 mean no limit."""
-    limits = ((per_minute, 60.0), (per_hour, 3600.0))
-    return tuple(Window(limit, seconds) for limit, seconds in limits if limit)
+    requests: int
+    at: float
+    until: float
 
 
 class RateBudget:
     """
-    The requests that one process may make for polling on one API key.
+    The requests that may be sent with one API key.
 
-    Sliding windows bound what this process sends. A 429 pauses every wait on the key, longer with each in a
-    row, and the first of them doubles the least distance between two requests, which shrinks again with every
-    other answer. Several processes on one key so settle on a common rate without talking to each other,
-    whatever the limit is that they share.
+    Sliding windows bound what is sent. A 429 pauses every wait on the key, longer with each in a row, and the
+    first of them doubles the least distance between two polls, which shrinks again with every other answer.
+    Processes that share no store so settle on a common rate, whatever the limit is that they share. Where the
+    service says how long to wait, or accepts again after a while, the limit itself is learned.
 
     :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
     :param share: part of each limit that polling may use.
     :param rng: 0 to 1; keeps processes that got a 429 together from coming back together.
 
-    ``spacing`` is the least distance between two requests in seconds, 0 when all is well.
+    ``spacing`` is the least distance between two polls in seconds, 0 when all is well. ``busy`` is whether
+    tasks wait for their turns. ``grants`` are what some of them have got, by ticket.
     """
 
     def __init__(
@@ -73,34 +83,49 @@ class RateBudget:
         self.share = share
         self.paused_until = 0.0
         self.throttled = 0
+        self.spacing = 0.0
+        self.busy = False
+        self.grants: dict[str, Grant] = {}
+        self.learned: dict[float, LearnedLimit] = {}
         self._rng = rng
         self._asked_until = 0.0
         self._limited_at = -LONGEST_ASKED
-        self.spacing = 0.0
         self._streak = 0
-        self._sent: deque[float] = deque()
+        self._streak_since = 0.0
+        self._sent: list[float] = []
+        self._polled: list[float] = []
+        self._refused: list[float] = []
         self._latest: deque[float] = deque(maxlen=32)
-        self._reported: tuple[float, float] | None = None
+        self._reported: tuple[int, int, float, float] | None = None
         self.limit_to(limits)
 
     def limit_to(self, limits: Sequence[Window]) -> None:
         """
-        Keep to these limits from now on; what was sent counts in them as far as earlier ones reached back.
+        Keep to these limits from now on; what was sent counts in them as far as it is remembered.
 
         :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
         """
         self.limits = tuple(limits)
-        self._reach = max((window.seconds for window in self.limits), default=0.0)
-        self._allowed = {window: max(1, int(window.limit * self.share)) for window in self.limits}
 
     @property
     def refusing(self) -> bool:
         """Whether the last answer was a 429."""
         return self._streak > 0
 
+    def windows(self, now: float) -> Sequence[Window]:
+        """Return the limits that are known and those that were learned; of one length the lower."""
+        if not self.learned:
+            return self.limits
+        limits = {window.seconds: window.limit for window in self.limits}
+        for seconds, learned in self.learned.items():
+            limits[seconds] = min(limits.get(seconds, MOST_REMEMBERED), learned.at(now))
+        return [Window(limit, seconds) for seconds, limit in limits.items()]
+
+    # -- when ------------------------------------------------------------------------------------------------
+
     def free_at(self, now: float, *, reserve: bool = False) -> float:
         """
-        Return the earliest time, epoch seconds, at which one more request may be sent.
+        Return the earliest time, epoch seconds, at which one more poll may be sent.
 
         :param reserve: also use what is kept for submitting and downloading, and do not sit out a pause that
             the service has not asked for; for the last poll of a wait.
@@ -111,22 +136,71 @@ class RateBudget:
             at = max(now, self.paused_until)
             if self.spacing and self._latest:
                 at = max(at, self._latest[-1] + self.spacing)
-            if self._reported and self._reported[0] < 1:
-                at = max(at, self._reported[1])
-        sent = self._sent
-        if sent and sent[0] <= now - self._reach:
-            self._forget(now)
-        for window in self.limits:
-            allowed = window.limit if reserve else self._allowed[window]
-            if len(sent) >= allowed:
-                at = max(at, sent[-allowed] + window.seconds)
+            if self._reported and self._left_as_reported() < 1:
+                at = max(at, self._reported[2])
+        held = self._held(now)
+        for window in self.windows(now):
+            whole = _free(self._sent, window, window.limit - held, now)
+            if not reserve:
+                whole = max(whole, _free(self._polled, window, _part(window, BUSY_POLL_SHARE), now))
+                if not self.busy:
+                    whole = min(whole, _free(self._sent, window, _part(window, self.share) - held, now))
+            at = max(at, whole)
         return at
 
-    def acquire(self, now: float) -> None:
-        """Count a request sent now."""
-        if self.limits:
-            self._sent.append(now)
-        self._latest.append(now)
+    def turn_at(self, now: float, requests: int, *, share: float, ahead: int = 0) -> float:
+        """
+        Return when a task may send some requests, epoch seconds; an estimate while others are ahead of it.
+
+        :param requests: of the task's next step, at most :meth:`most_at_once`.
+        :param share: part of each limit that such a step may use.
+        :param ahead: requests of those whose turn comes first.
+        """
+        at = max(now, self.paused_until)
+        if self._reported and self._reported[0] < 1:
+            # The windows below know when there is room again; what the service says is believed for a minute.
+            at = max(at, min(self._reported[2], self._reported[3] + MINUTE))
+        held = self._held(now)
+        for window in self.windows(now):
+            allowed = _part(window, share)
+            counted = self._sent[bisect_right(self._sent, now - window.seconds - LATENCY) :]
+            room = allowed - held - ahead - requests
+            if room < 0:
+                at = max(at, now + window.seconds * -room / allowed)
+            elif room < len(counted):
+                at = max(at, counted[-room - 1] + window.seconds + LATENCY)
+        return at
+
+    def most_at_once(self, now: float, share: float) -> int:
+        """Return how many requests one turn can be for: what is more goes in several."""
+        parts = (max(1, _part(window, share) // 2) for window in self.windows(now))
+        return min(parts, default=MOST_REMEMBERED)
+
+    # -- what happened ---------------------------------------------------------------------------------------
+
+    def acquire(self, now: float, *, poll: bool = True) -> None:
+        """
+        Count a request sent now.
+
+        :param poll: whether it is a status request.
+        """
+        insort(self._sent, now)
+        if poll:
+            insort(self._polled, now)
+            self._latest.append(now)
+        if len(self._sent) > MOST_REMEMBERED + 500:
+            self._forget(now)
+
+    def use(self, ticket: str, now: float) -> bool:
+        """Count a request of a grant as sent now; return whether there was one."""
+        grant = self.grants.get(ticket)
+        if grant is None:
+            return False
+        grant.requests -= 1
+        if not grant.requests:
+            del self.grants[ticket]
+        self.acquire(now, poll=False)
+        return True
 
     def on_429(self, now: float, retry_after: float | None = None) -> None:
         """
@@ -136,21 +210,31 @@ class RateBudget:
             row, from 5 s to 5 min.
         """
         self.throttled += 1
+        insort(self._refused, now)
         if retry_after is not None:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
+        if self.learned or (retry_after is not None and retry_after >= LEARN_FROM):
+            self._learn(now, HOUR if (retry_after or 0.0) > 2 * MINUTE else MINUTE)
         if now < self.paused_until:
             # Sent before the pause began: one burst of answers counts once.
             self.paused_until = max(self.paused_until, self._asked_until)
             return
         if not self._streak:
             self.spacing = min(LONGEST_SPACING, 2 * max(self.spacing, self._usual_distance(now)))
+            self._streak_since = now
         self._limited_at = now
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16)) * (1 + 0.25 * self._rng())
         self._streak += 1
         self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
 
-    def on_success(self) -> None:
-        """Go faster again after an answer that was not a 429."""
+    def on_success(self, now: float | None = None) -> None:
+        """
+        Go faster again after an answer that was not a 429.
+
+        :param now: of the answer; a run of refusals that it ends tells how long the service's window is.
+        """
+        if now is not None and self._streak > 1 and now - self._streak_since > LEARN_FROM:
+            self._learn(self._streak_since, MINUTE)
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
@@ -167,40 +251,145 @@ class RateBudget:
         """
         if limit is None:
             limit = min((window.limit for window in self.limits), default=0)
-        until = now + 60.0 if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
-        self._reported = (remaining - limit * (1 - self.share), until)
+        until = now + MINUTE if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
+        self._reported = (remaining, limit, until, now)
+
+    def on_headers(self, now: float, headers: Mapping[str, str]) -> None:
+        """
+        Take the ``X-RateLimit-*`` headers of an answer, where it has them and no ``Retry-After``.
+
+        :param headers: with lower-case names, or of a mapping that takes names in any case.
+        """
+        remaining = _number(headers.get("x-ratelimit-remaining"))
+        if remaining is not None and headers.get("retry-after") is None:
+            limit = _number(headers.get("x-ratelimit-limit"))
+            reset_at = _number(headers.get("x-ratelimit-reset"))
+            self.update_from_headers(now, limit=limit, remaining=remaining, reset_at=reset_at)
+
+    # -- planning --------------------------------------------------------------------------------------------
 
     def sustained_rate(self) -> float | None:
-        """Return the requests per second that can go on for ever; ``None`` when unlimited."""
-        rates = [self._allowed[window] / window.seconds for window in self.limits]
+        """Return the polls per second that can go on for ever; ``None`` when unlimited."""
+        rates = [_part(window, self._poll_share) / window.seconds for window in self.limits]
         if self.spacing:
             rates.append(1.0 / self.spacing)
         return min(rates, default=None)
 
     def capacity(self) -> float | None:
         """
-        Return the requests that polling may make while waits last, at most an hour's; ``None``: unlimited.
+        Return the polls that may be made while waits last, at most an hour's; ``None``: unlimited.
         """
         return min(
-            (self._allowed[window] * max(1.0, PLANNED_FOR / window.seconds) for window in self.limits),
+            (
+                _part(window, self._poll_share) * max(1.0, PLANNED_FOR / window.seconds)
+                for window in self.limits
+            ),
             default=None,
         )
 
     def left(self, now: float) -> float | None:
-        """Return what is left of the longest window now; ``None`` when unlimited."""
+        """Return how many polls are left of the longest window now; ``None`` when unlimited."""
         if not self.limits:
             return None
-        self._forget(now)
         longest = max(self.limits, key=lambda window: window.seconds)
-        left: float = self._allowed[longest] - len(self._sent)
-        if self._reported and now < self._reported[1]:
-            left = min(left, self._reported[0])
+        entries = self._polled if self.busy else self._sent
+        used = len(entries) - bisect_right(entries, now - longest.seconds)
+        left: float = _part(longest, self._poll_share) - used
+        if self._reported and now < self._reported[2]:
+            left = min(left, self._left_as_reported())
         return max(0.0, left)
+
+    # -- as plain JSON, for the store ------------------------------------------------------------------------
+
+    def state(self, now: float) -> dict[str, Any]:
+        """Return all that is remembered, but not the limits, which are the connection's."""
+        self._forget(now)
+        return {
+            "sent": _short(self._sent),
+            "polled": _short(self._polled),
+            "refused": _short(self._refused),
+            "latest": _short(self._latest),
+            "reported": self._reported,
+            "paused": [self.paused_until, self._asked_until, self._limited_at],
+            "streak": [self._streak, self._streak_since],
+            "spacing": self.spacing,
+            "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
+            "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """
+        Go on with what :meth:`state` has returned, in this process or another.
+
+        :raises KeyError, TypeError, ValueError: it is something else.
+        """
+        self._sent, self._polled, self._refused = (
+            [float(at) for at in state[name]] for name in ("sent", "polled", "refused")
+        )
+        self._latest = deque(state["latest"], maxlen=self._latest.maxlen)
+        reported = state["reported"]
+        self._reported = None if reported is None else (reported[0], reported[1], reported[2], reported[3])
+        self.paused_until, self._asked_until, self._limited_at = state["paused"]
+        self._streak, self._streak_since = state["streak"]
+        self.spacing = state["spacing"]
+        self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}
+        self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    @property
+    def _poll_share(self) -> float:
+        return min(self.share, BUSY_POLL_SHARE) if self.busy else self.share
+
+    def _left_as_reported(self) -> float:
+        assert self._reported is not None
+        remaining, limit, _, _ = self._reported
+        return remaining - limit * (1 - self.share)
+
+    def _learn(self, now: float, seconds: float) -> None:
+        """Take what the service has accepted within the latest window for its limit."""
+        taken = len(self._sent) - bisect_right(self._sent, now - seconds)
+        refused = len(self._refused) - bisect_right(self._refused, now - seconds)
+        accepted = max(1, taken - refused)
+        known = self.learned.get(seconds)
+        if known is None:
+            self.learned[seconds] = LearnedLimit(accepted, now, seconds)
+        elif now > known.since + LEARN_FROM:
+            patience = min(2 * known.patience, HOUR)
+            self.learned[seconds] = LearnedLimit(min(accepted, known.at(now)), now, patience)
+        else:  # of the same burst
+            known.accepted = min(known.accepted, accepted)
+
+    def _held(self, now: float) -> int:
+        if not self.grants:
+            return 0
+        self.grants = {ticket: grant for ticket, grant in self.grants.items() if grant.until > now}
+        return sum(grant.requests for grant in self.grants.values())
 
     def _usual_distance(self, now: float) -> float:
         # At least over some seconds: a burst says nothing about the rate that was too much.
         return max(FIRST_PAUSE, now - self._latest[0]) / len(self._latest) if self._latest else 1.0
 
     def _forget(self, now: float) -> None:
-        while self._sent and self._sent[0] <= now - self._reach:
-            self._sent.popleft()
+        for entries in (self._sent, self._polled, self._refused):
+            del entries[: max(bisect_right(entries, now - HOUR - LATENCY), len(entries) - MOST_REMEMBERED)]
+
+
+def _part(window: Window, share: float) -> int:
+    return max(1, int(window.limit * share))
+
+
+def _free(entries: Sequence[float], window: Window, allowed: int, now: float) -> float:
+    """Return when fewer than ``allowed`` of what was sent lie within the window."""
+    if allowed < 1:
+        return now + LATENCY
+    return entries[-allowed] + window.seconds if len(entries) >= allowed else now
+
+
+def _short(times: Iterable[float]) -> list[float]:
+    # Never earlier than it was: a window must not seem to have room too soon.
+    return [ceil(at * 100) / 100 for at in times]
+
+
+def _number(text: str | None) -> int | None:
+    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else None

@@ -15,6 +15,9 @@ from airflow.sdk import BaseHook
 
 from airflow_provider import __version__
 from airflow_provider.compat import AirflowNotFoundException
+from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
+from airflow_provider.core.budget.turns import Turns
+from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.http.error_bodies import Paid, error_for
 from airflow_provider.core.http.responses import Body, Reader, Response, http_date, parse_json
@@ -28,6 +31,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
     PermissionDeniedError,
     ProviderError,
+    RateLimitedError,
     SubmitOutcomeUnknownError,
     TransportError,
     UndefinedConnectionError,
@@ -37,6 +41,7 @@ if TYPE_CHECKING:
     import aiohttp
     import requests
 
+    from airflow_provider.core.budget.store import Store
     from airflow_provider.core.files.upload import MultipartBody
 
 T = TypeVar("T")
@@ -54,6 +59,8 @@ class ServiceHook(BaseHook):
 
     :param conn_id: Airflow connection id; default ``default_conn_name``.
     :param settings: use these instead of looking the connection up.
+    :param max_turn_wait: seconds that a request may wait, here, for the key's rate limit to have room for it.
+        Default 0: requests are counted and not held back, and a 429 is retried like other trouble.
     :param named: the connection id by the name in ``conn_name_attr``, as ``Connection.get_hook()`` gives it.
     :raises InvalidInputError: the connection id is given twice.
     """
@@ -65,7 +72,12 @@ class ServiceHook(BaseHook):
     hook_name: ClassVar[str]
 
     def __init__(
-        self, conn_id: str | None = None, *, settings: ConnectionSettings | None = None, **named: str | None
+        self,
+        conn_id: str | None = None,
+        *,
+        settings: ConnectionSettings | None = None,
+        max_turn_wait: float = 0.0,
+        **named: str | None,
     ) -> None:
         super().__init__()
         own_name = named.pop(self.conn_name_attr, None)
@@ -84,6 +96,9 @@ class ServiceHook(BaseHook):
         self.before_resending: Callable[[], None] | None = None
         #: seconds by which the service's clock is ahead of ours, by its latest ``Date``; ``None``: not known
         self.clock_offset: float | None = None
+        #: through which requests go to their turn on the key
+        self.turns = Turns(patience=max_turn_wait, log=cast("Logger", self.log))
+        self._store: Store | None = None
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
         # Replaced in tests, so that none of them sleeps.
@@ -165,6 +180,43 @@ class ServiceHook(BaseHook):
 
     def _probe(self) -> str:
         raise NotImplementedError
+
+    # -- the key's rate limit --------------------------------------------------------------------------------
+
+    def shared_budget(self, bucket: str) -> SharedBudget:
+        """
+        Return the budget that all who use the key share, where they can.
+
+        :param bucket: which of the service's limits; empty where there is one.
+        """
+        if self._store is None:
+            self._store = self._find_store()
+        return self.budget_in(self._store, bucket)
+
+    async def ashared_budget(self, bucket: str) -> SharedBudget:
+        """The same, without blocking the event loop; the settings must be loaded."""
+        if self._store is None:
+            conn_id = self.settings.budget_conn_id
+            if conn_id is None:
+                self._store = self._find_store()
+            else:
+                self._store = redis_store(await self.aget_connection(conn_id))
+        return self.budget_in(self._store, bucket)
+
+    def _find_store(self) -> Store:
+        if not self.settings.shared_budget:
+            return memory_store()
+        if self.settings.budget_conn_id is None:
+            return embedded_store()
+        return redis_store(self.get_connection(self.settings.budget_conn_id))
+
+    def budget_in(self, store: Store, bucket: str) -> SharedBudget:
+        """Return the key's budget in a store; the settings must be loaded."""
+        settings = self.settings
+        limits = windows(per_minute=settings.requests_per_minute, per_hour=settings.requests_per_hour)
+        # A limit that the connection names is the whole key's.
+        key = settings.identity if limits or not bucket else f"{settings.identity}:{bucket}"
+        return SharedBudget(store, key, limits)
 
     # -- sessions --------------------------------------------------------------------------------------------
 
@@ -286,7 +338,7 @@ class ServiceHook(BaseHook):
             return read(Body(endpoint, parse_json(answer, settings.secrets)))
 
         try:
-            return self._persist(attempt, method, endpoint, policy or RetryPolicy(settings.max_retries))
+            return self._persist(attempt, method, path, policy or RetryPolicy(settings.max_retries))
         except (TransportError, MalformedResponseError) as error:
             if paid is None or not may_have_started(error):
                 raise
@@ -298,11 +350,18 @@ class ServiceHook(BaseHook):
                 endpoint=endpoint,
             ) from error
 
-    def _persist(self, attempt: Callable[[], T], method: str, endpoint: str, policy: RetryPolicy) -> T:
-        attempts = self._attempts(method, endpoint, policy)
+    def _persist(self, attempt: Callable[[], T], method: str, path: str, policy: RetryPolicy) -> T:
+        attempts = self._attempts(method, _endpoint(method, path), policy)
+        bucket = self.service.bucket(method, path)
         while True:
+            self.turns.take(self, bucket)
             try:
                 return attempt()
+            except RateLimitedError as error:
+                self.turns.refused(self, bucket, error)
+                if self.turns.patience:
+                    continue
+                pause = attempts.pause_after(error)
             except ApiError as error:
                 pause = attempts.pause_after(error)
             self._sleep(pause)
@@ -342,6 +401,7 @@ class ServiceHook(BaseHook):
                 response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
             )
             self._compare_clocks(answer)
+            self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
             return answer
         finally:
             if fresh:
@@ -401,7 +461,7 @@ class ServiceHook(BaseHook):
                 read_response(response, endpoint, request_id=request_id, secrets=secrets), secrets
             )
 
-        response = self._persist(attempt, "GET", endpoint, RetryPolicy(self.settings.max_retries))
+        response = self._persist(attempt, "GET", path, RetryPolicy(self.settings.max_retries))
 
         return read_pieces(response, endpoint, chunk_size, secrets=secrets)
 

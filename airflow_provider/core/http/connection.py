@@ -32,6 +32,10 @@ def _shared_extras() -> type[Extras]:
     return Extras
 
 
+def _one_bucket(method: str, path: str) -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """
@@ -42,6 +46,8 @@ class Service:
     :param base_url: the vendor's production URL, used when a connection names no host.
     :param requests_per_minute: documented limit per key; ``None`` where none is published.
     :param requests_per_hour: documented limit per key; ``None`` where none is published.
+    :param bucket: returns which of the service's rate limits a request (method and path) counts against.
+    :param poll_bucket: that of status requests.
     :param extras: returns the model of the connection's ``extra``; a function, so that a Dag file does not
         import pydantic models.
     """
@@ -51,6 +57,8 @@ class Service:
     base_url: str
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
+    bucket: Callable[[str, str], str] = _one_bucket
+    poll_bucket: str = ""
     extras: Callable[[], type[Extras]] = _shared_extras
 
 
@@ -71,6 +79,9 @@ class ConnectionSettings:
     :param max_retries: how often one request may be sent again, default 4.
     :param requests_per_minute: limit that waits share per key; ``None`` is unlimited.
     :param requests_per_hour: limit that waits share per key; ``None`` is unlimited.
+    :param max_turn_wait: seconds that a task waits for its turn on the key at most.
+    :param shared_budget: whether the processes that use the key share what is left of its limits.
+    :param budget_conn_id: Airflow connection to the Redis that holds it; ``None``: a file of each machine.
     :param webhook_secrets: what webhooks may be signed with: one secret, two while it is being replaced.
     :param webhook_secret_variable: Airflow Variable that holds such secrets, one or a JSON list.
     :raises ConfigurationError: no key, a URL that is none, or a key that would travel over plain http.
@@ -86,6 +97,9 @@ class ConnectionSettings:
     max_retries: int = 4
     requests_per_minute: int | None = None
     requests_per_hour: int | None = None
+    max_turn_wait: float = 12 * 3600.0
+    shared_budget: bool = True
+    budget_conn_id: str | None = None
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     webhook_secret_variable: str | None = None
 

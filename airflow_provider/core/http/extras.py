@@ -10,7 +10,15 @@ import json
 import os
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    model_validator,
+)
 
 from airflow_provider.core.http.connection import is_proxy_url
 from airflow_provider.exceptions import ConfigurationError
@@ -20,6 +28,13 @@ def _number(value: Any) -> Any:
     if isinstance(value, bool):
         raise ValueError
     return value
+
+
+def _boolean(value: Any) -> bool:
+    text = str(value).strip().lower()
+    if text not in ("true", "false"):
+        raise ValueError
+    return text == "true"
 
 
 def _verify(value: Any) -> bool | str:
@@ -82,6 +97,16 @@ class Extras(BaseModel):
     )
     requests_per_hour: Limit | None = Field(
         None, description="a whole number of requests; 0 turns the limit off"
+    )
+
+    max_turn_wait: Annotated[float, BeforeValidator(_number), Field(gt=0, le=604_800)] | None = Field(
+        None, description="a number of seconds above 0 and up to 604800"
+    )
+    shared_budget: Annotated[bool, BeforeValidator(_boolean)] | None = Field(
+        None, description="true or false"
+    )
+    budget_conn_id: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = Field(
+        None, description="the id of an Airflow connection to Redis"
     )
 
     @model_validator(mode="before")

@@ -8,13 +8,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import TaskDeferralError, TaskDeferralTimeout, conf
-from airflow_provider.core.arguments import switch
+from airflow_provider.core.arguments import positive_seconds, switch
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import check_paying
 from airflow_provider.core.jobs.run import JobRun
-from airflow_provider.core.operator import HookT, ServiceOperator
+from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.exceptions import InvalidInputError
 
@@ -74,9 +74,8 @@ class JobOperator(ServiceOperator[HookT]):
         max_paid_requests: int | None = None,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(deferrable=deferrable, **kwargs)
         self.wait_for_completion = wait_for_completion
-        self.deferrable = deferrable
         self.timeout = timeout
         self.poll_interval = poll_interval
         self.exponential_backoff = exponential_backoff
@@ -155,6 +154,7 @@ class JobOperator(ServiceOperator[HookT]):
 
     # -- Airflow's entry points ------------------------------------------------------------------------------
 
+    @in_turn
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
         self.check()
@@ -167,10 +167,10 @@ class JobOperator(ServiceOperator[HookT]):
         self._run = JobRun(self, context)
         return self._run.resume(event)
 
-    def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
-        """Follow a job up whose deferral Airflow itself has ended."""
+    def go_on(self, method: str, arguments: dict[str, Any] | None, context: Context) -> Any:
+        """As every operator; follow a job up whose deferral Airflow itself has ended."""
         try:
-            return super().resume_execution(next_method, next_kwargs, context)
+            return super().go_on(method, arguments, context)
         except (TaskDeferralTimeout, TaskDeferralError) as error:
             self._run = JobRun(self, context)
             return self._run.resume_without_event(error)
@@ -240,19 +240,7 @@ class JobOperator(ServiceOperator[HookT]):
 
         :raises InvalidInputError: it is no positive number and no timedelta.
         """
-        value = self.timeout
-        if value is None or value == "":
-            return None
-        try:
-            seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-        except (TypeError, ValueError):
-            seconds = -1.0
-        if isinstance(value, bool) or not 0 < seconds < float("inf"):
-            raise InvalidInputError(
-                f"timeout must be a positive number of seconds or a timedelta; got {value!r}.",
-                parameter="timeout",
-            )
-        return seconds
+        return None if self.timeout in (None, "") else positive_seconds("timeout", self.timeout)
 
     def _check_waiting(self) -> None:
         for argument in SWITCHES:

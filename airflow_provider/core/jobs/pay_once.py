@@ -9,6 +9,7 @@ from logging import Logger
 from typing import Any, Protocol
 
 from airflow_provider.core.arguments import one_of, switch, whole_number
+from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
@@ -277,6 +278,9 @@ class PayOnce:
                 return self._adopt_orphaned(entry, error)
             self.ledger.amend(entry, intent_at=0.0)
             raise
+        except TurnAwaitedError:
+            self.ledger.amend(entry, intent_at=0.0)
+            raise
         finally:
             self.hook.before_resending = None
         return self._settle(entry, body, time.time())
@@ -433,7 +437,9 @@ class PayOnce:
         while True:
             claimed, unread = self._claimed(), None
             try:
-                body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
+                # A search that began again from the start would take the loss for one of an earlier attempt.
+                with self.hook.turns.in_place():
+                    body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
             except NotFoundError as error:
                 body, unread = None, error
             remaining = until - time.time()

@@ -147,6 +147,7 @@ class JobRun:
         """Open a hook; sum the job up for people on call at the end, which a deferral is not."""
         try:
             with self.task.hook() as self.hook:
+                self.hook.turns.check = self._raise_if_killed
                 self.paying = PayOnce(
                     self.task,
                     self.hook,
@@ -187,6 +188,7 @@ class JobRun:
         return f"{self.job.noun} {self.entry.job_id}"
 
     def _follow(self, entry: Entry) -> None:
+        self.task.finish_first()
         self.entry = self.summary.entry = entry
         self._job_id = entry.job_id
 
@@ -588,6 +590,10 @@ class JobRun:
         :param read_first: whether the job was not read just now.
         """
         hook = hook or self.hook
+        with hook.turns.at_once():
+            return self._cancel(hook, job_id, read_first)
+
+    def _cancel(self, hook: Any, job_id: str, read_first: bool) -> Cancelling:
         if read_first and self._has_ended(hook, job_id):
             return Cancelling.HAD_ENDED
         assert self.job.cancel is not None

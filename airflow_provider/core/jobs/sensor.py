@@ -17,10 +17,11 @@ from airflow_provider.compat import (
     conf,
 )
 from airflow_provider.core.arguments import required_id, switch
+from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.run import DEFER_MARGIN
 from airflow_provider.core.links import show_links
-from airflow_provider.core.operator import HookT, ServiceOperator
+from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LATE_READS, TRANSIENT_ERRORS, JobState, Wait
 from airflow_provider.exceptions import (
@@ -72,9 +73,9 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             exponential_backoff=exponential_backoff,
             max_wait=max_wait,
             timeout=self.job.limit_for("") if timeout is None else timeout,
+            deferrable=deferrable,
             **kwargs,
         )
-        self.deferrable = deferrable
         self.own_interval = poke_interval is not None
         self._wait: Wait | None = None
         self._body: dict[str, Any] | None = None
@@ -96,6 +97,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         """
         return {}
 
+    @in_turn
     def execute(self, context: Context) -> Any:
         """Poll once; then wait in the way that was chosen."""
         job_id = self.job_id
@@ -193,9 +195,16 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
     def poke(self, context: Context) -> bool | PokeReturnValue:
         """Poll the job once; transient errors count as not yet, for a while."""
         wait = self._wait = self._wait or self._new_wait()
-        with self.hook_class(self.conn_id) as hook:
+        # Looked up by each poll: the key may have been replaced meanwhile.
+        with self.hook(refresh=True) as hook:
+            hook.turns.defers = self.deferrable or self.reschedule
             try:
                 self._body = self.job.get(hook, wait.job_id)
+            except TurnAwaitedError as awaited:
+                if self.deferrable:
+                    raise
+                self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, self.timeout))
+                return False
             except ProviderError as error:
                 outcome = wait.on_error(error, time.time())
                 if outcome is None:

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import heapq
 import itertools
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider.core.budget.rate_budget import RateBudget, windows
+from airflow_provider.core.budget.rate_budget import RateBudget
+from airflow_provider.core.budget.store import SharedBudget, restored
 from airflow_provider.core.polling.fallback import WebhookHealth
+from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
 from airflow_provider.errors import ProviderError, RateLimitedError
 
 if TYPE_CHECKING:
     import aiohttp
 
+    from airflow_provider.core.budget.turn_queue import TurnQueue
+    from airflow_provider.core.budget.windows import Window
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.polling.wait import Wait
 
@@ -34,15 +37,74 @@ HOUR = 3600.0
 QUEUE_CHECK = 1.0
 """Longest sleep in seconds while somebody queues."""
 
-FLUSH_EVERY = 5.0
-"""Seconds between two reports; a counter per poll would cost more than the decision about the poll."""
+EXCHANGE_EVERY = 1.0
+"""Seconds between two exchanges with the budget's store; polls leave room for what others send meanwhile."""
+
+
+class LocalCopy:
+    """
+    A copy of a shared budget. What happens here is told to the store with the next exchange.
+
+    :param shared: the budget that all who use the key share.
+    :param clock: epoch seconds; the store's own clock may differ.
+    """
+
+    def __init__(self, shared: SharedBudget, *, clock: Callable[[], float]) -> None:
+        self.budget = RateBudget(shared.limits)
+        self._shared = shared
+        self._clock = clock
+        self._offset = 0.0
+        self._exchanged_at: float | None = None
+        self._untold: list[Callable[[RateBudget], None]] = []
+
+    def use(self, shared: SharedBudget) -> None:
+        """Go on with another store, or other limits."""
+        self._shared = shared
+        self.budget.limit_to(shared.limits)
+
+    def now(self) -> float:
+        """Return the store's time, epoch seconds."""
+        return self._clock() + self._offset
+
+    def tell(self, change: Callable[[RateBudget], None]) -> None:
+        """Change the budget, here at once and in the store soon."""
+        change(self.budget)
+        self._untold.append(change)
+
+    async def refresh(self) -> None:
+        """Exchange with the store what happened since, at most once a second."""
+        now = self._clock()
+        if self._exchanged_at is not None and now - self._exchanged_at < EXCHANGE_EVERY:
+            return
+        self._exchanged_at = now
+        told, self._untold = self._untold, []
+
+        def exchange(queue: TurnQueue, store_time: float) -> tuple[dict[str, Any], dict[str, Any], float]:
+            for change in told:
+                change(queue.budget)
+            return queue.budget.state(store_time), queue.state(), store_time
+
+        if self._shared.store.blocking:
+            state, waiting, store_time = await asyncio.to_thread(self._shared.update, exchange)
+        else:
+            state, waiting, store_time = self._shared.update(exchange)
+        self._offset = store_time - self._clock()
+        self._take_over(state, waiting, store_time, self._shared.limits)
+
+    def _take_over(
+        self, state: dict[str, Any], waiting: dict[str, Any], now: float, limits: Sequence[Window]
+    ) -> None:
+        self.budget = restored({**state, "waiting": waiting}, limits, now).budget
+        for change in self._untold:
+            change(self.budget)
 
 
 class KeyState:
     """
-    Everything that waits on one server with one key shares: client, budget, and what is known of durations.
+    Everything that waits on one server with one key shares: client, a copy of the budget, known durations.
 
     :param hook: a hook with its settings loaded.
+    :param copy: of the budget of its key.
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
     """
@@ -50,11 +112,12 @@ class KeyState:
     def __init__(
         self,
         hook: ServiceHook,
+        copy: LocalCopy,
         *,
         clock: Callable[[], float],
         sleep: Callable[[float], Awaitable[Any]],
     ) -> None:
-        self.budget = RateBudget()
+        self.copy = copy
         self.metrics = Metrics(hook.conn_type, clock=clock)
         self.active = 0
         self.webhook_health = WebhookHealth()
@@ -71,6 +134,15 @@ class KeyState:
         self._dispatcher: asyncio.Task[None] | None = None
         self.use(hook)
 
+    @property
+    def budget(self) -> RateBudget:
+        """What this process knows of the key's budget."""
+        return self.copy.budget
+
+    async def refresh(self) -> None:
+        """Learn what other processes have sent with the key, at most once a second."""
+        await self.copy.refresh()
+
     def use(self, hook: ServiceHook) -> None:
         """
         Go on with the settings of this hook; its server and key are those of before.
@@ -79,8 +151,6 @@ class KeyState:
         """
         self.hook = hook
         hook.on_headers = self._on_headers
-        limits = hook.settings.requests_per_minute, hook.settings.requests_per_hour
-        self.budget.limit_to(windows(per_minute=limits[0], per_hour=limits[1]))
         if self._client is not None:
             self._retired.append(self._client)
             self._client = None
@@ -110,13 +180,13 @@ class KeyState:
             sustained_rate=self.budget.sustained_rate(),
             active=max(1, self.active),
             recent=max(1, self.active, len(self._acquired_at)),
-            left=self.budget.left(now),
+            left=self.budget.left(self.copy.now()),
         )
 
     def idle_since(self, now: float) -> bool:
         """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
         self._forget(now)
-        return not self.active and not self._acquired_at and self.budget.paused_until < now
+        return not self.active and not self._acquired_at and self.budget.paused_until < self.copy.now()
 
     def acquire(self) -> None:
         """Count a wait in."""
@@ -159,10 +229,9 @@ class KeyState:
         :param request: makes the request.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
-        now = self._clock()
-        if not self._queue and self._may_go(now, now >= wait.deadline):
-            self.budget.acquire(now)
-            self._in_flight += 1
+        await self.refresh()
+        if not self._queue and self._may_go(self._clock() >= wait.deadline):
+            self._acquire()
         elif not await self._turn(wait.seen_at, wait.deadline):
             return None
         try:
@@ -170,12 +239,12 @@ class KeyState:
         except ProviderError as error:
             if isinstance(error, RateLimitedError):
                 self.metrics.count("rate_limited")
-                self.budget.on_429(self._clock(), error.retry_after)
+                self._refused(error.retry_after)
             else:
                 self.metrics.count("transient_errors")
             raise
         else:
-            self.budget.on_success()
+            self._answered()
             return seen
         finally:
             self._in_flight -= 1
@@ -189,18 +258,29 @@ class KeyState:
             await self._retired.pop().close()
 
     def _on_headers(self, headers: Mapping[str, str]) -> None:
-        remaining = _number(headers.get("x-ratelimit-remaining"))
-        if remaining is not None and headers.get("retry-after") is None:
-            limit = _number(headers.get("x-ratelimit-limit"))
-            reset_at = _number(headers.get("x-ratelimit-reset"))
-            self.budget.update_from_headers(
-                self._clock(), limit=limit, remaining=remaining, reset_at=reset_at
-            )
+        if "x-ratelimit-remaining" in headers:
+            now, kept = self.copy.now(), dict(headers)
+            self.copy.tell(lambda budget: budget.on_headers(now, kept))
 
-    def _may_go(self, now: float, last_poll: bool) -> bool:
+    def _acquire(self) -> None:
+        now = self.copy.now()
+        self.copy.tell(lambda budget: budget.acquire(now))
+        self._in_flight += 1
+
+    def _refused(self, retry_after: float | None) -> None:
+        now = self.copy.now()
+        self.copy.tell(lambda budget: budget.on_429(now, retry_after))
+
+    def _answered(self) -> None:
+        if self.budget.refusing or self.budget.spacing:
+            now = self.copy.now()
+            self.copy.tell(lambda budget: budget.on_success(now))
+
+    def _may_go(self, last_poll: bool) -> bool:
         # After a 429 one request goes alone, to learn whether the others may follow.
         if self._in_flight and self.budget.refusing:
             return False
+        now = self.copy.now()
         return self.budget.free_at(now, reserve=last_poll) <= now
 
     async def _turn(self, seen_at: float, deadline: float) -> bool:
@@ -220,15 +300,16 @@ class KeyState:
         while ticket := self._next_ticket():
             now = self._clock()
             last_poll = ticket.deadline <= now
-            if self._may_go(now, last_poll):
-                self.budget.acquire(now)
-                self._in_flight += 1
+            if self._may_go(last_poll):
+                self._acquire()
                 ticket.granted.set_result(True)
             elif now >= ticket.deadline + LAST_POLL_PATIENCE:
                 ticket.granted.set_result(False)
             else:
+                now = self.copy.now()
                 at = self.budget.free_at(now, reserve=last_poll)
                 await self._sleep(min(max(at - now, 0.02), QUEUE_CHECK))
+                await self.refresh()
 
     def _next_ticket(self) -> _Ticket | None:
         for heap in (self._overdue, self._queue):
@@ -254,59 +335,3 @@ _NO_LIMIT = PollingLoad()
 class _Ticket:
     deadline: float
     granted: asyncio.Future[bool]
-
-
-def _number(text: str | None) -> int | None:
-    return int(text) if text and text.isascii() and text.isdigit() and len(text) < 12 else None
-
-
-class Metrics:
-    """
-    Counters of one key, reported as ``<service>.<name>``.
-
-    :param service: connection type, the prefix of every name.
-    :param clock: epoch seconds.
-    """
-
-    def __init__(self, service: str, *, clock: Callable[[], float]) -> None:
-        self.service = service
-        self._clock = clock
-        self._counts: dict[str, int] = {}
-        self._flushed_at = clock()
-
-    def count(self, name: str) -> bool:
-        """
-        Count one ``name``; reported within :data:`FLUSH_EVERY` seconds of the next count, or at
-        :meth:`flush`.
-
-        :return: whether that was reported now.
-        """
-        self._counts[name] = self._counts.get(name, 0) + 1
-        if self._clock() - self._flushed_at < FLUSH_EVERY:
-            return False
-        self.flush()
-        return True
-
-    def timing(self, name: str, seconds: float) -> None:
-        """Report a duration at once."""
-        _stats().timing(f"{self.service}.{name}", seconds * 1000.0)
-
-    def gauge(self, name: str, value: float) -> None:
-        """Report a level at once."""
-        _stats().gauge(f"{self.service}.{name}", value)
-
-    def flush(self) -> None:
-        """Report what was counted since the last report."""
-        counts, self._counts = self._counts, {}
-        self._flushed_at = self._clock()
-        stats = _stats()
-        for name, count in counts.items():
-            stats.incr(f"{self.service}.{name}", count)
-
-
-@functools.cache
-def _stats() -> Any:
-    # Airflow is imported by the first report, not with the package.
-    from airflow_provider.compat import airflow_stats
-
-    return airflow_stats()

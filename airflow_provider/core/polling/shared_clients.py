@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 from weakref import WeakKeyDictionary
 
-from airflow_provider.core.polling.key_state import KeyState
+from airflow_provider.core.polling.key_state import KeyState, LocalCopy
 from airflow_provider.errors import (
     ApiError,
     ProviderError,
@@ -21,6 +21,7 @@ from airflow_provider.errors import (
 )
 
 if TYPE_CHECKING:
+    from airflow_provider.core.budget.store import Store
     from airflow_provider.core.http.client import ConnectionSettings, ServiceHook
     from airflow_provider.core.polling.key_state import Request
     from airflow_provider.core.polling.wait import Wait
@@ -51,6 +52,7 @@ class SharedClients:
 
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
+    :param store: of the budgets; by default where each connection keeps its own.
     """
 
     _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, SharedClients] = WeakKeyDictionary()
@@ -60,9 +62,11 @@ class SharedClients:
         *,
         clock: Callable[[], float] = time.time,
         sleep: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+        store: Store | None = None,
     ) -> None:
         self.clock = clock
         self.sleep = sleep
+        self._store = store
         self._key_states: dict[tuple[type[ServiceHook], str, str], KeyState] = {}
         self._lookups: dict[tuple[type[ServiceHook], str], ConnectionLookup] = {}
 
@@ -103,6 +107,12 @@ class SharedClients:
     async def key_state(self, hook_class: type[ServiceHook], conn_id: str) -> KeyState:
         """Return the state of the key that a connection holds now."""
         settings = await self.lookup(hook_class, conn_id).settings()
+        hook = hook_class(conn_id, settings=settings)
+        bucket = hook.service.poll_bucket
+        if self._store is not None:
+            shared = hook.budget_in(self._store, bucket)
+        else:
+            shared = await hook.ashared_budget(bucket)
         key = (hook_class, settings.identity, settings.route)
         state = self._key_states.get(key)
         if state is None:
@@ -110,15 +120,13 @@ class SharedClients:
             self._key_states = {
                 key: state for key, state in self._key_states.items() if not state.idle_since(now)
             }
-            hook = hook_class(conn_id, settings=settings)
-            state = KeyState(hook, clock=self.clock, sleep=self.sleep)
-            for other, known in self._key_states.items():
-                if other[:2] == key[:2]:
-                    state.budget = known.budget
-            self._key_states[key] = state
+            copies = (known.copy for other, known in self._key_states.items() if other[:2] == key[:2])
+            copy = next(copies, None) or LocalCopy(shared, clock=self.clock)
+            state = self._key_states[key] = KeyState(hook, copy, clock=self.clock, sleep=self.sleep)
         elif settings != state.hook.settings and settings.conn_id == state.hook.settings.conn_id:
             log.info("Connection %s has changed; going on with its settings of now", conn_id)
-            state.use(hook_class(conn_id, settings=settings))
+            state.copy.use(shared)
+            state.use(hook)
         return state
 
 
@@ -180,6 +188,8 @@ class Lease:
         while (pause := wait.next_poll() - clock()) > 0:
             limited = wait.learns and self._key_state is not None and self._key_state.budget.limits
             await self.clients.sleep(min(pause, RECONSIDER) if limited else pause)
+            if limited and self._key_state is not None:
+                await self._key_state.refresh()
         return await self.on_key(lambda state: state.poll(wait, request))
 
     async def on_key(self, act: Callable[[KeyState], Awaitable[T]]) -> T:

@@ -209,11 +209,13 @@ class Wait:
         if not isinstance(error, TRANSIENT_ERRORS) and not (too_new and error.not_found):
             return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error
-        if self.trouble_since is None:
+        if isinstance(error, RateLimitedError):
+            self.trouble_since = None  # a refusal is a wait: it ends with the deadline, not before
+        elif self.trouble_since is None:
             self.trouble_since = now
         if now >= self.deadline:
             return self.on_deadline()
-        if now - self.trouble_since >= self.tolerance:
+        if self.trouble_since is not None and now - self.trouble_since >= self.tolerance:
             return self._outcome(
                 "error",
                 f"Gave up waiting for {self.noun} {self.job_id}: no usable answer for "

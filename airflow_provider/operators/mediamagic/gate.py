@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
 from airflow_provider.core.arguments import one_of, required_id
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -51,6 +51,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         blocks; when it passes, all the others do.
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
     :param mediamagic_conn_id: MediaMagic connection id; used with ``submission_id`` only.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -93,6 +95,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         self.blocked_task_ids = blocked_task_ids
         self.source_conn_id = source_conn_id
 
+    @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the arguments, gather the issues, judge them, let pass or hold back."""
         policy = CompliancePolicy.of(self.policy)

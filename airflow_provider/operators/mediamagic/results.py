@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import required_id
 from airflow_provider.core.naming import show_name
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError
@@ -33,6 +33,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         manifest. Required when the result is larger than 32 KB of JSON.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = MediaMagicHook
@@ -68,6 +70,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     def item_name(self) -> str:
         return str(self.submission_id if self._takes_all else self.asset_id)
 
+    @in_turn
     def execute(self, context: Context) -> Any:
         """Read, then return or write the result."""
         from airflow_provider.core.files.locations import path_text
@@ -166,6 +169,8 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -190,6 +195,8 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     :param output_path: ``.jsonl``, ``.csv`` or ``.parquet`` file to write.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -228,6 +235,8 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
     """

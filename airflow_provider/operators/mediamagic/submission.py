@@ -16,6 +16,7 @@ from airflow_provider.core.arguments import (
     switch,
     whole_number,
 )
+from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
@@ -77,10 +78,13 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     :param allow_partial: succeed when at least one asset completed; the result says which.
     :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = MediaMagicHook
     shown_within = SHOWN_WITHIN
+    turn_priority = Priority.START
     trigger_class = MediaMagicSubmissionTrigger
     job = SUBMISSION
     ui_color = "#b8dcff"
@@ -273,6 +277,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         is taken; one that was returned is replaced, one that never was is taken.
     :param max_paid_requests: most submissions and retries of assets that this task sends, over retries,
         clears and ``asset_retries``; the next one is an error. Default: no limit.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/guides/submit-assets
     """
@@ -394,6 +399,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         if blobs:
             self.log.info("%d files were uploaded by an earlier attempt", len(blobs))
         self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
+        self.turns.expect(len(left))
         self._uploads.run(left)
         in_order = {source.path: blobs[source.path] for source, _ in sources}
         return replace(entry, details={**details, "blobs": in_order, "sent": sent})
@@ -522,11 +528,13 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         Default: as :class:`MediaMagicCreateSubmissionOperator`.
     :param max_paid_requests: most retries of assets that this task sends; the next one is an error. Default:
         no limit.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """
 
     arrives_within = ARRIVES_WITHIN
+    turn_priority = Priority.CONTINUE
     template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "mediamagic_conn_id")
 
     def __init__(self, *, submission_id: str, asset_id: str, **kwargs: Any) -> None:

@@ -7,9 +7,10 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, whole_number
+from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.naming import names_of_files
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
@@ -171,11 +172,14 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         nothing.
     :param max_parallel: how many files are uploaded at a time, default 4.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/guides/file-upload
     """
 
     hook_class = MediaMagicHook
+    turn_priority = Priority.START
     template_fields: Sequence[str] = ("files", "source_conn_id", "mediamagic_conn_id")
     ui_color = "#d9ecff"
 
@@ -200,6 +204,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     def item_name(self) -> str:
         return names_of_files(self.files)
 
+    @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded as they are now."""
         from airflow_provider.core.files.sent import is_unchanged
@@ -225,6 +230,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         if len(left) < len(sources):
             self.log.info("%d files were uploaded by an earlier attempt", len(sources) - len(left))
         self._uploads = uploads(self.hook, arrived=arrived, max_parallel=max_parallel, log=self.task_log)
+        self.turns.expect(len(left))
         self._uploads.run(left)
         return [done[source.path] for source, _ in sources]
 

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider.core.arguments import as_bool, required_id
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, NotFoundError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -30,6 +30,8 @@ class WebhookOperator(ServiceOperator[MediaMagicHook]):
     What operators for subscriptions share.
 
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = MediaMagicHook
@@ -63,6 +65,8 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         ``webhook_secret_variable`` names. It must hold ``secret`` in its name, so that Airflow masks it.
     :param description: for people.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
     """
@@ -90,6 +94,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         self.secret_variable = secret_variable
         self.description = description
 
+    @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         endpoint = checked_endpoint(self.endpoint_url)
         wanted = checked_event_types(self.event_types)
@@ -178,6 +183,8 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
     :param keep: leave the subscription and its secret as they are, default false. In a teardown the XCom
         ``existed`` of creating, so that only what this run has made is deleted.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/reference/error-codes
     """
@@ -197,6 +204,7 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
         self.secret_variable = secret_variable
         self.keep = keep
 
+    @in_turn
     def execute(self, context: Context) -> None:
         subscription_id = required_id("subscription_id", self.subscription_id)
         if as_bool("keep", self.keep):
@@ -219,6 +227,8 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
     :param subscription_id: the subscription.
     :param enabled: true or false.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
     """
@@ -230,6 +240,7 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
         self.subscription_id = subscription_id
         self.enabled = enabled
 
+    @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         subscription_id = required_id("subscription_id", self.subscription_id)
         enabled = as_bool("enabled", self.enabled)
@@ -242,10 +253,13 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
     List the workspace's subscriptions, without their secrets.
 
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/concepts/webhooks
     """
 
+    @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         with self.hook() as hook:
             return [_shown(one) for one in hook.list_subscriptions()]
@@ -259,6 +273,8 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
     :param status_filter: as the vendor names it; the values are not published.
     :param limit: 1 to 200, default 50.
     :param mediamagic_conn_id: MediaMagic connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
     """
@@ -273,6 +289,7 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
         self.status_filter = status_filter
         self.limit = limit
 
+    @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         subscription_id = required_id("subscription_id", self.subscription_id)
         with self.hook() as hook:

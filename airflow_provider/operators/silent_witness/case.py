@@ -6,11 +6,12 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
+from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, check_paying
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -81,6 +82,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     :param max_paid_requests: most cases that this task creates, over retries and clears; the next one is an
         error. Default: no limit.
     :param silent_witness_conn_id: Silent Witness connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.silentwitness.ai/api-reference/cases/create
     """
@@ -100,6 +103,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     )
 
     hook_class = SilentWitnessHook
+    turn_priority = Priority.START
     noun = "case"
     arrives_within: float = ARRIVES_WITHIN
     template_fields: Sequence[str] = (*FIELDS, "case_id", "silent_witness_conn_id")
@@ -152,6 +156,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.on_clear = on_clear
         self.max_paid_requests = max_paid_requests
 
+    @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
         self.check()

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import one_of, required_id, switch
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
@@ -47,6 +47,8 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     :param overwrite: replace a file with other content. Without it that is an error; a file with the same
         content is always left as it is.
     :param silent_witness_conn_id: Silent Witness connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """
@@ -87,6 +89,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     def item_name(self) -> str:
         return str(self.filename or self.report_id or "")
 
+    @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
         from airflow_provider.core.files.locations import path_text, probe_writable, safe_name, target_path

@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
+from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.exceptions import (
     ApiError,
     InvalidInputError,
@@ -113,11 +114,14 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
         each replaces the one before, and so do files of one name and size, which the case cannot tell apart.
     :param silent_witness_conn_id: Silent Witness connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.silentwitness.ai/guides/uploading-evidence
     """
 
     hook_class = SilentWitnessHook
+    turn_priority = Priority.CONTINUE
     arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
         "case_id",
@@ -165,6 +169,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     def item_name(self) -> str:
         return names_of_files(self.files) or str(self.case_id or "")
 
+    @in_turn
     def execute(self, context: Context) -> list[Any]:
         """Check every file, then upload those the case does not have."""
         case_id = required_id("case_id", self.case_id)
@@ -245,6 +250,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             arrived=lambda item, uploaded: arrived(part.record + item[0].path, uploaded),
             max_parallel=1 if alike or part.category == "edr_document" else part.max_parallel,
         )
+        self.turns.expect(len(left))
         uploaded = iter(self._uploads.run(left))
         return [record or next(uploaded)[0] for record in found]
 

@@ -6,11 +6,12 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
+from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
-from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.exceptions import ApiError, JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
@@ -79,12 +80,14 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         never was is taken.
     :param max_paid_requests: most reports that this task starts, over retries, clears and ``report_retries``;
         the next one is an error. Default: no limit.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.silentwitness.ai/api-reference/reports/create
     """
 
     hook_class = SilentWitnessHook
     trigger_class = SilentWitnessReportTrigger
+    turn_priority = Priority.CONTINUE
     job = REPORT
     arrives_within = ARRIVES_WITHIN
     template_fields: Sequence[str] = (
@@ -241,11 +244,14 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
 
     :param report_id: the report.
     :param silent_witness_conn_id: Silent Witness connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
 
     See https://docs.silentwitness.ai/api-reference/reports/delete
     """
 
     hook_class = SilentWitnessHook
+    turn_priority = Priority.CANCEL
     template_fields: Sequence[str] = ("report_id", "silent_witness_conn_id")
     ui_color = "#f1edfb"
     operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
@@ -261,6 +267,7 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
         self.silent_witness_conn_id = silent_witness_conn_id
         self.report_id = report_id
 
+    @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the report unless it has ended; return how it stands."""
         report_id = required_id("report_id", self.report_id)

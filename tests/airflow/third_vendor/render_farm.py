@@ -140,6 +140,8 @@ class RenderSensor(JobSensor[RenderFarmHook]):
 
     :param render_id: the render.
     :param render_farm_conn_id: connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = RenderFarmHook
@@ -161,6 +163,8 @@ class RenderSceneOperator(JobOperator[RenderFarmHook]):
 
     :param scene: its name; each is rendered once, so that a render is found by it.
     :param render_farm_conn_id: connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = RenderFarmHook
@@ -206,6 +210,8 @@ class DownloadRenderOperator(ServiceOperator[RenderFarmHook]):
     :param render_id: the render.
     :param output_path: folder to write to, local or an object-storage URL.
     :param render_farm_conn_id: connection id.
+    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
+    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
     """
 
     hook_class = RenderFarmHook

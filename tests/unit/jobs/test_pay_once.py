@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, carry_over
@@ -147,7 +148,9 @@ def attempt(asked: Asked, store: Store, *, max_tries: int = 0, **options: Any) -
         asked.service.now += seconds
 
     hook = SimpleNamespace(
-        before_resending=None, settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT)
+        before_resending=None,
+        turns=Turns(),
+        settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT),
     )
     ledger = Ledger(store, max_tries=max_tries)
     return PayOnce(asked, hook, ledger, pause=pause, **options).submit_or_reattach()

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider.core.budget.rate_budget import RateBudget, windows
+from airflow_provider.core.budget.rate_budget import RateBudget
+from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, Backoff, DurationStats, PollingLoad
 
 VENDOR = Backoff(3.0, 1.5, 15.0)

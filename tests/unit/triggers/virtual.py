@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from airflow_provider.core.budget.store import MemoryStore
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.jobs.kind import JobKind
@@ -132,7 +133,8 @@ def run(main: Callable[[SharedClients], Coroutine[Any, Any, Any]]) -> Any:
     loop = VirtualLoop()
 
     async def all_of_it() -> Any:
-        clients = SharedClients(clock=lambda: START + loop.time())
+        clock = lambda: START + loop.time()  # noqa: E731
+        clients = SharedClients(clock=clock, store=MemoryStore(clock))
         SharedClients._of_loop[loop] = clients
         found = await main(clients)
         for _ in range(5):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from airflow_provider.core.budget.rate_budget import RateBudget, Window, windows
+from airflow_provider.core.budget.rate_budget import RateBudget
+from airflow_provider.core.budget.windows import Window, windows
 
 HOUR = Window(1000, 3600.0)
 

@@ -1,0 +1,137 @@
+"""Turns: which task may send its requests next. What was paid for is finished before anything is started."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from enum import IntEnum
+from typing import Any
+
+from airflow_provider.core.budget.rate_budget import Grant, RateBudget
+
+GRANT_LASTS = 300.0
+"""Seconds in which a task must begin to use its turn; Airflow may need minutes to start it."""
+
+ASK_AGAIN = 60.0
+"""Seconds after which a task that waits asks again at the latest; the sooner, the later it was expected."""
+
+FORGOTTEN_AFTER = 60.0
+"""Seconds past the time at which it was to ask again after which a waiting task counts as gone."""
+
+AGEING = 3600.0
+"""Seconds of waiting that move a task up by one priority, so that none starves."""
+
+
+class Priority(IntEnum):
+    """What a task's next requests are for; the lowest number goes first."""
+
+    CANCEL = 0
+    FINISH = 1
+    CONTINUE = 2
+    START = 3
+
+
+SHARES = {Priority.CANCEL: 1.0, Priority.FINISH: 1.0, Priority.CONTINUE: 0.95, Priority.START: 0.9}
+"""Part of each limit that such requests may use: what was started can always be finished."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticket:
+    """
+    A task's place in the queue.
+
+    :param id: made up by the task.
+    :param priority: what its requests are for.
+    :param since: when it began to wait, epoch seconds.
+    :param requests: how many its next step needs.
+    """
+
+    id: str
+    priority: Priority
+    since: float
+    requests: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """
+    What a task is told.
+
+    :param at: when it may send, epoch seconds; an estimate while it is not granted.
+    :param granted: how many requests it may send then; 0 while others go first.
+    :param ahead: how many tasks go first.
+    """
+
+    at: float
+    granted: int = 0
+    ahead: int = 0
+
+
+@dataclass(slots=True)
+class _Waiting:
+    priority: int
+    since: float
+    requests: int
+    until: float
+
+
+class TurnQueue:
+    """
+    The tasks that wait for a turn on one key.
+
+    :param budget: of the key.
+    """
+
+    def __init__(self, budget: RateBudget) -> None:
+        self.budget = budget
+        self._waiting: dict[str, _Waiting] = {}
+
+    def ask(self, ticket: Ticket, now: float, *, lead: float = 0.0) -> Turn:
+        """
+        Ask for a turn; a task that gets none asks again at the time that it is told, or leaves.
+
+        :param lead: seconds before its time at which a turn is granted already.
+        """
+        self._waiting = {name: other for name, other in self._waiting.items() if other.until > now}
+        budget, share = self.budget, SHARES[ticket.priority]
+        requests = min(ticket.requests, budget.most_at_once(now, share))
+        mine = _Waiting(ticket.priority, ticket.since, requests, now)
+        before = [
+            other
+            for name, other in self._waiting.items()
+            if name != ticket.id and (_rank(other, now), name) < (_rank(mine, now), ticket.id)
+        ]
+        at = budget.turn_at(now, requests, share=share, ahead=sum(other.requests for other in before))
+        if at <= now + lead:
+            self._waiting.pop(ticket.id, None)
+            budget.grants[ticket.id] = Grant(requests, at, at + GRANT_LASTS)
+            granted = requests
+        else:
+            granted = 0
+            mine.until = min(at, now + ASK_AGAIN) + FORGOTTEN_AFTER
+            self._waiting[ticket.id] = mine
+        budget.busy = bool(self._waiting)
+        return Turn(at, granted, len(before))
+
+    def leave(self, ticket_id: str) -> None:
+        """Give up a place in the queue, and what was granted."""
+        self._waiting.pop(ticket_id, None)
+        self.budget.grants.pop(ticket_id, None)
+        self.budget.busy = bool(self._waiting)
+
+    def state(self) -> dict[str, Any]:
+        """Return those who wait, as plain JSON."""
+        return {name: asdict(waiting) for name, waiting in self._waiting.items()}
+
+    def restore(self, state: Mapping[str, Any], now: float) -> None:
+        """
+        Go on with what :meth:`state` has returned.
+
+        :raises TypeError: it is something else.
+        """
+        self._waiting = {name: _Waiting(**waiting) for name, waiting in state.items()}
+        self.budget.busy = any(waiting.until > now for waiting in self._waiting.values())
+
+
+def _rank(waiting: _Waiting, now: float) -> tuple[float, float]:
+    return waiting.priority - max(0.0, now - waiting.since) // AGEING, waiting.since

@@ -1,0 +1,243 @@
+"""Turns of a task: each request waits until its key has room for it, in the triggerer or on the worker."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from logging import Logger
+from typing import TYPE_CHECKING
+
+from airflow_provider.core.budget.store import SharedBudget
+from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
+from airflow_provider.errors import RateLimitedError
+
+if TYPE_CHECKING:
+    from airflow_provider.core.http.client import ServiceHook
+
+SHORT_WAIT = 3.0
+"""Seconds that a task waits for its turn on the worker all the same: a deferral costs about as much."""
+
+SLICE = 1.0
+"""Longest single sleep in seconds, so that a kill is noticed soon."""
+
+LONGEST_TURN_WAIT = 12 * 3600.0
+"""Default of ``max_turn_wait``: a night."""
+
+
+class TurnAwaitedError(BaseException):
+    """
+    A task has to wait for its turn, and is to be deferred until then. Nothing was sent.
+
+    Like Airflow's own ``TaskDeferred`` it is no ``Exception``: nothing on its way takes it for a failure.
+
+    :param ticket: the task's place in the queue.
+    :param bucket: of the service's rate limits, empty where there is one.
+    :param wait: seconds until the turn is expected.
+    :param ahead: how many tasks go first.
+    :param pause: seconds in which the service takes no request at all.
+    """
+
+    def __init__(self, ticket: Ticket, bucket: str, *, wait: float, ahead: int, pause: float) -> None:
+        super().__init__(f"no turn yet; expected in {wait:.0f} s")
+        self.ticket = ticket
+        self.bucket = bucket
+        self.wait = wait
+        self.ahead = ahead
+        self.pause = pause
+
+
+@dataclass(slots=True)
+class _Told:
+    turn: Turn
+    now: float
+    paused_until: float
+
+
+class Turns:
+    """
+    What stands between a hook and its key. Without patience requests are counted and never held back.
+
+    :param patience: seconds to wait for one turn at most; 0 to let the caller deal with a 429.
+    :param defers: raise :class:`TurnAwaitedError` in place of a wait longer than some seconds.
+    :param priority: what the requests are for.
+    :param ticket: of an earlier attempt that has been granted its turn.
+    :param log: says why and until when is waited.
+    :param check: called at least once a second while waiting; raises to give up.
+    """
+
+    def __init__(
+        self,
+        *,
+        patience: float = 0.0,
+        defers: bool = False,
+        priority: Priority = Priority.FINISH,
+        ticket: Ticket | None = None,
+        log: Logger | None = None,
+        check: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.patience = patience
+        self.defers = defers
+        self.priority = priority
+        self.check = check
+        self._log = log
+        self._ticket = ticket
+        self._requests = 1
+        self._held: SharedBudget | None = None
+        self._refusing = False
+        self._lock = threading.Lock()
+        # Replaced in tests, so that none of them sleeps.
+        self._clock: Callable[[], float] = time.time
+        self._sleep: Callable[[float], None] = time.sleep
+
+    def expect(self, requests: int) -> None:
+        """
+        Take the next turn for so many requests.
+
+        :param requests: what the step that follows will send.
+        """
+        self._requests = max(1, requests)
+
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """Send without waiting for a turn, as a cancel must."""
+        patience, self.patience = self.patience, 0.0
+        try:
+            yield
+        finally:
+            self.patience = patience
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Wait on the worker in here, where a task cannot be interrupted and begun again."""
+        defers, self.defers = self.defers, False
+        try:
+            yield
+        finally:
+            self.defers = defers
+
+    def take(self, hook: ServiceHook, bucket: str) -> None:
+        """
+        Count one request, once its turn has come.
+
+        :param bucket: of the service's rate limits.
+        :raises TurnAwaitedError: the task is to be deferred until then.
+        :raises RateLimitedError: no turn came within ``patience``.
+        """
+        budget = hook.shared_budget(bucket)
+        if not self.patience:
+            self._refusing = budget.update(_count)
+            return
+        with self._lock:
+            began, told = self._clock(), None
+            while True:
+                waited = self._clock() - began
+                told = budget.update(self._ask)
+                self._held = budget if self._ticket is not None else None
+                wait = told.turn.at - told.now
+                if told.turn.granted and wait <= 0:
+                    return
+                if waited + wait > self.patience:
+                    self._leave(budget)
+                    raise RateLimitedError(
+                        f"No turn on the key of connection {hook.conn_id!r} within {self.patience:.0f} s "
+                        "(max_turn_wait): its rate limit is used up. Nothing was sent.",
+                        http_status=None,
+                    )
+                if self.defers and wait > SHORT_WAIT:
+                    self._defer(bucket, told, wait)
+                self._say(hook, told, wait, first=not waited)
+                self._pause(min(max(wait, 0.05), ASK_AGAIN))
+
+    def refused(self, hook: ServiceHook, bucket: str, error: RateLimitedError) -> None:
+        """Let all who use the key know of a 429; the next :meth:`take` waits for it to pass."""
+        hook.shared_budget(bucket).update(lambda queue, now: queue.budget.on_429(now, error.retry_after))
+
+    def answered(self, hook: ServiceHook, bucket: str, status: int, headers: Mapping[str, str]) -> None:
+        """
+        Take from an answer what it says about the limit.
+
+        :param headers: with lower-case names.
+        """
+        if status == 429 or not (self._refusing or "x-ratelimit-remaining" in headers):
+            return
+
+        def learn(queue: TurnQueue, now: float) -> None:
+            queue.budget.on_success(now)
+            queue.budget.on_headers(now, headers)
+
+        hook.shared_budget(bucket).update(learn)
+
+    def close(self) -> None:
+        """Give back what was granted and not sent."""
+        if self._held is not None:
+            self._leave(self._held)
+
+    def _ask(self, queue: TurnQueue, now: float) -> _Told:
+        budget = queue.budget
+        if self._ticket is not None:
+            grant = budget.grants.get(self._ticket.id)
+            if grant is not None:
+                turn = Turn(grant.at, granted=grant.requests)
+                return self._told(queue, turn, now)
+        since = now if self._ticket is None else self._ticket.since
+        name = uuid.uuid4().hex[:16] if self._ticket is None else self._ticket.id
+        self._ticket = Ticket(name, self.priority, since, self._requests)
+        return self._told(queue, queue.ask(self._ticket, now), now)
+
+    def _told(self, queue: TurnQueue, turn: Turn, now: float) -> _Told:
+        assert self._ticket is not None
+        budget = queue.budget
+        if turn.granted and turn.at <= now:
+            budget.use(self._ticket.id, now)
+            self._requests = max(1, self._requests - 1)
+            if turn.granted == 1:
+                self._ticket = None
+        self._refusing = budget.refusing
+        return _Told(turn, now, budget.paused_until)
+
+    def _leave(self, budget: SharedBudget) -> None:
+        if (ticket := self._ticket) is not None:
+            budget.update(lambda queue, now: queue.leave(ticket.id))
+        self._ticket = self._held = None
+
+    def _defer(self, bucket: str, told: _Told, wait: float) -> None:
+        assert self._ticket is not None
+        self._held = None
+        pause = max(0.0, told.paused_until - told.now)
+        raise TurnAwaitedError(self._ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause)
+
+    def _say(self, hook: ServiceHook, told: _Told, wait: float, *, first: bool) -> None:
+        if self._log is not None and first and wait > SHORT_WAIT:
+            self._log.info("%s", waiting_line(hook.conn_id, wait, told.turn.ahead, self.patience))
+
+    def _pause(self, seconds: float) -> None:
+        until = self._clock() + seconds
+        while (left := until - self._clock()) > 0:
+            self.check()
+            self._sleep(min(left, SLICE))
+
+
+def _count(queue: TurnQueue, now: float) -> bool:
+    queue.budget.acquire(now, poll=False)
+    return queue.budget.refusing
+
+
+def waiting_line(conn_id: str, wait: float, ahead: int, patience: float) -> str:
+    """
+    Return what a task's log says when it waits for a turn.
+
+    :param wait: seconds until the turn is expected.
+    :param ahead: how many tasks go first.
+    :param patience: seconds that it waits at most.
+    """
+    expected = datetime.fromtimestamp(time.time() + wait).astimezone().strftime("%H:%M:%S")
+    before = {0: "nobody is", 1: "1 task is"}.get(ahead, f"{ahead} tasks are")
+    return (
+        f"The rate limit of connection {conn_id} is used up. Waiting for a turn: {before} ahead, expected "
+        f"about {expected} (in {wait:.0f} s), for at most {patience / 3600:.1f} h (max_turn_wait)."
+    )

@@ -1,0 +1,50 @@
+"""Sliding windows: the limits of a key that its connection names, and those that refusals have shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MINUTE, HOUR = 60.0, 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """
+    A sliding rate limit: at most ``limit`` requests within any ``seconds``.
+
+    :param limit: requests, at least 1.
+    :param seconds: length of the window.
+    """
+
+    limit: int
+    seconds: float
+
+    def __post_init__(self) -> None:
+        if self.limit < 1 or self.seconds <= 0:
+            raise ValueError(f"a window needs a positive limit and length; got {self}")
+
+
+def windows(*, per_minute: int | None = None, per_hour: int | None = None) -> tuple[Window, ...]:
+    """Return the windows of a connection's limits; ``None`` and 0 mean no limit."""
+    limits = ((per_minute, MINUTE), (per_hour, HOUR))
+    return tuple(Window(limit, seconds) for limit, seconds in limits if limit)
+
+
+@dataclass(slots=True)
+class LearnedLimit:
+    """
+    A limit that nobody has told us, as a 429 has shown it. It rises slowly, in case there is more.
+
+    :param accepted: requests that the service took within the window.
+    :param since: when that was seen, epoch seconds.
+    :param patience: seconds until it rises by a twentieth, at least by one; doubled by each 429.
+    """
+
+    accepted: int
+    since: float
+    patience: float
+
+    def at(self, now: float) -> int:
+        """Return how many requests to send within the window."""
+        rises = int(max(0.0, now - self.since) / self.patience)
+        return self.accepted + max(1, self.accepted // 20) * rises

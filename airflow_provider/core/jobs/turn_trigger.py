@@ -1,0 +1,131 @@
+"""TurnTrigger: waits in the triggerer until a task may send its requests, so that it holds no worker slot."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from airflow.triggers.base import BaseTrigger, TriggerEvent
+
+from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
+from airflow_provider.core.text import clean
+from airflow_provider.errors import ProviderError
+
+if TYPE_CHECKING:
+    from airflow_provider.core.budget.store import SharedBudget
+    from airflow_provider.core.http.client import ServiceHook
+
+RESUME_LEAD = 2.0
+"""Seconds before its turn at which a task is resumed: Airflow needs some to start it."""
+
+WIRE_FORMAT = (
+    "hook", "conn_id", "bucket", "ticket", "priority", "since", "requests", "not_before", "until", "method",
+    "arguments",
+)  # fmt: skip
+"""Arguments that are stored with a deferred task."""
+
+TROUBLE_PAUSE = 15.0
+"""Seconds between two attempts to look a connection up."""
+
+
+class TurnTrigger(BaseTrigger):
+    """
+    Wait for a task's turn on its key, then yield ``{"status": "granted" | "timeout" | "error", "message"}``
+    with its own arguments.
+
+    The keyword arguments are a wire format between versions, as those of ``JobTrigger``.
+
+    :param hook: import path of the service's hook.
+    :param conn_id: connection id.
+    :param bucket: which of the service's rate limits.
+    :param ticket: the task's place in the queue, made up by the task.
+    :param priority: what its requests are for.
+    :param since: when it began to wait, epoch seconds.
+    :param requests: how many its next step needs.
+    :param not_before: until when the service takes no request, epoch seconds.
+    :param until: when waiting ends, epoch seconds.
+    :param method: of the operator, to call again.
+    :param arguments: of that method.
+    """
+
+    def __init__(
+        self,
+        hook: str,
+        conn_id: str,
+        bucket: str,
+        ticket: str,
+        priority: int,
+        since: float,
+        requests: int,
+        not_before: float,
+        until: float,
+        method: str,
+        arguments: dict[str, Any],
+        **_: Any,
+    ) -> None:
+        super().__init__()
+        self.hook = hook
+        self.conn_id = conn_id
+        self.bucket = bucket
+        self.ticket = ticket
+        self.priority = priority
+        self.since = since
+        self.requests = requests
+        self.not_before = not_before
+        self.until = until
+        self.method = method
+        self.arguments = arguments
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
+        kwargs = {name: getattr(self, name) for name in WIRE_FORMAT}
+        return f"{type(self).__module__}.{type(self).__qualname__}", kwargs
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Wait, then yield the one event."""
+        try:
+            granted = await self._granted()
+        except Exception as error:  # an exception out of here would end all waits of the triggerer
+            status, message = "error", clean(f"{type(error).__name__}: {error}")
+        else:
+            status, message = "granted" if granted else "timeout", ""
+        yield TriggerEvent({**self.serialize()[1], "status": status, "message": message})
+
+    async def _granted(self) -> bool:
+        ticket = Ticket(self.ticket, Priority(self.priority), self.since, self.requests)
+        await asyncio.sleep(max(0.0, min(self.not_before, self.until) - time.time()))
+        budget: SharedBudget | None = None
+        while (now := time.time()) < self.until:
+            if budget is None:
+                budget = await self._look_up()
+                if budget is None:
+                    await asyncio.sleep(TROUBLE_PAUSE)
+                    continue
+            turn, wait = await self._ask(budget, ticket)
+            if turn.granted:
+                return True
+            # Those that wait for the same moment do not all come back in the same one.
+            await asyncio.sleep(min(max(wait - RESUME_LEAD, 0.2), ASK_AGAIN, self.until - now))
+        if budget is not None:
+            await asyncio.to_thread(budget.update, lambda queue, _: queue.leave(self.ticket))
+        return False
+
+    async def _ask(self, budget: SharedBudget, ticket: Ticket) -> tuple[Turn, float]:
+        def ask(queue: TurnQueue, now: float) -> tuple[Turn, float]:
+            turn = queue.ask(ticket, now, lead=RESUME_LEAD)
+            return turn, turn.at - now
+
+        return await asyncio.to_thread(budget.update, ask)
+
+    async def _look_up(self) -> SharedBudget | None:
+        module, _, name = self.hook.rpartition(".")
+        hook: ServiceHook = getattr(import_module(module), name)(self.conn_id)
+        try:
+            await hook.aload_settings()
+            return await hook.ashared_budget(self.bucket)
+        except ProviderError as error:
+            self.log.warning("Connection %s could not be looked up: %s", self.conn_id, clean(error))
+            return None

@@ -1,0 +1,189 @@
+"""Turns, against a server that counts in sliding windows."""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import random
+from dataclasses import dataclass, field
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from airflow_provider.core.budget.rate_budget import RateBudget
+from airflow_provider.core.budget.store import restored
+from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, TurnQueue
+from airflow_provider.core.budget.windows import Window
+
+START = 1e9
+
+
+@dataclass
+class Server:
+    """Takes so many requests within a window, later than they were sent."""
+
+    limits: list[Window]
+    retry_after: bool = True
+    taken: list[float] = field(default_factory=list)
+    refused: int = 0
+
+    def request(self, now: float) -> float | None:
+        """Return ``None`` when it takes the request, else the seconds to wait."""
+        for window in self.limits:
+            inside = [at for at in self.taken if at > now - window.seconds]
+            if len(inside) >= window.limit:
+                self.refused += 1
+                return inside[-window.limit] + window.seconds - now
+        self.taken.append(now)
+        return None
+
+
+@dataclass
+class Night:
+    """Pipelines of steps, each of some requests, that begin together; time passes as it likes."""
+
+    server: Server
+    queue: TurnQueue
+    shared: bool = True
+    rng: random.Random = field(default_factory=lambda: random.Random(1))
+    finished: dict[int, float] = field(default_factory=dict)
+    asked: int = 0
+
+    def run(self, pipelines: int, steps: list[tuple[Priority, int]]) -> None:
+        events: list[tuple[float, int, int, int, Ticket | None]] = []
+        numbers = itertools.count()
+        for pipeline in range(pipelines):
+            heapq.heappush(events, (START + self.rng.random(), next(numbers), pipeline, 0, None))
+        while events:
+            now, _, pipeline, step, ticket = heapq.heappop(events)
+            priority, requests = steps[step]
+            ticket = ticket or Ticket(f"{pipeline}-{step}", priority, now, requests)
+            if self.shared:  # as between processes: through plain JSON
+                state = {**self.queue.budget.state(now), "waiting": self.queue.state()}
+                self.queue = restored(state, self.queue.budget.limits, now)
+            turn = self.queue.ask(ticket, now)
+            self.asked += 1
+            if not turn.granted:
+                again = now + min(max(turn.at - now, 0.05), ASK_AGAIN)
+                heapq.heappush(events, (again, next(numbers), pipeline, step, ticket))
+                continue
+            left = ticket.requests
+            for _ in range(turn.granted):
+                self.queue.budget.use(ticket.id, now)
+                wait = self.server.request(now + self.rng.random() * 0.5)
+                if wait is not None:
+                    self.queue.budget.on_429(now, wait if self.server.retry_after else None)
+                    self.queue.leave(ticket.id)
+                    break
+                self.queue.budget.on_success(now)
+                left -= 1
+            if left:
+                rest = Ticket(ticket.id, priority, ticket.since, left)
+                heapq.heappush(events, (now + 0.1, next(numbers), pipeline, step, rest))
+            elif step + 1 < len(steps):
+                heapq.heappush(events, (now + 1.0, next(numbers), pipeline, step + 1, None))
+            else:
+                self.finished[pipeline] = now - START
+
+
+REPORT = [(Priority.START, 1), (Priority.CONTINUE, 2), (Priority.CONTINUE, 1), (Priority.FINISH, 2)]
+
+
+def test_a_night_on_known_limits_takes_little_longer_than_it_must_and_is_never_refused() -> None:
+    limits = [Window(30, 60.0), Window(300, 3600.0)]
+    night = Night(Server(limits), TurnQueue(RateBudget(limits)), shared=False)
+    night.run(100, REPORT)
+    assert len(night.finished) == 100
+    assert night.server.refused == 0
+    # 600 requests at 300 an hour: the first and the second hundred fifty go within minutes each.
+    assert max(night.finished.values()) < 1.15 * 2 * 3600
+
+
+def test_what_was_started_is_finished_before_more_is_started() -> None:
+    limits = [Window(10, 60.0)]
+    queue = TurnQueue(RateBudget(limits))
+    for number in range(10):
+        queue.budget.acquire(START + number * 0.1, poll=False)
+    start = Ticket("start", Priority.START, START, 1)
+    finish = Ticket("finish", Priority.FINISH, START + 1, 1)
+    cancel = Ticket("cancel", Priority.CANCEL, START + 2, 1)
+    assert queue.ask(start, START + 1).ahead == 0
+    assert queue.ask(finish, START + 1).ahead == 0
+    assert queue.ask(cancel, START + 2).ahead == 0
+    assert queue.ask(finish, START + 3).ahead == 1
+    assert queue.ask(start, START + 3).ahead == 2
+    now = START + 61.0
+    assert not queue.ask(start, now).granted
+    assert queue.ask(cancel, now).granted
+
+
+def test_within_one_priority_the_first_to_come_is_the_first_to_go() -> None:
+    queue = TurnQueue(RateBudget([Window(2, 60.0)]))
+    queue.budget.acquire(START, poll=False)
+    queue.budget.acquire(START, poll=False)
+    tickets = [Ticket(f"{number:02}", Priority.START, START + number, 1) for number in range(5)]
+    assert [queue.ask(ticket, START + 10).ahead for ticket in tickets] == [0, 1, 2, 3, 4]
+    assert [queue.ask(ticket, START + 10).at for ticket in tickets] == sorted(
+        queue.ask(ticket, START + 10).at for ticket in tickets
+    )
+
+
+def test_a_task_that_waits_for_long_goes_before_those_of_the_next_priority() -> None:
+    queue = TurnQueue(RateBudget([Window(1, 60.0)]))
+    queue.budget.acquire(START + 7200, poll=False)
+    old = Ticket("old", Priority.START, START, 1)
+    queue.ask(old, START + 7200)
+    assert queue.ask(Ticket("new", Priority.FINISH, START + 7200, 1), START + 7200).ahead == 1
+
+
+def test_a_task_that_does_not_come_back_is_forgotten_and_so_is_its_grant() -> None:
+    queue = TurnQueue(RateBudget([Window(1, 60.0)]))
+    queue.budget.acquire(START, poll=False)
+    queue.ask(Ticket("gone", Priority.FINISH, START, 1), START + 1)
+    assert queue.ask(Ticket("here", Priority.START, START, 1), START + 200).granted == 1
+    other = Ticket("other", Priority.START, START, 1)
+    assert not queue.ask(other, START + 201).granted
+    assert queue.ask(other, START + 600).granted == 1
+
+
+def test_polls_leave_the_key_to_tasks_that_wait_for_their_turn() -> None:
+    queue = TurnQueue(RateBudget([Window(100, 60.0)]))
+    budget = queue.budget
+    for _ in range(100):
+        budget.acquire(START, poll=False)
+    queue.ask(Ticket("waits", Priority.START, START, 1), START + 1)
+    now, polls = START + 61.5, 0
+    while budget.free_at(now) <= now:
+        budget.acquire(now)
+        polls += 1
+    assert polls == 25
+
+
+@pytest.mark.parametrize("retry_after", [True, False])
+def test_a_limit_that_nobody_told_is_learned(retry_after: bool) -> None:
+    server = Server([Window(20, 60.0)], retry_after=retry_after)
+    night = Night(server, TurnQueue(RateBudget()), shared=False)
+    night.run(20, [(Priority.START, 3), (Priority.START, 1), (Priority.FINISH, 3)])
+    assert len(night.finished) == 20
+    assert len(server.taken) == 140
+    assert server.refused <= 14
+    assert max(night.finished.values()) < 2 * 420
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(1, 40), st.sampled_from([10.0, 60.0, 3600.0])), min_size=1, max_size=2),
+    st.integers(1, 12),
+    st.lists(st.tuples(st.sampled_from(list(Priority)), st.integers(1, 8)), min_size=1, max_size=4),
+    st.booleans(),
+)
+def test_every_task_gets_its_turns_and_no_known_limit_is_ever_passed(
+    limits: list[tuple[int, float]], pipelines: int, steps: list[tuple[Priority, int]], shared: bool
+) -> None:
+    windows = list({seconds: Window(count, seconds) for count, seconds in limits}.values())
+    night = Night(Server(windows), TurnQueue(RateBudget(windows)), shared=shared)
+    night.run(pipelines, steps)
+    assert len(night.finished) == pipelines
+    assert len(night.server.taken) == pipelines * sum(requests for _, requests in steps)
+    assert night.server.refused == 0

@@ -1,11 +1,16 @@
-"""Links from a task to the vendors' pages, and to the file that was written."""
+"""Links from a task to the page of its run, to the vendors' pages, and to the file that was written."""
 
 from __future__ import annotations
 
-from typing import Any
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, urlencode, urlsplit
 
+from airflow_provider.compat import conf
 from airflow_provider.core.links import ProviderLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import BaseOperator
+    from airflow.sdk.types import TaskInstanceKey
 
 DASHBOARDS = {
     "api.silentwitness.ai": "https://app.silentwitness.ai",
@@ -14,22 +19,28 @@ DASHBOARDS = {
 """Silent Witness dashboard by host of the API."""
 
 
-class MediaMagicStatusLink(ProviderLink):
-    """The vendor's description of a submission's status. A page of one submission is not documented."""
-
-    name = "MediaMagic docs: submission status"
+class PageLink(ProviderLink):
+    """The page with what the task's run has found; a vendor's page of one job is not documented."""
 
     def address(self, operator: Any) -> str:
-        return "https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status"
+        """Return the address of the page without the run; :meth:`get_link` adds that."""
+        return f"{(conf.get('api', 'base_url', fallback='') or '').rstrip('/')}/paid-jobs/review.html"
+
+    def get_link(self, operator: BaseOperator, *, ti_key: TaskInstanceKey) -> str:
+        run = urlencode({"dag_id": ti_key.dag_id, "run_id": ti_key.run_id}, quote_via=quote)
+        return f"{self.address(operator)}?{run}"
 
 
-class SilentWitnessStatusLink(ProviderLink):
-    """The vendor's description of a report's status and progress."""
+class MediaMagicStatusLink(PageLink):
+    """What the review has found."""
 
-    name = "Silent Witness docs: report status"
+    name = "Review"
 
-    def address(self, operator: Any) -> str:
-        return "https://docs.silentwitness.ai/guides/polling-best-practices"
+
+class SilentWitnessStatusLink(PageLink):
+    """The report with its case, parties and documents."""
+
+    name = "Report"
 
 
 class SilentWitnessDashboardLink(ProviderLink):

@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
+from urllib.parse import quote
 
 import pytest
 from airflow.sdk import DAG
@@ -24,10 +26,9 @@ from tests.service.files.s3_server import s3_server
 DASHBOARD = "https://app.staging.silentwitness.ai"
 REPORT_LINKS = {
     "Silent Witness dashboard": DASHBOARD,
-    "Silent Witness docs: report status": "https://docs.silentwitness.ai/guides/polling-best-practices",
+    "Report": ANY,
 }
-SUBMISSION_DOCS = "https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status"
-SUBMISSION_LINKS = {"MediaMagic docs: submission status": SUBMISSION_DOCS}
+SUBMISSION_LINKS = {"Review": ANY}
 
 
 @pytest.fixture(autouse=True)
@@ -78,6 +79,16 @@ def test_a_deferred_report_has_links(report: ReportJob) -> None:
 def test_a_deferred_submission_has_links(submission: SubmissionJob) -> None:
     submission.takes(ENDLESS)
     assert of_job(submission.task(deferrable=True).attempt(until_deferred=True)) == SUBMISSION_LINKS
+
+
+def test_a_review_is_found_where_airflow_is_served(
+    submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW__API__BASE_URL", "https://airflow.example/ops/")
+    submission.takes(ENDLESS)
+    run = submission.task(deferrable=True).attempt(until_deferred=True)
+    page = "https://airflow.example/ops/paid-jobs/review.html"
+    assert of_job(run) == {"Review": f"{page}?dag_id={run.dag.dag_id}&run_id={quote(run.run_id, safe='')}"}
 
 
 def test_links_stay_after_success(report: ReportJob, deferrable: bool) -> None:

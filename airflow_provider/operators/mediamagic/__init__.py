@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider.operators.mediamagic.document import MediaMagicReviewDocumentOperator
 from airflow_provider.operators.mediamagic.gate import MediaMagicComplianceGateOperator
 from airflow_provider.operators.mediamagic.results import (
     MediaMagicGetAssetResultOperator,
@@ -32,6 +33,7 @@ __all__ = [
     "MediaMagicListDeliveriesOperator",
     "MediaMagicListSubscriptionsOperator",
     "MediaMagicRetryAssetOperator",
+    "MediaMagicReviewDocumentOperator",
     "MediaMagicSetSubscriptionEnabledOperator",
     "MediaMagicUploadFilesOperator",
 ]

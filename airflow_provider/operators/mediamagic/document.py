@@ -1,0 +1,157 @@
+"""Write a review as a document for people who do not use Airflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from airflow_provider.core.arguments import required_text
+from airflow_provider.core.operator import ServiceOperator
+from airflow_provider.core.outlets import tell_outlets
+from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.links import FileLink, MediaMagicStatusLink
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Finding = Mapping[str, Any]
+
+
+class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
+    """
+    Write the findings of a review as one HTML file that stands alone, to be kept, sent or printed. It shows
+    what the page "Review" shows, and asks no service for anything.
+
+    Returns a manifest: ``path``, ``bytes``, ``sha256``, ``media_type`` and ``findings``, their number. The
+    events of ``outlets`` carry it, as ``extra={"manifests": [...]}``.
+
+    :param issues: what ``MediaMagicGetIssuesOperator`` or ``MediaMagicGetAssetResultOperator`` returns, of
+        one task or of a mapped one (``.output``): lists or manifests; or paths of files of issues.
+    :param output_path: ``.html`` file to write, local or an object-storage URL. An older one is replaced.
+    :param topics: what ``MediaMagicGetTopicsOperator`` returns without ``output_path``, of one task or of a
+        mapped one.
+    :param verdict: what ``MediaMagicComplianceGateOperator`` returns.
+    :param title: heading of the document.
+    :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
+    :param output_conn_id: connection for an ``output_path`` that names none.
+    :param mediamagic_conn_id: MediaMagic connection id; not used, as no service is asked.
+
+    See https://docs.mediamagic-lite.northell.io/concepts/assets
+    """
+
+    hook_class = MediaMagicHook
+    template_fields: Sequence[str] = (
+        "issues",
+        "output_path",
+        "topics",
+        "verdict",
+        "title",
+        "source_conn_id",
+        "output_conn_id",
+        "mediamagic_conn_id",
+    )
+    template_fields_renderers: ClassVar[dict[str, str]] = {"verdict": "json"}
+    ui_color = "#d9ecff"
+    operator_extra_links = (MediaMagicStatusLink(), FileLink())
+
+    def __init__(
+        self,
+        *,
+        issues: Any,
+        output_path: str,
+        topics: Any = None,
+        verdict: Mapping[str, Any] | None = None,
+        title: str = "Review",
+        source_conn_id: str | None = None,
+        output_conn_id: str | None = None,
+        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.mediamagic_conn_id = mediamagic_conn_id
+        self.issues = issues
+        self.output_path = output_path
+        self.topics = topics
+        self.verdict = verdict
+        self.title = title
+        self.source_conn_id = source_conn_id
+        self.output_conn_id = output_conn_id
+
+    def execute(self, context: Context) -> dict[str, Any]:
+        """Gather the findings, write the document."""
+        from airflow_provider.core.files.atomic import write_atomic
+        from airflow_provider.core.files.locations import locate
+        from airflow_provider.core.files.manifest import make_manifest
+        from airflow_provider.mediamagic.review_page import review_page
+
+        title = required_text("title", self.title)
+        if self.verdict is not None and not isinstance(self.verdict, Mapping):
+            raise InvalidInputError(
+                f"verdict must be what a gate returns; got {self.verdict!r}.", parameter="verdict"
+            )
+        location = locate(self.output_path, conn_id=self.output_conn_id, argument="output_path")
+        names: list[str] = []
+        findings = list(self._findings(self.issues, names))
+        topics = list(_topics(self.topics))
+        page = review_page(title, findings, names, topics, self.verdict)
+        with write_atomic(location) as file:
+            # JSON can carry half a surrogate pair, UTF-8 cannot.
+            file.write(page.encode("utf-8", "replace"))
+        manifest = make_manifest(
+            location.url, file.digest.size, file.digest.sha256(), "text/html", findings=len(findings)
+        )
+        self.files_written = [manifest["path"]]
+        tell_outlets(self.outlets, context, [manifest])
+        return manifest
+
+    def _findings(self, given: Any, names: list[str]) -> Iterator[Finding]:
+        """Yield issues that name their asset; add the names of files, also of those without issues."""
+        if isinstance(given, str) or (isinstance(given, Mapping) and "path" in given):
+            yield from self._landed(given, names)
+        elif isinstance(given, Mapping) and isinstance(given.get("issues"), list):
+            asset = {name: given.get(name) for name in ("assetId", "filename")}
+            names.append(str(asset["filename"] or asset["assetId"]))
+            for issue in given["issues"]:
+                yield {**issue, **asset}
+        elif isinstance(given, Mapping) and {"id", "severity"} <= given.keys():
+            yield given
+        elif isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
+            for item in given:
+                yield from self._findings(item, names)
+        else:
+            raise InvalidInputError(
+                f"issues: {repr(given)[:100]} is neither an issue nor a file of issues. Give what "
+                "MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator returns.",
+                parameter="issues",
+            )
+
+    def _landed(self, source: Any, names: list[str]) -> Iterator[Finding]:
+        from airflow_provider.core.files.tables import read_rows
+        from airflow_provider.operators.mediamagic.issue_sources import REQUIRED_COLUMNS
+        from airflow_provider.operators.mediamagic.rows import issue_of_row
+
+        if isinstance(source, Mapping) and source.get("filename"):
+            names.append(str(source["filename"]))
+        rows = read_rows(source, columns=REQUIRED_COLUMNS, conn_id=self.source_conn_id, argument="issues")
+        for row in rows:
+            whole = row.get("issue")
+            whole = json.loads(whole) if isinstance(whole, str) and whole else whole
+            named = {"assetId": row.get("asset_id"), "filename": row.get("filename")}
+            yield {**(whole if isinstance(whole, Mapping) else {}), **issue_of_row(row), **named}
+
+
+def _topics(given: Any) -> Iterator[Mapping[str, Any]]:
+    if given is None:
+        return
+    if isinstance(given, Mapping) and isinstance(given.get("topics"), list):
+        yield given
+    elif isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
+        for item in given:
+            yield from _topics(item)
+    else:
+        raise InvalidInputError(
+            f"topics: {repr(given)[:100]} is not what MediaMagicGetTopicsOperator returns.",
+            parameter="topics",
+        )

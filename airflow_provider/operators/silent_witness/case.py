@@ -45,6 +45,9 @@ IDENTITY = (
 )
 """Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
 
+NEW_CASE = "new_case_id"
+"""XCom key of the id of a case that the task itself has made."""
+
 LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
 """Fields of a request that a list of cases shows."""
 
@@ -173,6 +176,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             entry, body = paying.submit_or_reattach()
             assert body is not None
             self.announce(context, entry.job_id)
+            if self.do_xcom_push and "adopted" not in entry.details:
+                # What this run has made is empty: evidence need not be looked for in it.
+                context["ti"].xcom_push(key=NEW_CASE, value=entry.job_id)
             return paying.deliver(entry, body)
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]

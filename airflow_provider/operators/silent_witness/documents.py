@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import one_of, required_id, switch
@@ -92,44 +93,102 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
-        from airflow_provider.core.files.locations import path_text, probe_writable, safe_name, target_path
-
         report_id = required_id("report_id", self.report_id)
-        if isinstance(self.formats, str) or not self.formats:
-            raise InvalidInputError(
-                f"formats must be a list such as ['pdf', 'docx']; got {self.formats!r}.", parameter="formats"
-            )
-        formats = [one_of("formats", item, FORMATS) for item in self.formats]
-        self.output_path = path_text("output_path", self.output_path)
-        switch("overwrite", self.overwrite)
-        # The name may come from a template: checked before anything is fetched.
-        if self.filename:
-            safe_name(self.filename)
-        target_path(self.output_path, f"{self.filename or report_id}.pdf", conn_id=self.output_conn_id)
-        probe_writable(self.output_path, conn_id=self.output_conn_id, argument="output_path")
+        documents = self._documents()
+        documents.check()
         with self.hook() as hook:
-            report, links = self._completed(hook, report_id, formats)
-            ids = {"report_id": report_id, "case_id": report.get("case_id")}
-            manifests = []
-            self.files_written = []
-            for item in formats:
-                manifests.append({**self._download(hook, report_id, item, links[item]), **ids})
-                self.files_written.append(manifests[-1]["path"])
+            manifests = documents.fetch(hook, report_id)
+        self.files_written = [manifest["path"] for manifest in manifests]
         tell_outlets(self.outlets, context, manifests)
         return manifests
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "report", "jobId": self.report_id}
 
+    def _documents(self) -> Documents:
+        return Documents(
+            self.output_path,
+            formats=self.formats,
+            filename=self.filename,
+            conn_id=self.output_conn_id,
+            overwrite=self.overwrite,
+            log=self.task_log,
+        )
+
+
+class Documents:
+    """
+    The PDF and the DOCX of a report, and where they go.
+
+    :param output_path: folder to write to, local or an object-storage URL.
+    :param formats: which of them.
+    :param filename: file name without suffix; ``None`` for the report id.
+    :param conn_id: connection for an object-storage URL that names none.
+    :param overwrite: replace a file with other content.
+    :param log: of the task.
+    """
+
+    def __init__(
+        self,
+        output_path: Any,
+        *,
+        formats: Any,
+        filename: str | None,
+        conn_id: str | None,
+        overwrite: bool,
+        log: Logger,
+    ) -> None:
+        self.output_path = output_path
+        self.formats = formats
+        self.filename = filename
+        self.conn_id = conn_id
+        self.overwrite = overwrite
+        self._log = log
+
+    def check(self) -> None:
+        """
+        Check all arguments, and that the folder can be written to.
+
+        :raises InvalidInputError: names the argument; nothing was sent.
+        """
+        from airflow_provider.core.files.locations import path_text, probe_writable, safe_name
+
+        if isinstance(self.formats, str) or not self.formats:
+            raise InvalidInputError(
+                f"formats must be a list such as ['pdf', 'docx']; got {self.formats!r}.", parameter="formats"
+            )
+        self.formats = [one_of("formats", item, FORMATS) for item in self.formats]
+        self.output_path = path_text("output_path", self.output_path)
+        switch("overwrite", self.overwrite)
+        # The name may come from a template: checked before anything is fetched.
+        if self.filename:
+            safe_name(self.filename)
+        self._target("report.pdf" if self.filename is None else f"{self.filename}.pdf")
+        probe_writable(self.output_path, conn_id=self.conn_id, argument="output_path")
+
+    def fetch(
+        self, hook: SilentWitnessHook, report_id: str, report: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """
+        Download them, each whole or not at all; return a manifest of each.
+
+        :param report: the service's answer, when it was read just now.
+        """
+        report, links = self._completed(hook, report_id, self.formats, report)
+        ids = {"report_id": report_id, "case_id": report.get("case_id")}
+        return [{**self._download(hook, report_id, item, links[item]), **ids} for item in self.formats]
+
+    def _target(self, name: str) -> str:
+        from airflow_provider.core.files.locations import target_path
+
+        return target_path(self.output_path, name, conn_id=self.conn_id)
+
     def _download(
         self, hook: SilentWitnessHook, report_id: str, file_format: str, link: DownloadLink
     ) -> dict[str, Any]:
         from airflow_provider.core.files.download import download
-        from airflow_provider.core.files.locations import target_path
         from airflow_provider.core.files.storage_http import transfer_options
 
-        name = f"{self.filename or report_id}.{file_format}"
-        target = target_path(self.output_path, name, conn_id=self.output_conn_id)
         unused = [link]
 
         def fresh() -> DownloadLink:
@@ -139,12 +198,12 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             return download(
                 hook.storage_session,
                 fresh,
-                target,
+                self._target(f"{self.filename or report_id}.{file_format}"),
                 expected_type="pdf" if file_format == "pdf" else "docx",
                 overwrite=self.overwrite,
-                conn_id=self.output_conn_id,
+                conn_id=self.conn_id,
                 **transfer_options(hook.settings),
-                log=self.task_log,
+                log=self._log,
             )
         except TransferError as error:
             raise TransferError(
@@ -152,12 +211,16 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             ) from error
 
     def _completed(
-        self, hook: SilentWitnessHook, report_id: str, formats: Sequence[str]
+        self,
+        hook: SilentWitnessHook,
+        report_id: str,
+        formats: Sequence[str],
+        report: Mapping[str, Any] | None = None,
     ) -> tuple[Mapping[str, Any], dict[str, DownloadLink]]:
         """Return the report and a link for each of ``formats``, of one answer where it has them all."""
         for polls_left in range(OUTPUT_POLLS, -1, -1):
             asked_at = time.time()
-            report = hook.get_report(report_id)
+            report = report or hook.get_report(report_id)
             observation = observe_report(report)
             if observation.state is not JobState.SUCCEEDED:
                 raise JobError(
@@ -168,8 +231,9 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
             links = _links_of(report, expires_at=asked_at + LINK_LIFETIME)
             if links or not polls_left:
                 break
-            self.log.info("Report %s has no links yet; asking again in %.0f s.", report_id, OUTPUT_PAUSE)
+            self._log.info("Report %s has no links yet; asking again in %.0f s.", report_id, OUTPUT_PAUSE)
             time.sleep(OUTPUT_PAUSE)
+            report = None
         for file_format in formats:
             if file_format not in links:
                 raise MalformedResponseError(
@@ -178,6 +242,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
                     endpoint=f"GET /api/reports/{report_id}",
                     job_id=report_id,
                 )
+        assert report is not None
         return report, links
 
 

@@ -13,6 +13,7 @@ from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, re
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
+from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
@@ -27,6 +28,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
 from airflow_provider.links import SilentWitnessDashboardLink
+from airflow_provider.operators.silent_witness.case import NEW_CASE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -179,15 +181,23 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             return []
         ledger = Ledger.of(context)
         with self.hook() as hook:
-            entry = self._entry(ledger, hook, case_id, [part for part, _ in checked])
+            tried_in = context["ti"].try_number
+            entry = self._entry(ledger, hook, case_id, [part for part, _ in checked], tried_in)
+            # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
+            first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
+            empty = first and case_id in claimed_ids(context, NEW_CASE)
             self._done = dict(entry.details.get("uploaded", {}))
             self._sent = dict(entry.details.get("sent", {}))
 
             def arrived(record: str, uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
                 self._done[record], self._sent[record] = uploaded
-                ledger.amend(entry, details={"uploaded": self._done, "sent": self._sent})
+                details = {**entry.details, "uploaded": self._done, "sent": self._sent}
+                ledger.amend(entry, details=details)
 
-            results = [self._upload_part(hook, case_id, part, sources, arrived) for part, sources in checked]
+            results = [
+                self._upload_part(hook, case_id, part, sources, arrived, empty=empty)
+                for part, sources in checked
+            ]
         return results[0] if self.evidence is None else results
 
     def _parts(self) -> list[Part]:
@@ -236,10 +246,12 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         part: Part,
         sources: Sequence[tuple[Source, str]],
         arrived: Callable[[str, tuple[dict[str, Any], dict[str, Any]]], None],
+        *,
+        empty: bool,
     ) -> list[dict[str, Any]]:
         from airflow_provider.core.files.parallel import Parallel
 
-        present = self._present(hook, case_id, part)
+        present = {} if empty else self._present(hook, case_id, part)
         found = [self._found(hook, part.record, source, present) for source, _ in sources]
         self._known |= {*present, *(record["file_id"] for record in found if record)}
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
@@ -254,7 +266,14 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         uploaded = iter(self._uploads.run(left))
         return [record or next(uploaded)[0] for record in found]
 
-    def _entry(self, ledger: Ledger, hook: SilentWitnessHook, case_id: str, parts: Sequence[Part]) -> Entry:
+    def _entry(
+        self,
+        ledger: Ledger,
+        hook: SilentWitnessHook,
+        case_id: str,
+        parts: Sequence[Part],
+        tried_in: int,
+    ) -> Entry:
         """Return the record of what earlier attempts have uploaded."""
         asked: dict[str, Any] = (
             parts[0].request() if self.evidence is None else {"evidence": [part.request() for part in parts]}
@@ -263,7 +282,9 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             {"case_id": case_id, **asked}, connection=f"{self.conn_id} {hook.settings.base_url}"
         )
         entry = ledger.read()
-        return ledger.prepare(mark, {}) if entry is None or entry.fingerprint != mark else entry
+        if entry is None or entry.fingerprint != mark:
+            return ledger.prepare(mark, {"tried_in": tried_in})
+        return entry
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "case", "jobId": self.case_id}

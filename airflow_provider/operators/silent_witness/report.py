@@ -12,7 +12,8 @@ from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.exceptions import ApiError, JobFailedError, JobInputError
+from airflow_provider.core.outlets import tell_outlets
+from airflow_provider.exceptions import ApiError, InvalidInputError, JobFailedError, JobInputError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -26,7 +27,13 @@ from airflow_provider.hooks.silent_witness_report import (
     observe_report,
     report_failure_is_input,
 )
-from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
+from airflow_provider.links import (
+    ReportDocxLink,
+    ReportPdfLink,
+    SilentWitnessDashboardLink,
+    SilentWitnessStatusLink,
+)
+from airflow_provider.operators.silent_witness.documents import FORMATS, Documents
 from airflow_provider.operators.silent_witness.lost import created_since
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
@@ -60,6 +67,13 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     :param report_type: ``technical_report``, the only one.
     :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
     :param analysis_type: the case's analysis type, for the time a report may take.
+    :param output_path: download the report's documents too: a folder to write to, local or an object-storage
+        URL. The result then has their manifests under ``documents``, as
+        :class:`SilentWitnessDownloadReportOperator` returns them, with one request less.
+    :param formats: ``pdf``, ``docx`` or both (default), as a list.
+    :param filename: file name without suffix; default the report id.
+    :param output_conn_id: connection for an object-storage URL that names none.
+    :param overwrite: replace a file with other content; without it that is an error.
     :param report_retries: how many new, paid reports are started on the case after failures; one minute
         apart, never for bad photos or occupants.
     :param silent_witness_conn_id: Silent Witness connection id.
@@ -97,11 +111,19 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         "report_type",
         "use_demo_data",
         "analysis_type",
+        "output_path",
+        "filename",
+        "output_conn_id",
         "timeout",
         "silent_witness_conn_id",
     )
     ui_color = "#cfc2f0"
-    operator_extra_links = (SilentWitnessDashboardLink(), SilentWitnessStatusLink())
+    operator_extra_links = (
+        SilentWitnessDashboardLink(),
+        SilentWitnessStatusLink(),
+        ReportPdfLink(),
+        ReportDocxLink(),
+    )
 
     def __init__(
         self,
@@ -112,6 +134,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         report_type: str = "technical_report",
         use_demo_data: bool = False,
         analysis_type: str | None = None,
+        output_path: str | None = None,
+        formats: Sequence[str] = FORMATS,
+        filename: str | None = None,
+        output_conn_id: str | None = None,
+        overwrite: bool = False,
         report_retries: int = 0,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
         **kwargs: Any,
@@ -124,6 +151,11 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         self.report_type = report_type
         self.use_demo_data = use_demo_data
         self.analysis_type = analysis_type
+        self.output_path = output_path
+        self.formats = formats
+        self.filename = filename
+        self.output_conn_id = output_conn_id
+        self.overwrite = overwrite
         self.report_retries = report_retries
 
     def check(self) -> None:
@@ -131,6 +163,13 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         if self.report_id is not None:
             self.report_id = required_id("report_id", self.report_id)
         self._demo_data()
+        if self.output_path:
+            if not self.wait_for_completion:
+                raise InvalidInputError(
+                    "output_path needs wait_for_completion=True: there is nothing to download before.",
+                    parameter="output_path",
+                )
+            self._documents().check()
         whole_number("report_retries", self.report_retries)
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
@@ -192,7 +231,26 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         return None if found is None else hook.get_report(found)
 
     def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
-        return REPORT.public(body)
+        report = REPORT.public(body)
+        if not self.output_path or not observe_report(body).finished:
+            return report
+        documents = self._documents()
+        documents.check()
+        manifests = documents.fetch(hook, self.id_of(body), body)
+        self.files_written = [manifest["path"] for manifest in manifests]
+        assert self._run is not None
+        tell_outlets(self.outlets, self._run.context, manifests)
+        return {**report, "documents": manifests}
+
+    def _documents(self) -> Documents:
+        return Documents(
+            self.output_path,
+            formats=self.formats,
+            filename=self.filename,
+            conn_id=self.output_conn_id,
+            overwrite=self.overwrite,
+            log=self.task_log,
+        )
 
     def failed(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
         reason = observe_report(body).message

@@ -42,11 +42,11 @@ def test_a_resumed_download_goes_through_nine_files(origin: Origin, pdf: bytes, 
     digest.update(pdf[:1000])
     part.save(Checkpoint(str(stored.etag), len(pdf), 1000, digest.sha256()))
     part.close(keep=True)
-    operator = DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path))
+    documents = DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path))._documents()
     settings = SimpleNamespace(connect_timeout=5, read_timeout=5, max_retries=0, base_url="http://127.0.0.1")
     hook: Any = SimpleNamespace(settings=settings, storage_session=None)
     found = files_executed(
-        lambda: operator._download(hook, "rpt_1", "pdf", DownloadLink(origin.link("r.pdf")))
+        lambda: documents._download(hook, "rpt_1", "pdf", DownloadLink(origin.link("r.pdf")))
     )
     assert (tmp_path / "rpt_1.pdf").read_bytes() == pdf
     assert origin.seen[0].headers["range"] == "bytes=1000-"

@@ -32,7 +32,8 @@ class World:
 
     def too_new(self, created_at: float) -> bool:
         """Whether something is in no answer yet but that to its creation."""
-        return self.clock.now() < created_at + self.clock.real(self.settings.read_lag)
+        lag = self.settings.read_lag
+        return lag > 0 and self.clock.now() < created_at + self.clock.real(lag)
 
     def storage_url(self, hostname: str) -> str:
         """The storage origin, under the host name that the client used."""

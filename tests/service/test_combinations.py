@@ -129,6 +129,7 @@ class World:
     folder: Path
     rng: random.Random
     deferrable: bool
+    skew: float
     others: list[str] = field(default_factory=list)
     claimed: list[str] = field(default_factory=list)
 
@@ -141,9 +142,9 @@ class World:
         """Let others have the same made: one a while ago, one now whose task is in the same Dag run."""
         for claimed, past in ((self.others, 20.0), (self.claimed, 0.0)):
             if self.rng.random() < 0.5:
-                self.simulator.settings(clock_skew=-past)
+                self.simulator.settings(clock_skew=self.skew - past)
                 claimed.append(order())
-        self.simulator.settings(clock_skew=0.0)
+        self.simulator.settings(clock_skew=self.skew)
 
     def of_ledger(self, name: str) -> list[str]:
         known = {*self.others, *self.claimed}
@@ -347,11 +348,12 @@ def test_whatever_comes_together_each_request_is_paid_for_once(
         simulator.settings(silent_witness_limits="off")
         folder = tmp_path / str(number)
         folder.mkdir()
-        world = World(simulator, folder, rng, deferrable=rng.random() < 0.5)
+        skew = rng.choice([0.0, -300.0, 300.0])
+        simulator.settings(clock_skew=skew)
+        world = World(simulator, folder, rng, deferrable=rng.random() < 0.5, skew=skew)
         kind = rng.choice(["report", "case", "submission", "retry", "evidence"])
         request: Request = getattr(world, kind)()
         oddities = {
-            "clock_skew": rng.choice([0.0, -300.0, 300.0]),
             "read_lag": rng.choice([0.0, 0.0, 6.0]),
             "list_cap": rng.choice([0, 1, 2]),
             "null_lists": rng.random() < 0.2,
@@ -361,7 +363,7 @@ def test_whatever_comes_together_each_request_is_paid_for_once(
         simulator.settings(**oddities)
         for service in ("mediamagic", "silent_witness"):
             simulator.script(service, duration=DURATION)
-        story = [f"{SEED + number}: {kind}, deferrable={world.deferrable}, {oddities}"]
+        story = [f"{SEED + number}: {kind}, deferrable={world.deferrable}, skew={skew}, {oddities}"]
         for one in violations(world, request, story):
             wrong[one.partition(":")[0]] += 1
             told.append("\n  ".join([one, *story]))

@@ -236,9 +236,10 @@ def _redirected(answer: Response, known: dict[str, Any]) -> MalformedResponseErr
         host = snippet(urlsplit(answer.headers.get("location", "")).hostname or "")
     except ValueError:
         host = ""
+    what = "a redirect" if answer.status >= 300 else "no final status"
     to = f" to {host}" if host else ""
     return MalformedResponseError(
-        f"{answer.endpoint} answered {answer.status}, a redirect{to}. Redirects are not followed, so that "
+        f"{answer.endpoint} answered {answer.status}, {what}{to}. Redirects are not followed, so that "
         "the API key stays where the connection says. Correct the connection's host.",
         **known,
     )

@@ -50,13 +50,15 @@ def may_have_started(error: BaseException) -> bool:
     """
     Whether a paid call that ended with this error may have done its work all the same.
 
-    True for a lost answer, a 5xx and a 2xx that cannot be read. False for a request that never left, a
-    refusal, and a redirect, which was not followed.
+    True for a lost answer, a 5xx, a 2xx that cannot be read, and a 3xx such as 303, which tells where to see
+    what was done. False for a request that never left, a refusal, and a redirect to another address, which
+    was not followed.
     """
     if isinstance(error, TransportError):
         return error.sent
     if isinstance(error, MalformedResponseError):
-        return error.http_status is None or 200 <= error.http_status < 300
+        status = error.http_status
+        return status is None or (status < 400 and status not in (301, 302, 307, 308))
     return isinstance(error, ServerError | SubmitOutcomeUnknownError)
 
 

@@ -6,13 +6,16 @@ Imported when the first request is sent: importing requests costs a Dag file tim
 
 from __future__ import annotations
 
+import http.client
 import os
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
+import urllib3.connection
 import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
@@ -26,6 +29,55 @@ from airflow_provider.exceptions import ConfigurationError, ProviderError, Trans
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+class _FinalResponse(http.client.HTTPResponse):
+    """
+    A response that is no interim one. http.client passes over 100 only: a 103 would be taken for the answer,
+    and the answer for that to the next request.
+    """
+
+    def begin(self) -> None:
+        super().begin()
+        passed = 0
+        while 101 < self.status < 200:
+            if (passed := passed + 1) > _MOST_INTERIM:
+                raise http.client.BadStatusLine(f"{passed} interim responses")
+            self.headers = self.msg = None  # type: ignore[assignment]
+            super().begin()
+
+
+class _Connection(urllib3.connection.HTTPConnection):
+    response_class = _FinalResponse
+
+
+class _SecureConnection(urllib3.connection.HTTPSConnection):
+    response_class = _FinalResponse
+
+
+class _Pool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+class _Adapter(HTTPAdapter):
+    """Opens connections of the classes above, with and without a proxy."""
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        super().init_poolmanager(*args, **kwargs)
+        self.poolmanager.pool_classes_by_scheme = _POOLS
+
+    def proxy_manager_for(self, *args: Any, **kwargs: Any) -> Any:
+        manager = super().proxy_manager_for(*args, **kwargs)
+        manager.pool_classes_by_scheme = _POOLS
+        return manager
+
+
+_POOLS: Final = {"http": _Pool, "https": _SecurePool}
+_MOST_INTERIM: Final = 20
 
 
 class Session(requests.Session):
@@ -47,7 +99,7 @@ class Session(requests.Session):
         # A truthy ``auth`` that adds nothing: requests reads .netrc only for want of one.
         self.auth = _no_auth
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        adapter = HTTPAdapter(pool_connections=4, pool_maxsize=16, max_retries=0)
+        adapter = _Adapter(pool_connections=4, pool_maxsize=16, max_retries=0)
         self.mount("https://", adapter)
         self.mount("http://", adapter)
 
@@ -244,5 +296,6 @@ def read_pieces(
     with response:
         try:
             yield from response.iter_content(chunk_size)
-        except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # A chunk of a negative length is a ValueError of http.client's.
             raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error

@@ -40,6 +40,16 @@ def answer(status: int = 200, body: Any = b"", *, keep: bool = True, **headers: 
     return play
 
 
+def after_interim(play: Play) -> Play:
+    """An answer that interim ones come before."""
+
+    def both(connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 102 Processing\r\n\r\n")
+        return play(connection)
+
+    return both
+
+
 def cut(status: int = 200, body: bytes = b'{"submissionId": "s', missing: int = 50) -> Play:
     """An answer that ends before its announced length."""
 

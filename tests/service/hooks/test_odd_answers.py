@@ -29,7 +29,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.service.hooks.conftest import KEY, Ask, FakeTime, HookMaker
-from tests.service.hooks.odd_server import OddServer, Play, answer, cut, hang_up, reset
+from tests.service.hooks.odd_server import OddServer, Play, after_interim, answer, cut, hang_up, reset
 
 SUBMISSION = {"submissionId": "s1", "status": "processing", "assets": []}
 REPORT = {"success": True, "data": {"id": "rpt_1", "status": "pending"}}
@@ -185,6 +185,42 @@ def test_a_redirected_paid_call_was_not_carried_out(make_hook: HookMaker) -> Non
         pytest.raises(MalformedResponseError, match=r"elsewhere\.example\.com"),
     ):
         submit(make_hook, server.url)
+
+
+@pytest.mark.parametrize("status", [101, 300, 303, 304])
+def test_a_paid_call_whose_answer_points_to_what_was_done_has_an_unknown_outcome(
+    make_hook: HookMaker, status: int
+) -> None:
+    with OddServer(answer(status, Location="/api/integrations/submissions/s1")) as server:
+        with pytest.raises(SubmitOutcomeUnknownError):
+            submit(make_hook, server.url)
+        assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_gets_its_answer_after_interim_ones(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str
+) -> None:
+    with OddServer(after_interim(answer(201, good))) as server:
+        call(make_hook, server.url)
+        assert len(server.requests) == 1
+
+
+def test_the_answer_after_interim_ones_belongs_to_its_own_request(make_hook: HookMaker, ask: Ask) -> None:
+    answers = [{**SUBMISSION, "submissionId": name} for name in ("s1", "s2")]
+    with OddServer(*[after_interim(answer(200, one)) for one in answers]) as server:
+        hook = make_hook(MediaMagicHook, server.url)
+        for one in answers:
+            assert ask(hook, "get_submission", one["submissionId"]) == one
+
+
+def test_a_chunk_of_a_negative_length_is_trouble_of_the_line(make_hook: HookMaker, ask: Ask) -> None:
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n")
+        return False
+
+    with OddServer(play) as server, pytest.raises(TransportError):
+        ask(make_hook(MediaMagicHook, server.url, max_retries=0), "get_submission", "s1")
 
 
 @pytest.mark.parametrize(("call", "good", "advice"), PAID)

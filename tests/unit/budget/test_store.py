@@ -1,0 +1,133 @@
+"""Where budgets are kept: what one process counts all know, and a store out of reach stops nobody."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from airflow_provider.core.budget.store import FallbackStore, MemoryStore, SharedBudget, SQLiteStore, Store
+from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
+from airflow_provider.core.budget.windows import Window
+
+LIMITS = [Window(1000, 60.0)]
+
+COUNTS = """
+import sys
+from airflow_provider.core.budget.store import FallbackStore, SharedBudget, SQLiteStore
+from airflow_provider.core.budget.windows import Window
+budget = SharedBudget(FallbackStore({store}), "key", [Window(1000, 60.0)])
+for _ in range(20):
+    budget.update(lambda queue, now: queue.budget.acquire(now, poll=False))
+"""
+
+
+def _count(queue: TurnQueue, now: float) -> None:
+    queue.budget.acquire(now, poll=False)
+
+
+def _sent(budget: SharedBudget) -> int:
+    return budget.update(lambda queue, now: len(queue.budget.state(now)["sent"]))
+
+
+def _count_in_processes(store: str, imports: str = "") -> None:
+    script = imports + COUNTS.format(store=store)
+    running = [subprocess.Popen([sys.executable, "-c", script]) for _ in range(3)]
+    assert [process.wait(120) for process in running] == [0, 0, 0]
+
+
+def test_processes_of_one_machine_count_together(tmp_path: Path) -> None:
+    path = str(tmp_path / "budgets.db")
+    _count_in_processes(f"SQLiteStore({path!r})")
+    assert _sent(SharedBudget(SQLiteStore(path), "key", LIMITS)) == 60
+    assert _sent(SharedBudget(SQLiteStore(path), "another", LIMITS)) == 0
+    assert (tmp_path / "budgets.db").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("trouble", ["no folder", "no database"])
+def test_a_store_out_of_reach_is_said_once_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, trouble: str
+) -> None:
+    path = tmp_path / "missing" / "budgets.db"
+    if trouble == "no database":
+        path.parent.mkdir()
+        path.write_bytes(b"this is no database, and long enough to be read as one" * 40)
+    budget = SharedBudget(FallbackStore(SQLiteStore(str(path))), "key", LIMITS)
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            budget.update(_count)
+    assert _sent(budget) == 3
+    assert len([record for record in caplog.records if "out of reach" in record.message]) == 1
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"sent": 1}', '{"sent": ["x"]}', "{", "null"])
+def test_a_state_that_nobody_can_read_is_an_empty_one(tmp_path: Path, text: str) -> None:
+    store = SQLiteStore(str(tmp_path / "budgets.db"))
+    budget = SharedBudget(store, "key", LIMITS)
+    budget.update(_count)
+    with store._connect() as database:
+        database.execute("UPDATE budgets SET state = ?", (text,))
+    assert _sent(budget) == 0
+    budget.update(_count)
+    assert _sent(budget) == 1
+
+
+def test_all_that_is_known_survives_the_way_through_the_store() -> None:
+    budget = SharedBudget(MemoryStore(lambda: 1000.0), "key", [Window(1, 60.0)])
+
+    def use(queue: TurnQueue, now: float) -> None:
+        queue.budget.acquire(now)
+        queue.budget.on_429(now, 30.0)
+        queue.budget.update_from_headers(now, limit=9, remaining=0, reset_at=now + 50)
+        queue.ask(Ticket("waits", Priority.START, now, 2), now)
+
+    budget.update(use)
+    before = budget.update(lambda queue, now: (queue.budget.state(now), queue.state()))
+    assert before == budget.update(lambda queue, now: (queue.budget.state(now), queue.state()))
+    paused_until, busy = budget.update(lambda queue, now: (queue.budget.paused_until, queue.budget.busy))
+    assert (paused_until, busy) == (1030.0, True)
+
+
+@pytest.fixture
+def redis_port() -> Iterator[int]:
+    """A Redis server of our own."""
+    server = shutil.which("redis-server")
+    if server is None:
+        pytest.skip("redis-server is not installed")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = int(free.getsockname()[1])
+    process = subprocess.Popen(
+        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "eady to accept connections" in line:
+            break
+    yield port
+    process.terminate()
+    process.communicate(timeout=30)
+
+
+def test_machines_count_together_in_redis_and_go_on_without_it(redis_port: int) -> None:
+    store = f"RedisStore(redis.Redis(port={redis_port}))"
+    imports = "import redis\nfrom airflow_provider.core.budget.redis_store import RedisStore\n"
+    _count_in_processes(store, imports)
+    import redis
+
+    from airflow_provider.core.budget.redis_store import RedisStore
+
+    shared: Store = FallbackStore(RedisStore(redis.Redis(port=redis_port)))
+    budget = SharedBudget(shared, "key", LIMITS)
+    assert _sent(budget) == 60
+    redis.Redis(port=redis_port).shutdown(nosave=True)
+    budget.update(_count)
+    assert _sent(budget) == 1

@@ -1,4 +1,4 @@
-"""Names that moved between Airflow 3.1, 3.2 and 3.3, imported from where the running version keeps them."""
+"""Names that moved between Airflow 3.1 and 3.4, imported from where the running version keeps them."""
 
 from __future__ import annotations
 

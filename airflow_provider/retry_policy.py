@@ -16,6 +16,7 @@ from airflow_provider.exceptions import (
     JobFailedError,
     JobTimeoutError,
     LedgerError,
+    RateLimitedError,
     SubmitOutcomeUnknownError,
     WaitError,
 )
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SETTLE = timedelta(seconds=30)
 """After an unknown outcome: long enough for a request on its way to land, so that the look-up finds it."""
+
+RESCHEDULED_WITHIN = timedelta(hours=2)
+"""For how long refused requests use up no retry of a try; the longest window of a rate limit is an hour."""
 
 VENDOR_PAUSE = timedelta(seconds=60)
 """
@@ -37,7 +41,8 @@ class JobRetryPolicy(RetryPolicy):
     """
     Choose the delay before a retry by what went wrong; other errors keep the task's own ``retry_delay``.
 
-    - An answer that says when to come back (429, 503): then.
+    - An answer that says when to come back (429, 503): then. From Airflow 3.4 on a 429 or 503 uses up no
+      retry, for up to two hours.
     - An unknown outcome, or a record that could not be read: after 30 s; the retry looks before it pays.
     - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches where the job goes on.
       A report that exceeded ``timeout`` was cancelled, unless ``cancel_on_timeout=False``, and the retry pays
@@ -50,6 +55,14 @@ class JobRetryPolicy(RetryPolicy):
     ) -> RetryDecision:
         """Return the delay for this error; see the class."""
         asked = _retry_after(exception)
+        reschedule: Any = getattr(RetryDecision, "reschedule", None)  # Airflow 3.4
+        if reschedule is not None and _is_refusal(exception):
+            decision: RetryDecision = reschedule(
+                None if asked is None else timedelta(seconds=asked),
+                reschedule_timeout=RESCHEDULED_WITHIN,
+                reason="the service takes no request now",
+            )
+            return decision
         if asked is not None:
             return RetryDecision.retry(timedelta(seconds=asked), "the service said when to come back")
         if isinstance(exception, SubmitOutcomeUnknownError | LedgerError):
@@ -68,6 +81,17 @@ class JobRetryPolicy(RetryPolicy):
     def deserialize(cls, data: dict[str, Any]) -> JobRetryPolicy:
         """Return the policy."""
         return cls()
+
+
+def _is_refusal(exception: BaseException) -> bool:
+    """
+    Whether a request was refused for now, and nothing came of it.
+
+    An error that a refusal has only caused, such as the end of a wait, may have cancelled the job.
+    """
+    return isinstance(exception, RateLimitedError) or (
+        isinstance(exception, ApiError) and exception.http_status == 503
+    )
 
 
 def _retry_after(exception: BaseException | None) -> float | None:

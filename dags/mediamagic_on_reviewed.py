@@ -2,7 +2,8 @@
 Fetch the issues of every asset that MediaMagic has reviewed, as soon as it says so: no task waits for it.
 
 MediaMagic's webhooks must reach this Airflow; ``mediamagic_webhooks`` in this folder subscribes to them. Each
-run is for the events that came since the one before. An event is a hint, so the issues are read from the API.
+run is for the events that came since the one before; from Airflow 3.4 on each event makes a run of its own,
+unless ``[scheduler] batch_asset_events`` is on. An event is a hint, so the issues are read from the API.
 """
 
 from __future__ import annotations

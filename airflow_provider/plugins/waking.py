@@ -1,7 +1,7 @@
 """
 Resume deferred tasks from the API server: the one module that relies on Airflow's own trigger table.
 
-It uses what exists alike in Airflow 3.1, 3.2 and 3.3 and is tested on each: ``Trigger.kwargs`` and
+It uses what exists alike in Airflow 3.1 to 3.4 and is tested on each: ``Trigger.kwargs`` and
 ``Trigger.submit_event``. Where they are not what they were, it says so once, and tasks wait for their polls.
 """
 

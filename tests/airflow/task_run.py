@@ -191,13 +191,8 @@ class TaskRun:
     @property
     def rendered(self) -> dict[str, Any]:
         """The template fields, as the web interface shows them."""
-        from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
-        from sqlalchemy import select
-
-        query = select(Fields.rendered_fields).where(
-            Fields.dag_id == self.dag.dag_id, Fields.run_id == self.run_id
-        )
-        return dict(fresh_session().scalars(query).one())
+        (fields,) = rendered_fields(self.dag.dag_id, TASK_ID, self.run_id)
+        return fields
 
     @property
     def record(self) -> dict[str, Any] | None:
@@ -234,6 +229,30 @@ def fresh_session() -> Any:
     session.rollback()
     session.expire_all()
     return session
+
+
+def attempts_own_their_data() -> bool:
+    """Whether XComs and rendered fields belong to one attempt, and go with it (Airflow 3.4)."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields
+
+    return not hasattr(RenderedTaskInstanceFields, "dag_id")
+
+
+def rendered_fields(dag_id: str, task_id: str, run_id: str | None = None) -> list[dict[str, Any]]:
+    """The template fields of each instance of a task, as the web interface shows them."""
+    from airflow.models.renderedtifields import RenderedTaskInstanceFields as Fields
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    query: Any = select(Fields.rendered_fields)
+    owner: Any = Fields
+    if attempts_own_their_data():
+        query = query.join(TaskInstance, TaskInstance.id == Fields.task_instance_id)
+        owner = TaskInstance
+    query = query.where(owner.dag_id == dag_id, owner.task_id == task_id)
+    if run_id is not None:
+        query = query.where(owner.run_id == run_id)
+    return [dict(fields) for fields in fresh_session().scalars(query)]
 
 
 def has_state_store() -> bool:

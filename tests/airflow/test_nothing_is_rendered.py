@@ -19,7 +19,7 @@ from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup as
 from airflow_provider.task_groups.silent_witness import SilentWitnessReportTaskGroup as Report
 from tests.airflow.conftest import Connect
 from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
-from tests.airflow.task_run import Recorder
+from tests.airflow.task_run import Recorder, rendered_fields
 from tests.airflow.test_example_dags import example
 from tests.airflow.test_secrets import _database
 from tests.airflow.test_task_groups import pulled, run_whole, states
@@ -130,17 +130,7 @@ def photo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def rendered_files(dag_id: str, task_id: str) -> list[Any]:
     """What each instance is to send, as Airflow shows it."""
-    from airflow.models.renderedtifields import RenderedTaskInstanceFields
-    from sqlalchemy import select
-
-    from tests.airflow.task_run import fresh_session
-
-    rows = fresh_session().scalars(
-        select(RenderedTaskInstanceFields).where(
-            RenderedTaskInstanceFields.dag_id == dag_id, RenderedTaskInstanceFields.task_id == task_id
-        )
-    )
-    fields = [row.rendered_fields for row in rows]
+    fields = rendered_fields(dag_id, task_id)
     return [one["files"] or [file for part in one["evidence"] for file in part["files"]] for one in fields]
 
 

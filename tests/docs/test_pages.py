@@ -1,5 +1,5 @@
 """
-The documentation holds no code of its own, its commands exist, and it covers what is public.
+The documentation shows code that runs, as plain Markdown; its commands exist, and it covers what is public.
 
 ``make docs`` builds it with every warning an error; what is here needs no Sphinx.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import re
 import shlex
+import textwrap
 from pathlib import Path
 
 import pytest
@@ -17,40 +18,61 @@ from airflow_provider.get_provider_info import get_provider_info
 from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-PAGES = {path.name: path.read_text(encoding="utf-8") for path in (REPOSITORY / "docs").glob("*.md")}
+PAGES = {
+    path.relative_to(REPOSITORY).as_posix(): path.read_text(encoding="utf-8")
+    for path in (REPOSITORY / "README.md", *sorted((REPOSITORY / "docs").glob("*.md")))
+}
+SITE_ONLY = {"docs/index.md", "docs/reference.md", "docs/changelog.md", "docs/contributing.md"}
 ALL = "\n".join(PAGES.values())
-BLOCK = re.compile(r"^(`{3,})(\S+)[ ]?(.*?)\n(.*?)^\1$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^(?:<!-- (.*?) -->\n)?(`{3,})(\S+).*?\n(.*?)^\2$", re.MULTILINE | re.DOTALL)
 BLOCKS = [
-    (name, language, argument, body)
+    (name, source, language, body)
     for name, page in PAGES.items()
-    for _, language, argument, body in BLOCK.findall(page)
+    for source, _, language, body in BLOCK.findall(page)
 ]
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)(?:#([^)]*))?\)")
 COMMANDS = sorted(
     {
         line.removeprefix("$ ")
-        for _, language, _, body in BLOCKS
+        for _, _, language, body in BLOCKS
         if language == "console"
         for line in body.splitlines()
     }
 )
 
 
-def test_code_comes_from_files() -> None:
-    languages = {language for _, language, _, _ in BLOCKS if not language.startswith("{")}
-    assert languages == {"console"}
+def test_pages_can_be_read_without_the_site() -> None:
+    assert {name for name, _, language, _ in BLOCKS if language.startswith("{")} == SITE_ONLY
 
 
 @pytest.mark.parametrize(
-    ("argument", "body"),
-    [(argument, body) for _, language, argument, body in BLOCKS if language == "{literalinclude}"],
+    ("name", "source", "body"),
+    [
+        (name, source, body)
+        for name, source, language, body in BLOCKS
+        if language != "console" and not language.startswith("{")
+    ],
 )
-def test_what_is_included_is_there(argument: str, body: str) -> None:
-    text = (REPOSITORY / "docs" / argument).read_text(encoding="utf-8")
-    for option, value in re.findall(r"^:([\w-]+): *(.*)$", body, re.MULTILINE):
-        if option in ("start-at", "start-after", "end-before", "end-at"):
-            assert value.strip("'\"") in text
-        elif option == "pyobject":
-            assert re.search(rf"^ *(def|class) {value}\b", text, re.MULTILINE)
+def test_code_is_that_of_a_file_that_runs(name: str, source: str, body: str) -> None:
+    assert source, f"{name}: say above the block which file it is: <!-- path --> or <!-- part of path -->"
+    text = (REPOSITORY / source.removeprefix("part of ")).read_text(encoding="utf-8")
+    if source.startswith("part of "):
+        lines, length = text.splitlines(keepends=True), len(body.splitlines())
+        parts = [textwrap.dedent("".join(lines[at : at + length])) for at in range(len(lines))]
+        assert body in parts
+    else:
+        assert body == text.partition("import annotations\n")[2].lstrip("\n") or body == text
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_links_lead_somewhere(name: str) -> None:
+    for page, heading in LINK.findall(PAGES[name]):
+        target = (REPOSITORY / name).parent / page if page else REPOSITORY / name
+        assert target.exists(), page
+        if heading:
+            titles = re.findall(r"^#+ (.*)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles]
+            assert heading in slugs, f"{page}#{heading}"
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -93,20 +115,6 @@ def test_every_class_is_described(kind: str) -> None:
 
 
 def test_every_extra_is_described() -> None:
-    assert [key for key in MediaMagicExtras.described() if f"`{key}`" not in PAGES["connections.md"]] == []
-
-
-def test_the_code_of_the_readme_is_tested() -> None:
-    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8")
-    dag, test = (_bare(shown) for shown in re.findall(r"^```python\n(.*?)^```$", readme, re.DOTALL | re.M))
-    assert dag == _bare(_source("docs/dags/nightly.py").partition("import annotations\n")[2])
-    assert test in _bare(_source("airflow/test_users_own_dag.py"))
-
-
-def _source(path: str) -> str:
-    return (REPOSITORY / "tests" / path).read_text(encoding="utf-8")
-
-
-def _bare(code: str) -> str:
-    """Code without its type hints and line breaks."""
-    return re.sub(r"\s+", "", re.sub(r"(?<=\w): (SimulatedServices|dict\[str, str\])| -> None", "", code))
+    assert [
+        key for key in MediaMagicExtras.described() if f"`{key}`" not in PAGES["docs/connections.md"]
+    ] == []

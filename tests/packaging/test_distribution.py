@@ -191,6 +191,7 @@ print(json.dumps([modules, failed]))
     assert "airflow_provider.operators.mediamagic" in modules
     parts_with_an_extra = ("airflow_provider.simulator.", "airflow_provider.testing.")
     single = {
+        "airflow_provider.core.budget.redis_store",  # Redis
         "airflow_provider.core.lineage_facet",  # OpenLineage
         "airflow_provider.retry_policy",  # Airflow 3.3
     }

@@ -23,7 +23,14 @@ VARIANTS = ["retries", "late_retries", "once", "execution_timeout", "dagrun_time
 if importlib.util.find_spec("airflow.sdk.definitions.retry_policy"):
     VARIANTS.append("retry_policy")
 EXAMPLES = ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"]
-LIVE_DAG_IDS = ["live_webhooks", "live_webhooks_sensor", "live_webhooks_many", "live_on_reviewed"] + [
+LIVE_DAG_IDS = [
+    "live_night_deferred",
+    "live_night_sync",
+    "live_webhooks",
+    "live_webhooks_sensor",
+    "live_webhooks_many",
+    "live_on_reviewed",
+] + [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES
     for mode in MODES

@@ -31,7 +31,7 @@ RECOVERY = 0.8
 PLANNED_FOR = 300.0
 """Seconds over which a limit is counted when waits plan their polls; longer windows count whole."""
 
-LATENCY = 1.0
+LATENCY = 2.0
 """Seconds by which the service may count a request later than it was sent."""
 
 MOST_REMEMBERED = 2000
@@ -140,7 +140,8 @@ class RateBudget:
                 at = max(at, self._reported[2])
         held = self._held(now)
         for window in self.windows(now):
-            whole = _free(self._sent, window, window.limit - held, now)
+            latency = 0.0 if reserve else LATENCY
+            whole = _free(self._sent, window, window.limit - held, now, latency=latency)
             if not reserve:
                 whole = max(whole, _free(self._polled, window, _part(window, BUSY_POLL_SHARE), now))
                 if not self.busy:
@@ -379,11 +380,13 @@ def _part(window: Window, share: float) -> int:
     return max(1, int(window.limit * share))
 
 
-def _free(entries: Sequence[float], window: Window, allowed: int, now: float) -> float:
+def _free(
+    entries: Sequence[float], window: Window, allowed: int, now: float, *, latency: float = 0.0
+) -> float:
     """Return when fewer than ``allowed`` of what was sent lie within the window."""
     if allowed < 1:
         return now + LATENCY
-    return entries[-allowed] + window.seconds if len(entries) >= allowed else now
+    return entries[-allowed] + window.seconds + latency if len(entries) >= allowed else now
 
 
 def _short(times: Iterable[float]) -> list[float]:

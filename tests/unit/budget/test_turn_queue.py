@@ -113,7 +113,7 @@ def test_what_was_started_is_finished_before_more_is_started() -> None:
     assert queue.ask(cancel, START + 2).ahead == 0
     assert queue.ask(finish, START + 3).ahead == 1
     assert queue.ask(start, START + 3).ahead == 2
-    now = START + 61.0
+    now = START + 62.0
     assert not queue.ask(start, now).granted
     assert queue.ask(cancel, now).granted
 
@@ -153,7 +153,7 @@ def test_polls_leave_the_key_to_tasks_that_wait_for_their_turn() -> None:
     for _ in range(100):
         budget.acquire(START, poll=False)
     queue.ask(Ticket("waits", Priority.START, START, 1), START + 1)
-    now, polls = START + 61.5, 0
+    now, polls = START + 62.5, 0
     while budget.free_at(now) <= now:
         budget.acquire(now)
         polls += 1

@@ -14,7 +14,7 @@ from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
 from airflow.sdk.exceptions import TaskDeferred
 
-from airflow_provider.core.budget import turns
+from airflow_provider.core.budget import rate_budget, turns
 from airflow_provider.core.budget.store import SharedBudget
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.jobs import turn_trigger
@@ -57,6 +57,7 @@ PAUSE = "1"
 def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     """A second is long enough to be deferred for."""
     monkeypatch.setattr(turns, "SHORT_WAIT", 0.2)
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
     monkeypatch.setattr(turn_trigger, "RESUME_LEAD", 0.1)
 
 
@@ -270,10 +271,10 @@ def test_a_hook_by_hand_may_have_the_same_patience(simulator: Simulator, refuse:
 
 @pytest.fixture
 def tight(simulator: Simulator, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Keys of six requests in a second and a half, of which the connections know nothing."""
+    """Keys of one request a second, of which the connections know nothing."""
     simulator.settings(retry_after=True)
     for service, key in (("silent_witness", SILENT_WITNESS_KEY), ("mediamagic", MEDIAMAGIC_KEY)):
-        simulator.keys({"key": key, "service": service, "rate_limit": "6/90"})
+        simulator.keys({"key": key, "service": service, "rate_limit": "1/60"})
         monkeypatch.setenv(
             f"AIRFLOW_CONN_{service.upper()}_DEFAULT",
             json.dumps(
@@ -295,7 +296,7 @@ def test_no_pipeline_on_a_tight_key_loses_a_task(
 ) -> None:
     simulator.script("silent_witness", duration=SOON)
     with DAG("tight", schedule=None, default_args={"retries": 0, "deferrable": deferrable}) as dag:
-        for number in range(2):
+        for number in range(1):
             case = SilentWitnessCreateCaseOperator(task_id=f"case_{number}", name=f"Case {number}", **PARTIES)
             case_id = f"{{{{ ti.xcom_pull('case_{number}', key='case_id') }}}}"
             evidence = SilentWitnessUploadEvidenceOperator(
@@ -308,10 +309,10 @@ def test_no_pipeline_on_a_tight_key_loses_a_task(
     began = time.monotonic()
     assert run_dag(dag).state == "success", time.monotonic() - began
     ledger = simulator.ledger()
-    assert (len(ledger["cases"]), len(ledger["reports"])) == (2, 2)
+    assert (len(ledger["cases"]), len(ledger["reports"])) == (1, 1)
     assert ledger["rate_limited"]["total"] > 0
     with SilentWitnessHook(max_turn_wait=60.0) as hook:
-        assert [len(hook.list_files(case["id"])) for case in ledger["cases"]] == [2, 2]
+        assert [len(hook.list_files(case["id"])) for case in ledger["cases"]] == [2]
 
 
 def test_the_buckets_of_a_key_are_counted_by_themselves(

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.budget import rate_budget
 from airflow_provider.core.jobs import run as job_module
 from airflow_provider.core.polling.wait import LATE_READS
 from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError, WaitError
@@ -36,7 +37,10 @@ def test_passing_trouble_is_waited_out(report: ReportJob, deferrable: bool, trou
 
 
 @pytest.mark.parametrize("headers", [{}, {"Retry-After": "1"}], ids=["429", "429-retry-after"])
-def test_a_rate_limit_is_waited_out_on_the_worker(job: Job, headers: dict[str, str]) -> None:
+def test_a_rate_limit_is_waited_out_on_the_worker(
+    job: Job, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
     job.takes(SOON)
     job.simulator.fault("status", job.status_path, "GET", status=429, headers=headers, times=2)
     run = job.task(deferrable=False).test()

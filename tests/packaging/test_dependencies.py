@@ -78,7 +78,7 @@ def _files(*patterns: str, without: Collection[str] = ()) -> list[Path]:
     [
         (
             _files("airflow_provider/**/*.py", "dags/**/*.py", without=("simulator", "testing")),
-            ["parquet", "openlineage"],
+            ["parquet", "openlineage", "redis"],
         ),
         (_files("airflow_provider/simulator/**/*.py"), ["simulator"]),
         (_files("airflow_provider/testing/**/*.py"), ["simulator", "testing"]),

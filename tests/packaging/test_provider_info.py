@@ -33,6 +33,9 @@ EXTRAS = {
     "max_retries",
     "requests_per_minute",
     "requests_per_hour",
+    "max_turn_wait",
+    "shared_budget",
+    "budget_conn_id",
 }
 
 

@@ -20,6 +20,7 @@ STOP = {
     "InvalidRequestError",
     "JobInputError",
     "NotFoundError",
+    "PaidRequestsLimitError",
     "PermissionDeniedError",
     "PlanError",
     "ResultGoneError",

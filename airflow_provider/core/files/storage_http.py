@@ -17,7 +17,6 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urljoin, urlsplit
 
-from airflow_provider.core.http.connection import is_loopback
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
@@ -182,6 +181,8 @@ def check_link(url: str, *, home: str, resolve: bool = False) -> None:
         outside.
     """
     scheme = _scheme(url)
+    from airflow_provider.core.http.connection import is_loopback
+
     try:
         parts = urlsplit(url)
         host = parts.hostname or ""

@@ -37,6 +37,8 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id; not used, as no service is asked.
+    :param deferrable: no effect, as no service is asked.
+    :param max_turn_wait: no effect, for the same reason.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """

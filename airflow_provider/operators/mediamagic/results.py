@@ -87,7 +87,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         if one and found[0][0].get("filename"):
             show_name(context, str(found[0][0]["filename"]))
         if not self.output_path:
-            return self._small(public(self.result(found, one=one)))
+            # The `url` of a precedent is the address of a ruling; a signed link loses its query all the same.
+            return self._small(public(self.result(found, one=one), keep=("url",)))
         manifest = {
             **self.land(found, one=one, context=context),
             "submission_id": self.submission_id,

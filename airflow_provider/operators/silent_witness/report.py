@@ -112,6 +112,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         "use_demo_data",
         "analysis_type",
         "output_path",
+        "formats",
         "filename",
         "output_conn_id",
         "timeout",

@@ -235,7 +235,7 @@ class RateBudget:
         :param now: of the answer; a run of refusals that it ends tells how long the service's window is.
         """
         if now is not None and self._streak > 1 and now - self._streak_since > LEARN_FROM:
-            self._learn(self._streak_since, MINUTE)
+            self._learn(self._streak_since, min(MINUTE, now - self._streak_since))
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
@@ -349,6 +349,8 @@ class RateBudget:
 
     def _learn(self, now: float, seconds: float) -> None:
         """Take what the service has accepted within the latest window for its limit."""
+        if seconds <= MINUTE:
+            seconds = next((length for length in self.learned if length <= MINUTE), seconds)
         taken = len(self._sent) - bisect_right(self._sent, now - seconds)
         refused = len(self._refused) - bisect_right(self._refused, now - seconds)
         accepted = max(1, taken - refused)

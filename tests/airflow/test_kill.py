@@ -38,6 +38,12 @@ def kill_while_waiting() -> Kill:
     return arm
 
 
+@pytest.fixture(autouse=True)
+def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a worker tells of its job's progress meets an attempt that was replaced before the kill does."""
+    monkeypatch.setattr("airflow_provider.core.jobs.progress.push", lambda ti, key, value: None)
+
+
 def test_the_report_is_cancelled_once(report: ReportJob, kill_while_waiting: Kill) -> None:
     report.takes(ENDLESS)
     kill_while_waiting(report)

@@ -295,6 +295,8 @@ def test_no_pipeline_on_a_tight_key_loses_a_task(
     simulator: Simulator, silent_witness_conn: str, deferrable: bool, folder: Path
 ) -> None:
     simulator.script("silent_witness", duration=SOON)
+    # However slow the machine is, one request is refused.
+    simulator.fault("status", "/api/reports", "POST", status=429, headers={"Retry-After": PAUSE}, times=1)
     with DAG("tight", schedule=None, default_args={"retries": 0, "deferrable": deferrable}) as dag:
         for number in range(1):
             case = SilentWitnessCreateCaseOperator(task_id=f"case_{number}", name=f"Case {number}", **PARTIES)
@@ -308,6 +310,7 @@ def test_no_pipeline_on_a_tight_key_loses_a_task(
             case >> evidence >> report
     began = time.monotonic()
     assert run_dag(dag).state == "success", time.monotonic() - began
+    assert _refused(simulator) == 1
     ledger = simulator.ledger()
     assert (len(ledger["cases"]), len(ledger["reports"])) == (1, 1)
     with SilentWitnessHook(max_turn_wait=60.0) as hook:

@@ -71,6 +71,8 @@ class Application:
             reply = await self._control.answer(call, *self._route(service, call))
             await _send(send, reply)
             return
+        # A reset while the request is answered begins a new one.
+        ledger = self._world.ledger
         fault = self._faults.pick(call.method, call.path) if self._faults else None
         route, path_exists = self._route(service, call)
         label = route.label if route else f"{call.method} (unknown path)"
@@ -78,7 +80,7 @@ class Application:
             outcome = await self._exchange(call, service, route, path_exists, fault, send)
         except ClientGone:
             outcome = "client gone"
-        self._world.ledger.count(label, outcome)
+        ledger.count(label, outcome)
         if self._log_requests:
             note = f" fault={fault.kind}" if fault else ""
             print(f"{call.method} {call.path} {outcome}{note}", file=sys.stderr, flush=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 import time
 from collections.abc import Callable
 
@@ -20,28 +19,25 @@ Kill = Callable[..., None]
 
 
 @pytest.fixture
-def kill_while_waiting() -> Kill:
-    """Send the signal that Airflow sends, once the vendor has seen a status request of the job."""
+def kill_while_waiting(monkeypatch: pytest.MonkeyPatch) -> Kill:
+    """
+    Send the signal that Airflow sends, in a pause after the vendor has seen a status request of the job.
+
+    The signal never interrupts a call to Airflow: the API server in a test's process takes one at a time.
+    """
 
     def arm(job: Job, first: Callable[[], None] = lambda: None) -> None:
-        def watch() -> None:
-            until = time.monotonic() + 30
-            while time.monotonic() < until:
-                if any(polls["count"] for polls in job.simulator.ledger()["polls"].values()):
-                    first()
-                    os.kill(os.getpid(), signal.SIGTERM)
-                    return
-                time.sleep(0.05)
+        pause = time.sleep
 
-        threading.Thread(target=watch, daemon=True).start()
+        def killed(seconds: float) -> None:
+            pause(min(seconds, 0.05))
+            if any(polls["count"] for polls in job.simulator.ledger()["polls"].values()):
+                first()
+                os.kill(os.getpid(), signal.SIGTERM)
+
+        monkeypatch.setattr("airflow_provider.core.jobs.run.time.sleep", killed)
 
     return arm
-
-
-@pytest.fixture(autouse=True)
-def no_progress(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a worker tells of its job's progress meets an attempt that was replaced before the kill does."""
-    monkeypatch.setattr("airflow_provider.core.jobs.progress.push", lambda ti, key, value: None)
 
 
 def test_the_report_is_cancelled_once(report: ReportJob, kill_while_waiting: Kill) -> None:

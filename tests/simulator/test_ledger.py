@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import socket
+from urllib.parse import urlsplit
 
 import pytest
 import requests
@@ -122,4 +124,21 @@ def test_wrong_control_calls_say_so(sim: Simulator, path: str, body: object) -> 
 def test_control_calls_need_no_key_and_are_not_counted(sim: Simulator) -> None:
     assert requests.get(f"{sim.url}/_simulator/health", timeout=5).json()["time_scale"] == 1
     assert requests.get(f"{sim.url}/_simulator/nothing", timeout=5).status_code == 404
+    assert sim.ledger()["total_requests"] == 0
+
+
+def test_a_request_that_arrived_before_a_reset_is_not_counted_after_it(
+    sim: Simulator, silent_witness: SilentWitnessTalk
+) -> None:
+    address = urlsplit(sim.url)
+    head = (
+        f"POST /api/cases HTTP/1.1\r\nHost: {address.netloc}\r\nX-API-Key: {silent_witness.key}\r\n"
+        "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
+    )
+    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+        connection.sendall(head.encode())
+        assert b"100 Continue" in connection.recv(1000), "the simulator reads the body"
+        sim.reset()
+        connection.sendall(b"{}")
+        assert connection.recv(1000).startswith(b"HTTP/1.1 4")
     assert sim.ledger()["total_requests"] == 0

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 
@@ -69,16 +68,16 @@ def test_a_failed_render_fails_its_task(farm: RenderFarm, task_run: RunTask, def
     assert type(run.error) is JobFailedError
 
 
-def test_a_kill_stops_the_render(farm: RenderFarm, task_run: RunTask) -> None:
+def test_a_kill_stops_the_render(
+    farm: RenderFarm, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
     farm.takes = ENDLESS
 
-    def kill_once_it_is_polled() -> None:
-        until = time.monotonic() + 60
-        while "GET /renders/render-1" not in farm.requests and time.monotonic() < until:
-            time.sleep(0.05)
-        os.kill(os.getpid(), signal.SIGTERM)
+    def killed(seconds: float) -> None:
+        if "GET /renders/render-1" in farm.requests:
+            os.kill(os.getpid(), signal.SIGTERM)
 
-    threading.Thread(target=kill_once_it_is_polled, daemon=True).start()
+    monkeypatch.setattr("airflow_provider.core.jobs.run.time.sleep", killed)
     run = task_run(RenderSceneOperator, scene="sea", deferrable=False, **QUICK).test()
     assert type(run.error) is JobCancelledError
     assert farm.stopped == ["render-1"]

@@ -25,6 +25,10 @@ LONGEST_HEADER: Final = 65_536
 """Longest status line and header that is read, in bytes."""
 
 
+class UnreadableAnswerError(TransportError):
+    """aiohttp refuses to read an answer that requests may be able to read."""
+
+
 def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
     """
     Return a client for the API of a connection. Call it in a running event loop; the caller closes it.
@@ -96,6 +100,7 @@ async def send(
 
     :param read_timeout: seconds without a byte; by default the client's.
     :raises TransportError: no answer, or a broken one.
+    :raises UnreadableAnswerError: aiohttp takes the answer for a broken one, which need not be so.
     :raises MalformedResponseError: the body is too long.
     """
     options: dict[str, Any] = {}
@@ -109,10 +114,15 @@ async def send(
     try:
         async with client.request(method, url, headers=headers, allow_redirects=False, **options) as response:
             return await read_response(response, endpoint, request_id=request_id)
+    except UnreadableAnswerError:
+        raise
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         # What a proxy refuses is an error that quotes its URL, with the password.
         shown = None if isinstance(error, aiohttp.ClientHttpProxyError) else error
-        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from shown
+        trouble = failure(error, endpoint, request_id=request_id, secrets=settings.secrets)
+        if _is_unreadable(error):
+            raise UnreadableAnswerError(str(trouble), request_id=request_id, endpoint=endpoint) from error
+        raise trouble from shown
 
 
 def failure(
@@ -131,6 +141,15 @@ def failure(
     )
 
 
+def _is_unreadable(error: Exception) -> bool:
+    """Whether the answer came and breaks a rule of HTTP, or its body is not encoded as its header says."""
+    if isinstance(error, aiohttp.ClientPayloadError):
+        return isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError)
+    return isinstance(error, aiohttp.ClientResponseError) and not isinstance(
+        error, aiohttp.ClientHttpProxyError
+    )
+
+
 async def read_response(
     response: aiohttp.ClientResponse,
     endpoint: str,
@@ -141,8 +160,14 @@ async def read_response(
     """
     Read a response whole.
 
+    :raises UnreadableAnswerError: aiohttp leaves the body encoded.
     :raises MalformedResponseError: the body is longer than ``limit`` bytes.
     """
+    encodings = ",".join(response.headers.getall("Content-Encoding", ())).lower()
+    if encodings != "gzip" and "gzip" in encodings:
+        raise UnreadableAnswerError(
+            f"{endpoint} answered in {encodings}", request_id=request_id, endpoint=endpoint
+        )
     announced = response.content_length
     if announced is not None and announced <= limit and "Content-Encoding" not in response.headers:
         body = await response.read()

@@ -21,7 +21,7 @@ from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.http.error_bodies import Paid, error_for
 from airflow_provider.core.http.responses import Body, Reader, Response, http_date, parse_json
-from airflow_provider.core.http.retry import Attempts, RetryPolicy, may_have_started
+from airflow_provider.core.http.retry import IDEMPOTENT, Attempts, RetryPolicy, may_have_started
 from airflow_provider.core.text import redact
 from airflow_provider.exceptions import (
     ApiError,
@@ -98,6 +98,7 @@ class ServiceHook(BaseHook):
         self.clock_offset: float | None = None
         #: through which requests go to their turn on the key
         self.turns = Turns(patience=max_turn_wait, log=cast("Logger", self.log))
+        self._aiohttp_refuses = False
         self._store: Store | None = None
         self._session: requests.Session | None = None
         self._storage_session: requests.Session | None = None
@@ -389,20 +390,23 @@ class ServiceHook(BaseHook):
         if (served_at := http_date(answer.headers.get("date", ""))) is not None:
             self.clock_offset = served_at - time.time()
 
-    def _answer(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
-        """Make one attempt and read the response whole."""
+    def _answer(self, method: str, path: str, **options: Any) -> Response:
+        """Make one attempt, read the response whole and learn from its headers."""
+        answer = self._exchange(method, path, **options)
+        self._compare_clocks(answer)
+        self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
+        return answer
+
+    def _exchange(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
         from airflow_provider.core.http.sessions import read_response
 
         request_id = self._new_request_id()
         session = self._new_session() if fresh else self.get_conn()
         try:
             response = self._open(session, method, path, request_id=request_id, **options)
-            answer = read_response(
+            return read_response(
                 response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
             )
-            self._compare_clocks(answer)
-            self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
-            return answer
         finally:
             if fresh:
                 session.close()
@@ -488,23 +492,11 @@ class ServiceHook(BaseHook):
         :param read_timeout: seconds; by default the client's.
         :param total: seconds in which a further attempt may begin.
         """
-        from airflow_provider.core.http.async_sessions import send
-
         settings = await self.aload_settings()
         endpoint = _endpoint(method, path)
 
         async def attempt() -> T:
-            request_id = self._new_request_id()
-            answer = await send(
-                client,
-                method,
-                path,
-                settings,
-                endpoint=endpoint,
-                headers=self._headers(settings, request_id),
-                read_timeout=read_timeout,
-                request_id=request_id,
-            )
+            answer = await self._aexchange(client, method, path, endpoint, settings, read_timeout)
             self._compare_clocks(answer)
             if self.on_headers is not None:
                 self.on_headers(answer.headers)
@@ -519,6 +511,43 @@ class ServiceHook(BaseHook):
             except ApiError as error:
                 pause = tries.pause_after(error)
             await self._asleep(pause)
+
+    async def _aexchange(
+        self,
+        client: aiohttp.ClientSession,
+        method: str,
+        path: str,
+        endpoint: str,
+        settings: ConnectionSettings,
+        read_timeout: float | None,
+    ) -> Response:
+        """
+        Make one attempt with aiohttp.
+
+        requests is less strict about answers. A worker that has paid for a job with its help must not leave
+        the job to a trigger that cannot read the same service: what aiohttp refuses, requests reads.
+        """
+        from airflow_provider.core.http.async_sessions import UnreadableAnswerError, send
+
+        if not self._aiohttp_refuses:
+            request_id = self._new_request_id()
+            try:
+                return await send(
+                    client,
+                    method,
+                    path,
+                    settings,
+                    endpoint=endpoint,
+                    headers=self._headers(settings, request_id),
+                    read_timeout=read_timeout,
+                    request_id=request_id,
+                )
+            except UnreadableAnswerError as error:
+                if method not in IDEMPOTENT:
+                    raise
+                self.log.warning("%s. Asking again with requests instead of aiohttp, from now on.", error)
+                self._aiohttp_refuses = True
+        return await asyncio.to_thread(self._exchange, method, path, fresh=True, read_timeout=read_timeout)
 
 
 def _endpoint(method: str, path: Any) -> str:

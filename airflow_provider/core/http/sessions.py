@@ -107,6 +107,16 @@ class Session(requests.Session):
         """Drop ``Authorization`` on a redirect; requests would look up the new host in .netrc."""
         prepared_request.headers.pop("Authorization", None)
 
+    def resolve_redirects(self, *args: Any, yield_requests: bool = False, **kwargs: Any) -> Iterator[Any]:
+        """
+        Follow redirects where that was asked for.
+
+        requests reads ``Location`` also where it was not, and lets out what an address that is none raises.
+        """
+        if yield_requests:
+            return iter(())
+        return super().resolve_redirects(*args, **kwargs)
+
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Merge settings and environment, the settings first."""
         if verify is None and self.verify is not True:

@@ -40,6 +40,16 @@ def answer(status: int = 200, body: Any = b"", *, keep: bool = True, **headers: 
     return play
 
 
+def raw(content: bytes) -> Play:
+    """These bytes, whatever they are; then the connection is closed."""
+
+    def play(connection: socket.socket) -> bool:
+        connection.sendall(content)
+        return False
+
+    return play
+
+
 def after_interim(play: Play) -> Play:
     """An answer that interim ones come before."""
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import io
+import json
 import socket
 import traceback
 from collections.abc import Callable
@@ -29,7 +31,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.service.hooks.conftest import KEY, Ask, FakeTime, HookMaker
-from tests.service.hooks.odd_server import OddServer, Play, after_interim, answer, cut, hang_up, reset
+from tests.service.hooks.odd_server import OddServer, Play, after_interim, answer, cut, hang_up, raw, reset
 
 SUBMISSION = {"submissionId": "s1", "status": "processing", "assets": []}
 REPORT = {"success": True, "data": {"id": "rpt_1", "status": "pending"}}
@@ -215,11 +217,8 @@ def test_the_answer_after_interim_ones_belongs_to_its_own_request(make_hook: Hoo
 
 
 def test_a_chunk_of_a_negative_length_is_trouble_of_the_line(make_hook: HookMaker, ask: Ask) -> None:
-    def play(connection: socket.socket) -> bool:
-        connection.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n")
-        return False
-
-    with OddServer(play) as server, pytest.raises(TransportError):
+    play = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n")
+    with OddServer(play, play) as server, pytest.raises(TransportError):
         ask(make_hook(MediaMagicHook, server.url, max_retries=0), "get_submission", "s1")
 
 
@@ -444,6 +443,56 @@ def test_a_silent_server_is_given_up_in_the_read_timeout(make_hook: HookMaker, a
 def test_long_headers_of_a_gateway_are_read_by_both_halves(make_hook: HookMaker, ask: Ask) -> None:
     with OddServer(answer(200, REPORT, X_Policy="x" * 60_000)) as server:
         assert ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1") == REPORT["data"]
+
+
+WRITTEN = json.dumps(REPORT).encode()
+LENGTH = b"Content-Length: %d" % len(WRITTEN)
+CHUNKED = b"%x\r\n%s\r\n0\r\n\r\n" % (len(WRITTEN), WRITTEN)
+ODD_BUT_WHOLE = {
+    "no-colon": (b"Strict Transport\r\n" + LENGTH, WRITTEN),
+    "blank-in-name": (b"X Policy: a\r\n" + LENGTH, WRITTEN),
+    "nul-in-value": (b"X-Policy: a\x00b\r\n" + LENGTH, WRITTEN),
+    "lengths-with-comma": (LENGTH + b", %d" % len(WRITTEN), WRITTEN),
+    "length-is-no-number": (b"Content-Length: soon", WRITTEN),
+    "length-and-chunks": (LENGTH + b"\r\nTransfer-Encoding: chunked", CHUNKED),
+    "no-brotli": (b"Content-Encoding: br\r\n" + LENGTH, WRITTEN),
+    "no-zstd": (b"Content-Encoding: zstd\r\n" + LENGTH, WRITTEN),
+    "gzip-in-gzip": (b"Content-Encoding: gzip, gzip", gzip.compress(gzip.compress(WRITTEN))),
+    "gzip-twice": (
+        b"Content-Encoding: gzip\r\nContent-Encoding: gzip",
+        gzip.compress(gzip.compress(WRITTEN)),
+    ),
+    "x-gzip": (b"Content-Encoding: x-gzip", gzip.compress(WRITTEN)),
+    "more-after-gzip": (b"Content-Encoding: gzip", gzip.compress(WRITTEN) + b"and more"),
+}
+
+
+@pytest.mark.parametrize(("head", "body"), ODD_BUT_WHOLE.values(), ids=ODD_BUT_WHOLE)
+def test_an_answer_that_one_half_can_read_is_read_by_the_other(
+    make_hook: HookMaker, ask: Ask, head: bytes, body: bytes
+) -> None:
+    play = raw(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, body))
+    with OddServer(play, play) as server:
+        assert ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1") == REPORT["data"]
+
+
+def test_what_aiohttp_refused_once_is_not_asked_for_twice_again(make_hook: HookMaker) -> None:
+    async def polls(hook: SilentWitnessHook) -> None:
+        async with hook.new_async_client() as client:
+            for _ in range(3):
+                assert await hook.aget_report(client, "rpt_1") == REPORT["data"]
+
+    odd = raw(b"HTTP/1.1 200 OK\r\nno colon\r\n%s\r\n\r\n%s" % (LENGTH, WRITTEN))
+    with OddServer(*[odd] * 4) as server:
+        asyncio.run(polls(make_hook(SilentWitnessHook, server.url)))
+        assert len(server.requests) == 4
+        assert {request.headers["x-api-key"] for request in server.requests} == {KEY}
+
+
+@pytest.mark.parametrize("location", ["http://[", "http://a:99999999/", "//[::1", "\x80"])
+def test_an_address_that_is_none_does_no_harm(make_hook: HookMaker, ask: Ask, location: str) -> None:
+    with OddServer(answer(302, Location=location)) as server, pytest.raises(MalformedResponseError):
+        ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1")
 
 
 def test_the_key_goes_with_every_api_call(make_hook: HookMaker, ask: Ask) -> None:

@@ -115,7 +115,8 @@ class Session(requests.Session):
         """
         if yield_requests:
             return iter(())
-        return super().resolve_redirects(*args, **kwargs)
+        followed: Iterator[Any] = super().resolve_redirects(*args, **kwargs)
+        return followed
 
     def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
         """Merge settings and environment, the settings first."""

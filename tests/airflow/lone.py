@@ -10,6 +10,11 @@ from typing import Any
 
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
+try:
+    from airflow.sdk.exceptions import TaskDeferred as TaskDeferred
+except ImportError:  # Airflow 3.1
+    from airflow.exceptions import TaskDeferred as TaskDeferred  # type: ignore[no-redef]
+
 
 @dataclass
 class FakeTaskInstance:

@@ -7,7 +7,7 @@ import itertools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,11 +124,13 @@ class TaskRun:
         return self.attempt(next_method="__fail__", next_kwargs=error)
 
     def clear(self) -> TaskRun:
-        """Clear the task, as a user does."""
+        """Clear the task, as a user does; the scheduler then starts its Dag run once more."""
         from airflow.models.taskinstance import clear_task_instances
 
         session = fresh_session()
-        clear_task_instances([self._row(session)], session)
+        row = self._row(session)
+        clear_task_instances([row], session)
+        row.dag_run.start_date = datetime.now(UTC)
         session.commit()
         return self
 

@@ -9,12 +9,7 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from airflow_provider.exceptions import JobTimeoutError, WaitError
 from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob
-from tests.airflow.lone import FakeTaskInstance
-
-try:
-    from airflow.sdk.exceptions import TaskDeferred
-except ImportError:  # Airflow 3.1
-    from airflow.exceptions import TaskDeferred  # type: ignore[no-redef]
+from tests.airflow.lone import FakeTaskInstance, TaskDeferred
 
 
 def _attempt(operator: Any, ti: FakeTaskInstance) -> Any:

@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider.core.budget import rate_budget, turns
 from airflow_provider.core.budget.store import SharedBudget
@@ -37,7 +36,7 @@ from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from airflow_provider.simulator import Simulator
 from airflow_provider.testing.throwaway import run_dag
 from tests.airflow.jobs import ENDLESS, SOON, ReportJob, SubmissionJob
-from tests.airflow.lone import DAG_RUN, FakeStateStore, FakeTaskInstance
+from tests.airflow.lone import DAG_RUN, FakeStateStore, FakeTaskInstance, TaskDeferred
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 from tests.simulator.talk import picture
 

@@ -15,7 +15,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
-from airflow.sdk.exceptions import TaskDeferred
 
 from airflow_provider.compat import AirflowFailException
 from airflow_provider.exceptions import ProviderError
@@ -31,7 +30,7 @@ from airflow_provider.operators.silent_witness import (
 from airflow_provider.simulator import Simulator
 from airflow_provider.testing.pace import quicken
 from airflow_provider.testing.services import KEYS
-from tests.airflow.lone import DAG_RUN, FakeStateStore, FakeTaskInstance
+from tests.airflow.lone import DAG_RUN, FakeStateStore, FakeTaskInstance, TaskDeferred
 from tests.airflow.task_run import WorkerDied
 from tests.simulator.talk import MediaMagicTalk, SilentWitnessTalk, picture
 

@@ -96,7 +96,7 @@ class RateBudget:
         self._polled: list[float] = []
         self._refused: list[float] = []
         self._latest: deque[float] = deque(maxlen=32)
-        self._reported: tuple[int, int, float, float] | None = None
+        self._reported: tuple[int, int, float] | None = None
         self.limit_to(limits)
 
     def limit_to(self, limits: Sequence[Window]) -> None:
@@ -159,8 +159,7 @@ class RateBudget:
         """
         at = max(now, self.paused_until)
         if self._reported and self._reported[0] < 1:
-            # The windows below know when there is room again; what the service says is believed for a minute.
-            at = max(at, min(self._reported[2], self._reported[3] + MINUTE))
+            at = max(at, self._reported[2])
         held = self._held(now)
         for window in self.windows(now):
             allowed = _part(window, share)
@@ -248,12 +247,14 @@ class RateBudget:
 
         :param limit: ``X-RateLimit-Limit``; by default the smallest limit known.
         :param remaining: ``X-RateLimit-Remaining``.
-        :param reset_at: ``X-RateLimit-Reset``, epoch seconds; by default what was said holds for a minute.
+        :param reset_at: ``X-RateLimit-Reset``, epoch seconds. What was said is believed for a minute at most:
+            the service's clock may be another, a sliding window has room before it is reset, and without a
+            further answer nothing more would be learned.
         """
         if limit is None:
             limit = min((window.limit for window in self.limits), default=0)
-        until = now + MINUTE if reset_at is None else min(max(reset_at, now), now + LONGEST_ASKED)
-        self._reported = (remaining, limit, until, now)
+        until = now + MINUTE if reset_at is None else min(max(reset_at, now), now + MINUTE)
+        self._reported = (remaining, limit, until)
 
     def on_headers(self, now: float, headers: Mapping[str, str]) -> None:
         """
@@ -329,7 +330,7 @@ class RateBudget:
         )
         self._latest = deque(state["latest"], maxlen=self._latest.maxlen)
         reported = state["reported"]
-        self._reported = None if reported is None else (reported[0], reported[1], reported[2], reported[3])
+        self._reported = None if reported is None else (reported[0], reported[1], reported[2])
         self.paused_until, self._asked_until, self._limited_at = state["paused"]
         self._streak, self._streak_since = state["streak"]
         self.spacing = state["spacing"]
@@ -344,7 +345,7 @@ class RateBudget:
 
     def _left_as_reported(self) -> float:
         assert self._reported is not None
-        remaining, limit, _, _ = self._reported
+        remaining, limit, _ = self._reported
         return remaining - limit * (1 - self.share)
 
     def _learn(self, now: float, seconds: float) -> None:

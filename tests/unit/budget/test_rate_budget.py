@@ -130,9 +130,17 @@ def test_what_the_service_says_is_left_counts_what_others_use() -> None:
     assert tested.free_at(1000.0) == 1000.0
     tested.update_from_headers(1001.0, limit=1000, remaining=150, reset_at=2000.0)
     assert tested.left(1001.0) == 0.0
-    assert tested.free_at(1001.0) == 2000.0
+    assert tested.free_at(1001.0) == 1061.0, "after a minute the service is asked again"
     assert tested.free_at(1001.0, reserve=True) == 1001.0
-    assert tested.left(2001.0) == 800.0
+    assert tested.left(1061.0) == 800.0
+
+
+@pytest.mark.parametrize("ahead", [-7200.0, -30.0, 0.0, 30.0, 7200.0])
+def test_a_wrong_clock_of_the_service_stops_nobody_for_long(ahead: float) -> None:
+    tested = budget(HOUR)
+    tested.update_from_headers(1000.0, limit=1000, remaining=0, reset_at=1030.0 + ahead)
+    assert tested.free_at(1000.0) <= 1060.0
+    assert tested.turn_at(1000.0, 1, share=1.0) <= 1060.0
 
 
 def test_no_limit_is_no_window() -> None:

@@ -10,6 +10,7 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from multidict import CIMultiDict
 
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.core.jobs.trigger import JobTrigger
@@ -38,8 +39,8 @@ class AnswerClient(Client):
         yield self
 
     @property
-    def headers(self) -> dict[str, str]:
-        return {}
+    def headers(self) -> CIMultiDict[str]:
+        return CIMultiDict()
 
     @property
     def content_length(self) -> int:

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 MARGIN = 2.0
 """Seconds that a creation may seem to precede its request: dates and timestamps may be whole seconds."""
 
+WRONG_BY = 3600.0
+"""Seconds by which the service's clock may be wrong where no answer of it has a ``Date``."""
+
 
 def created_since(
     read_rows: Callable[[], Iterable[dict[str, Any]]],
@@ -28,7 +31,7 @@ def created_since(
 ) -> str | None:
     """
     Return the id of the one thing that was created while a request may have been carried out, on the
-    service's own clock.
+    service's own clock, which the ``Date`` of its answers shows.
 
     :param read_rows: lists what may be it, with ``id`` and ``created_at``.
     :param entry: the record of the request.
@@ -50,20 +53,23 @@ def created_since(
         ) from error
     since = hook.service_time(entry.intent_at) - MARGIN
     until = hook.service_time(carried_out_until(entry, hook.settings.read_timeout)) + MARGIN
-    found, undated = [], []
+    doubt = WRONG_BY if hook.clock_offset is None else 0.0
+    found, doubtful = [], []
     for row in rows:
         created_at = epoch_seconds(row.get("created_at"))
         if row["id"] in others:
             continue
         if created_at is None:
-            undated.append(row["id"])
+            doubtful.append(row["id"])
         elif since <= created_at <= until:
             found.append(row["id"])
-    if undated or len(found) > 1:
-        when = "may have been" if undated else "were"
+        elif since - doubt <= created_at <= until + doubt:
+            doubtful.append(row["id"])
+    if doubtful or len(found) > 1:
+        when = "may have been" if doubtful else "were"
         raise LedgerError(
             f"A request for a {noun} was sent and its answer lost; these {when} created since: "
-            f"{', '.join([*found, *undated])}. Nothing was sent again, and what was asked for may be billed. "
+            f"{', '.join([*found, *doubtful])}. Nothing was sent again, and what was asked for may be billed. "
             f"Look at them and name the right one: {argument}='...' takes it and pays nothing."
         )
     return found[0] if found else None

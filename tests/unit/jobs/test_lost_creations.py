@@ -33,7 +33,7 @@ SETTINGS = SimpleNamespace(read_timeout=60.0)
 def find(
     rows: list[dict[str, Any]] | MalformedResponseError,
     *,
-    skew: float = 0.0,
+    skew: float | None = 0.0,
     claimed: tuple[str, ...] = (),
     **details: Any,
 ) -> str | None:
@@ -42,7 +42,9 @@ def find(
             raise rows
         return rows
 
-    hook: Any = SimpleNamespace(service_time=lambda moment: moment + skew, settings=SETTINGS)
+    hook: Any = SimpleNamespace(
+        service_time=lambda moment: moment + (skew or 0.0), clock_offset=skew, settings=SETTINGS
+    )
     entry = Entry("f", INTENT, 0, details={"earlier_ids": ["spent"], **details})
     return created_since(read_rows, entry, hook, noun="report", argument="report_id", claimed=claimed)
 
@@ -60,6 +62,15 @@ def test_what_was_created_when_no_request_was_under_way_any_more_is_anothers(ske
     assert find(rows, skew=skew) == "a"
     assert find(rows, skew=skew, lost_at=INTENT + 1.0) is None
     assert find(rows, skew=skew, lost_at=INTENT + 61.0) == "a"
+
+
+@pytest.mark.parametrize("seconds", [-1800.0, -300.0, 300.0, 1800.0])
+def test_without_any_date_of_the_service_what_is_near_in_time_may_be_it(seconds: float) -> None:
+    near, older = {"id": "a", "created_at": at(seconds)}, {"id": "b", "created_at": at(-86_400.0)}
+    with pytest.raises(LedgerError, match="may have been created since: a"):
+        find([near, older], skew=None)
+    assert find([older], skew=None) is None
+    assert find([{"id": "c", "created_at": at(1)}, older], skew=None) == "c"
 
 
 def test_a_list_that_is_none_is_not_an_empty_one() -> None:
@@ -106,6 +117,7 @@ class Cases:
     """Lists cases page by page, as servers of either documentation do."""
 
     settings = SETTINGS
+    clock_offset = 0.0
 
     def __init__(self, rows: list[dict[str, Any]], *, by: str, cap: int) -> None:
         self.rows, self.by, self.cap, self.requests = rows, by, cap, 0

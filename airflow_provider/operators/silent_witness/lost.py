@@ -69,7 +69,7 @@ def created_since(
         when = "may have been" if doubtful else "were"
         raise LedgerError(
             f"A request for a {noun} was sent and its answer lost; these {when} created since: "
-            f"{', '.join([*found, *doubtful])}. Nothing was sent again, and what was asked for may be billed. "
-            f"Look at them and name the right one: {argument}='...' takes it and pays nothing."
+            f"{', '.join([*found, *doubtful])}. Nothing was sent again, and what was asked for may be "
+            f"billed. Look at them and name the right one: {argument}='...' takes it and pays nothing."
         )
     return found[0] if found else None

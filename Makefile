@@ -36,7 +36,7 @@ $(INSTALLED): pyproject.toml $(CONSTRAINTS) scripts/install
 	@scripts/install "$(PYTHON)" "$(VENV)" "$(CONSTRAINTS)"
 	@touch $@
 
-demo: $(INSTALLED) ## Run both Dags against the simulator and show what came out
+demo: $(INSTALLED) ## Run four example Dags against the simulator and show what came out
 	@$(PY) -m demo
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine

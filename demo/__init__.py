@@ -1,1 +1,1 @@
-"""``python -m demo``: both example Dags against the simulator, from input files to a summary."""
+"""``python -m demo``: example Dags against the simulator, from input files to a summary."""

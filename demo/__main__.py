@@ -1,4 +1,4 @@
-"""Make files, start the simulator, run both Dags at once, say what came out.
+"""Make files, start the simulator, run four example Dags at once, say what came out.
 
 Everything it writes is under ``.demo/`` (Airflow's homes) and ``demo-output/`` (inputs, results, logs).
 """
@@ -12,20 +12,23 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 from airflow_provider.simulator import Simulator
 from demo.airflow_runs import AirflowHome, Command, wait_for
-from demo.inputs import make_inputs
-from demo.summary import report_lines, review_lines
+from demo.inputs import FILED_ON, make_inputs
+from demo.summary import campaign_lines, claim_lines, report_lines, review_lines
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 DAGS = REPOSITORY / "dags"
 
 REVIEW = "mediamagic_review"
 REPORT = "silent_witness_report"
+CAMPAIGNS = "mediamagic_campaigns"
+CLAIMS = "silent_witness_claims"
 
 TIME_SCALE = 20.0
 """A minute at the vendor takes three seconds here."""
@@ -84,7 +87,7 @@ class _Progress:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m demo", description="Run both example Dags.")
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Run the example Dags.")
     parser.add_argument("--into", type=Path, default=REPOSITORY, help="write here (default: the repository)")
     into: Path = parser.parse_args(arguments).into.resolve()
 
@@ -133,27 +136,34 @@ def _run(homes: Path, output: Path, tick: Callable[[], None]) -> None:
             f"{service}_default": {"conn_type": service, "host": simulator.url, "password": key}
             for service, key in KEYS.items()
         }
-        params: dict[str, dict[str, tuple[Path, ...]]] = {
-            REVIEW: {"files": inputs.media},
-            REPORT: {"photos": inputs.photos, "edr_reports": inputs.edr_reports},
+        params: dict[str, dict[str, Any]] = {
+            REVIEW: {"files": _texts(inputs.media)},
+            REPORT: {"photos": _texts(inputs.photos), "edr_reports": _texts(inputs.edr_reports)},
+            CAMPAIGNS: {"spots": str(inputs.spots)},
+            CLAIMS: {"database": str(inputs.claims), "filed_on": FILED_ON},
         }
         runs: dict[str, Command] = {}
-        for dag_id, files in params.items():
+        for dag_id, conf in params.items():
             # A home each: two runs at once would wait for each other's locks in one SQLite file.
             home = AirflowHome(homes / dag_id, DAGS, connections)
             home.copy_database(migrated)
-            conf = {name: [str(path) for path in paths] for name, paths in files.items()}
             conf_json = json.dumps({**conf, "output_dir": str(output / dag_id)})
             log = output / "logs" / f"{dag_id}.log"
             runs[dag_id] = Command(home, log, "dags", "test", dag_id, "--conf", conf_json)
             stack.callback(runs[dag_id].stop)
             say(f"airflow dags test {dag_id} ...")
         _check(runs, seconds=RUN_LIMIT, tick=tick)
-        say("both Dag runs succeeded")
+        say("all Dag runs succeeded")
 
     _show("MediaMagic review", review_lines, output / REVIEW, runs[REVIEW])
+    _show("MediaMagic campaigns", campaign_lines, output / CAMPAIGNS, runs[CAMPAIGNS])
     _show("Silent Witness report", report_lines, output / REPORT, runs[REPORT])
+    _show("Silent Witness claims", claim_lines, output / CLAIMS, runs[CLAIMS])
     print(f"\nDone in {say.elapsed():.0f} s. Airflow's own logs are in {_relative(output / 'logs')}.")
+
+
+def _texts(paths: Iterable[Path]) -> list[str]:
+    return [str(path) for path in paths]
 
 
 def _check(commands: dict[str, Command], *, seconds: float, tick: Callable[[], None]) -> None:

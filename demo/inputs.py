@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import math
 import random
+import sqlite3
 import struct
 import wave
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,6 +59,14 @@ _PRE_CRASH = [
     ("0.0", 16.2, 0, "On"),
 ]
 
+FILED_ON = "2026-03-16"
+"""The day of the claims."""
+
+_CLAIMS = [
+    ("claim-7", "Ada Smith", "Ben Johnson", "Rear-end collision", "Toyota", "Camry", "rear_damage*.jpg"),
+    ("claim-8", "Dora Evans", "Paul Gray", "Collision at a turn", "Honda", "Civic", "left_side.png"),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
@@ -68,6 +78,10 @@ class Inputs:
     photos: tuple[Path, ...]
     #: the read-out of the plaintiff's event data recorder, PDF
     edr_reports: tuple[Path, ...]
+    #: a folder per campaign, with spots to review
+    spots: Path
+    #: a SQLite file with claims, which name their photos
+    claims: Path
 
 
 def make_inputs(directory: Path) -> Inputs:
@@ -77,13 +91,15 @@ def make_inputs(directory: Path) -> Inputs:
     :return: the paths, absolute.
     """
     directory = directory.resolve()
-    media, evidence = directory / "campaign", directory / "evidence"
+    media, evidence, spots = directory / "campaign", directory / "evidence", directory / "spots"
 
     def make(path: Path, write: Callable[[Path], None]) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)
         write(path)
         return path
 
+    make(spots / "radio" / "radio_script.txt", lambda path: _text(path, _SCRIPT))
+    make(spots / "web" / "banner_act_now.jpg", _banner)
     return Inputs(
         media=(
             make(media / "poster.png", _poster),
@@ -101,11 +117,26 @@ def make_inputs(directory: Path) -> Inputs:
             make(evidence / "left_side.png", lambda path: _photo(path, seed=3, dent=(0.62, 0.58))),
         ),
         edr_reports=(make(evidence / "edr_readout.pdf", _edr_report),),
+        spots=spots,
+        claims=make(directory / "claims.db", lambda path: _claims(path, evidence)),
     )
 
 
 def _text(path: Path, text: str) -> None:
     path.write_text(text, encoding="utf-8")
+
+
+def _claims(path: Path, evidence: Path) -> None:
+    path.unlink(missing_ok=True)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute(
+            "CREATE TABLE claims (claim_id, claimant, other_party, attorney, accident, accident_date, place,"
+            " maker, model, photos, filed_on)"
+        )
+        connection.executemany(
+            "INSERT INTO claims VALUES (?, ?, ?, 'Carla Gomez', ?, '2026-03-14', 'Springfield', ?, ?, ?, ?)",
+            [(*claim, f"{evidence}/{photos}", FILED_ON) for *claim, photos in _CLAIMS],
+        )
 
 
 def _poster(path: Path) -> None:

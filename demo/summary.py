@@ -49,6 +49,39 @@ def review_lines(directory: Path) -> Iterator[str]:
     yield from _files([path, *(other for other in sorted(directory.rglob("*")) if other != path)])
 
 
+def campaign_lines(directory: Path) -> Iterator[str]:
+    """Describe what ``mediamagic_campaigns`` wrote.
+
+    :param directory: its ``output_dir``, with ``findings.jsonl``.
+    :raises FileNotFoundError: the Dag wrote no table.
+    """
+    path = directory / "findings.jsonl"
+    found = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    yield from _table(
+        ("severity", "file and finding"),
+        [
+            (str(one["severity"]), f"{one['filename']}: {one['summary']}"[:90])
+            for one in sorted(found, key=lambda one: _SEVERITIES.index(one["severity"]))
+        ],
+    )
+    yield ""
+    yield "Files"
+    yield from _files([path, directory / "findings.html"])
+
+
+def claim_lines(directory: Path) -> Iterator[str]:
+    """Describe what ``silent_witness_claims`` downloaded.
+
+    :param directory: its ``output_dir``, with documents named after the claims.
+    :raises FileNotFoundError: there is none.
+    """
+    written = sorted(directory.glob("claim-*"))
+    if not written:
+        raise FileNotFoundError(f"no document in {directory}")
+    yield "Files"
+    yield from _files(written)
+
+
 def report_lines(directory: Path) -> Iterator[str]:
     """Describe what ``silent_witness_report`` downloaded.
 

@@ -62,6 +62,11 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param on_blocked: of the gate: ``fail`` (default), ``skip`` or ``branch``.
     :param blocked_task_ids: of the gate, with ``branch``.
     :param deferrable: wait in the triggerer (default).
+    :param on_clear: of the submission, when a user clears its task: ``attach`` takes the one that was paid
+        for, ``new`` pays for another one.
+    :param max_paid_requests: most submissions that the group pays for, over retries and clears; the next one
+        is an error. Default: no limit.
+    :param if_no_files: ``fail`` (default), or ``skip`` the group when there is no file.
     :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
@@ -83,6 +88,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
         deferrable: bool = True,
+        on_clear: str | None = None,
+        max_paid_requests: int | None = None,
+        if_no_files: str = "fail",
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
         mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
@@ -103,6 +111,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 allow_partial=allow_partial,
                 timeout=timeout,
                 deferrable=deferrable,
+                on_clear=on_clear,
+                max_paid_requests=max_paid_requests,
+                if_no_files=if_no_files,
                 source_conn_id=source_conn_id,
                 mediamagic_conn_id=mediamagic_conn_id,
             )

@@ -53,6 +53,12 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     :param report_retries: how many new reports are started after failures that may pass, default 0.
     :param timeout: seconds that the report may take, or a timedelta; default by ``analysis_type``.
     :param deferrable: wait in the triggerer (default).
+    :param on_clear: of the report, when a user clears its task: ``attach`` takes the one that was paid for,
+        ``new`` pays for another one.
+    :param max_paid_requests: most reports that the group pays for, over retries, clears and
+        ``report_retries``; the next one is an error. Default: no limit.
+    :param if_no_files: ``fail`` (default), or ``skip`` the group when an entry of ``evidence`` has no file;
+        an entry may say so for itself.
     :param source_conn_id: connection for object-storage URLs in ``evidence`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
     :param silent_witness_conn_id: Silent Witness connection id.
@@ -74,6 +80,9 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         report_retries: int = 0,
         timeout: float | timedelta | None = None,
         deferrable: bool = True,
+        on_clear: str | None = None,
+        max_paid_requests: int | None = None,
+        if_no_files: str = "fail",
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
         silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
@@ -89,6 +98,8 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 report_retries=report_retries,
                 timeout=timeout,
                 deferrable=deferrable,
+                on_clear=on_clear,
+                max_paid_requests=max_paid_requests,
                 silent_witness_conn_id=silent_witness_conn_id,
             )
             report_output: Any = report.output
@@ -98,6 +109,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                     task_id="evidence",
                     case_id=case_id,
                     evidence=evidence,
+                    if_no_files=if_no_files,
                     source_conn_id=source_conn_id,
                     silent_witness_conn_id=silent_witness_conn_id,
                 )

@@ -1,11 +1,14 @@
-"""The two example Dags, as a user runs them first: ``dag.test()``, real files in, real documents out."""
+"""The example Dags, as a user runs them first: ``dag.test()``, real files in, real documents out."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
+import shutil
+import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -21,17 +24,16 @@ from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as
 from airflow_provider.operators.mediamagic import MediaMagicGetTopicsOperator as GetTopics
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from airflow_provider.simulator import Simulator
-from demo.inputs import Inputs
+from demo.inputs import FILED_ON, Inputs
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
+from tests.conftest import REPOSITORY
 
 RunDag = Callable[..., DagRun]
 
 
 def example(name: str) -> DAG:
     """The Dag as Airflow loads it from the Dags folder."""
-    from tests.conftest import REPOSITORY
-
     try:
         from airflow.dag_processing.dagbag import DagBag
     except ImportError:  # Airflow 3.1
@@ -63,7 +65,7 @@ def pulled(run: DagRun, task_id: str, key: str = "return_value") -> list[Any]:
     return [ti.xcom_pull(task_ids=task_id, key=key, map_indexes=ti.map_index) for ti in found]
 
 
-@pytest.mark.parametrize("name", ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"])
+@pytest.mark.parametrize("name", sorted(path.stem for path in (REPOSITORY / "dags").glob("*.py")))
 def test_an_example_loads_without_connections(name: str) -> None:
     assert example(name).dag_id == name
 
@@ -159,6 +161,63 @@ def test_the_manifests_of_the_download_are_true(
     ledger = simulator.ledger()
     assert len(ledger["reports"]) == len(ledger["cases"]) == 1
     assert ledger["requests"]["POST /api/files/upload"] == len(media_files.photos)
+
+
+def test_a_report_for_every_claim_of_the_day(
+    simulator: Simulator, run_example: RunDag, media_files: Inputs, tmp_path: Path
+) -> None:
+    simulator.script("silent_witness", duration=SOON)
+    out = tmp_path / "out"
+    conf = {"database": str(media_files.claims), "filed_on": FILED_ON, "output_dir": str(out)}
+    run = run_example("silent_witness_claims", conf)
+    assert run.state == "success"
+    assert {path.name for path in out.iterdir()} == {
+        f"{claim}.{suffix}" for claim in ("claim-7", "claim-8") for suffix in ("pdf", "docx")
+    }
+    for claim, claimant in (("claim-7", "Ada Smith"), ("claim-8", "Dora Evans")):
+        assert claimant in pypdf.PdfReader(out / f"{claim}.pdf").pages[0].extract_text()
+    ledger = simulator.ledger()
+    assert len(ledger["reports"]) == len(ledger["cases"]) == 2
+    assert ledger["requests"]["POST /api/files/upload"] == 3
+
+
+def test_a_day_without_claims_costs_nothing(
+    simulator: Simulator, run_example: RunDag, media_files: Inputs, tmp_path: Path
+) -> None:
+    conf = {"database": str(media_files.claims), "filed_on": "2026-03-17", "output_dir": str(tmp_path)}
+    assert run_example("silent_witness_claims", conf).state == "success"
+    assert simulator.ledger()["total_requests"] == 0
+
+
+def test_a_claim_without_photos_does_not_stop_the_others(
+    simulator: Simulator, run_example: RunDag, media_files: Inputs, tmp_path: Path
+) -> None:
+    simulator.script("silent_witness", duration=SOON)
+    claims = tmp_path / "claims.db"
+    claims.write_bytes(media_files.claims.read_bytes())
+    with closing(sqlite3.connect(claims)) as connection, connection:
+        connection.execute("UPDATE claims SET photos = '/nothing/*.jpg' WHERE claim_id = 'claim-7'")
+    out = tmp_path / "out"
+    conf = {"database": str(claims), "filed_on": FILED_ON, "output_dir": str(out)}
+    assert run_example("silent_witness_claims", conf).state == "failed"
+    assert {path.name for path in out.iterdir()} == {"claim-8.pdf", "claim-8.docx"}
+    assert len(simulator.ledger()["reports"]) == 1
+
+
+def test_campaigns_become_one_table_of_findings(
+    simulator: Simulator, run_example: RunDag, media_files: Inputs, tmp_path: Path
+) -> None:
+    simulator.script("mediamagic", duration=SOON)
+    out, spots = tmp_path / "out", tmp_path / "50% off [new]"
+    shutil.copytree(media_files.spots, spots)
+    (spots / "empty").mkdir()
+    run = run_example("mediamagic_campaigns", {"spots": str(spots), "output_dir": str(out)})
+    assert run.state == "success"
+    rows = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
+    assert {row["filename"] for row in rows} == {"radio_script.txt", "banner_act_now.jpg"}
+    assert len({row["submission_id"] for row in rows}) == len(simulator.ledger()["submissions"]) == 2
+    document = (out / "findings.html").read_text()
+    assert all(row["rule_code"] in document for row in rows)
 
 
 # -- landing results ----

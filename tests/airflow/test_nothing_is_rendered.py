@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import re
+import sqlite3
 import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -176,6 +178,45 @@ def test_the_example_reports_on_a_file_that_is_called_like_a_template(
     assert run.state == "success", states(run)
     assert rendered_files("silent_witness_report", "upload_evidence")[-1] == [str(photo)]
     assert not any(recorder.errors)
+
+
+def test_the_example_reports_on_a_claim_that_is_written_like_a_template(
+    report: ReportJob, recorder: Recorder, photo: Path, tmp_path: Path
+) -> None:
+    report.takes(SOON)
+    claim = ("claim-{{ var.value.secret }}", "{{ var.value.secret }}", "Ben", "Eve", "Crash", "2026-03-14")
+    with closing(sqlite3.connect(tmp_path / "claims.db")) as connection, connection:
+        connection.execute(
+            "CREATE TABLE claims (claim_id, claimant, other_party, attorney, accident, accident_date, place,"
+            " maker, model, photos, filed_on)"
+        )
+        connection.execute(
+            "INSERT INTO claims VALUES (?, ?, ?, ?, ?, ?, 'Here', 'Ford', 'T', ?, 'today')",
+            [*claim, str(photo)],
+        )
+    conf = {"database": f"{tmp_path}/claims.db", "filed_on": "today", "output_dir": f"{tmp_path}/out"}
+    run = run_whole(example("silent_witness_claims"), conf)
+    assert run.state == "success", states(run)
+    assert SECRET not in "".join([*map(str, recorder.errors), _database(["silent_witness_claims"])])
+    assert {path.stem for path in (tmp_path / "out").iterdir()} == {claim[0]}
+    assert [case["name"] for case in report.simulator.ledger()["cases"]] == [
+        f"{claim[0]}: {claim[1]} v. {claim[2]}"
+    ]
+
+
+def test_the_example_reviews_a_spot_that_is_called_like_a_template(
+    submission: SubmissionJob, recorder: Recorder, photo: Path, tmp_path: Path
+) -> None:
+    submission.takes(SOON)
+    campaign = tmp_path / "spots" / "{{ var.value.secret }}"
+    campaign.mkdir(parents=True)
+    photo.rename(campaign / NAME)
+    conf = {"spots": f"{tmp_path}/spots", "output_dir": f"{tmp_path}/out"}
+    run = run_whole(example("mediamagic_campaigns"), conf)
+    assert run.state == "success", states(run)
+    assert SECRET not in "".join([*map(str, recorder.errors), _database(["mediamagic_campaigns"])])
+    (seen,) = submission.seen()
+    assert [asset["filename"] for asset in submission.vendor_says(seen["id"])["assets"]] == [NAME]
 
 
 def test_what_the_author_of_a_dag_writes_is_still_a_template(

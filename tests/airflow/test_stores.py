@@ -1,4 +1,4 @@
-"""Both example Dags with everything they read and write on ``s3://``; sources and targets on other stores."""
+"""Example Dags with everything they read and write on ``s3://``; sources and targets on other stores."""
 
 from __future__ import annotations
 
@@ -87,6 +87,19 @@ def test_the_report_from_s3_to_s3(
     ledger = simulator.ledger()
     assert ledger["api_key_at_storage"] == 0
     assert ledger["requests"]["POST /api/files/upload"] == len(conf["photos"]) + len(conf["edr_reports"])
+
+
+def test_campaigns_in_a_bucket_become_a_table_in_it(
+    simulator: Simulator, run_example: RunDag, media_files: Inputs, s3: S3Server
+) -> None:
+    simulator.script("mediamagic", duration=SOON)
+    for path in media_files.spots.rglob("*.*"):
+        s3.put(f"in/{path.relative_to(media_files.spots)}", path.read_bytes())
+    conf = {"spots": "s3://files_s3@bucket/in", "output_dir": "s3://files_s3@bucket/out"}
+    assert run_example("mediamagic_campaigns", conf).state == "success"
+    rows = [json.loads(line) for line in s3.read("out/findings.jsonl").splitlines()]
+    assert {row["filename"] for row in rows} == {"radio_script.txt", "banner_act_now.jpg"}
+    assert b"radio_script.txt" in s3.read("out/findings.html")
 
 
 @pytest.fixture

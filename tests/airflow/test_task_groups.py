@@ -261,6 +261,42 @@ def test_no_report_is_paid_for_where_only_the_uploads_were_left_out(
     assert report.creations() == 0
 
 
+def test_what_limits_payments_reaches_the_tasks_that_pay() -> None:
+    limits: dict[str, Any] = {"on_clear": "attach", "max_paid_requests": 2}
+    with DAG("group_limits", schedule=None) as dag:
+        Review(files=["claims.txt"], if_no_files="skip", **limits)
+        Report(
+            case_id="case",
+            output_path="out",
+            evidence=[{"files": ["rear.jpg"]}],
+            if_no_files="skip",
+            **limits,
+        )
+    for task_id in ("review.submit", "report.report"):
+        paying: Any = dag.get_task(task_id)
+        assert {name: getattr(paying, name) for name in limits} == limits
+    for task_id in ("review.submit", "report.evidence"):
+        reading: Any = dag.get_task(task_id)
+        assert reading.if_no_files == "skip"
+
+
+def test_a_group_without_files_is_skipped_and_pays_nothing(
+    submission: SubmissionJob, report: ReportJob, tmp_path: Path
+) -> None:
+    nothing = [f"{tmp_path}/nothing/*"]
+    with DAG("group_no_files", schedule=None) as dag:
+        Review(files=nothing, policy={}, if_no_files="skip")
+        Report(
+            case_id=report.case(),
+            evidence=[{"files": nothing}],
+            output_path=str(tmp_path / "out"),
+            if_no_files="skip",
+        )
+    run = run_whole(dag)
+    assert {state for found in states(run).values() for state in found} == {"skipped"}
+    assert (submission.creations(), report.creations()) == (0, 0)
+
+
 def test_a_review_per_campaign(submission: SubmissionJob, tmp_path: Path) -> None:
     submission.takes(SOON)
     campaigns = [
@@ -282,12 +318,18 @@ def test_a_review_per_campaign(submission: SubmissionJob, tmp_path: Path) -> Non
             for ti in run.get_task_instances()
             if ti.task_id == "campaign.review.issues"
         }
+        names = {
+            ti.map_index: ti.rendered_map_index
+            for ti in run.get_task_instances()
+            if ti.task_id in ("campaign.review.submit", "campaign.review.issues")
+        }
+        assert names == {0: "a.txt + 1 more", 1: "c.txt"}
         if landed:
             assert [read[number]["rows"] for number in (0, 1)] == [2, 1]
             assert len(list((tmp_path / "out").glob("*.topics.json"))) == 2
         else:
-            names = {number: {issue["filename"] for issue in issues} for number, issues in read.items()}
-            assert names == {0: {"a.txt", "b.txt"}, 1: {"c.txt"}}
+            files = {number: {issue["filename"] for issue in issues} for number, issues in read.items()}
+            assert files == {0: {"a.txt", "b.txt"}, 1: {"c.txt"}}
 
 
 def test_a_mapped_gate_can_only_fail() -> None:

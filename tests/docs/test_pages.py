@@ -11,11 +11,14 @@ import re
 import shlex
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from airflow_provider.core.files.tables import ColumnType
 from airflow_provider.get_provider_info import get_provider_info
 from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
+from airflow_provider.operators.mediamagic.rows import COLUMNS
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -118,3 +121,8 @@ def test_every_extra_is_described() -> None:
     assert [
         key for key in MediaMagicExtras.described() if f"`{key}`" not in PAGES["docs/connections.md"]
     ] == []
+
+
+def test_every_column_of_a_table_of_issues_is_described() -> None:
+    shown = re.findall(r"^\| `(\w+)` \| (\w+) \|", PAGES["docs/reference.md"], re.MULTILINE)
+    assert [row for row in shown if row[1] in get_args(ColumnType)] == list(COLUMNS)

@@ -35,7 +35,7 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 @pytest.mark.timeout(360)  # Airflow 3.2 needs four times as long for a task of `dags test` as 3.3
-def test_runs_both_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_path: Path) -> None:
+def test_runs_the_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_path: Path) -> None:
     output, _ = demo.communicate(timeout=320)
     assert demo.returncode == 0, output
     results = tmp_path / "demo-output"
@@ -43,6 +43,8 @@ def test_runs_both_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp
     for kind in ("pdf", "docx"):
         (document,) = (results / "silent_witness_report").rglob(f"*.{kind}")
         assert str(document) in output
+    for name in ("mediamagic_campaigns/findings.jsonl", "silent_witness_claims/claim-7.pdf"):
+        assert str(results / name) in output
     assert "CRITICAL" in output
     assert "Topics" in output
     assert _processes_of(tmp_path) == []

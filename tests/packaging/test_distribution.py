@@ -51,6 +51,15 @@ def test_wheel_contains_the_package_and_nothing_else(wheel: zipfile.ZipFile) -> 
     assert in_wheel == package
 
 
+def test_wheel_has_the_example_dags(wheel: zipfile.ZipFile) -> None:
+    folder = "airflow_provider/example_dags/"
+    shipped = {
+        name.removeprefix(folder): wheel.read(name) for name in wheel.namelist() if name.startswith(folder)
+    }
+    del shipped["__init__.py"]
+    assert shipped == {path.name: path.read_bytes() for path in (REPOSITORY / "dags").glob("*.py")}
+
+
 def test_wheel_metadata(wheel: zipfile.ZipFile) -> None:
     described = message_from_string(wheel.read(f"{STEM}.dist-info/METADATA").decode())
     assert described["Name"] == NAME

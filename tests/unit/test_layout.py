@@ -33,6 +33,7 @@ MAY_IMPORT = {
     "operators": {*VENDORS, "triggers", "links"},
     "sensors": {*VENDORS, "triggers", "links"},
     "task_groups": {*VENDORS, "operators", "sensors"},
+    "example_dags": {*VENDORS, "operators", "sensors", "task_groups"},
     "plugins": {*BASE, "mediamagic"},
     "assets": {"mediamagic"},
     "compliance": {"mediamagic"},

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import required_id
-from airflow_provider.core.naming import show_name
+from airflow_provider.core.naming import names_of_files, show_name
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
@@ -68,7 +68,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self._takes_all = asset_id is None
 
     def item_name(self) -> str:
-        return str(self.submission_id if self._takes_all else self.asset_id)
+        return str(self.asset_id if isinstance(self.asset_id, str) else self.submission_id)
 
     @in_turn
     def execute(self, context: Context) -> Any:
@@ -84,8 +84,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
                 asset_ids = assets_of(hook, self.submission_id)
             found = [self.read(hook, asset_id) for asset_id in asset_ids]
         one = isinstance(self.asset_id, str)
-        if one and found[0][0].get("filename"):
-            show_name(context, str(found[0][0]["filename"]))
+        show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
         if not self.output_path:
             # The `url` of a precedent is the address of a ruling; a signed link loses its query all the same.
             return self._small(public(self.result(found, one=one), keep=("url",)))

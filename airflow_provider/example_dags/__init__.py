@@ -1,0 +1,1 @@
+"""The Dags of ``dags/``, for registries and for a copy to start from."""

@@ -1,0 +1,1 @@
+../../dags/mediamagic_webhooks.py

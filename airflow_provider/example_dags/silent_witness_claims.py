@@ -1,0 +1,1 @@
+../../dags/silent_witness_claims.py

@@ -205,18 +205,19 @@ def test_the_example_reports_on_a_claim_that_is_written_like_a_template(
 
 
 def test_the_example_reviews_a_spot_that_is_called_like_a_template(
-    submission: SubmissionJob, recorder: Recorder, photo: Path, tmp_path: Path
+    submission: SubmissionJob, recorder: Recorder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("AIRFLOW_VAR_SECRET", SECRET)
     submission.takes(SOON)
     campaign = tmp_path / "spots" / "{{ var.value.secret }}"
     campaign.mkdir(parents=True)
-    photo.rename(campaign / NAME)
+    (campaign / "{{ var.value.secret }}.txt").write_text("A guaranteed cure.")
     conf = {"spots": f"{tmp_path}/spots", "output_dir": f"{tmp_path}/out"}
     run = run_whole(example("mediamagic_campaigns"), conf)
     assert run.state == "success", states(run)
     assert SECRET not in "".join([*map(str, recorder.errors), _database(["mediamagic_campaigns"])])
-    (seen,) = submission.seen()
-    assert [asset["filename"] for asset in submission.vendor_says(seen["id"])["assets"]] == [NAME]
+    for name in ("findings.jsonl", "findings.html"):
+        assert "{{ var.value.secret }}.txt" in (tmp_path / "out" / name).read_text()
 
 
 def test_what_the_author_of_a_dag_writes_is_still_a_template(

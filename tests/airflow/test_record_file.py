@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import LedgerError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, Job
+from tests.service.files.s3_server import BUCKET, CONN_ID, S3Server, s3_server
 
 
 @pytest.fixture(autouse=True)
@@ -31,6 +33,31 @@ def test_a_retry_finds_the_job_whose_worker_died(
     run.attempt()
     (seen,) = job.seen()
     assert run.value == job.result_of(seen["id"])
+
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
+    """An S3 bucket for records."""
+    server = s3_server()
+    monkeypatch.setenv(f"AIRFLOW_CONN_{CONN_ID.upper()}", server.connection)
+    monkeypatch.setenv("AIRFLOW__AIRFLOW_PROVIDER__JOB_RECORDS_PATH", f"s3://{CONN_ID}@{BUCKET}/records")
+    server.fill()
+    yield server
+    server.clear()
+
+
+def test_records_in_a_store_are_found_as_well(
+    job: Job, bucket: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, JobRun, "proceed")
+    run = job.task(deferrable=False, retries=1).attempt()
+    run.discard_task_state()
+    run.attempt()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+    (name,) = (name for name in bucket.names() if name.startswith("records/"))
+    assert name.endswith(".json")
 
 
 def test_a_cleared_success_is_reused_when_the_user_says_so(job: Job, deferrable: bool) -> None:

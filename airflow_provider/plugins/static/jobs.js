@@ -18,6 +18,7 @@ const SERVICES = {
 const GOING_ON = ["deferred", "running", "queued", "scheduled", "up_for_retry", "restarting"];
 const ENDED = ["success", "failed", "skipped", "upstream_failed", "removed"];
 const PER_LOAD = 1000;
+const FIRST = 100; // shown before the others are asked for
 const REFRESH = 5000;
 const NEWS = 50;
 
@@ -48,17 +49,23 @@ function chosen() {
   return { query, state };
 }
 
-/** Load the jobs of the filters; when they were loaded before, only what goes on and what has ended since. */
-async function load({ again = false } = {}) {
+/** Load the jobs of the filters, the newest first. */
+async function loadAll() {
+  if (most > FIRST) await load({ upTo: FIRST });
+  if (ended.total > ended.rows.length || going.total > going.rows.length) await load();
+}
+
+/** Load jobs of the filters; when they were loaded before, only what goes on and what has ended since. */
+async function load({ again = false, upTo = most } = {}) {
   const mine = ++generation;
   const { query, state } = chosen();
   const ends = state === "success" || state === "failed" ? [state] : ENDED;
   const wantsGoing = ["", "running", "waiting"].includes(state);
   const wantsEnded = !["running", "waiting"].includes(state);
   const none = { rows: [], total: 0 };
-  const newest = again ? { order_by: "-end_date", most: NEWS } : { most };
+  const newest = again ? { order_by: "-end_date", most: NEWS } : { most: upTo };
   const [nowGoing, nowFailed, nowEnded] = await Promise.all([
-    wantsGoing ? taskInstances({ ...query, state: GOING_ON, most }) : none,
+    wantsGoing ? taskInstances({ ...query, state: GOING_ON, most: upTo }) : none,
     wantsEnded && ends.includes("failed") ? taskInstances({ ...query, state: "failed", most: 1 }) : none,
     wantsEnded ? taskInstances({ ...query, state: ends, ...newest }) : none,
   ]);
@@ -248,7 +255,7 @@ function replace(before, after) {
 async function refresh(again) {
   const began = Date.now();
   try {
-    if (!document.hidden) await load({ again });
+    if (!document.hidden) await (again ? load({ again }) : loadAll());
     complain(null);
   } catch (error) {
     complain(error);
@@ -259,7 +266,7 @@ async function refresh(again) {
 
 function reload() {
   most = PER_LOAD;
-  load().then(() => {
+  loadAll().then(() => {
     byId("status").textContent = `${counted(going.total + ended.total, "job")} found.`;
   }, complain);
 }

@@ -17,7 +17,7 @@ from tests.browser import night
 from tests.browser.web import Web
 
 if TYPE_CHECKING:
-    from playwright.sync_api import Page
+    from playwright.sync_api import Page, Route
 
 ALL = 1002
 """Rows of the page: a thousand, and the two of the smaller runs."""
@@ -80,6 +80,25 @@ def test_a_thousand_jobs(runs: Runs, web: Web, watched: Page) -> None:
     expect(going.filter(has_text="Case 0").get_by_text("Reading the damage profile")).to_be_visible()
     web.picture("paid-jobs")
     assert answers
+
+
+def test_the_newest_jobs_do_not_wait_for_the_others(runs: Runs, web: Web, watched: Page) -> None:
+    others: list[Route] = []
+    shown = False
+
+    def hold(route: Route) -> None:
+        if shown:
+            route.continue_()
+        else:
+            others.append(route)
+
+    watched.route(re.compile(r"taskInstances\?.*offset=[1-9]"), hold)
+    watched.goto(f"{web.url}/paid-jobs/jobs.html")
+    expect(watched.locator("tbody tr")).to_have_count(110, timeout=SLOW)
+    shown = True
+    for route in others:
+        route.continue_()
+    expect(watched.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
 
 
 def test_filters_choose_the_jobs_and_their_sums(runs: Runs, web: Web, watched: Page) -> None:

@@ -1,4 +1,4 @@
-"""Names that moved between Airflow 3.1 and 3.4, imported from where the running version keeps them."""
+"""Names that moved between Airflow 3.1 and 3.4, and what is worked around in all of them."""
 
 from __future__ import annotations
 
@@ -52,7 +52,26 @@ def airflow_stats() -> Any:
     return Stats
 
 
+SHORTEST_DEFERRAL = 10.0
+"""
+Seconds for which a task stays deferred at least. When it is resumed sooner, the scheduler may learn only then
+that the process that deferred it has ended, takes that for the end of the resumed one and fails the task:
+https://github.com/apache/airflow/issues/72716 and its kin, in all supported versions.
+"""
+
+
+def earliest_event(trigger_id: object, now: float) -> float:
+    """
+    Return when a trigger may yield its event, epoch seconds.
+
+    :param trigger_id: of the trigger; ``None`` where no triggerer runs it, as in ``dag.test()``.
+    :param now: when it was started.
+    """
+    return now if trigger_id is None else now + SHORTEST_DEFERRAL
+
+
 __all__ = [
+    "SHORTEST_DEFERRAL",
     "AirflowFailException",
     "AirflowNotFoundException",
     "AirflowSensorTimeout",
@@ -62,4 +81,5 @@ __all__ = [
     "TaskDeferralTimeout",
     "airflow_stats",
     "conf",
+    "earliest_event",
 ]

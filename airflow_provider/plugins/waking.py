@@ -14,18 +14,12 @@ from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, Final
 
+from airflow_provider import compat
 from airflow_provider.mediamagic.webhooks.events import Event
 
 log = logging.getLogger(__name__)
 
 CLASSPATH: Final = "airflow_provider.triggers.mediamagic.MediaMagicSubmissionTrigger"
-
-GRACE: Final = 10.0
-"""
-Seconds for which a task stays deferred at least. When it is resumed sooner, the scheduler may learn only then
-that the process that deferred it has ended, takes that for the end of the resumed one and fails the task:
-https://github.com/apache/airflow/issues/72716 and its kin, in all supported versions.
-"""
 
 _ROWS: Final = 500
 
@@ -163,7 +157,7 @@ def _wake_one(trigger_id: int, event: Event) -> Outcome:
             row.kwargs = kwargs | {"awaited": left}
         if left:
             return Outcome.NOTED
-        if (datetime.now(UTC) - row.created_date).total_seconds() < GRACE:
+        if (datetime.now(UTC) - row.created_date).total_seconds() < compat.SHORTEST_DEFERRAL:
             return Outcome.EARLY
         Trigger.submit_event(trigger_id, TriggerEvent(waking_event(kwargs, event)), session=session)
         return Outcome.WOKEN

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider import compat
 from airflow_provider.mediamagic.webhooks.events import Event
 from airflow_provider.plugins import waking
 from airflow_provider.plugins.waking import Outcome, Waker, still_awaited
@@ -20,7 +21,7 @@ CONN_ID = "mediamagic_default"
 
 @pytest.fixture(autouse=True)
 def no_grace(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(waking, "GRACE", 0.0)
+    monkeypatch.setattr(compat, "SHORTEST_DEFERRAL", 0.0)
 
 
 @pytest.fixture(autouse=True)
@@ -116,12 +117,12 @@ def test_the_same_event_again_does_nothing(deferred: Deferred) -> None:
 def test_a_task_that_was_deferred_only_just_now_is_not_resumed_yet(
     deferred: Deferred, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(waking, "GRACE", 1000.0)
+    monkeypatch.setattr(compat, "SHORTEST_DEFERRAL", 1000.0)
     waker = Waker()
     assert waker.wake([deferred.event()]) == [Outcome.EARLY]
     assert deferred.run.state == "deferred"
 
-    monkeypatch.setattr(waking, "GRACE", 0.0)
+    monkeypatch.setattr(compat, "SHORTEST_DEFERRAL", 0.0)
     assert waker.wake([deferred.event()]) == [Outcome.WOKEN]
 
 

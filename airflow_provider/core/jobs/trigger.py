@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider.compat import earliest_event
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.progress import Progress
 from airflow_provider.core.jobs.task_state import task_state
@@ -116,11 +117,12 @@ class JobTrigger(BaseTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event: ``{"status", "job_id", "raw_status", "message", "polls"}``."""
         clients = SharedClients.current()
+        begun_at = clients.clock()
         wait = Wait(
             self.job_id,
             noun=self.job.noun,
             submitted_at=self.submitted_at,
-            begun_at=clients.clock(),
+            begun_at=begun_at,
             deadline=self.deadline,
             schedule=self.job.backoff,
             submission_known=self.submission_known,
@@ -130,6 +132,7 @@ class JobTrigger(BaseTrigger):
             outcome = await self._follow(clients, wait)
         except Exception as error:  # an exception out of here would end all waits of the triggerer
             outcome = wait.on_crash(error)
+        await clients.sleep(max(0.0, earliest_event(self.trigger_id, begun_at) - clients.clock()))
         yield TriggerEvent(outcome.as_event())
 
     async def on_kill(self) -> None:

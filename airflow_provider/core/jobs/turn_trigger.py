@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
+from airflow_provider.compat import earliest_event
 from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
 from airflow_provider.core.text import clean
 from airflow_provider.errors import ProviderError
@@ -86,15 +87,17 @@ class TurnTrigger(BaseTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Wait, then yield the one event."""
+        earliest = earliest_event(self.trigger_id, time.time())
         try:
-            granted = await self._granted()
+            granted = await self._granted(earliest)
         except Exception as error:  # an exception out of here would end all waits of the triggerer
             status, message = "error", clean(f"{type(error).__name__}: {error}")
         else:
             status, message = "granted" if granted else "timeout", ""
+        await asyncio.sleep(max(0.0, earliest - time.time()))
         yield TriggerEvent({**self.serialize()[1], "status": status, "message": message})
 
-    async def _granted(self) -> bool:
+    async def _granted(self, earliest: float) -> bool:
         ticket = Ticket(self.ticket, Priority(self.priority), self.since, self.requests)
         await asyncio.sleep(max(0.0, min(self.not_before, self.until) - time.time()))
         budget: SharedBudget | None = None
@@ -104,8 +107,10 @@ class TurnTrigger(BaseTrigger):
                 if budget is None:
                     await asyncio.sleep(TROUBLE_PAUSE)
                     continue
-            turn, wait = await self._ask(budget, ticket)
+            lead = max(RESUME_LEAD, earliest - now)
+            turn, wait = await self._ask(budget, ticket, lead)
             if turn.granted:
+                await asyncio.sleep(max(0.0, wait - RESUME_LEAD))
                 return True
             # Those that wait for the same moment do not all come back in the same one.
             await asyncio.sleep(min(max(wait - RESUME_LEAD, 0.2), ASK_AGAIN, self.until - now))
@@ -113,9 +118,9 @@ class TurnTrigger(BaseTrigger):
             await asyncio.to_thread(budget.update, lambda queue, _: queue.leave(self.ticket))
         return False
 
-    async def _ask(self, budget: SharedBudget, ticket: Ticket) -> tuple[Turn, float]:
+    async def _ask(self, budget: SharedBudget, ticket: Ticket, lead: float) -> tuple[Turn, float]:
         def ask(queue: TurnQueue, now: float) -> tuple[Turn, float]:
-            turn = queue.ask(ticket, now, lead=RESUME_LEAD)
+            turn = queue.ask(ticket, now, lead=lead)
             return turn, turn.at - now
 
         return await asyncio.to_thread(budget.update, ask)

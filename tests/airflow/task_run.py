@@ -162,6 +162,17 @@ class TaskRun:
         return int(self._row(fresh_session()).try_number)
 
     @property
+    def next_start(self) -> datetime:
+        """When a sensor that has rescheduled itself is to run again."""
+        from airflow.models.taskreschedule import TaskReschedule
+        from sqlalchemy import select
+
+        session = fresh_session()
+        query = select(TaskReschedule.reschedule_date).where(TaskReschedule.ti_id == self._row(session).id)
+        dates: list[datetime] = list(session.scalars(query))
+        return max(dates)
+
+    @property
     def error(self) -> BaseException:
         """The error of the last attempt, which must have had one."""
         error = self.recorder.errors[-1]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from airflow_provider.compat import AirflowSensorTimeout
+from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.jobs import sensor as sensor_module
 from airflow_provider.exceptions import (
     AuthenticationError,
@@ -16,6 +17,7 @@ from airflow_provider.exceptions import (
     NotFoundError,
     WaitError,
 )
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
 from tests.airflow.task_run import TaskRun
 
@@ -143,6 +145,40 @@ def test_a_late_event_returns_the_job_as_it_is_now(job: Job) -> None:
     assert run.state == "success"
 
 
+def test_a_job_that_ended_before_the_timeout_is_read_once_more(job: Job) -> None:
+    job.takes(SOON)
+    job_id = job.order()
+    run = job.waiting(job_id, deferrable=True).attempt(until_deferred=True)
+    job.simulator.advance(SOON)
+    run.resume({"status": "timeout", "job_id": job_id, "raw_status": "", "message": "late", "polls": 1})
+    assert run.state == "success"
+
+
+def test_a_timeout_whose_last_read_fails_stays_a_timeout(job: Job) -> None:
+    job.takes(ENDLESS)
+    job_id = job.order()
+    run = job.waiting(job_id, deferrable=True).attempt(until_deferred=True)
+    job.simulator.fault("status", job.status_path, "GET", status=502)
+    run.resume({"status": "timeout", "job_id": job_id, "raw_status": "", "message": "late", "polls": 1})
+    assert isinstance(run.error, AirflowSensorTimeout)
+    assert "late" in str(run.error)
+
+
+def test_a_rescheduled_sensor_keeps_its_place_in_the_queue(report: ReportJob) -> None:
+    report.takes(SOON)
+    report_id = report.order()
+    budget = SilentWitnessHook().shared_budget("")
+    budget.update(_use_up)
+    run = report.waiting(report_id, **MODES["reschedule"]).attempt()
+    assert run.state == "up_for_reschedule"
+    assert run.next_start > datetime.now(UTC) + timedelta(seconds=30)
+    (place,) = budget.update(lambda queue, now: list(queue.state()))
+    run.attempt()
+    assert budget.update(lambda queue, now: list(queue.state())) == [place]
+    budget.store.clear()
+    assert _wait(run).state == "success"
+
+
 # -- intervals ----
 
 
@@ -196,6 +232,12 @@ def test_the_trigger_gets_what_the_user_chose(job: Job) -> None:
 
     kwargs = trigger_kwargs(run.recorder.deferrals[0])
     assert (kwargs["poll_interval"], kwargs["exponential_backoff"], kwargs["max_wait"]) == (4.0, 1.5, 9.0)
+
+
+def _use_up(queue: TurnQueue, now: float) -> None:
+    """Let others have sent all that a minute allows."""
+    for _ in range(100):
+        queue.budget.acquire(now)
 
 
 def _interval(sensor: Any, elapsed: float) -> float:

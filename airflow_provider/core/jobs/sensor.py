@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -17,6 +18,7 @@ from airflow_provider.compat import (
     conf,
 )
 from airflow_provider.core.arguments import required_id, switch
+from airflow_provider.core.budget.turn_queue import Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.run import DEFER_MARGIN
@@ -78,6 +80,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         )
         self.own_interval = poke_interval is not None
         self._wait: Wait | None = None
+        self._turn_at = 0.0
         self._body: dict[str, Any] | None = None
 
     @property
@@ -109,7 +112,9 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
                 f"poke_interval or max_wait: {error}", parameter="poke_interval"
             ) from error
         if not self.deferrable:
-            if not self.reschedule:
+            if self.reschedule:
+                self._ticket = self._place_in_queue(context)
+            else:
                 show_links(self, context["ti"])
             return super().execute(context)
         with self._lenient():
@@ -130,12 +135,13 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         """
         status, job_id = event["status"], event["job_id"]
         begun_at, deadline = event.get("submitted_at"), event.get("deadline")
-        if status == "timeout":
-            raise AirflowSensorTimeout(event["message"])
         with self._lenient(), self.hook() as hook:
             try:
                 body = self.job.get(hook, job_id)
             except TRANSIENT_ERRORS as error:
+                if status == "timeout":
+                    message = f"{event['message']} Reading it again failed: {error}"
+                    raise AirflowSensorTimeout(message) from error
                 since = time.time() if unread_since is None else unread_since
                 if status == "error" or time.time() - since > LATE_READS:
                     raise WaitError(
@@ -147,6 +153,8 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             if status == "woken" and not finished:
                 # An event is a hint; other parts of the job go on, and so does the time for it.
                 return self._defer(job_id, body, begun_at=begun_at, deadline=deadline)
+            if status == "timeout" and not finished:
+                raise AirflowSensorTimeout(event["message"])
             if status == "error" and not finished:
                 raise WaitError(event["message"], job_id=job_id)
             return self._finish(body)
@@ -204,6 +212,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
                 if self.deferrable:
                     raise
                 self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, self.timeout))
+                self._turn_at = time.time() + awaited.wait
                 return False
             except ProviderError as error:
                 outcome = wait.on_error(error, time.time())
@@ -234,6 +243,14 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             )
         raise JobFailedError(f"{name} failed: {observation.message}", job_id=job_id)
 
+    def _place_in_queue(self, context: Context) -> Ticket:
+        """Return the ticket that all pokes of one attempt share: each is a process of its own."""
+        ti = context["ti"]
+        began = ti.get_first_reschedule_date(context)
+        name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
+        since = time.time() if began is None else began.timestamp()
+        return Ticket(uuid.uuid5(uuid.NAMESPACE_URL, name).hex[:16], self.turn_priority, since)
+
     def _new_wait(self) -> Wait:
         now = time.time()
         return Wait(
@@ -258,4 +275,5 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
     ) -> float:
         """Give Airflow's poke and reschedule loops the intervals of our own backoff."""
         elapsed = run_duration()
-        return max(0.0, min(self._backoff().delay(elapsed), self.timeout - elapsed))
+        pause = max(self._backoff().delay(elapsed), self._turn_at - time.time())
+        return max(0.0, min(pause, self.timeout - elapsed))

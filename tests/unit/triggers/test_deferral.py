@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import SHORTEST_DEFERRAL
-from airflow_provider.core.jobs import turn_trigger
 from airflow_provider.core.jobs.turn_trigger import TurnTrigger
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
@@ -41,7 +40,7 @@ def test_a_turn_that_comes_at_once_resumes_its_task_later(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr(turn_trigger.asyncio, "sleep", sleep)
+    monkeypatch.setattr("airflow_provider.core.jobs.turn_trigger.asyncio.sleep", sleep)
     trigger: Any = TurnTrigger(
         hook="airflow_provider.hooks.silent_witness.SilentWitnessHook",
         conn_id="silent_witness_default",

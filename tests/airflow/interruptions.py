@@ -34,11 +34,12 @@ def refuse_results(patch: pytest.MonkeyPatch) -> None:
     """Let the XCom backend refuse what tasks return."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    original = BaseXCom.serialize_value
+    stores = "store_value" if hasattr(BaseXCom, "store_value") else "serialize_value"  # Airflow 3.4 and before
+    original = getattr(BaseXCom, stores)
 
-    def refusing(value: Any, *, key: str | None = None, **about: Any) -> Any:
-        if key == "return_value":
+    def refusing(*args: Any, **about: Any) -> Any:
+        if "return_value" in (*args, about.get("key")):
             raise OSError("the bucket is read-only")
-        return original(value, key=key, **about)
+        return original(*args, **about)
 
-    patch.setattr(BaseXCom, "serialize_value", staticmethod(refusing))
+    patch.setattr(BaseXCom, stores, staticmethod(refusing))

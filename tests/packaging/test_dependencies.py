@@ -28,6 +28,7 @@ COMES_WITH = {
     "idna": "requests",
     "jinja2": "apache-airflow",
     "markdown-it-py": "apache-airflow",
+    "multidict": "aiohttp",
     "openlineage-python": "apache-airflow-providers-openlineage",
     "pydantic": "apache-airflow",
     "s3fs": "apache-airflow-providers-amazon",

@@ -34,7 +34,8 @@ def refuse_results(patch: pytest.MonkeyPatch) -> None:
     """Let the XCom backend refuse what tasks return."""
     from airflow.sdk.bases.xcom import BaseXCom
 
-    stores = "store_value" if hasattr(BaseXCom, "store_value") else "serialize_value"  # Airflow 3.4 and before
+    # Airflow 3.4, and the versions before it.
+    stores = "store_value" if hasattr(BaseXCom, "store_value") else "serialize_value"
     original = getattr(BaseXCom, stores)
 
     def refusing(*args: Any, **about: Any) -> Any:

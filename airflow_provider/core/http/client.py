@@ -197,11 +197,11 @@ class ServiceHook(BaseHook):
     async def ashared_budget(self, bucket: str) -> SharedBudget:
         """The same, without blocking the event loop; the settings must be loaded."""
         if self._store is None:
-            conn_id = self.settings.budget_conn_id
-            if conn_id is None:
-                self._store = self._find_store()
+            settings = self.settings
+            if settings.shared_budget and settings.budget_conn_id is not None:
+                self._store = redis_store(await self.aget_connection(settings.budget_conn_id))
             else:
-                self._store = redis_store(await self.aget_connection(conn_id))
+                self._store = self._find_store()
         return self.budget_in(self._store, bucket)
 
     def _find_store(self) -> Store:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import shutil
 import socket
@@ -12,9 +13,18 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.core.budget.store import FallbackStore, MemoryStore, SharedBudget, SQLiteStore, Store
+from airflow_provider.core.budget.store import (
+    FallbackStore,
+    MemoryStore,
+    SharedBudget,
+    SQLiteStore,
+    Store,
+    memory_store,
+)
 from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
 from airflow_provider.core.budget.windows import Window
+from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
 LIMITS = [Window(1000, 60.0)]
 
@@ -48,6 +58,15 @@ def test_processes_of_one_machine_count_together(tmp_path: Path) -> None:
     assert _sent(SharedBudget(SQLiteStore(path), "key", LIMITS)) == 60
     assert _sent(SharedBudget(SQLiteStore(path), "another", LIMITS)) == 0
     assert (tmp_path / "budgets.db").stat().st_mode & 0o077 == 0
+
+
+def test_a_budget_that_is_not_to_be_shared_stays_in_the_process() -> None:
+    settings = ConnectionSettings(
+        "c", "https://api.example", "k", shared_budget=False, budget_conn_id="redis"
+    )
+    worker, triggerer = (SilentWitnessHook("c", settings=settings) for _ in range(2))
+    assert worker.shared_budget("").store is memory_store()
+    assert asyncio.run(triggerer.ashared_budget("")).store is memory_store()
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "no database"])

@@ -1,10 +1,11 @@
 """
 Release reviewed media, or let a person decide.
 
-The files are reviewed; what has no critical issue is released at once. Otherwise, and when the review itself
-asks for a person (issue status ``AWAITING_HUMAN_INPUT``), the task ``sign_off`` waits for an answer under
-"Required Actions" in the web interface: release or withdraw. Nobody answers within two days: withdraw. While
-it waits it takes no worker; on Airflow 3.3 its state is ``awaiting_input``, before that it is deferred.
+The files are reviewed, and the review is written as a document, ``review.html``. What has no critical issue
+is released at once. Otherwise, and when the review itself asks for a person (issue status
+``AWAITING_HUMAN_INPUT``), the task ``sign_off`` waits for an answer under "Required Actions" in the web
+interface: release or withdraw. Nobody answers within two days: withdraw. While it waits it takes no worker;
+on Airflow 3.3 its state is ``awaiting_input``, before that it is deferred.
 
 Run it with a scheduler; ``--conf '{"files": ["spot.mp4"], "output_dir": "out"}'``. Needs the connection
 ``mediamagic_default``.
@@ -24,6 +25,15 @@ from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 
 FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
+
+# The message says where the document is; on S3 and GCS a link leads to it.
+QUESTION = """\
+{% set verdict = ti.xcom_pull(task_ids="review.gate") %}
+{{ verdict["message"] | markdown }}
+{% if "link" in verdict["document"] %}
+[Open the whole review]({{ verdict["document"]["link"] }})
+{% endif %}
+"""
 
 
 def write_decision(output_dir: str, decision: str, verdict: dict[str, Any]) -> str:
@@ -47,12 +57,13 @@ def mediamagic_sign_off(files: list[str] | None = None, output_dir: str = "media
         policy=CompliancePolicy(block_at="CRITICAL"),
         on_blocked="branch",
         blocked_task_ids="sign_off",
+        document_path="{{ params.output_dir }}/review.html",
     )
 
     sign_off = HITLBranchOperator(
         task_id="sign_off",
         subject="Release these media in spite of what the review found?",
-        body="{{ ti.xcom_pull(task_ids='review.gate')['message'] | markdown }}",
+        body=QUESTION,
         options=["Release", "Withdraw"],
         options_mapping={"Release": "release", "Withdraw": "withdraw"},
         defaults="Withdraw",

@@ -17,6 +17,7 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
     MediaMagicGetIssuesOperator,
     MediaMagicGetTopicsOperator,
+    MediaMagicReviewDocumentOperator,
 )
 
 if TYPE_CHECKING:
@@ -30,9 +31,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     Review these files: upload and submit them, wait, fetch the issues of every asset, and judge them.
 
     The tasks are ``submit``, ``assets``, ``issues`` (one per asset) and, where asked for, ``topics`` (one per
-    asset) and ``gate``, which comes last. In a mapped task group, one review per campaign, ``issues`` and
-    ``topics`` are one task for all assets of a submission, for Airflow cannot map there again. Chain on the
-    group as a whole, or on what it holds::
+    asset) and ``gate`` or ``document``, which come last. In a mapped task group, one review per campaign,
+    ``issues`` and ``topics`` are one task for all assets of a submission, for Airflow cannot map there again.
+    Chain on the group as a whole, or on what it holds::
 
         review = MediaMagicReviewTaskGroup("review", files=["s3://media/{{ ds }}/*.mp4"], policy={})
         review >> publish()
@@ -44,6 +45,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     - ``issues``, ``topics``: the results or, with ``output_path``, the manifests of all assets; in a mapped
       task group the issues of all assets as one list, or as one file.
     - ``verdict``: what the gate says (see ``MediaMagicComplianceGateOperator``); ``None`` without ``policy``.
+    - ``document``: the manifest of the document; ``None`` without ``document_path``.
 
     Everything that a template can be in the operators can be one here.
 
@@ -58,6 +60,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param output_path: folder, local or an object-storage URL, to write ``<asset id>.issues.jsonl`` and
         ``<asset id>.topics.json`` to; in a mapped task group ``<submission id>.issues.jsonl`` and
         ``<submission id>.topics.json``. Needed when the result of one task is more than 32 KB of JSON.
+    :param document_path: write the review as one HTML file for people, local or an object-storage URL; with
+        ``policy`` the gate writes it, with what blocks. In a mapped task group each instance needs a file of
+        its own: ``s3://legal/{{ ds }}/{{ ti.map_index }}.html``.
     :param policy: judge the issues by this ``CompliancePolicy`` or mapping with its fields. Default: no gate.
     :param on_blocked: of the gate: ``fail`` (default), ``skip`` or ``branch``.
     :param blocked_task_ids: of the gate, with ``branch``.
@@ -68,7 +73,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         is an error. Default: no limit.
     :param if_no_files: ``fail`` (default), or ``skip`` the group when there is no file.
     :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
-    :param output_conn_id: connection for an ``output_path`` that names none.
+    :param output_conn_id: connection for an ``output_path`` or ``document_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
     :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
     """
@@ -84,6 +89,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         timeout: float | timedelta | None = None,
         topics: bool = False,
         output_path: str | None = None,
+        document_path: str | None = None,
         policy: CompliancePolicy | Mapping[str, Any] | None = None,
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
@@ -125,7 +131,9 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 )
             read = _read_whole if whole else _read_each
             targets, issues_of, topics_of = read(submission, output_path, topics, landing)
-            verdict = None
+            verdict: Any = None
+            document: Any = None
+            topics_found: Any = topics_of.output if topics_of is not None else None
             if policy is not None:
                 found: dict[str, Any] = (
                     {"issues": issues_of.output}
@@ -141,16 +149,30 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     policy=policy,
                     on_blocked=on_blocked,
                     blocked_task_ids=blocked_task_ids,
+                    document_path=document_path,
+                    topics=topics_found if document_path else None,
+                    output_conn_id=output_conn_id,
                     mediamagic_conn_id=mediamagic_conn_id,
                     **found,
                 )
                 [issues_of, topics_of or issues_of] >> gate
                 verdict = gate.output
+                document = verdict["document"] if document_path is not None else None
+            elif document_path is not None:
+                document = MediaMagicReviewDocumentOperator(
+                    task_id="document",
+                    issues=issues_of.output,
+                    output_path=document_path,
+                    topics=topics_found,
+                    output_conn_id=output_conn_id,
+                    mediamagic_conn_id=mediamagic_conn_id,
+                ).output
         self.submission = submission
         self.assets: Any = targets["assets"] if whole else targets.map(_ids)
         self.issues: Any = issues_of.output
-        self.topics: Any = topics_of.output if topics_of is not None else None
-        self.verdict: Any = verdict
+        self.topics = topics_found
+        self.verdict = verdict
+        self.document = document
 
 
 def _read_each(submission: Any, output_path: Any, topics: bool, landing: dict[str, Any]) -> tuple[Any, ...]:

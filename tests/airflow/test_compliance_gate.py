@@ -23,6 +23,7 @@ from airflow_provider.mediamagic.compliance import CompliancePolicy
 from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
 from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
+from airflow_provider.operators.mediamagic import MediaMagicGetTopicsOperator as GetTopics
 from airflow_provider.operators.mediamagic.rows import land_issues
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SubmissionJob
@@ -122,6 +123,44 @@ def test_the_verdict_is_in_xcom_though_the_gate_failed(task_run: RunTask, review
 def test_a_passed_gate_returns_its_verdict(task_run: RunTask, reviewed: Reviewed) -> None:
     told = task_run(Gate, submission_id=reviewed(HARMLESS)["submission_id"]).test().value
     assert (told["passed"], told["counts"], told["blocking"]) == (True, {"MINOR": 2}, [])
+
+
+@pytest.mark.parametrize("given", ["by id", "issues", "landed"])
+def test_the_document_of_a_gate_says_what_blocks(
+    task_run: RunTask, reviewed: Reviewed, tmp_path: Path, given: str
+) -> None:
+    ids = reviewed(GRAVE)
+    target = tmp_path / "out" / "review.html"
+    arguments: dict[str, Any] = {"submission_id": ids["submission_id"]}
+    topics = task_run(GetTopics, **ids).test().value
+    if given != "by id":
+        landing = {} if given == "issues" else {"output_path": str(tmp_path / "issues.csv")}
+        arguments = {"issues": task_run(GetIssues, **ids, **landing).test().value}
+    if given == "landed":
+        topics = task_run(GetTopics, output_path=str(tmp_path / "topics.json"), **ids).test().value
+    run = task_run(Gate, document_path=str(target), topics=topics, **arguments).test()
+    manifest = run.xcoms["document"]
+    assert (manifest["path"], manifest["findings"]) == (str(target), 6)
+    assert run.xcoms["return_value"]["document"] == manifest
+    for told in (run.xcoms["return_value"]["message"], str(run.error)):
+        assert told.endswith(f"The whole review: {target}")
+    page = target.read_text()
+    assert page.count(">blocks<") == 5
+    assert "CRITICAL" in page
+    assert "<h2>Topics</h2>" in page
+    assert "rated" in page, "why a severity, also of a file"
+
+
+def test_a_document_that_cannot_be_written_lets_nothing_pass(
+    task_run: RunTask, reviewed: Reviewed, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    ids = reviewed(HARMLESS)
+    run = task_run(
+        Gate, submission_id=ids["submission_id"], document_path=f"{tmp_path}/file/review.html"
+    ).test()
+    assert run.error is not None
+    assert "return_value" not in run.xcoms
 
 
 @pytest.mark.parametrize(("text", "expected"), [(GRAVE, "skipped"), (HARMLESS, "success")])

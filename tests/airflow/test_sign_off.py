@@ -12,6 +12,7 @@ import pytest
 from airflow.utils.state import TaskInstanceState
 from fastapi.testclient import TestClient
 
+from airflow_provider.core.text import markdown
 from airflow_provider.simulator import Simulator
 from tests.airflow.task_run import register
 from tests.airflow.test_example_dags import example
@@ -102,7 +103,9 @@ def test_critical_issues_go_to_a_person_whose_answer_decides(
     assert "CRITICAL CAP\\_12.1 (spot.txt, no. " in asked["body"]
     assert "MAJOR CAP" not in asked["body"]
     assert person.states == ["awaiting_input"]
-    (decision,) = (tmp_path / "out").iterdir()
+    assert markdown(f"The whole review: {tmp_path}/out/review.html") in asked["body"]
+    assert "[Open" not in asked["body"]
+    (decision,) = (tmp_path / "out").glob("*.json")
     assert decision.name == {"Release": "released.json", "Withdraw": "withdrawn.json"}[choice]
     assert json.loads(decision.read_text())["blockingCount"] == 2
 
@@ -125,3 +128,21 @@ def test_without_critical_issues_nobody_is_asked(simulator: Simulator, sign_off:
     states, person = sign_off("Guaranteed.", choice="Withdraw")
     assert (states["release"], states["sign_off"], states["withdraw"]) == ("success", "skipped", "skipped")
     assert person.asked == []
+
+
+def test_the_question_links_to_a_document_that_a_browser_can_open() -> None:
+    console = "https://s3.console.aws.amazon.com/s3/object/legal?prefix=review.html"
+    verdict = {
+        "message": "Blocked: [a](https://b)",
+        "document": {"path": "s3://legal/r.html", "link": console},
+    }
+    dag = example("mediamagic_sign_off")
+
+    class Instance:
+        def xcom_pull(self, task_ids: str) -> Any:
+            return {"review.gate": verdict}[task_ids]
+
+    sign_off: Any = dag.get_task("sign_off")
+    question = dag.get_template_env().from_string(sign_off.body).render(ti=Instance())
+    assert "Blocked: \\[a\\](https:\u200b" in question
+    assert f"[Open the whole review]({console})" in question

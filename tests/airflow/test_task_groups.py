@@ -119,6 +119,25 @@ def test_a_review_that_blocks_names_the_file(submission: SubmissionJob, tmp_path
     assert written == ({f"{asset_id}.issues.jsonl", f"{asset_id}.topics.json"} if landed else set())
 
 
+@pytest.mark.parametrize("policy", [None, {"block_at": "CRITICAL"}], ids=["plain", "judged"])
+def test_a_review_leaves_a_document(submission: SubmissionJob, tmp_path: Path, policy: Any) -> None:
+    submission.takes(SOON)
+    with DAG(f"group_document_{policy is None}", schedule=None) as dag:
+        review = Review(
+            files=[submission.file("claims.txt", "Limited time only.")],
+            policy=policy,
+            topics=True,
+            document_path=f"{tmp_path}/{{{{ dag.dag_id }}}}.html",
+        )
+        handed_on(review.document)
+    run = run_whole(dag)
+    assert run.state == "success", states(run)
+    written = tmp_path / f"{dag.dag_id}.html"
+    assert pulled(run, "handed_on")["path"] == str(written)
+    assert ("Passed: " in written.read_text()) == (policy is not None)
+    assert review.issues is not None
+
+
 def test_a_review_in_part_judges_what_completed(submission: SubmissionJob) -> None:
     submission.simulator.script(
         "mediamagic", duration=SOON, asset_status="failed", match={"filename": "a.txt"}, attempts_failing=9

@@ -24,14 +24,14 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
     Write the findings of a review as one HTML file that stands alone, to be kept, sent or printed. It shows
     what the page "Review" shows, and asks no service for anything.
 
-    Returns a manifest: ``path``, ``bytes``, ``sha256``, ``media_type`` and ``findings``, their number. The
-    events of ``outlets`` carry it, as ``extra={"manifests": [...]}``.
+    Returns a manifest: ``path``, ``bytes``, ``sha256``, ``media_type``, ``findings``, their number, and
+    ``link``, the page of the file in the console of Amazon S3 or Google Cloud Storage. The events of
+    ``outlets`` carry it, as ``extra={"manifests": [...]}``.
 
     :param issues: what ``MediaMagicGetIssuesOperator`` or ``MediaMagicGetAssetResultOperator`` returns, of
         one task or of a mapped one (``.output``): lists or manifests; or paths of files of issues.
     :param output_path: ``.html`` file to write, local or an object-storage URL. An older one is replaced.
-    :param topics: what ``MediaMagicGetTopicsOperator`` returns without ``output_path``, of one task or of a
-        mapped one.
+    :param topics: what ``MediaMagicGetTopicsOperator`` returns, of one task or of a mapped one.
     :param verdict: what ``MediaMagicComplianceGateOperator`` returns.
     :param title: heading of the document.
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
@@ -83,75 +83,117 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
 
     def execute(self, context: Context) -> dict[str, Any]:
         """Gather the findings, write the document."""
-        from airflow_provider.core.files.atomic import write_atomic
-        from airflow_provider.core.files.locations import locate
-        from airflow_provider.core.files.manifest import make_manifest
-        from airflow_provider.mediamagic.review_page import review_page
-
         title = required_text("title", self.title)
         if self.verdict is not None and not isinstance(self.verdict, Mapping):
             raise InvalidInputError(
                 f"verdict must be what a gate returns; got {self.verdict!r}.", parameter="verdict"
             )
-        location = locate(self.output_path, conn_id=self.output_conn_id, argument="output_path")
-        names: list[str] = []
-        findings = list(self._findings(self.issues, names))
-        topics = list(_topics(self.topics))
-        page = review_page(title, findings, names, topics, self.verdict)
-        with write_atomic(location) as file:
-            # JSON can carry half a surrogate pair, UTF-8 cannot.
-            file.write(page.encode("utf-8", "replace"))
-        manifest = make_manifest(
-            location.url, file.digest.size, file.digest.sha256(), "text/html", findings=len(findings)
+        manifest = write_document(
+            self.issues,
+            self.output_path,
+            topics=self.topics,
+            verdict=self.verdict,
+            title=title,
+            source_conn_id=self.source_conn_id,
+            output_conn_id=self.output_conn_id,
         )
         self.files_written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
         return manifest
 
-    def _findings(self, given: Any, names: list[str]) -> Iterator[Finding]:
-        """Yield issues that name their asset; add the names of files, also of those without issues."""
-        if isinstance(given, str) or (isinstance(given, Mapping) and "path" in given):
-            yield from self._landed(given, names)
-        elif isinstance(given, Mapping) and isinstance(given.get("issues"), list):
-            asset = {name: given.get(name) for name in ("assetId", "filename")}
-            names.append(str(asset["filename"] or asset["assetId"]))
-            for issue in given["issues"]:
-                yield {**issue, **asset}
-        elif isinstance(given, Mapping) and {"id", "severity"} <= given.keys():
-            yield given
-        elif isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
-            for item in given:
-                yield from self._findings(item, names)
-        else:
-            raise InvalidInputError(
-                f"issues: {repr(given)[:100]} is neither an issue nor a file of issues. Give what "
-                "MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator returns.",
-                parameter="issues",
-            )
 
-    def _landed(self, source: Any, names: list[str]) -> Iterator[Finding]:
-        from airflow_provider.core.files.tables import read_rows
-        from airflow_provider.operators.mediamagic.issue_sources import REQUIRED_COLUMNS
-        from airflow_provider.operators.mediamagic.rows import issue_of_row
+def write_document(
+    issues: Any,
+    output_path: Any,
+    *,
+    topics: Any = None,
+    verdict: Mapping[str, Any] | None = None,
+    title: str = "Review",
+    source_conn_id: str | None = None,
+    output_conn_id: str | None = None,
+    argument: str = "output_path",
+) -> dict[str, Any]:
+    """
+    Write a review as one HTML file; the arguments are those of :class:`MediaMagicReviewDocumentOperator`.
 
-        if isinstance(source, Mapping) and source.get("filename"):
-            names.append(str(source["filename"]))
-        rows = read_rows(source, columns=REQUIRED_COLUMNS, conn_id=self.source_conn_id, argument="issues")
-        for row in rows:
-            whole = row.get("issue")
-            whole = json.loads(whole) if isinstance(whole, str) and whole else whole
-            named = {"assetId": row.get("asset_id"), "filename": row.get("filename")}
-            yield {**(whole if isinstance(whole, Mapping) else {}), **issue_of_row(row), **named}
+    :param argument: that ``output_path`` was given as, for errors.
+    :return: a manifest with ``findings``, their number, and ``link``, the page of the file in the console of
+        its store, where it has one.
+    """
+    from airflow_provider.core.files.atomic import write_atomic
+    from airflow_provider.core.files.locations import locate, web_address
+    from airflow_provider.core.files.manifest import make_manifest
+    from airflow_provider.mediamagic.review_page import review_page
+
+    location = locate(output_path, conn_id=output_conn_id, argument=argument)
+    names: list[str] = []
+    findings = list(_findings(issues, names, source_conn_id))
+    page = review_page(title, findings, names, list(_topics(topics, source_conn_id)), verdict)
+    with write_atomic(location) as file:
+        # JSON can carry half a surrogate pair, UTF-8 cannot.
+        file.write(page.encode("utf-8", "replace"))
+    return make_manifest(
+        location.url,
+        file.digest.size,
+        file.digest.sha256(),
+        "text/html",
+        findings=len(findings),
+        link=web_address(location) or None,
+    )
 
 
-def _topics(given: Any) -> Iterator[Mapping[str, Any]]:
+def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
+    """Yield issues that name their asset; add the names of files, also of those without issues."""
+    if isinstance(given, str) or (isinstance(given, Mapping) and "path" in given):
+        yield from _landed(given, names, conn_id)
+    elif isinstance(given, Mapping) and isinstance(given.get("issues"), list):
+        asset = {name: given.get(name) for name in ("assetId", "filename")}
+        names.append(str(asset["filename"] or asset["assetId"]))
+        for issue in given["issues"]:
+            yield {**issue, **asset}
+    elif isinstance(given, Mapping) and {"id", "severity"} <= given.keys():
+        yield given
+    elif isinstance(given, Iterable) and not isinstance(given, Mapping | bytes):
+        for item in given:
+            yield from _findings(item, names, conn_id)
+    else:
+        raise InvalidInputError(
+            f"issues: {repr(given)[:100]} is neither an issue nor a file of issues. Give what "
+            "MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator returns.",
+            parameter="issues",
+        )
+
+
+def _landed(source: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
+    from airflow_provider.core.files.tables import read_rows
+    from airflow_provider.operators.mediamagic.issue_sources import REQUIRED_COLUMNS
+    from airflow_provider.operators.mediamagic.rows import issue_of_row
+
+    if isinstance(source, Mapping) and source.get("filename"):
+        names.append(str(source["filename"]))
+    rows = read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues")
+    for row in rows:
+        whole = row.get("issue")
+        whole = json.loads(whole) if isinstance(whole, str) and whole else whole
+        named = {"assetId": row.get("asset_id"), "filename": row.get("filename")}
+        yield {**(whole if isinstance(whole, Mapping) else {}), **issue_of_row(row), **named}
+
+
+def _topics(given: Any, conn_id: str | None) -> Iterator[Mapping[str, Any]]:
+    from airflow_provider.core.files.locations import locate_source, storage_errors
+
     if given is None:
         return
-    if isinstance(given, Mapping) and isinstance(given.get("topics"), list):
+    if isinstance(given, Mapping) and "path" in given:
+        location = locate_source(given["path"], conn_id=conn_id, argument="topics")
+        with storage_errors("cannot read", location), location.open() as file:
+            found = json.load(file)
+        yield from _topics(found, conn_id)
+    elif isinstance(given, Mapping) and isinstance(given.get("topics"), list):
         yield given
     elif isinstance(given, Iterable) and not isinstance(given, str | bytes | Mapping):
         for item in given:
-            yield from _topics(item)
+            yield from _topics(item, conn_id)
     else:
         raise InvalidInputError(
             f"topics: {repr(given)[:100]} is not what MediaMagicGetTopicsOperator returns.",

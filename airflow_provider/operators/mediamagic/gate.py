@@ -6,13 +6,16 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
-from airflow_provider.core.arguments import one_of, required_id
+from airflow_provider.core.arguments import one_of, required_id, required_text
 from airflow_provider.core.operator import ServiceOperator, in_turn
+from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.links import FileLink, MediaMagicStatusLink
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict
 from airflow_provider.mediamagic.issue_table import table
+from airflow_provider.operators.mediamagic.document import write_document
 from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetched, given
 
 if TYPE_CHECKING:
@@ -29,7 +32,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     listed in the log as a table: worst severity first, then by asset, then by the vendor's reference
     number (a field for where in the media an issue is, is not documented). XCom always gets the verdict,
     before anything fails: ``passed``, ``judged``, ``counts`` by severity, ``reasons``, ``blockingCount``,
-    ``blocking`` (the first 50, with ids) and ``message``.
+    ``blocking`` (the first 50, with ids) and ``message``. With ``document_path`` it has ``document`` too, the
+    manifest of the document, as XCom ``document`` does; message and error say where that is.
 
     The gate fails with ``ComplianceError``, which stops Airflow's retries: the same issues give the same
     verdict. An asset whose review is unfinished or has failed is an error and never a pass.
@@ -49,7 +53,11 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         ``blocked_task_ids``. A gate that is itself mapped can only fail.
     :param blocked_task_ids: with ``branch``: tasks or task groups directly downstream that run when the gate
         blocks; when it passes, all the others do.
+    :param document_path: write the judged issues and the verdict as one HTML file, as
+        ``MediaMagicReviewDocumentOperator`` does: local path or object-storage URL. An older one is replaced.
+    :param topics: what ``MediaMagicGetTopicsOperator`` returns, for the document.
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
+    :param output_conn_id: connection for a ``document_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id; used with ``submission_id`` only.
     :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
     :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
@@ -66,11 +74,15 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         "asset_ids",
         "on_blocked",
         "blocked_task_ids",
+        "document_path",
+        "topics",
         "source_conn_id",
+        "output_conn_id",
         "mediamagic_conn_id",
     )
     template_fields_renderers: ClassVar[dict[str, str]] = {"policy": "json"}
     ui_color = "#ffe2d9"
+    operator_extra_links = (MediaMagicStatusLink(), FileLink())
 
     def __init__(
         self,
@@ -81,7 +93,10 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         asset_ids: Sequence[str] | None = None,
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
+        document_path: str | None = None,
+        topics: Any = None,
         source_conn_id: str | None = None,
+        output_conn_id: str | None = None,
         mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,
     ) -> None:
@@ -93,33 +108,61 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         self.asset_ids = asset_ids
         self.on_blocked = on_blocked
         self.blocked_task_ids = blocked_task_ids
+        self.document_path = document_path
+        self.topics = topics
         self.source_conn_id = source_conn_id
+        self.output_conn_id = output_conn_id
 
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the arguments, gather the issues, judge them, let pass or hold back."""
         policy = CompliancePolicy.of(self.policy)
         one_of("on_blocked", self.on_blocked, ON_BLOCKED)
+        if self.document_path is not None:
+            required_text("document_path", self.document_path)
         branches = self._branches(context)
         gathered = self._gather(policy)
         verdict = policy.judge(gathered.issues)
         _assets_are_known(policy, gathered)
         result: dict[str, Any] = public(verdict.to_xcom())
+        headline = verdict.headline()
+        if self.document_path:
+            document = self._write_document(context, gathered, result)
+            whole = f"The whole review: {document.get('link') or document['path']}"
+            headline = f"{headline} {whole}"
+            result |= {"document": document, "message": f"{result['message']}\n\n{whole}"}
         # Pushed before anything is raised: skipping and failing return nothing.
         context["ti"].xcom_push(key="return_value", value=result)
         if verdict.passed:
-            self.log.info("%s", verdict.message())
+            self.log.info("%s", result["message"])
             if self.on_blocked == "branch":
                 self.do_branch(context, [other for other in self._direct() if other not in branches] or None)
         else:
-            self._hold_back(context, verdict)
+            self._hold_back(context, verdict, headline)
         return result
 
-    def _hold_back(self, context: Context, verdict: Verdict) -> None:
+    def _write_document(
+        self, context: Context, gathered: Gathered, verdict: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        manifest = write_document(
+            gathered.fetched if self.issues is None else self.issues,
+            self.document_path,
+            topics=self.topics,
+            verdict=verdict,
+            source_conn_id=self.source_conn_id,
+            output_conn_id=self.output_conn_id,
+            argument="document_path",
+        )
+        context["ti"].xcom_push(key="document", value=manifest)
+        self.files_written = [manifest["path"]]
+        tell_outlets(self.outlets, context, [manifest])
+        return manifest
+
+    def _hold_back(self, context: Context, verdict: Verdict, headline: str) -> None:
         if self.on_blocked == "fail":
-            self.log.error("%s\n%s", verdict.headline(), table(verdict.blocking))
-            raise ComplianceError(verdict.headline(), job_id=self.submission_id)
-        self.log.warning("%s\n%s", verdict.headline(), table(verdict.blocking))
+            self.log.error("%s\n%s", headline, table(verdict.blocking))
+            raise ComplianceError(headline, job_id=self.submission_id)
+        self.log.warning("%s\n%s", headline, table(verdict.blocking))
         if self.on_blocked == "branch":
             self.do_branch(context, self._blocked())
         else:

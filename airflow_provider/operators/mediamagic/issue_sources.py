@@ -31,11 +31,13 @@ class Gathered:
     :param issues: of all of them.
     :param assets: all, also those without issues.
     :param unread: those of ``assets`` whose issues were not fetched, because the policy leaves them out.
+    :param fetched: what was fetched, with ``assetId``, ``filename`` and ``issues`` of each asset.
     """
 
     issues: list[Issue] = field(default_factory=list)
     assets: set[Asset] = field(default_factory=set)
     unread: set[Asset] = field(default_factory=set)
+    fetched: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, found: Any, asset_id: str | None = None, filename: str | None = None) -> None:
         """
@@ -90,6 +92,7 @@ def fetched(
         found = hook.get_issues(submission_id, asset_id)
         gathered.add(found, asset_id, filename)
         must_be_complete(asset, found)
+        gathered.fetched.append({"assetId": asset_id, "filename": filename, "issues": found})
     return gathered
 
 

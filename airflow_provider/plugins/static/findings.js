@@ -8,7 +8,7 @@ const READ_BY = {
   MediaMagicGetIssuesOperator: takeIssues,
   MediaMagicGetAssetResultOperator: takeResult,
   MediaMagicGetTopicsOperator: takeTopics,
-  MediaMagicComplianceGateOperator: (found, value) => value.reasons && found.verdicts.push(value),
+  MediaMagicComplianceGateOperator: takeVerdict,
   MediaMagicReviewDocumentOperator: (found, value) => value.path && found.documents.push(value.path),
   SilentWitnessCreateCaseOperator: takeCase,
   SilentWitnessCreateReportOperator: takeReport,
@@ -125,6 +125,11 @@ function takeTopics(found, value) {
   }
 }
 
+function takeVerdict(found, value) {
+  if (value.reasons) found.verdicts.push(value);
+  if (value.document) found.documents.push(value.document.path);
+}
+
 function takeCase(found, value) {
   if (value.case?.id) found.cases.set(value.case.id, value.case);
 }
@@ -135,8 +140,9 @@ function reportOf(found, id) {
   return report;
 }
 
-function takeReport(found, value) {
+async function takeReport(found, value, ti) {
   if (value.id) Object.assign(reportOf(found, value.id), { caseId: value.case_id, status: value.status });
+  if (value.documents) await takeDocuments(found, value.documents, ti);
 }
 
 async function takeDocuments(found, value, ti) {

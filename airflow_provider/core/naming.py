@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,8 @@ from airflow_provider.core.text import clean, redact
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
+
+log = logging.getLogger(__name__)
 
 NAME = "mapped_name"
 """Key of the context under which the name is kept."""
@@ -39,7 +42,22 @@ def show_name(context: Context, name: str) -> None:
     # There a text is read as Python again, and the number 7 is no name.
     found[NAME] = repr(name) if native else name
     found["map_index_template"] = TEMPLATE
-    ti.rendered_map_index = name  # a task that is deferred is not rendered again
+    if ti.rendered_map_index != name:
+        ti.rendered_map_index = name  # a task that is deferred is not rendered again
+        _send_name(name)
+
+
+def _send_name(name: str) -> None:
+    """Show the name at once, also while the task is deferred; Airflow 3.1 shows it when the attempt ends."""
+    try:
+        from airflow.sdk.execution_time.comms import SetRenderedMapIndex
+        from airflow.sdk.execution_time.task_runner import SUPERVISOR_COMMS
+    except ImportError:  # Airflow 3.1, or no task is running
+        return
+    try:
+        SUPERVISOR_COMMS.send(msg=SetRenderedMapIndex(rendered_map_index=name))
+    except Exception as error:  # a task does not fail for want of a name
+        log.info("The name of this task instance is not shown before it ends: %s", error)
 
 
 def names_of_files(files: Any) -> str:

@@ -15,6 +15,7 @@ from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator as CreateReport
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import fresh_session
 from tests.airflow.test_task_groups import run_whole
 
 pytestmark = pytest.mark.usefixtures("airflow_db")
@@ -47,6 +48,38 @@ def test_mapped_tasks_are_called_by_their_files(
     rows = [row for ti in issues for row in ti.xcom_pull(task_ids="issues", map_indexes=ti.map_index)]
     assert {row["filename"] for row in rows} == set(NAMES)
     assert all(row["assetId"] for row in rows)
+
+
+def test_a_deferred_task_has_its_name(report: ReportJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    from airflow.sdk.execution_time import comms, supervisor
+
+    if not hasattr(comms, "SetRenderedMapIndex"):
+        pytest.skip("Airflow 3.1 takes the name when an attempt ends")
+    report.takes(SOON)
+    names = []
+    run_trigger = supervisor.InProcessTestSupervisor.run_trigger_in_process
+
+    def seen(*, trigger: Any, ti: Any) -> Any:
+        names.append(shown_now("named_while_deferred"))
+        return run_trigger(trigger=trigger, ti=ti)
+
+    monkeypatch.setattr(supervisor.InProcessTestSupervisor, "run_trigger_in_process", staticmethod(seen))
+    with DAG("named_while_deferred", schedule=None) as dag:
+        CreateReport.partial(task_id="report", case_name="Smith v. Jones", deferrable=True, **QUICK).expand(
+            case_id=[report.case()]
+        )
+    assert run_whole(dag).state == "success"
+    assert {*names} == {"Smith v. Jones"}
+
+
+def shown_now(dag_id: str) -> str | None:
+    """What the grid calls the one task instance of a Dag."""
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import select
+
+    ti = fresh_session().scalars(select(TaskInstance).filter_by(dag_id=dag_id)).one()
+    name: str | None = ti.rendered_map_index
+    return name
 
 
 def handed_on(value: Any) -> Any:

@@ -193,6 +193,7 @@ def blocked_review() -> Night:
         "blockingCount": 3,
         "blocking": blocking,
         "message": "",
+        "document": {"path": "s3://legal/spring.html"},
     }
     night.add("gate", state="failed", return_value=verdict)
     return night.save()
@@ -222,5 +223,23 @@ def written_report() -> Night:
         ],
         _link_ReportPdfLink="https://console.aws.amazon.com/s3/object/reports?prefix=rpt_1.pdf",
         _link_ReportDocxLink="javascript:document.title='broken'",
+    )
+    return night.save()
+
+
+def report_in_one_task() -> Night:
+    """A report that the task which ordered it has downloaded too."""
+    with DAG("claims_in_one_task", schedule=None) as dag:
+        CreateReport(task_id="report", case_id="case_2", output_path="s3://reports")
+    night = Night(dag)
+    night.add(
+        "report",
+        return_value={
+            "id": "rpt_2",
+            "case_id": "case_2",
+            "status": "completed",
+            "documents": [{"path": "s3://reports/rpt_2.pdf", "bytes": 48_211, "report_id": "rpt_2"}],
+        },
+        _link_ReportPdfLink="https://console.aws.amazon.com/s3/object/reports?prefix=rpt_2.pdf",
     )
     return night.save()

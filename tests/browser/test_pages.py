@@ -19,8 +19,8 @@ from tests.browser.web import Web
 if TYPE_CHECKING:
     from playwright.sync_api import Page, Route
 
-ALL = 1002
-"""Rows of the page: a thousand, and the two of the smaller runs."""
+ALL = 1003
+"""Rows of the page: a thousand, and the three of the smaller runs."""
 
 SLOW = 120_000
 """Milliseconds that a thousand rows may take on a busy machine, far more than they ever do."""
@@ -32,12 +32,13 @@ class Runs:
 
     review: night.Night
     report: night.Night
+    one_task: night.Night
 
 
 @pytest.fixture(scope="module")
 def runs(airflow_db: None) -> Runs:
     night.thousand_jobs()
-    return Runs(night.blocked_review(), night.written_report())
+    return Runs(night.blocked_review(), night.written_report(), night.report_in_one_task())
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ def test_a_thousand_jobs(runs: Runs, web: Web, watched: Page) -> None:
     )
     page = frame(web, "plugin/paid-jobs")
     expect(page.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
-    expect(page.locator("#sum-jobs")).to_have_text("1,002")
+    expect(page.locator("#sum-jobs")).to_have_text("1,003")
     expect(page.locator("#sum-running")).to_have_text("10")
     expect(page.locator("#sum-failed")).to_have_text("20")
     going = page.locator("tbody tr.going")
@@ -134,6 +135,7 @@ def test_who_looks_at_a_review_sees_the_worst_first(runs: Runs, web: Web, watche
         "Blocked: 1 critical, 2 major findings", timeout=SLOW
     )
     expect(page.get_by_label("Verdict")).to_contain_text("spot_kids_30s.mp4")
+    expect(page.get_by_label("Verdict")).to_contain_text("As a document: s3://legal/spring.html")
     web.picture("review-in-airflow")
     watched.goto(f"{web.url}/{review_url(run)}")
     files = watched.locator("#files tbody tr")
@@ -198,6 +200,12 @@ def test_a_report_has_its_parties_and_documents(runs: Runs, web: Web, watched: P
     expect(row.get_by_role("link")).to_have_count(1)
     expect(row.get_by_role("link")).to_have_text("s3://reports/rpt_1.pdf")
     web.picture("report-page", height=500)
+
+
+def test_a_report_of_one_task_has_its_documents(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/{review_url(runs.one_task)}")
+    link = watched.locator("#reports tbody tr").get_by_role("link")
+    expect(link).to_have_text("s3://reports/rpt_2.pdf", timeout=SLOW)
 
 
 def test_a_run_of_other_tasks_has_no_review(runs: Runs, web: Web, watched: Page) -> None:

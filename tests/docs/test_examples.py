@@ -61,6 +61,7 @@ def run(
         name: str,
         conf: dict[str, Any] | None = None,
         paths: dict[str, str] | None = None,
+        dag_id: str | None = None,
         **tasks: dict[str, Any],
     ) -> DagRun:
         code = (HERE / "dags" / f"{name}.py").read_text()
@@ -69,7 +70,7 @@ def run(
             code = code.replace(shown, real)
         folder = tmp_path_factory.mktemp("dags")
         (folder / f"{name}.py").write_text(code)
-        dag = dags(name, folder)[name]
+        dag = dags(name, folder)[dag_id or name]
         for task_id, arguments in tasks.items():
             for argument, value in arguments.items():
                 setattr(dag.get_task(task_id), argument, value)
@@ -187,6 +188,57 @@ def test_a_report_in_one_call(run: Run, case_id: str, media_files: Inputs, tmp_p
     finished = run("report_in_one_call", conf)
     assert finished.state == "success"
     assert sorted(returned(finished, "paths")) == sorted(str(path) for path in tmp_path.iterdir())
+
+
+def test_every_operator_for_media(run: Run, tmp_path: Path) -> None:
+    spots = tmp_path / "spots"
+    spots.mkdir()
+    (spots / "ad.txt").write_text("Limited time only.")
+    finished = run(
+        "mediamagic_operators", paths={"/data/spots": str(spots), "/data/out": str(tmp_path / "out")}
+    )
+    assert finished.state == "success"
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"issues.csv", "review.html"}
+
+
+def test_a_failed_asset_is_retried(run: Run, simulator: Simulator) -> None:
+    from tests.conftest import MEDIAMAGIC_KEY
+
+    talk = MediaMagicTalk(simulator)
+    talk.key = MEDIAMAGIC_KEY
+    simulator.clear_scripts()
+    simulator.script(
+        "mediamagic", duration=0, asset_status="failed", error_type="processing_error", attempts_failing=1
+    )
+    submission = talk.submit(talk.upload("ad.txt", b"A guaranteed cure."))
+    ids = {"submission_id": submission["submissionId"], "asset_id": submission["assets"][0]["assetId"]}
+    finished = run("mediamagic_operators", ids, dag_id="retry_one_asset")
+    assert finished.state == "success"
+    assert returned(finished, "retry")["completedAssetIds"] == [ids["asset_id"]]
+
+
+def test_every_operator_for_subscriptions(
+    run: Run, simulator: Simulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.conftest import MEDIAMAGIC_KEY
+
+    connection = {
+        "conn_type": "mediamagic",
+        "host": simulator.url,
+        "password": MEDIAMAGIC_KEY,
+        "extra": {"webhook_secret_variable": "mediamagic_webhook_secret"},
+    }
+    monkeypatch.setenv("AIRFLOW_CONN_MEDIAMAGIC_DEFAULT", json.dumps(connection))
+    finished = run("mediamagic_subscriptions")
+    assert finished.state == "success"
+    assert [one["enabled"] for one in returned(finished, "list")] == [True]
+    assert returned(finished, "switch_off")["enabled"] is False
+
+
+def test_every_operator_for_reports(run: Run, media_files: Inputs, tmp_path: Path) -> None:
+    paths = {"/data/photos/*.jpg": str(media_files.photos[0]), "/data/reports": str(tmp_path)}
+    assert run("silent_witness_operators", paths=paths).state == "success"
+    assert {path.suffix for path in tmp_path.iterdir()} == {".pdf", ".docx"}
 
 
 def _connections() -> dict[str, Connection]:

@@ -37,7 +37,9 @@ def mediamagic_operators() -> None:
     MediaMagicGetAssetResultOperator(task_id="results", submission_id=submission_id)
 
     gate = MediaMagicComplianceGateOperator(
-        task_id="gate", issues=issues.output, policy={"block_at": "CRITICAL"}
+        task_id="gate",
+        issues=issues.output,
+        policy={"block_at": "CRITICAL"},
     )
 
     MediaMagicReviewDocumentOperator(
@@ -52,7 +54,10 @@ def mediamagic_operators() -> None:
 @dag(schedule=None)
 def retry_one_asset(submission_id: str = "", asset_id: str = "") -> None:
     MediaMagicRetryAssetOperator(
-        task_id="retry", submission_id=submission_id, asset_id=asset_id, deferrable=True
+        task_id="retry",
+        submission_id=submission_id,
+        asset_id=asset_id,
+        deferrable=True,
     )
 
 

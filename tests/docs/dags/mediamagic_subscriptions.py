@@ -25,7 +25,9 @@ def mediamagic_subscriptions() -> None:
     list_all = MediaMagicListSubscriptionsOperator(task_id="list")
 
     deliveries = MediaMagicListDeliveriesOperator(
-        task_id="deliveries", subscription_id=subscription_id, limit=10
+        task_id="deliveries",
+        subscription_id=subscription_id,
+        limit=10,
     )
 
     switch_off = MediaMagicSetSubscriptionEnabledOperator(

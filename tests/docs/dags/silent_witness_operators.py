@@ -32,7 +32,9 @@ def silent_witness_operators() -> None:
     )
 
     report = SilentWitnessCreateReportOperator(
-        task_id="report", case_id=case.output["case_id"], deferrable=True
+        task_id="report",
+        case_id=case.output["case_id"],
+        deferrable=True,
     )
 
     SilentWitnessDownloadReportOperator(

@@ -123,10 +123,18 @@ def get_provider_info() -> dict[str, Any]:
         ),
         "versions": [__version__],
         "integrations": [
-            {"integration-name": MEDIAMAGIC, "external-doc-url": MEDIAMAGIC_DOCS, "tags": ["service"]},
+            {
+                "integration-name": MEDIAMAGIC,
+                "external-doc-url": MEDIAMAGIC_DOCS,
+                "how-to-guide": ["/docs/mediamagic.md", "/docs/gates.md", "/docs/webhooks.md"],
+                "logo": "/docs/integration-logos/mediamagic.svg",
+                "tags": ["service"],
+            },
             {
                 "integration-name": SILENT_WITNESS,
                 "external-doc-url": SILENT_WITNESS_DOCS,
+                "how-to-guide": ["/docs/silent_witness.md"],
+                "logo": "/docs/integration-logos/silent_witness.svg",
                 "tags": ["service"],
             },
         ],

@@ -6,10 +6,13 @@ The documentation shows code that runs, as plain Markdown; its commands exist, a
 
 from __future__ import annotations
 
+import ast
 import importlib
+import json
 import re
 import shlex
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
@@ -103,9 +106,9 @@ def test_commands_exist(command: str) -> None:
         assert {*(asked or "").split(",")} - {"", *extras} == set()
 
 
-@pytest.mark.parametrize("kind", ["operators", "sensors"])
-def test_every_class_is_described(kind: str) -> None:
-    public = {
+def public_classes(kind: str) -> set[str]:
+    """Operators or sensors, by the module that users import them from."""
+    return {
         f"{name}.{class_name}"
         for entry in get_provider_info()[kind]
         for name in entry["python-modules"]
@@ -113,8 +116,72 @@ def test_every_class_is_described(kind: str) -> None:
         if class_name.startswith(("MediaMagic", "SilentWitness"))
         and class_name.endswith(("Operator", "Sensor"))
     }
+
+
+@pytest.mark.parametrize("kind", ["operators", "sensors"])
+def test_every_class_is_described(kind: str) -> None:
+    public = public_classes(kind)
     assert public
     assert public - set(re.findall(r"^\.\. autoclass:: (\S+)$", ALL, re.MULTILINE)) == set()
+
+
+def said() -> Iterator[str]:
+    """Every text in the code of the package, with a blank for what is filled in."""
+    for path in (REPOSITORY / "airflow_provider").rglob("*.py"):
+        if "simulator" in path.parts:
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            text = ""
+            if isinstance(node, ast.JoinedStr):
+                text = "".join(str(part.value) for part in node.values if isinstance(part, ast.Constant))
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                text = node.value
+            yield text.replace("`", "")
+
+
+def test_messages_and_log_lines_are_those_of_the_code() -> None:
+    quoted = [
+        re.sub(r"^\w+Error: ", "", phrase)
+        for row in re.findall(r"^\| (`.*?) \|", PAGES["docs/troubleshooting.md"], re.MULTILINE)
+        for phrase in re.findall(r"`([^`]*)`", row)
+    ]
+    texts = list(said())
+    assert len(quoted) > 50
+    unknown = [
+        phrase
+        for phrase in quoted
+        if not any(all(piece in text for piece in map(str.strip, phrase.split("..."))) for text in texts)
+    ]
+    assert unknown == []
+
+
+def test_every_metric_is_described() -> None:
+    code = "".join(path.read_text() for path in (REPOSITORY / "airflow_provider" / "core").rglob("*.py"))
+    reported = set(re.findall(r"\b(?:count|gauge|timing)\(\"(\w+)\"", code))
+    metrics = PAGES["docs/scaling.md"].partition("## Metrics")[2]
+    assert reported == set(re.findall(r"^\| `(\w+)` \|", metrics, re.MULTILINE))
+
+
+def test_every_xcom_key_is_described() -> None:
+    golden = json.loads((REPOSITORY / "tests" / "airflow" / "golden" / "xcoms.json").read_text())
+    keys = {key for shape in golden.values() for key in shape["other_keys"] if not key.startswith("_")}
+    code = "".join(path.read_text() for path in (REPOSITORY / "airflow_provider").rglob("*.py"))
+    keys |= set(re.findall(r"xcom_push\(key=\"(\w+)\"", code))
+    xcoms = PAGES["docs/reference.md"].partition("## XCom")[2].partition("\n## ")[0]
+    assert keys - set(re.findall(r"`(\w+)`", xcoms)) == set()
+
+
+@pytest.mark.parametrize("kind", ["operators", "sensors"])
+def test_every_class_has_a_snippet_and_says_what_comes_back_and_can_go_wrong(kind: str) -> None:
+    sections = [part for page in PAGES.values() for part in re.split(r"^#+ ", page, flags=re.MULTILINE)]
+    for name in public_classes(kind):
+        word = name.rpartition(".")[2]
+        assert any(
+            re.search(rf"```python\n(?:(?!```).)*\b{word}\(", part, re.DOTALL)
+            and "| comes back |" in part
+            and "| can go wrong |" in part
+            for part in sections
+        ), word
 
 
 def test_every_extra_is_described() -> None:

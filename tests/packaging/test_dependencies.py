@@ -7,7 +7,7 @@ import re
 import sys
 import tomllib
 from collections.abc import Collection, Iterable
-from importlib.metadata import packages_distributions
+from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -113,3 +113,13 @@ def test_nothing_imports_the_simulator_but_the_testing_kit_and_nothing_imports_t
                 if f"{node.module}.".startswith(f"airflow_provider.{part}."):
                     found.add(file.relative_to(REPOSITORY).parts[1])
     assert importers == {"simulator": {"simulator", "testing"}, "testing": {"testing"}}
+
+
+def test_the_licence_of_every_requirement_is_listed() -> None:
+    page = (REPOSITORY / "docs" / "upgrade.md").read_text(encoding="utf-8").partition("## Licences")[2]
+    listed = dict(re.findall(r"^\| `([\w-]+)` \| (.*?) \|", page, re.MULTILINE))
+    extras = ("simulator", "testing", "redis", "openlineage", "parquet", "messaging")
+    assert listed.keys() == _asked_for(*extras) - {PROJECT["name"]}
+    for name, licence in listed.items():
+        # Older packages say it in words of their own.
+        assert metadata(name).get("License-Expression", licence) == licence, name

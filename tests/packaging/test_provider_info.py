@@ -15,6 +15,7 @@ import pytest
 
 from airflow_provider import __version__, triggers
 from airflow_provider.get_provider_info import field_behaviour, get_provider_info
+from tests.packaging.archives import REPOSITORY
 from tests.unit.operators.every_class import EVERY
 
 INFO = get_provider_info()
@@ -56,6 +57,12 @@ def test_connection_forms_valid_against_the_schema_of_the_installed_airflow() ->
     if "conn-fields" not in declared["items"]["properties"]:
         pytest.skip("forms are declared in Airflow 3.2 and newer")
     jsonschema.validate(INFO["connection-types"], declared)
+
+
+def test_guides_and_logos_are_in_the_repository() -> None:
+    for integration in INFO["integrations"]:
+        for path in (*integration["how-to-guide"], integration["logo"]):
+            assert (REPOSITORY / path.removeprefix("/")).is_file(), path
 
 
 def test_entry_point_leads_here() -> None:

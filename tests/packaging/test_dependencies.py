@@ -9,6 +9,7 @@ import tomllib
 from collections.abc import Collection, Iterable
 from importlib.metadata import metadata, packages_distributions
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -122,4 +123,5 @@ def test_the_licence_of_every_requirement_is_listed() -> None:
     assert listed.keys() == _asked_for(*extras) - {PROJECT["name"]}
     for name, licence in listed.items():
         # Older packages say it in words of their own.
-        assert metadata(name).get("License-Expression", licence) == licence, name
+        said: Any = metadata(name)
+        assert said.get("License-Expression", licence) == licence, name

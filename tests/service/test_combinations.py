@@ -334,7 +334,7 @@ def test_whatever_comes_together_each_request_is_paid_for_once(
 ) -> None:
     """``COMBINATIONS`` of them, from ``COMBINATIONS_SEED`` on; each can be played again by its number."""
     quicken(monkeypatch, SCALE)
-    extra = {"max_retries": 0, "read_timeout": 10, "requests_per_hour": 1_000_000}
+    extra = {"max_retries": 0, "read_timeout": 10, "requests_per_minute": 0, "requests_per_hour": 0}
     for service, key in KEYS.items():
         connection = {"conn_type": service, "host": simulator.url, "password": key, "extra": extra}
         monkeypatch.setenv(f"AIRFLOW_CONN_{service.upper()}_DEFAULT", json.dumps(connection))

@@ -201,13 +201,16 @@ class JobTrigger(BaseTrigger):
         """
         Keep to the worker's deadline on this machine's clock; return by how much this one is ahead.
 
-        Both know the service's clock: the worker when it deferred, this process since its last poll.
+        Both know the service's clock: the worker when it deferred, this process since its last poll. That
+        clock may be set right meanwhile, or each of several servers may have its own: the deadline is moved
+        no earlier on its word, and no further than to the whole of its time from here on.
 
         :param known: by how much the deadline was moved before.
         """
-        if self._own_clock_offset is None:
+        elapsed = wait.begun_at - self.submitted_at
+        if self._own_clock_offset is None or elapsed < 0:
             return known
-        skew = self.clock_offset - self._own_clock_offset
+        skew = min(max(0.0, self.clock_offset - self._own_clock_offset), elapsed)
         if abs(skew - known) < CLOCK_TOLERANCE:
             return known
         self.log.info("The clocks of worker and triggerer differ by %.0f s; the deadline is kept.", skew)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import psutil
+from airflow import __version__
 
 from tests.live.harness.patience import until
 from tests.live.harness.postgres import Postgres
@@ -232,6 +233,11 @@ class Airflow:
             "LOGGING__COLORED_CONSOLE_LOG": "False",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
+        if not __version__.startswith("3.3."):
+            # Before it Airflow keeps no record of a task, and 3.4 drops it when the task is cleared.
+            records = self.home / "job-records"
+            records.mkdir(exist_ok=True)
+            settings["AIRFLOW_PROVIDER__JOB_RECORDS_PATH"] = str(records)
         if self._broker:
             settings |= {
                 "CELERY__BROKER_URL": self._broker,

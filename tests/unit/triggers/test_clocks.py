@@ -25,13 +25,20 @@ def answer(status: str, date: float) -> bytes:
 
 
 async def wait_for_report(
-    monkeypatch: pytest.MonkeyPatch, *, triggerer: float, service: float, statuses: list[str], limit: float
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    triggerer: float = 0.0,
+    service: float = 0.0,
+    to_worker: float | None = None,
+    statuses: list[str],
+    limit: float,
 ) -> dict[str, Any]:
     """
     Run a trigger that a worker with the right clock has deferred.
 
     :param triggerer: seconds by which its clock is ahead.
     :param service: the same of the service's clock.
+    :param to_worker: the same of the service's clock as it was when it answered the worker.
     """
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -51,7 +58,12 @@ async def wait_for_report(
     SharedClients._of_loop[asyncio.get_running_loop()] = clients
     now = time.time()
     trigger = SilentWitnessReportTrigger(
-        "skewed", "rpt_1", now - 1.0, now + limit, poll_interval=0.05, clock_offset=service
+        "skewed",
+        "rpt_1",
+        now - 1.0,
+        now + limit,
+        poll_interval=0.05,
+        clock_offset=service if to_worker is None else to_worker,
     )
     try:
         event = await asyncio.wait_for(anext(trigger.run()), 60)
@@ -81,3 +93,15 @@ def test_and_no_more_than_its_time(monkeypatch: pytest.MonkeyPatch, triggerer: f
         wait_for_report(monkeypatch, triggerer=triggerer, service=service, statuses=["processing"], limit=0.5)
     )
     assert event["status"] == "timeout"
+
+
+@pytest.mark.parametrize(("to_worker", "service"), [(HOURS, 0.0), (0.0, HOURS), (-HOURS, 0.0), (0.0, -HOURS)])
+@pytest.mark.parametrize("limit", [600.0, 0.5])
+def test_a_clock_of_the_service_that_is_set_takes_a_report_no_time(
+    monkeypatch: pytest.MonkeyPatch, to_worker: float, service: float, limit: float
+) -> None:
+    statuses = ["processing", "processing", "completed"] if limit > 1 else ["processing"]
+    event = asyncio.run(
+        wait_for_report(monkeypatch, service=service, to_worker=to_worker, statuses=statuses, limit=limit)
+    )
+    assert event["status"] == ("success" if limit > 1 else "timeout")

@@ -26,13 +26,16 @@ from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 
 FILES = Param(None, type=["null", "array"], description="Paths, globs or URLs, one per line")
 
-# The message says where the document is; on S3 and GCS a link leads to it.
+# The links are addresses that the gate has made: the page "Review" of this run and, on S3 and GCS, the
+# document in the console of its store.
 QUESTION = """\
-{% set verdict = ti.xcom_pull(task_ids="review.gate") %}
+{% set gate = "review.gate" %}
+{% set verdict = ti.xcom_pull(task_ids=gate) %}
+{% set page = ti.xcom_pull(task_ids=gate, key="_link_MediaMagicStatusLink") %}
 {{ verdict["message"] | markdown }}
-{% if "link" in verdict["document"] %}
-[Open the whole review]({{ verdict["document"]["link"] }})
-{% endif %}
+
+{% if page %}[Open the review]({{ page }}){% endif %}
+{% if "link" in verdict["document"] %}[Open the document]({{ verdict["document"]["link"] }}){% endif %}
 """
 
 

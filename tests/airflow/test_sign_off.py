@@ -104,7 +104,9 @@ def test_critical_issues_go_to_a_person_whose_answer_decides(
     assert "MAJOR CAP" not in asked["body"]
     assert person.states == ["awaiting_input"]
     assert markdown(f"The whole review: {tmp_path}/out/review.html") in asked["body"]
-    assert "[Open" not in asked["body"]
+    assert "[Open the review](" in asked["body"]
+    assert "/paid-jobs/review.html?dag_id=mediamagic_sign_off&run_id=" in asked["body"]
+    assert "[Open the document](" not in asked["body"]
     (decision,) = (tmp_path / "out").glob("*.json")
     assert decision.name == {"Release": "released.json", "Withdraw": "withdrawn.json"}[choice]
     assert json.loads(decision.read_text())["blockingCount"] == 2
@@ -139,10 +141,12 @@ def test_the_question_links_to_a_document_that_a_browser_can_open() -> None:
     dag = example("mediamagic_sign_off")
 
     class Instance:
-        def xcom_pull(self, task_ids: str) -> Any:
-            return {"review.gate": verdict}[task_ids]
+        def xcom_pull(self, task_ids: str, key: str = "return_value") -> Any:
+            assert task_ids == "review.gate"
+            return {"return_value": verdict}.get(key)
 
     sign_off: Any = dag.get_task("sign_off")
     question = dag.get_template_env().from_string(sign_off.body).render(ti=Instance())
     assert "Blocked: \\[a\\](https:\u200b" in question
-    assert f"[Open the whole review]({console})" in question
+    assert f"[Open the document]({console})" in question
+    assert "None" not in question

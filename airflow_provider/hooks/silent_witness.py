@@ -218,6 +218,29 @@ class SilentWitnessHook(OrganizationEndpoints):
             read=read_rows("cases", CASE, null_is_empty=bool(offset)),
         )
 
+    async def alist_cases(
+        self,
+        client: aiohttp.ClientSession,
+        *,
+        status: str | None = None,
+        limit: int | None = None,
+        offset: int | None = None,
+        page: int | None = None,
+    ) -> list[dict[str, Any]]:
+        """
+        Read one page of cases through a shared client; see :meth:`list_cases`. Tried once.
+
+        :param client: from ``new_async_client``.
+        :return: of each case the fields ``id`` and ``analysis_status`` are checked.
+        """
+        return await self.arequest(
+            client,
+            "GET",
+            "/api/cases",
+            params={"status": status, "limit": limit, "offset": offset, "page": page},
+            read=read_rows("cases", {"analysis_status": CASE["analysis_status"]}, null_is_empty=True),
+        )
+
     def update_case(
         self,
         case_id: str,

@@ -7,12 +7,16 @@ See https://docs.silentwitness.ai/guides/polling-best-practices
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
+from airflow_provider.core.polling.sweep import Listing
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 from airflow_provider.core.text import clean, public, redact
+
+if TYPE_CHECKING:
+    import aiohttp
 
 REPORT_STATES: Final[Mapping[str, JobState]] = {
     "pending": JobState.ACTIVE,
@@ -74,6 +78,35 @@ def report_summary(body: Mapping[str, Any]) -> dict[str, Any]:
     return shown
 
 
+def case_of_report(body: Mapping[str, Any]) -> str | None:
+    """Return the id of a report's case, if the report tells it."""
+    case_id: str | None = body.get("case_id")
+    return case_id
+
+
+def listed_state(case: Mapping[str, Any]) -> JobState | None:
+    """
+    Tell what a row of the list of cases says of the case's report; which of several is not documented.
+
+    :param case: as returned by :meth:`SilentWitnessHook.list_cases`.
+    :return: ``None`` when it says nothing: no report, or no status. The list shows ``none``, ``processing``
+        and ``completed``; what it shows for a failed or cancelled report is not documented.
+
+    See https://docs.silentwitness.ai/api-reference/cases/list
+    """
+    report = (case.get("analysis_status") or {}).get("technical_report") or {}
+    status = report.get("status")
+    return None if status in (None, "", "none") else REPORT_STATES.get(status, JobState.ACTIVE)
+
+
+async def read_listed_states(
+    hook: Any, client: aiohttp.ClientSession, *, offset: int, limit: int, page: int | None
+) -> dict[str, JobState | None]:
+    """Read from one page of the list of active cases what it says of their reports, by case id."""
+    rows = await hook.alist_cases(client, status="active", limit=limit, offset=offset or None, page=page)
+    return {row["id"]: listed_state(row) for row in rows}
+
+
 DEMO_DATA: Final = "demo_data"
 """Sort of a report made from demo data."""
 
@@ -87,6 +120,7 @@ REPORT: Final = JobKind(
     public=report_summary,
     cancel=lambda hook, report_id: hook.cancel_report(report_id),
     acancel=lambda hook, client, report_id: hook.acancel_report(client, report_id),
+    listing=Listing("cases", place_of=case_of_report, read_page=read_listed_states),
     backoff=Backoff(first=3.0, factor=1.5, cap=15.0),
     typical={"": (120.0, 300.0), DEMO_DATA: (3.0, 120.0)},
     limits={"": 600.0, "accident_only": 300.0, DEMO_DATA: 120.0},

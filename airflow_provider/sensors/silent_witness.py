@@ -7,7 +7,7 @@ from typing import Any
 
 from airflow_provider.core.jobs.sensor import JobSensor
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from airflow_provider.hooks.silent_witness_report import REPORT
+from airflow_provider.hooks.silent_witness_report import REPORT, case_of_report
 from airflow_provider.links import SilentWitnessDashboardLink, SilentWitnessStatusLink
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
@@ -46,3 +46,6 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
         super().__init__(**kwargs)
         self.report_id = report_id
         self.silent_witness_conn_id = silent_witness_conn_id
+
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        return {"case_id": case_of_report(body or {})}

@@ -37,6 +37,10 @@ class Settings:
     read_lag: float = 0.0
     #: Silent Witness: most rows of a page of cases, whatever is asked for; 0 is no cap
     list_cap: int = 0
+    #: Silent Witness: order of the list of cases, ``newest`` or ``oldest`` first; it is not documented
+    list_order: str = "newest"
+    #: Silent Witness: status of every report in the list of cases, whatever is true; empty is the truth
+    list_status: str = ""
     #: Silent Witness: an empty list is ``null``
     null_lists: bool = False
     #: Silent Witness: windows that every key has
@@ -116,6 +120,8 @@ def _checked(name: str, value: Any, current: Any) -> Any:
         return mediamagic_limits(value)
     if name in ("issues_container", "subscriptions_container") and value not in ("array", "object"):
         raise ValueError(f"{name} is 'array' or 'object'")
+    if name == "list_order" and value not in ("newest", "oldest"):
+        raise ValueError(f"{name} is 'newest' or 'oldest'")
     if name == "webhook_retry_delays":
         return tuple(_seconds(name, one) for one in value)
     if name == "webhook_timeout":

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.trigger import JobTrigger
-from airflow_provider.core.polling.fallback import LATE, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.fallback import LATE, HintFallback, HintHealth, Hints
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION
@@ -48,7 +48,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
     ) -> None:
         super().__init__(conn_id, job_id, submitted_at, deadline, **kwargs)
         self.awaited = awaited
-        self._health: WebhookHealth | None = None
+        self._health: HintHealth | None = None
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         classpath, kwargs = super().serialize()
@@ -79,7 +79,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
             # Every asset has ended, so that no event follows, and the submission is about to.
             return replace(self.job.backoff, start=time.time() - self.submitted_at)
         self._health = state.webhook_health
-        return WebhookFallback(self.deadline - self.submitted_at, usual, self._health, self.job.backoff)
+        return HintFallback(self.deadline - self.submitted_at, usual, Hints(self._health), self.job.backoff)
 
     async def _next_poll(self, lease: Lease, wait: Wait) -> Observation | None:
         try:
@@ -87,7 +87,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
         except asyncio.CancelledError:
             # Woken, most likely; a kill or a shutdown does no harm here.
             if self._health is not None:
-                self._health.on_event()
+                self._health.on_hint()
             raise
         if self._health is not None and observation is not None and observation.finished:
             late = lease.clients.clock() - (observation.finished_at or wait.seen_at)

@@ -20,7 +20,9 @@ from tests.airflow.task_run import trigger_kwargs
 from tests.simulator.talk import picture
 
 GOLDEN = Path(__file__).parent / "golden"
-TRIGGERS = ["trigger_submission", "trigger_report"]
+TRIGGERS = ["trigger_submission", "trigger_report", "trigger_report_of_case"]
+STORED = {"submission": "trigger_submission", "report": "trigger_report_of_case"}
+"""What this version stores."""
 
 
 def golden(name: str) -> Any:
@@ -67,7 +69,7 @@ def test_a_trigger_survives_airflows_own_serialization(name: str) -> None:
 def test_a_deferring_task_stores_exactly_these_arguments(job: Job) -> None:
     job.takes(SOON)
     run = job.task(deferrable=True).attempt(until_deferred=True)
-    stored = golden(f"trigger_{job.listed[:-1]}")
+    stored = golden(STORED[job.listed[:-1]])
     (deferral,) = run.recorder.deferrals
     kwargs = trigger_kwargs(deferral)
     assert (deferral.classpath, set(kwargs)) == (stored["classpath"], set(stored["kwargs"]))

@@ -73,6 +73,22 @@ def test_lists_may_be_short_or_none(sim: Simulator, silent_witness: SilentWitnes
     assert reports.json()["data"] == {"reports": None, "total": 0}
 
 
+def test_cases_may_be_listed_in_another_order(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
+    older, newer = silent_witness.case(), silent_witness.case()
+    found = []
+    for order in ("newest", "oldest"):
+        sim.settings(list_order=order)
+        found.append([row["id"] for row in silent_witness.send("GET", "/api/cases").json()["data"]])
+    assert found == [[newer, older], [older, newer]]
+
+
+def test_the_list_of_cases_may_lie(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
+    silent_witness.case()
+    sim.settings(list_status="processing")
+    (row,) = silent_witness.send("GET", "/api/cases").json()["data"]
+    assert row["analysis_status"]["technical_report"] == {"status": "processing"}
+
+
 def test_files_may_be_listed_in_the_older_form(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
     sim.settings(older_file_list=True)
     case_id = silent_witness.ready_case()

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider.core.polling.fallback import LONGEST, WebhookFallback, WebhookHealth
+from airflow_provider.core.polling.fallback import LONGEST, HintFallback, HintHealth, Hints
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -25,11 +25,11 @@ def no_luck() -> float:
     return 0.0
 
 
-def fallback(limit: float = 600.0, webhook_health: WebhookHealth | None = None) -> WebhookFallback:
-    return WebhookFallback(limit, BACKOFF, webhook_health or WebhookHealth(), BACKOFF)
+def fallback(limit: float = 600.0, webhook_health: HintHealth | None = None) -> HintFallback:
+    return HintFallback(limit, BACKOFF, Hints(webhook_health or HintHealth()), BACKOFF)
 
 
-def polls(schedule: WebhookFallback | Backoff, until: float) -> list[float]:
+def polls(schedule: HintFallback | Backoff, until: float) -> list[float]:
     """The ages at which a job that runs so long is polled."""
     ages, age = [], 0.0
     while (age := age + schedule.delay(age, rng=no_luck)) < until:
@@ -58,7 +58,7 @@ def test_no_pause_is_shorter_than_usual_or_longer_than_five_minutes(limit: float
 
 
 def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
-    webhook_health = WebhookHealth(patience=2)
+    webhook_health = HintHealth(patience=2)
     schedule = fallback(webhook_health=webhook_health)
     assert [
         webhook_health.on_missed(),
@@ -69,16 +69,16 @@ def test_lost_trust_brings_the_usual_pace_and_an_event_restores_it() -> None:
     assert schedule.delay(0.0, rng=no_luck) == BACKOFF.delay(0.0, rng=no_luck)
     assert webhook_health.on_missed() is False, "it is reported once"
 
-    webhook_health.on_event()
+    webhook_health.on_hint()
 
     assert schedule.delay(0.0, rng=no_luck) > BACKOFF.cap
 
 
 def test_events_in_between_keep_the_trust() -> None:
-    webhook_health = WebhookHealth(patience=2)
+    webhook_health = HintHealth(patience=2)
     for _ in range(10):
         webhook_health.on_missed()
-        webhook_health.on_event()
+        webhook_health.on_hint()
     assert not webhook_health.lost
 
 
@@ -105,7 +105,7 @@ def test_whether_events_come_is_said_by_each_connection_of_a_key(monkeypatch: py
                 )
                 trigger.trigger_id = 1
                 async with SharedClients.current().lease(MediaMagicHook, conn_id) as lease:
-                    found[conn_id] = isinstance(await trigger._schedule(lease), WebhookFallback)
+                    found[conn_id] = isinstance(await trigger._schedule(lease), HintFallback)
         return found
 
     assert asyncio.run(paces()) == {"without": False, "with": True}

@@ -10,6 +10,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
+from urllib.parse import urlencode
 
 from airflow.sdk import BaseHook
 
@@ -477,6 +478,7 @@ class ServiceHook(BaseHook):
         method: str,
         path: str,
         *,
+        params: Mapping[str, Any] | None = None,
         read: Reader[T] = _as_sent,
         attempts: int = 1,
         read_timeout: float | None = None,
@@ -488,12 +490,16 @@ class ServiceHook(BaseHook):
         Not repeated unless asked, because the wait around it tolerates trouble on its own.
 
         :param client: from :func:`~airflow_provider.core.http.async_sessions.new_async_client`.
+        :param params: query; entries that are ``None`` are left out.
         :param attempts: how often to try at most.
         :param read_timeout: seconds; by default the client's.
         :param total: seconds in which a further attempt may begin.
         """
         settings = await self.aload_settings()
         endpoint = _endpoint(method, path)
+        query = urlencode({name: value for name, value in (params or {}).items() if value is not None})
+        if query:
+            path = f"{path}?{query}"
 
         async def attempt() -> T:
             answer = await self._aexchange(client, method, path, endpoint, settings, read_timeout)

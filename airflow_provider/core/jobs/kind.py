@@ -12,6 +12,7 @@ from airflow_provider.core.text import public
 if TYPE_CHECKING:
     import aiohttp
 
+    from airflow_provider.core.polling.sweep import Listing
     from airflow_provider.core.polling.wait import Observation
 
 
@@ -31,6 +32,7 @@ class JobKind:
     :param public: takes out of a description what must not reach XCom.
     :param cancel: cancels the job; ``None`` where the API cannot.
     :param acancel: the same, on an event loop.
+    :param listing: a list that shows many such jobs with one request; ``None`` where there is none.
     :param backoff: the vendor's recommended polling intervals.
     :param typical: shortest and longest usual duration in seconds, by sort of job; ``""`` is any other.
     :param limits: how long to wait at most in seconds, by sort of job; ``""`` is any other.
@@ -46,6 +48,7 @@ class JobKind:
     public: Callable[[dict[str, Any]], dict[str, Any]] = public
     cancel: Callable[[Any, str], Any] | None = None
     acancel: Callable[[Any, aiohttp.ClientSession, str], Awaitable[Any]] | None = None
+    listing: Listing | None = None
     typical: Mapping[str, tuple[float, float]] = field(default_factory=dict)
     limits: Mapping[str, float] = field(default_factory=dict)
 

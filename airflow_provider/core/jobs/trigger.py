@@ -14,6 +14,7 @@ from airflow_provider.core.jobs.progress import Progress
 from airflow_provider.core.jobs.task_state import task_state
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
+from airflow_provider.core.polling.sweep import Watch
 from airflow_provider.core.polling.wait import (
     CLOCK_TOLERANCE,
     TROUBLE_TOLERANCE,
@@ -101,6 +102,7 @@ class JobTrigger(BaseTrigger):
         self.clock_offset = clock_offset
         self.push_progress = push_progress
         self._own_clock_offset: float | None = None
+        self._watch: Watch | None = None
         self._progress = Progress()
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
@@ -168,13 +170,16 @@ class JobTrigger(BaseTrigger):
     async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Observation:
         """Make one status request."""
         try:
-            return self.job.observe(await self.job.aget(hook, client, self.job_id))
+            body = await self.job.aget(hook, client, self.job_id)
         finally:
             self._own_clock_offset = hook.clock_offset
+        if self._watch is not None and self._watch.place is None:
+            self._watch.place = self._watch.listing.place_of(body)
+        return self.job.observe(body)
 
     async def _follow(self, clients: SharedClients, wait: Wait) -> PollOutcome:
         async with clients.lease(self.hook_class, self.conn_id) as lease:
-            wait.schedule = await self._schedule(lease)
+            wait.schedule = self._watched(lease, wait, await self._schedule(lease))
             skew = min(0.0, wait.begun_at - wait.submitted_at)  # nothing was submitted in the future
             wait.shift(skew)
             while True:
@@ -188,8 +193,8 @@ class JobTrigger(BaseTrigger):
                 else:
                     now = clients.clock()
                     outcome = wait.on_state(observation, now) if observation else wait.on_deadline()
-                    if observation and observation.finished:
-                        lease.job_ended(wait)
+                    if observation:
+                        lease.on_polled(wait, finished=observation.finished)
                     if line := wait.status_line():
                         self.log.info("%s", line)
                     if self.push_progress and (stands := self._progress.changed(wait, now)):
@@ -240,6 +245,17 @@ class JobTrigger(BaseTrigger):
             return self.job.backoff
         durations = state.durations(self.kind, self.job.typical_for(self.kind))
         return AdaptiveSchedule(durations, state.load, self.job.backoff)
+
+    @property
+    def place(self) -> str | None:
+        """The id under which the service's list shows the job; ``None`` until a poll tells it."""
+        return None
+
+    def _watched(self, lease: Lease, wait: Wait, usual: Schedule) -> Schedule:
+        if self.job.listing is None or not isinstance(usual, AdaptiveSchedule):
+            return usual
+        self._watch = lease.watch = Watch(wait, self.job.listing, self.place, usual)
+        return self._watch.schedule()
 
     async def _still_wanted(self) -> bool:
         """

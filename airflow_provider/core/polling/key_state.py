@@ -8,13 +8,15 @@ import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.store import SharedBudget, restored
-from airflow_provider.core.polling.fallback import WebhookHealth
+from airflow_provider.core.polling.fallback import HintFallback, HintHealth
 from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
+from airflow_provider.core.polling.sweep import Listing, Sweep
 from airflow_provider.errors import ProviderError, RateLimitedError
 
 if TYPE_CHECKING:
@@ -120,7 +122,8 @@ class KeyState:
         self.copy = copy
         self.metrics = Metrics(hook.conn_type, clock=clock)
         self.active = 0
-        self.webhook_health = WebhookHealth()
+        self.webhook_health = HintHealth()
+        self._sweeps: dict[Listing, Sweep] = {}
         self._clock = clock
         self._sleep = sleep
         self._client: aiohttp.ClientSession | None = None
@@ -168,6 +171,12 @@ class KeyState:
             self._durations[kind] = DurationStats(typical)
         return self._durations[kind]
 
+    def sweep(self, listing: Listing) -> Sweep:
+        """Return what reads a list for all waits whose jobs it shows."""
+        if listing not in self._sweeps:
+            self._sweeps[listing] = Sweep(self, listing, clock=self._clock, sleep=self._sleep)
+        return self._sweeps[listing]
+
     def load(self) -> PollingLoad:
         """Return who shares the budget now."""
         capacity = self.budget.capacity()
@@ -214,8 +223,9 @@ class KeyState:
         """Learn from a wait whose job was seen to have ended."""
         if wait.submission_known:
             after, by = wait.ended_between
-            if isinstance(wait.schedule, AdaptiveSchedule) and wait.begun_at <= by:
-                wait.schedule.durations.add(after - wait.submitted_at, by - wait.submitted_at)
+            schedule = wait.schedule.usual if isinstance(wait.schedule, HintFallback) else wait.schedule
+            if isinstance(schedule, AdaptiveSchedule) and wait.begun_at <= by:
+                schedule.durations.add(after - wait.submitted_at, by - wait.submitted_at)
             self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 
@@ -223,16 +233,30 @@ class KeyState:
         """
         Wait for a turn, then make one status request.
 
-        Turns go to waits past their deadline first, then to those whose job was not seen for longest.
-
         :param wait: whose turn it is to be.
         :param request: makes the request.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
+        return await self.send(request, since=wait.seen_at, deadline=wait.deadline)
+
+    async def send(
+        self, request: Request[T], *, since: float, deadline: float = inf, listing: bool = False
+    ) -> T | None:
+        """
+        Wait for a turn, then make one request.
+
+        Turns go to waits past their deadline first, then to those whose job was not seen for longest.
+
+        :param request: makes the request.
+        :param since: when the job was last seen, epoch seconds.
+        :param deadline: after which it goes first, epoch seconds.
+        :param listing: whether it is for a list in place of a job.
+        :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
+        """
         await self.refresh()
-        if not self._queue and self._may_go(self._clock() >= wait.deadline):
+        if not self._queue and self._may_go(self._clock() >= deadline):
             self._acquire()
-        elif not await self._turn(wait.seen_at, wait.deadline):
+        elif not await self._turn(since, deadline):
             return None
         try:
             seen = await request(self.hook, self.client)
@@ -248,7 +272,7 @@ class KeyState:
             return seen
         finally:
             self._in_flight -= 1
-            if self.metrics.count("polls"):
+            if self.metrics.count("sweeps") if listing else self.metrics.count("polls"):
                 self.metrics.gauge("active_waits", self.active)
             if self._retired and not self._in_flight:
                 await self._close_retired()

@@ -202,6 +202,17 @@ class PollingLoad:
         """Seconds between two polls of one wait that all active waits can keep up for ever."""
         return self.active / self.sustained_rate if self.sustained_rate else 0.0
 
+    def shared(self, requests: float) -> PollingLoad:
+        """
+        Return the load as it is when all waits are served by the same requests.
+
+        :param requests: for one poll of all.
+        """
+        if self.capacity is None or self.sustained_rate is None:
+            return self
+        served = self.active / requests
+        return PollingLoad(self.capacity * served, self.sustained_rate * served, self.active, self.active)
+
     def distance(self, length: float) -> float:
         """
         Return the seconds between two polls of a job that ends anywhere in a range of ages.

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.budget.store import Store
     from airflow_provider.core.http.client import ConnectionSettings, ServiceHook
     from airflow_provider.core.polling.key_state import Request
+    from airflow_provider.core.polling.sweep import Watch
     from airflow_provider.core.polling.wait import Wait
 
 T = TypeVar("T")
@@ -144,6 +145,7 @@ class Lease:
         self.hook_class = hook_class
         self.conn_id = conn_id
         self._lookup = clients.lookup(hook_class, conn_id)
+        self.watch: Watch | None = None
         self._settings: ConnectionSettings | None = None
         self._key_state: KeyState | None = None
 
@@ -157,6 +159,7 @@ class Lease:
             # Held before anything else may run, since what nobody holds is forgotten.
             state.acquire()
             previous, self._key_state = self._key_state, state
+            self._observe()
             if previous is not None:
                 await previous.release()
         return state
@@ -168,29 +171,41 @@ class Lease:
     async def release(self) -> None:
         """Give everything back."""
         state, self._key_state = self._key_state, None
+        if self.watch is not None:
+            self.watch.leave()
         if state is not None:
             await state.release()
 
-    def job_ended(self, wait: Wait) -> None:
-        """Report that the job of a wait was seen to have ended."""
-        if self._key_state is not None:
+    def on_polled(self, wait: Wait, *, finished: bool) -> None:
+        """Report what a poll found."""
+        if finished and self._key_state is not None:
             self._key_state.job_ended(wait)
+        if self.watch is not None:
+            self.watch.on_polled(finished=finished)
 
     async def poll(self, wait: Wait, request: Request[T]) -> T | None:
         """
-        Sleep until the wait's next poll is due, queue for a turn, and make it.
+        Sleep until the wait's next poll is due or its job is said to have ended, queue for a turn, and poll.
 
         :param wait: says when the next poll is due.
         :param request: makes the status request.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
         clock = self.clients.clock
-        while (pause := wait.next_poll() - clock()) > 0:
-            limited = wait.learns and self._key_state is not None and self._key_state.budget.limits
-            await self.clients.sleep(min(pause, RECONSIDER) if limited else pause)
-            if limited and self._key_state is not None:
-                await self._key_state.refresh()
+        self._observe()
+        while (pause := wait.next_poll() - clock()) > 0 and not (self.watch and self.watch.woken):
+            state = self._key_state if wait.learns else None
+            sleep = self.clients.sleep(pause if state is None else min(pause, RECONSIDER))
+            await (sleep if self.watch is None else self.watch.sleep(sleep))
+            if state is not None and state.budget.limits:
+                await state.refresh()
+        if self.watch is not None:
+            self.watch.on_poll()
         return await self.on_key(lambda state: state.poll(wait, request))
+
+    def _observe(self) -> None:
+        if self.watch is not None and self._key_state is not None:
+            self.watch.join(self._key_state.sweep(self.watch.listing))
 
     async def on_key(self, act: Callable[[KeyState], Awaitable[T]]) -> T:
         """

@@ -15,7 +15,8 @@ from math import isfinite
 from traceback import format_exception_only
 from typing import Any
 
-from airflow_provider.core.polling.schedule import AdaptiveSchedule, Schedule
+from airflow_provider.core.polling.fallback import HintFallback
+from airflow_provider.core.polling.schedule import Backoff, Schedule
 from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
 from airflow_provider.errors import (
@@ -173,6 +174,7 @@ class Wait:
         self.trouble_since: float | None = None
         self.polled_at: float | None = None
         self.seen_at = submitted_at
+        self.listed_at = submitted_at
         self._trouble: ProviderError | None = None
         self._reported: tuple[str, str] | None = None
         self._reported_at = begun_at
@@ -185,6 +187,7 @@ class Wait:
         self.submitted_at += seconds
         self.deadline += seconds
         self.seen_at = max(self.seen_at, self.submitted_at) if self.last else self.submitted_at
+        self.listed_at = max(self.listed_at, self.submitted_at)
 
     def on_state(self, observation: Observation, now: float) -> PollOutcome | None:
         """Learn the state that a poll found; return the outcome when the wait is over."""
@@ -201,6 +204,10 @@ class Wait:
                 or f"{self.noun.capitalize()} {self.job_id} reached status {observation.raw_status!r}.",
             )
         return self.on_deadline() if now >= self.deadline else None
+
+    def on_listed(self, at: float) -> None:
+        """Learn that a list showed the job as running, which is only a hint: no poll found it."""
+        self.listed_at = max(self.listed_at, at)
 
     def on_error(self, error: ProviderError, now: float) -> PollOutcome | None:
         """Learn of a failed poll; return the outcome when waiting on is useless."""
@@ -263,7 +270,7 @@ class Wait:
     @property
     def learns(self) -> bool:
         """Whether what others have learnt meanwhile changes when to poll next."""
-        return isinstance(self.schedule, AdaptiveSchedule)
+        return not isinstance(self.schedule, Backoff)
 
     @property
     def ended_at(self) -> float:
@@ -281,7 +288,7 @@ class Wait:
         """
         if self._ended_at is not None and self._before - 1.0 <= self._ended_at <= self.seen_at:
             return self._ended_at, self._ended_at
-        return self._before, self.seen_at
+        return min(max(self._before, self.listed_at), self.seen_at), self.seen_at
 
     @property
     def duration(self) -> float:
@@ -312,7 +319,9 @@ class Wait:
     def _outlook(self) -> str:
         waited = f"{duration(self.seen_at - self.submitted_at)} since submission, " * self.submission_known
         ends = f"; gives up at {clock_time(self.deadline)}" if isfinite(self.deadline) else ""
-        return f"{waited}next poll about {clock_time(self.next_poll())}{ends}"
+        hinted = isinstance(self.schedule, HintFallback) and self.schedule.hints.relied_on
+        sooner = ", sooner when its end is announced" * hinted
+        return f"{waited}next poll about {clock_time(self.next_poll())}{sooner}{ends}"
 
     def _pause(self, since: float) -> float:
         fraction = self.last.fraction if self.last is not None and since == self.seen_at else None

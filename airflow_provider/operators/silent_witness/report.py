@@ -24,6 +24,7 @@ from airflow_provider.hooks.silent_witness_case import (
 from airflow_provider.hooks.silent_witness_report import (
     DEMO_DATA,
     REPORT,
+    case_of_report,
     observe_report,
     report_failure_is_input,
 )
@@ -192,6 +193,9 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
             "report_type": self.report_type,
             "use_demo_data": self._demo_data(),
         }
+
+    def trigger_arguments(self, body: dict[str, Any] | None) -> dict[str, Any]:
+        return {"case_id": case_of_report(body or {}) or self.case_id}
 
     def rehearse(self, hook: SilentWitnessHook) -> DryRun:
         """Read the case for what a report needs, see https://docs.silentwitness.ai/api-reference/reports/create"""

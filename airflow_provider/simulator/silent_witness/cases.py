@@ -112,19 +112,20 @@ class Cases:
         return success({"case": self._shown(call, case)})
 
     async def index(self, call: Call, caller: Caller) -> Reply:
-        """``GET /api/cases``, newest first."""
+        """``GET /api/cases``, newest first unless the settings say otherwise."""
         organization_id, status = call.query.get("organization_id"), call.query.get("status")
         if status is not None and status not in case_input.STATUSES:
             raise Problem(400, "invalid_parameter", "status must be active or archived", "status")
+        settings = self._world.settings
+        cases = self._all.values()
         rows = [
             case
-            for case in reversed(self._all.values())
+            for case in (reversed(cases) if settings.list_order == "newest" else cases)
             if case.account_id == caller.account_id
             and not self._world.too_new(case.created_at)
             and organization_id in (None, case.organization_id)
             and status in (None, case.status)
         ]
-        settings = self._world.settings
         shown = [self._row(case) for case in page(call, rows, None, cap=settings.list_cap)]
         return success(None if settings.null_lists and not shown else shown)
 

@@ -272,6 +272,7 @@ class Reports:
             status = {"pending": "processing", "processing": "processing", "completed": "completed"}.get(
                 seen, "none"
             )
+        status = self._world.settings.list_status or status
         crash = status if case.analysis_type != "biomechanics_only" else "none"
         biomechanics = status if case.analysis_type in BIOMECHANICS else "none"
         return {

@@ -1,0 +1,495 @@
+"""
+The sweep: one request for a list that shows whether jobs run, in place of a poll of each.
+
+What the list says is a hint, as a webhook is: it wakes a wait, which then polls, and is never a result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow_provider.core.polling.fallback import LATE, LONGEST, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
+from airflow_provider.core.text import clean
+from airflow_provider.errors import ApiError, ProviderError, RateLimitedError
+
+if TYPE_CHECKING:
+    import aiohttp
+
+    from airflow_provider.core.http.client import ServiceHook
+    from airflow_provider.core.polling.key_state import KeyState
+    from airflow_provider.core.polling.schedule import AdaptiveSchedule, PollingLoad
+    from airflow_provider.core.polling.wait import Wait
+
+log = logging.getLogger(__name__)
+
+LEAST = 2
+"""Waits below which each polls by itself."""
+
+FRESH = 30.0
+"""Seconds, beside three intervals, for which what the list has said is relied on."""
+
+PLANNED_FOR, HOUR = 300.0, 3600.0
+"""Shortest and longest time in seconds over which what is left of the budget is divided."""
+
+LATE_PACE = 0.1
+"""Pause of a job that takes longer than nearly all, by the seconds that it does."""
+
+STRETCHED_AFTER = 600.0
+"""To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
+
+MOST_SETBACKS = 8
+"""Sweeps in a row that were of no use, after which the interval is longest."""
+
+SMALL_PAGE, LARGE_PAGE = 100, 1000
+"""Rows asked for at once: by the older documentation of lists at most the first."""
+
+WAITS_PER_PAGE = 4
+"""A sweep reads no more pages than one for so many waits."""
+
+UNLISTED_FOR = 60.0
+"""Seconds for which a job that the whole list does not show is not searched for."""
+
+NOT_YET = 0.25
+"""What counts a job whose end a poll found before the list can have shown it, until the list is proven."""
+
+MOST_UNANNOUNCED = 100
+"""Jobs that are remembered because the list did not announce their end."""
+
+Page = Mapping[str, JobState | None]
+"""What the list shows, by the id that it shows a job under; ``None`` where a row says nothing of a job."""
+
+_UNSEEN: Final = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """
+    A list that shows with one request of many jobs whether they run.
+
+    :param noun: what it lists, for messages.
+    :param place_of: reads from a job's description under which id the list shows it; ``None`` where it does
+        not say.
+    :param read_page: reads one page: takes the hook, the client, and ``offset``, ``limit`` and ``page`` (the
+        same as a number from 1, where pages are small enough to have one), and returns a row for each id.
+    """
+
+    noun: str
+    place_of: Callable[[Mapping[str, Any]], str | None]
+    read_page: Callable[..., Awaitable[Page]]
+
+
+class Watch(Hints):
+    """
+    What a sweep says of the job of one wait.
+
+    :param wait: the wait.
+    :param listing: the list that shows its job.
+    :param place: under which id; ``None`` as long as that is not known.
+    :param usual: the wait's schedule without the sweep.
+    """
+
+    def __init__(self, wait: Wait, listing: Listing, place: str | None, usual: AdaptiveSchedule) -> None:
+        super().__init__()
+        self.wait = wait
+        self.listing = listing
+        self.place = place
+        self.usual = usual
+        self.running = False
+        self.woken = False
+        self.sweep: Sweep | None = None
+        self._caused_poll = False
+        self._was_running = False
+        self._state: object = _UNSEEN
+        self._hinted_at: float | None = None
+        self._sleep: asyncio.Future[Any] | None = None
+
+    def schedule(self) -> HintFallback:
+        """Return the schedule of a wait whose job is watched."""
+        limit = self.wait.deadline - self.wait.submitted_at
+        return HintFallback(limit, self.usual, self, self.usual.backoff)
+
+    @property
+    def relied_on(self) -> bool:
+        return self.sweep is not None and self.sweep.observes(self)
+
+    @property
+    def likely_end(self) -> float:
+        return self._likely_range[1]
+
+    @property
+    def running_at(self) -> float:
+        known = self.sweep is not None and self.sweep.knows(self)
+        return self.wait.listed_at - self.wait.submitted_at if known else 0.0
+
+    @property
+    def ended_at(self) -> float | None:
+        if self._hinted_at is None or self.sweep is None or self.sweep.health.lost:
+            return None
+        return self._hinted_at - self.wait.submitted_at
+
+    @property
+    def earliest_end(self) -> float:
+        """The age at which the first of such jobs end."""
+        return self._likely_range[0]
+
+    @property
+    def _likely_range(self) -> tuple[float, float]:
+        return self.usual.durations.range(self.usual.load().active)
+
+    def join(self, sweep: Sweep) -> None:
+        """Have this sweep observe the job, as soon as it is known under which id."""
+        if self.sweep is not sweep and self.place is not None:
+            self.leave()
+            self.sweep = sweep
+            self._state = sweep.listed.get(self.place, _UNSEEN)
+            sweep.join(self)
+
+    def leave(self) -> None:
+        """Have the job observed no longer."""
+        sweep, self.sweep = self.sweep, None
+        self.running = False
+        if sweep is not None:
+            sweep.leave(self)
+
+    def tell(self, page: Page, at: float, *, may_wake: bool) -> bool:
+        """
+        Learn what the list shows; return whether it says that the job has ended, which it did not before.
+
+        :param page: all that was read of it.
+        :param at: when it was asked for, epoch seconds.
+        :param may_wake: whether the wait may poll because of it; else the next page is to say it again.
+        """
+        if self.place is None or self.place not in page:
+            self.running = False
+            return False
+        before, state = self._state, page[self.place]
+        self.running = state is JobState.ACTIVE
+        if self.running:
+            self._hinted_at = None
+            self.wait.on_listed(at)
+        elif before is JobState.ACTIVE or state not in (None, before):
+            # What is shown at first may be an earlier job.
+            if not may_wake or (before is _UNSEEN and at < self.wait.submitted_at + self.earliest_end):
+                return False
+            self._hinted_at = at
+            self._was_running = before is JobState.ACTIVE
+            self.woken = True
+            if self._sleep is not None:
+                self._sleep.cancel()
+        self._state = state
+        return self.woken
+
+    async def sleep(self, sleep: Awaitable[Any]) -> None:
+        """Sleep, but no longer than until the list says that the job has ended."""
+        self._sleep = asyncio.ensure_future(sleep)
+        try:
+            await asyncio.wait([self._sleep])
+        finally:
+            self._sleep.cancel()
+            self._sleep = None
+
+    def on_poll(self) -> None:
+        """Learn that the wait polls now."""
+        self._caused_poll, self.woken = self.woken, False
+
+    def on_polled(self, *, finished: bool) -> None:
+        """Learn what the poll found."""
+        if self.sweep is not None:
+            misled = self._caused_poll and self._was_running
+            self.sweep.on_polled(self, finished=finished, misled=misled)
+
+
+class Sweep:
+    """
+    Reads one list for all waits on a key whose jobs it shows, as often as the most pressing of them would
+    poll, and as the key's budget allows for the pages that this takes.
+
+    The list has to prove itself: waits poll as usual until a job ends that it has announced, and again after
+    three that it has not. Where it fails, or shows fewer jobs than it takes requests, it is read ever less.
+
+    :param state: of the key.
+    :param listing: the list.
+    :param clock: epoch seconds.
+    :param sleep: as :func:`asyncio.sleep`.
+    """
+
+    def __init__(
+        self,
+        state: KeyState,
+        listing: Listing,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[Any]],
+    ) -> None:
+        self.health = HintHealth(proven=False)
+        self.listed: dict[str, JobState | None] = {}
+        self._state = state
+        self._listing = listing
+        self._clock = clock
+        self._sleep = sleep
+        self._watches: dict[str, set[Watch]] = {}
+        self._task: asyncio.Task[None] | None = None
+        self._swept_at = self._began_at = -math.inf
+        self._fresh_until = -math.inf
+        self._cost = 1.0
+        self._setbacks = 0
+        self._unannounced: dict[str, float] = {}
+        self._pages = _Pages()
+
+    def join(self, watch: Watch) -> None:
+        """Observe a job; called by :meth:`Watch.join`."""
+        assert watch.place is not None
+        self._watches.setdefault(watch.place, set()).add(watch)
+        if self._task is None and len(self._watches) >= LEAST:
+            self._task = asyncio.create_task(self._run())
+
+    def leave(self, watch: Watch) -> None:
+        """Observe a job no longer; called by :meth:`Watch.leave`."""
+        assert watch.place is not None
+        watches = self._watches[watch.place]
+        watches.discard(watch)
+        if not watches:
+            del self._watches[watch.place]
+        if self._task is not None and len(self._watches) < LEAST:
+            self._task.cancel()
+            self._task = None
+
+    def observes(self, watch: Watch) -> bool:
+        """Whether the list will say that the job has ended: it shows this job, and no other in its place."""
+        return self.health.relied_on and self._shows(watch)
+
+    def knows(self, watch: Watch) -> bool:
+        """Whether the job ran when the list last showed it."""
+        return self.health.relied_on and self._alone(watch)
+
+    def _shows(self, watch: Watch) -> bool:
+        fresh = self._task is not None and self._clock() < self._fresh_until
+        return fresh and watch.running and self._alone(watch)
+
+    def on_polled(self, watch: Watch, *, finished: bool, misled: bool) -> None:
+        """
+        Judge the list by what a poll found.
+
+        :param misled: whether the list has caused the poll by showing the job first as running, then not.
+        """
+        if finished and watch.ended_at is not None:
+            self.health.on_hint()
+        elif finished and self._shows(watch):
+            assert watch.place is not None
+            self._unannounced[watch.place] = self._clock()
+            if len(self._unannounced) > MOST_UNANNOUNCED:
+                del self._unannounced[next(iter(self._unannounced))]
+            if not self.health.proven:
+                self._missed(NOT_YET)
+        elif misled and self._alone(watch):
+            self._missed()
+
+    # -- when ------------------------------------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            now = self._clock()
+            first = min(watch.usual.backoff.first for watch in self._all())
+            if (pause := self._due() - now) > 0:
+                await self._sleep(min(pause, first))
+            else:
+                await self._read()
+
+    def _due(self) -> float:
+        load = self._state.load()
+        interval = self._interval(load)
+        soonest = self._soonest(load)
+        if self.health.lost:
+            interval = LONGEST
+        elif self._setbacks:
+            pause = max(interval, soonest - self._swept_at)
+            interval = min(LONGEST, pause * 2.0 ** min(self._setbacks, MOST_SETBACKS))
+        return max(soonest, self._swept_at + interval)
+
+    def _interval(self, load: PollingLoad) -> float:
+        """Return the seconds between two sweeps that the key allows."""
+        sustained = load.shared(self._cost).sustained_pause
+        if load.left is None:
+            return sustained
+        # What has gone on for long is expected to go on for as long again.
+        ahead = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
+        stretched = self._cost * ahead / max(1.0, load.left - load.active)
+        return max(sustained, min(stretched, sustained * max(2.0, ahead / STRETCHED_AFTER)))
+
+    def _soonest(self, load: PollingLoad) -> float:
+        """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
+        shared = load.shared(self._cost)
+        soonest = math.inf
+        for watch in self._all():
+            submitted_at = watch.wait.submitted_at
+            since = max(submitted_at, self._swept_at)
+            age = since - submitted_at
+            pause = replace(watch.usual, load=lambda: shared).delay(age, rng=lambda: 0.5)
+            if (late := age - watch.likely_end) > 0:
+                pause = min(pause, LATE_PACE * late)
+            soonest = min(soonest, since + pause)
+        return soonest
+
+    def _pays(self, useful: int) -> bool:
+        """
+        Whether the sweep costs fewer requests than it saves, and finds ends as soon as polls would.
+
+        :param useful: waits for which the list said something.
+        """
+        load = self._state.load()
+        most = max(
+            max(2.0 * watch.usual.backoff.first, load.distance(watch.likely_end - watch.earliest_end))
+            for watch in self._all()
+        )
+        return useful > self._cost and self._interval(load) <= most
+
+    # -- reading ---------------------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        asked_at = self._clock()
+        try:
+            found, requests = await self._pages.read(self._request, self._watches, asked_at)
+        except Exception as error:  # whatever it is, the waits go on by themselves
+            self._swept_at = self._clock()
+            self._on_error(error)
+            return
+        now = self._clock()
+        if now - self._swept_at > LONGEST:
+            self._began_at = now
+        self._swept_at = now
+        # A server that sends more rows than were asked for costs as if they had been asked for.
+        self._cost = max(float(requests), len(found) / LARGE_PAGE)
+        self.listed = found
+        useful = woken = 0
+        for watch in self._all():
+            may_wake = self.health.proven or woken < self.health.patience
+            if watch.tell(found, asked_at, may_wake=may_wake):
+                woken += 1
+            useful += watch.woken or watch.running
+        self._setbacks = 0 if self._pays(useful) else self._setbacks + 1
+        self._judge(found, asked_at)
+        self._fresh_until = -math.inf if self._setbacks else now + FRESH + 3.0 * (self._due() - now)
+
+    async def _request(self, **where: Any) -> Page:
+        async def request(hook: ServiceHook, client: aiohttp.ClientSession) -> Page:
+            return await self._listing.read_page(hook, client, **where)
+
+        page = await self._state.send(request, since=self._clock(), listing=True)
+        assert page is not None
+        return page
+
+    def _on_error(self, error: Exception) -> None:
+        if isinstance(error, RateLimitedError):
+            return  # the budget pauses everybody
+        if not self._setbacks:
+            shown = clean(error if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}")
+            log.warning("The list of %s could not be read; each job is polled: %s", self._listing.noun, shown)
+        self._setbacks += 1
+        if not isinstance(error, TRANSIENT_ERRORS):
+            self._setbacks = MOST_SETBACKS
+            self._fresh_until = -math.inf
+
+    # -- judging ---------------------------------------------------------------------------------------------
+
+    def _judge(self, found: Page, asked_at: float) -> None:
+        for place, ended_at in list(self._unannounced.items()):
+            if asked_at - ended_at < LATE:
+                continue
+            del self._unannounced[place]
+            if place in self._watches or place not in found:
+                continue
+            if found[place] is JobState.ACTIVE:
+                self._missed()
+            elif self.health.lost:
+                self.health.on_trial()
+
+    def _missed(self, weight: float = 1.0) -> None:
+        if self.health.on_missed(weight):
+            log.warning(
+                "The list of %s did not show of the last jobs that they had ended; each job is polled.",
+                self._listing.noun,
+            )
+
+    def _alone(self, watch: Watch) -> bool:
+        assert watch.place is not None
+        return len(self._watches.get(watch.place, ())) <= 1
+
+    def _all(self) -> Iterable[Watch]:
+        return [watch for watches in self._watches.values() for watch in watches]
+
+
+class _Pages:
+    """Finds the pages of a list that show certain rows, whatever its order and the size of its pages."""
+
+    def __init__(self) -> None:
+        self._start = 0
+        self._reach = 0
+        self._most_rows = LARGE_PAGE
+        self._unlisted: dict[str, float] = {}
+
+    async def read(
+        self, request: Callable[..., Awaitable[Page]], places: Collection[str], now: float
+    ) -> tuple[dict[str, JobState | None], int]:
+        """
+        Read until all that is wanted was found, or the list ends, or more requests are not worth it.
+
+        :param request: reads the page at ``offset``, ``limit`` and ``page``.
+        :param places: ids that are wanted.
+        :param now: epoch seconds.
+        :return: all rows that were read, and how many requests that took.
+        """
+        self._unlisted = {
+            place: since for place, since in self._unlisted.items() if now - since < UNLISTED_FOR
+        }
+        wanted = {place for place in places if place not in self._unlisted} or set(places)
+        most_requests = max(1, len(wanted) // WAITS_PER_PAGE)
+        start = offset = self._start
+        size = self._rows_for(len(wanted))
+        first_hit: int | None = None
+        found: dict[str, JobState | None] = {}
+        requests = 0
+        while True:
+            page = await self._page(request, offset, size)
+            requests += 1
+            new = page.keys() - found.keys()
+            if new and requests > 1:
+                self._most_rows = size
+            if first_hit is None and not wanted.isdisjoint(new):
+                first_hit = offset
+            found |= page
+            if not new or wanted <= found.keys() or requests >= most_requests:
+                break
+            offset += len(page)
+            size = min(size, len(page))  # a server may return fewer than were asked for
+        missing = wanted - found.keys()
+        if not new and not start:
+            self._unlisted |= dict.fromkeys(missing, now)
+        self._reach = max((row for row, place in enumerate(found, 1) if place in wanted), default=0)
+        if first_hit is not None and not (missing and start):
+            self._start = first_hit
+            self._reach -= first_hit - start
+        else:
+            # Search on where this ended, or from the beginning.
+            self._start = offset + len(page) if new and first_hit is None else 0
+        return found, requests
+
+    async def _page(self, request: Callable[..., Awaitable[Page]], offset: int, size: int) -> Page:
+        number = offset // size + 1 if size <= SMALL_PAGE and offset % size == 0 else None
+        try:
+            return await request(offset=offset, limit=size, page=number)
+        except ApiError as error:
+            if error.http_status not in (400, 422) or size <= SMALL_PAGE:
+                raise
+            self._most_rows = SMALL_PAGE
+            return await request(offset=offset, limit=SMALL_PAGE, page=offset // SMALL_PAGE + 1)
+
+    def _rows_for(self, wanted: int) -> int:
+        """Return how many rows to ask for: jobs that are not waited for stand between those that are."""
+        rows = max(2 * wanted, int(1.2 * self._reach))
+        return min(self._most_rows, max(SMALL_PAGE, math.ceil(rows / SMALL_PAGE) * SMALL_PAGE))

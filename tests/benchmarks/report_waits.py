@@ -35,9 +35,9 @@ class Run:
     async def sleep(self, seconds: float) -> None:
         await asyncio.sleep(seconds / self.scale)
 
-    async def order(self) -> str:
-        body = {"case_id": self.task["case_id"], "type": "technical_report"}
-        headers = {"X-API-Key": self.task["ordering_key"]}
+    async def order(self, case_id: str) -> str:
+        body = {"case_id": case_id, "type": "technical_report"}
+        headers = {"X-API-Key": self.task["key"]}
         async with self.client.post(f"{self.task['url']}/api/reports", json=body, headers=headers) as answer:
             answer.raise_for_status()
             return str((await answer.json())["data"]["id"])
@@ -50,9 +50,9 @@ class Run:
                 raise Refused
             return str((await answer.json())["data"]["status"])
 
-    async def loop(self, first: float, factor: float, most: float) -> bool:
+    async def loop(self, case_id: str, first: float, factor: float, most: float) -> bool:
         """Ask at fixed or growing intervals, as the vendor's samples do; an error ends the wait."""
-        report_id = await self.order()
+        report_id = await self.order(case_id)
         deadline, interval = self.clock() + self.task["timeout"], first
         while self.clock() < deadline:
             try:
@@ -65,17 +65,29 @@ class Run:
             interval = min(interval * factor, most)
         return False
 
-    async def ours(self) -> bool:
+    async def ours(self, case_id: str, *, listed: bool) -> bool:
+        """
+        Wait as a triggerer does.
+
+        :param listed: whether the list of cases may be read in place of polls.
+        """
+        from airflow_provider.core.polling.shared_clients import SharedClients
         from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
         class Scaled(SilentWitnessReportTrigger):
+            if not listed:
+                job = replace(SilentWitnessReportTrigger.job, listing=None)
+
             async def poll(self, hook: Any, client: aiohttp.ClientSession) -> Any:
                 # The service stamps in real seconds; these waits run on scaled ones.
                 return replace(await super().poll(hook, client), finished_at=None)
 
-        report_id = await self.order()
+        # A worker counts what it sends, in the store that it shares with the triggerer.
+        state = await SharedClients.current().key_state(Scaled.hook_class, self.task["conn_id"])
+        state.copy.tell(lambda budget: budget.acquire(state.copy.now(), poll=False))
+        report_id = await self.order(case_id)
         now = self.clock()
-        trigger = Scaled(self.task["conn_id"], report_id, now, now + self.task["timeout"])
+        trigger = Scaled(self.task["conn_id"], report_id, now, now + self.task["timeout"], case_id=case_id)
         async for event in trigger.run():
             if event.payload["status"] != "success":
                 print(event.payload, file=sys.stderr)
@@ -98,10 +110,25 @@ def connect(task: dict[str, Any]) -> None:
     )
 
 
+def count_lists() -> list[int]:
+    """Return what gets an entry for each list of cases that is read."""
+    from airflow_provider.hooks.silent_witness import SilentWitnessHook
+
+    read, plain = [], SilentWitnessHook.alist_cases
+
+    async def counted(self: SilentWitnessHook, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        read.append(1)
+        return await plain(self, *args, **kwargs)
+
+    SilentWitnessHook.alist_cases = counted  # type: ignore[method-assign]
+    return read
+
+
 async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """Follow the reports of several keys that have nothing to do with each other."""
     from airflow_provider.core.polling.shared_clients import SharedClients
 
+    lists = count_lists()
     waits: list[Coroutine[Any, Any, bool]] = []
     async with aiohttp.ClientSession() as client:
         runs = [Run({**task, "conn_id": f"bench_{number}"}, client) for number, task in enumerate(tasks)]
@@ -109,12 +136,16 @@ async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
         SharedClients._of_loop[asyncio.get_running_loop()] = clients
         for run in runs:
             connect(run.task)
-            for _ in range(run.task["reports"]):
-                ours = run.task["contender"] == "ours"
-                waits.append(run.ours() if ours else run.loop(*LOOPS[run.task["contender"]]))
+            contender = run.task["contender"]
+            for case_id in run.task["cases"]:
+                if contender in LOOPS:
+                    waits.append(run.loop(case_id, *LOOPS[contender]))
+                else:
+                    waits.append(run.ours(case_id, listed=contender == "ours"))
         ended = await asyncio.gather(*waits)
     throttled = sum(key_state.budget.throttled for key_state in clients._key_states.values())
-    return {"failed": ended.count(False), "refused": throttled + sum(run.refused for run in runs)}
+    refused = throttled + sum(run.refused for run in runs)
+    return {"failed": ended.count(False), "refused": refused, "lists": len(lists)}
 
 
 def main() -> None:

@@ -38,13 +38,19 @@ def show_name(context: Context, name: str) -> None:
     if not name or not mapped or found.get("map_index_template") not in (None, TEMPLATE):
         return
     name = clean(redact(name), LONGEST_NAME)
-    native = getattr(found.get("dag"), "render_template_as_native_obj", False)
-    # There a text is read as Python again, and the number 7 is no name.
-    found[NAME] = repr(name) if native else name
+    found[NAME] = repr(name) if _is_read_as_python(found.get("dag")) else name
     found["map_index_template"] = TEMPLATE
     if ti.rendered_map_index != name:
         ti.rendered_map_index = name  # a task that is deferred is not rendered again
         _send_name(name)
+
+
+def _is_read_as_python(dag: Any) -> bool:
+    """Whether Airflow reads a rendered name as Python again, for which the number 7 is no name."""
+    from airflow.sdk.execution_time import task_runner
+
+    renders_text = hasattr(task_runner, "render_template_to_string")  # from Airflow 3.4 on
+    return getattr(dag, "render_template_as_native_obj", False) and not renders_text
 
 
 def _send_name(name: str) -> None:

@@ -33,7 +33,7 @@ CLAIMS = "silent_witness_claims"
 TIME_SCALE = 20.0
 """A minute at the vendor takes three seconds here."""
 MIGRATION_LIMIT = 180.0
-RUN_LIMIT = 300.0
+RUN_LIMIT = 600.0
 
 KEYS = {"mediamagic": "sk_live_" + "0123456789abcdef" * 4, "silent_witness": "sk-" + "a1b2c3d4e5" * 6 + "f"}
 

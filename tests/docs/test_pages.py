@@ -12,16 +12,20 @@ import json
 import re
 import shlex
 import textwrap
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
+from airflow_provider.core.files.sources import canonical_type
 from airflow_provider.core.files.tables import ColumnType
 from airflow_provider.get_provider_info import get_provider_info
 from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
 from airflow_provider.operators.mediamagic.rows import COLUMNS
+from airflow_provider.operators.mediamagic.upload import upload_limits
+from airflow_provider.operators.silent_witness.evidence import ACCEPTED, MAX_FILE_BYTES
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -153,6 +157,22 @@ def test_messages_and_log_lines_are_those_of_the_code() -> None:
         if not any(all(piece in text for piece in map(str.strip, phrase.split("..."))) for text in texts)
     ]
     assert unknown == []
+
+
+def test_accepted_files_are_those_of_the_code() -> None:
+    accepted = PAGES["docs/files.md"].partition("### Accepted files")[2]
+    rows = {
+        (names, int(number) * {"GB": 1000, "MB": 1}[unit] * 1_000_000)
+        for names, number, unit in re.findall(r"\| (?:\w+: )?([^|:]*) \| (\d+) (GB|MB) \|", accepted)
+    }
+    shown = Counter({limit: 0 for _, limit in rows})
+    for names, limit in rows:
+        shown[limit] += len(names.split(", "))
+    limits = upload_limits().max_bytes
+    code = Counter(limits[kind] for kind in limits if canonical_type(kind) == kind)
+    for kinds in {ACCEPTED["vehicle_photo"], ACCEPTED["edr_document"], ACCEPTED["tcr_document"]}:
+        code[MAX_FILE_BYTES] += len(kinds)
+    assert shown == code
 
 
 def test_every_metric_is_described() -> None:

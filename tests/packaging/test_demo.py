@@ -34,9 +34,9 @@ def demo(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     process.communicate()
 
 
-@pytest.mark.timeout(360)  # Airflow 3.2 needs four times as long for a task of `dags test` as 3.3
+@pytest.mark.timeout(660)  # Airflow 3.2 needs four times as long for a task of `dags test` as 3.3
 def test_runs_the_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_path: Path) -> None:
-    output, _ = demo.communicate(timeout=320)
+    output, _ = demo.communicate(timeout=620)
     assert demo.returncode == 0, output
     results = tmp_path / "demo-output"
     assert (results / "mediamagic_review" / "summary.json").is_file()

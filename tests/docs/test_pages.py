@@ -15,12 +15,14 @@ import textwrap
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import get_args
 
 import pytest
 
 from airflow_provider.core.files.sources import canonical_type
 from airflow_provider.core.files.tables import ColumnType
+from airflow_provider.core.jobs.summary import JobSummary
 from airflow_provider.get_provider_info import get_provider_info
 from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
 from airflow_provider.operators.mediamagic.rows import COLUMNS
@@ -173,6 +175,13 @@ def test_accepted_files_are_those_of_the_code() -> None:
     for kinds in {ACCEPTED["vehicle_photo"], ACCEPTED["edr_document"], ACCEPTED["tcr_document"]}:
         code[MAX_FILE_BYTES] += len(kinds)
     assert shown == code
+
+
+def test_every_key_of_the_summary_is_described() -> None:
+    keys = JobSummary("report").as_json(SimpleNamespace(try_number=1)).keys()
+    table = PAGES["docs/on_call.md"].partition("| key | what |")[2].partition("\n\n")[0]
+    described = re.findall(r"^\| (`.*?) \|", table, re.MULTILINE)
+    assert keys == {key for row in described for key in re.findall(r"`(\w+)`", row)}
 
 
 def test_every_metric_is_described() -> None:

@@ -37,6 +37,12 @@ LATENCY = 2.0
 MOST_REMEMBERED = 2000
 """Most requests that are remembered: more than any documented limit allows within its window."""
 
+LONGEST_START = 30.0
+"""Most seconds before its turn at which a task is resumed, however long others took to start."""
+
+START_WEIGHT = 0.25
+"""Part of the latest start in what is known of how long they take."""
+
 LEARN_FROM = 5.0
 """Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
 
@@ -49,11 +55,13 @@ class Grant:
     :param requests: how many are left.
     :param at: when they may go, epoch seconds.
     :param until: when the grant lapses, epoch seconds.
+    :param resumed_at: when the trigger of a deferred task resumes it, epoch seconds.
     """
 
     requests: int
     at: float
     until: float
+    resumed_at: float | None = None
 
 
 class RateBudget:
@@ -70,7 +78,8 @@ class RateBudget:
     :param rng: 0 to 1; keeps processes that got a 429 together from coming back together.
 
     ``spacing`` is the least distance between two polls in seconds, 0 when all is well. ``busy`` is whether
-    tasks wait for their turns. ``grants`` are what some of them have got, by ticket.
+    tasks wait for their turns. ``grants`` are what some of them have got, by ticket. ``start_takes`` is how
+    long tasks have needed lately from a trigger's event to their first request, in seconds.
     """
 
     def __init__(
@@ -86,6 +95,7 @@ class RateBudget:
         self.spacing = 0.0
         self.busy = False
         self.grants: dict[str, Grant] = {}
+        self.start_takes = 0.0
         self.learned: dict[float, LearnedLimit] = {}
         self._rng = rng
         self._asked_until = 0.0
@@ -202,6 +212,13 @@ class RateBudget:
         self.acquire(now, poll=False)
         return True
 
+    def on_start(self, grant: Grant, now: float) -> None:
+        """Learn how long a task took to start that now comes for its grant."""
+        if grant.resumed_at is not None:
+            took = min(max(0.0, now - grant.resumed_at), LONGEST_START)
+            self.start_takes += START_WEIGHT * (took - self.start_takes)
+            grant.resumed_at = None
+
     def on_429(self, now: float, retry_after: float | None = None) -> None:
         """
         Pause after a 429, and go slower from now on.
@@ -315,6 +332,7 @@ class RateBudget:
             "paused": [self.paused_until, self._asked_until, self._limited_at],
             "streak": [self._streak, self._streak_since],
             "spacing": self.spacing,
+            "start_takes": self.start_takes,
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
             "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
         }
@@ -334,6 +352,7 @@ class RateBudget:
         self.paused_until, self._asked_until, self._limited_at = state["paused"]
         self._streak, self._streak_since = state["streak"]
         self.spacing = state["spacing"]
+        self.start_takes = float(state.get("start_takes", 0.0))
         self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}
         self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
 

@@ -182,6 +182,7 @@ class Turns:
         if self._ticket is not None:
             grant = budget.grants.get(self._ticket.id)
             if grant is not None:
+                budget.on_start(grant, now)
                 turn = Turn(grant.at, granted=grant.requests)
                 return self._told(queue, turn, now)
         since = now if self._ticket is None else self._ticket.since

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.http.client import ServiceHook
 
 RESUME_LEAD = 2.0
-"""Seconds before its turn at which a task is resumed: Airflow needs some to start it."""
+"""Least seconds before its turn at which a task is resumed: Airflow needs some to start it."""
 
 WIRE_FORMAT = (
     "hook", "conn_id", "bucket", "ticket", "priority", "since", "requests", "not_before", "until", "method",
@@ -107,21 +107,31 @@ class TurnTrigger(BaseTrigger):
                 if budget is None:
                     await asyncio.sleep(TROUBLE_PAUSE)
                     continue
-            lead = max(RESUME_LEAD, earliest - now)
-            turn, wait = await self._ask(budget, ticket, lead)
+            turn, pause = await self._ask(budget, ticket, earliest - now)
             if turn.granted:
-                await asyncio.sleep(max(0.0, wait - RESUME_LEAD))
+                await asyncio.sleep(pause)
                 return True
             # Those that wait for the same moment do not all come back in the same one.
-            await asyncio.sleep(min(max(wait - RESUME_LEAD, 0.2), ASK_AGAIN, self.until - now))
+            await asyncio.sleep(min(max(pause, 0.2), ASK_AGAIN, self.until - now))
         if budget is not None:
             await asyncio.to_thread(budget.update, lambda queue, _: queue.leave(self.ticket))
         return False
 
-    async def _ask(self, budget: SharedBudget, ticket: Ticket, lead: float) -> tuple[Turn, float]:
+    async def _ask(self, budget: SharedBudget, ticket: Ticket, least: float) -> tuple[Turn, float]:
+        """
+        Ask for a turn; return with it the seconds until the task is to be resumed, or is to ask again.
+
+        :param least: seconds for which the task has to stay deferred.
+        """
+
         def ask(queue: TurnQueue, now: float) -> tuple[Turn, float]:
-            turn = queue.ask(ticket, now, lead=lead)
-            return turn, turn.at - now
+            lead = max(RESUME_LEAD, queue.budget.start_takes)
+            turn = queue.ask(ticket, now, lead=max(lead, least))
+            pause = max(0.0, turn.at - now - lead)
+            if turn.granted:
+                pause = max(pause, least)
+                queue.budget.grants[ticket.id].resumed_at = now + pause
+            return turn, pause
 
         return await asyncio.to_thread(budget.update, ask)
 

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from airflow_provider.core.budget.rate_budget import RateBudget
+from airflow_provider.core.budget.rate_budget import LONGEST_START, Grant, RateBudget
 from airflow_provider.core.budget.store import restored
 from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, TurnQueue
 from airflow_provider.core.budget.windows import Window
@@ -187,3 +187,16 @@ def test_every_task_gets_its_turns_and_no_known_limit_is_ever_passed(
     assert len(night.finished) == pipelines
     assert len(night.server.taken) == pipelines * sum(requests for _, requests in steps)
     assert night.server.refused == 0
+
+
+def test_a_task_is_resumed_as_long_before_its_turn_as_tasks_take_to_start() -> None:
+    budget = RateBudget([Window(10, 60.0)])
+    for number in range(40):
+        grant = Grant(1, START, START + 300, resumed_at=START + number)
+        budget.on_start(grant, START + number + 12.0)
+        budget.on_start(grant, START + number + 50.0)  # its next request
+    assert budget.start_takes == pytest.approx(12.0, abs=0.1)
+    budget.on_start(Grant(1, START, START + 300, resumed_at=START), START + 3600.0)
+    assert budget.start_takes < LONGEST_START
+    again = restored({**budget.state(START), "waiting": {}}, budget.limits, START).budget
+    assert again.start_takes == budget.start_takes

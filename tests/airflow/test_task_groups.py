@@ -327,7 +327,13 @@ def test_a_review_per_campaign(submission: SubmissionJob, tmp_path: Path) -> Non
 
             @task_group
             def campaign(files: list[str], landed: bool = landed) -> None:
-                Review(files=files, topics=True, policy={}, output_path=f"{tmp_path}/out" if landed else None)
+                Review(
+                    files=files,
+                    topics=True,
+                    policy={},
+                    output_path=f"{tmp_path}/out" if landed else None,
+                    document_path=f"{tmp_path}/{landed}-{{{{ ti.map_index }}}}.html",
+                )
 
             campaign.expand(files=campaigns)
         run = run_whole(dag)
@@ -343,6 +349,8 @@ def test_a_review_per_campaign(submission: SubmissionJob, tmp_path: Path) -> Non
             if ti.task_id in ("campaign.review.submit", "campaign.review.issues")
         }
         assert names == {0: "a.txt + 1 more", 1: "c.txt"}
+        for number, name in enumerate(("b.txt", "c.txt")):
+            assert f">{name}<" in (tmp_path / f"{landed}-{number}.html").read_text()
         if landed:
             assert [read[number]["rows"] for number in (0, 1)] == [2, 1]
             assert len(list((tmp_path / "out").glob("*.topics.json"))) == 2

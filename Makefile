@@ -21,9 +21,10 @@ KILLS       ?= 100
 COMBINATIONS ?= 1000
 BORDER_EXAMPLES ?= 150
 WEBHOOK_EXAMPLES ?= 10000
+NIGHT_PIPELINES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-transfers test-live test-webhooks-at-scale
+.PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-night bench-transfers test-live test-webhooks-at-scale
 .PHONY: test-browser lint types format docs dist constraints clean
 
 help: ## Say what can be made
@@ -83,6 +84,11 @@ test-kills: $(INSTALLED) ## Kill a download at a hundred random offsets (KILLS=1
 bench: $(INSTALLED) ## Measure waiting against the floor and the peers, one table per question (BENCH_QUICK=1: 2 min)
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[bench]"
 	@$(PY) -m tests.benchmarks
+
+bench-night: ## Run pipelines at once on one key under a real Airflow, against peers (NIGHT_PIPELINES=20); 15 min
+	@$(MAKE) --no-print-directory VENV=$(VENV)-live install
+	@tests/live/prepare $(VENV)-live $(CONSTRAINTS)
+	NIGHT_PIPELINES=$(NIGHT_PIPELINES) $(VENV)-live/bin/python -m tests.benchmarks.night
 
 bench-transfers: $(INSTALLED) ## Send 5 GB and fetch 2 GB, against curl: memory and throughput (20 GB of disk for a while)
 	@$(PY) -m tests.benchmarks.transfers

@@ -49,7 +49,7 @@ def test_a_signed_event_of_a_queue_starts_a_dag(
 ) -> None:
     """Beside it in the queue: a forged one before it, and a copy after it."""
     rest = bench.airflow.rest
-    rest.set_connection("live_queue_aws", "aws", "", "", **queue.extra)
+    rest.set_connection("live_queue_aws", "aws", "", "", None, **queue.extra)
     waits = Waits(bench, tmp_path, webhooks=True, conn_id="live_queue", endpoint=f"{gateway.url}/hook")
     submission_id = waits.submit()
     bench.finish_jobs()

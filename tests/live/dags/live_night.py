@@ -1,6 +1,8 @@
-"""Dags for the live tests: many pipelines that begin together on one key, without retries."""
+"""Dags for the live tests and `make bench-night`: many pipelines that begin together on one key."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from airflow.sdk import DAG
 
@@ -9,24 +11,15 @@ from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator,
     SilentWitnessUploadEvidenceOperator,
 )
+from tests.live.harness.night import CONNECTION, FOLDER, PIPELINES, SLOTS, case_of, is_parsed
 
-PIPELINES = 12
 
-CONNECTION = "{{ dag_run.conf['conn_id'] }}"
-FOLDER = "{{ dag_run.conf['folder'] }}"
-
-for mode in ("deferred", "sync"):
-    default_args = {"retries": 0, "deferrable": mode == "deferred", "silent_witness_conn_id": CONNECTION}
-    with DAG(f"live_night_{mode}", schedule=None, default_args=default_args) as dag:
+def reports(dag_id: str, **default_args: Any) -> None:
+    """A case, its photos, a report and its documents, many times."""
+    default_args |= {"retries": 0, "silent_witness_conn_id": CONNECTION}
+    with DAG(dag_id, schedule=None, max_active_tasks=SLOTS, default_args=default_args):
         for number in range(PIPELINES):
-            case = SilentWitnessCreateCaseOperator(
-                task_id=f"case_{number}",
-                plaintiff_name=f"Ann Smith {number}",
-                defendant_name="Bob Jones",
-                attorney_name="Cleo Park",
-                accident={"date": "2026-01-31", "description": "Rear-ended", "location": "Main and 3rd"},
-                vehicles=[{"role": "plaintiff", "vehicle_maker": "Toyota", "vehicle_year": "2020"}],
-            )
+            case = SilentWitnessCreateCaseOperator(task_id=f"case_{number}", **case_of(number))
             case_id = f"{{{{ ti.xcom_pull('case_{number}', key='case_id') }}}}"
             evidence = SilentWitnessUploadEvidenceOperator(
                 task_id=f"evidence_{number}", case_id=case_id, files=[f"{FOLDER}/*.jpg"]
@@ -38,4 +31,8 @@ for mode in ("deferred", "sync"):
                 use_demo_data=True,
             )
             case >> evidence >> report
-    globals()[dag.dag_id] = dag
+
+
+for mode in ("deferred", "sync"):
+    if is_parsed(f"live_night_{mode}"):
+        reports(f"live_night_{mode}", deferrable=mode == "deferred")

@@ -13,7 +13,7 @@ from tests.live.harness.held import Holding
 from tests.live.harness.judge import ID, JOBS, Book, Judge, Tally
 from tests.live.harness.patience import until
 from tests.live.harness.rest import Run
-from tests.simulator.talk import OCCUPANT, SilentWitnessTalk
+from tests.simulator.talk import OCCUPANT, SilentWitnessTalk, picture
 
 ENDLESS = 1_000_000.0
 """Vendor seconds of a job that ends only when the test says so."""
@@ -297,3 +297,9 @@ class Bench:
         ]
         self.tally.orphans += len(running)
         assert not running, f"jobs go on that nobody waits for: {running}"
+
+
+def take_photos(folder: Path) -> None:
+    """Write the two photos of every case of a night."""
+    for name, color in {"a": (200, 0, 0), "b": (0, 0, 200)}.items():
+        (folder / f"{name}.jpg").write_bytes(picture(color))

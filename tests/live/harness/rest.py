@@ -72,12 +72,15 @@ class Rest:
         """What could not be parsed."""
         return list(self.call("GET", "/importErrors")["import_errors"])
 
-    def set_connection(self, conn_id: str, conn_type: str, host: str, password: str, **extra: Any) -> None:
+    def set_connection(
+        self, conn_id: str, conn_type: str, host: str, password: str, port: int | None = None, **extra: Any
+    ) -> None:
         """Make a connection, or change it."""
         body = {
             "connection_id": conn_id,
             "conn_type": conn_type,
             "host": host,
+            "port": port,
             "password": password,
             "extra": json.dumps(extra),
         }
@@ -112,8 +115,8 @@ class Run:
         """The state of the run."""
         return str(self.rest.call("GET", self.path)["state"])
 
-    def tasks(self, task_id: str = "job") -> list[dict[str, Any]]:
-        """The task's instances, by map index."""
+    def tasks(self, task_id: str | None = "job") -> list[dict[str, Any]]:
+        """The task's instances, by map index; without a task those of all."""
         found: list[dict[str, Any]] = []
         while True:
             page = self.rest.call(
@@ -122,7 +125,8 @@ class Run:
             found += page["task_instances"]
             if len(found) >= page["total_entries"] or not page["task_instances"]:
                 break
-        return sorted((one for one in found if one["task_id"] == task_id), key=lambda one: one["map_index"])
+        of_task = [one for one in found if task_id is None or one["task_id"] == task_id]
+        return sorted(of_task, key=lambda one: one["map_index"])
 
     def count(self, state: str) -> int:
         """How many task instances of the run are in this state."""

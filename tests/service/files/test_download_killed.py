@@ -21,6 +21,7 @@ BODY = random.Random(7).randbytes(6 * 1024 * 1024)
 
 # One long-lived parent forks a child per download: starting Python and importing requests once is enough.
 # It speaks lines: a target comes in, the child's pid goes out at once and its exit status when it has ended.
+# What the child logs goes to stderr, for it could come before its pid.
 PROGRAM = """
 import os, sys
 import requests, airflow_provider.core.files.atomic as atomic
@@ -32,6 +33,7 @@ for line in sys.stdin:
     link, target = line.split()
     pid = os.fork()
     if pid == 0:
+        os.dup2(2, 1)
         download(None, lambda: link, target, expected_type=None)
         os._exit(0)
     print(pid, flush=True)

@@ -19,11 +19,18 @@ MEDIAMAGIC_DOCS = "https://docs.mediamagic.app"
 SILENT_WITNESS_DOCS = "https://docs.silentwitness.ai"
 
 
-def _modules(kind: str, *more_of_mediamagic: str) -> list[dict[str, Any]]:
-    mediamagic = [f"airflow_provider.{kind}.{name}" for name in ("mediamagic", *more_of_mediamagic)]
+def _modules(kind: str, *more: str) -> list[dict[str, Any]]:
+    services = {"mediamagic": MEDIAMAGIC, "silent_witness": SILENT_WITNESS}
     return [
-        {"integration-name": MEDIAMAGIC, "python-modules": mediamagic},
-        {"integration-name": SILENT_WITNESS, "python-modules": [f"airflow_provider.{kind}.silent_witness"]},
+        {
+            "integration-name": name,
+            "python-modules": [
+                f"airflow_provider.{kind}.{module}"
+                for module in (service, *more)
+                if module.startswith(service)
+            ],
+        }
+        for service, name in services.items()
     ]
 
 
@@ -141,7 +148,7 @@ def get_provider_info() -> dict[str, Any]:
         "hooks": _modules("hooks"),
         "operators": _modules("operators"),
         "sensors": _modules("sensors"),
-        "triggers": _modules("triggers", "mediamagic_events"),
+        "triggers": _modules("triggers", "mediamagic_events", "silent_witness_events"),
         "extra-links": [
             f"airflow_provider.links.{name}"
             for name in (

@@ -54,6 +54,9 @@ __all__ = [
     "report_failure_is_input",
 ]
 
+LISTED: Final = {name: CASE[name] for name in ("analysis_status", "created_at", "updated_at")}
+"""Fields of a case that are read from long lists."""
+
 SILENT_WITNESS: Final = Service(
     conn_type="silent_witness",
     name="Silent Witness",
@@ -231,14 +234,14 @@ class SilentWitnessHook(OrganizationEndpoints):
         Read one page of cases through a shared client; see :meth:`list_cases`. Tried once.
 
         :param client: from ``new_async_client``.
-        :return: of each case the fields ``id`` and ``analysis_status`` are checked.
+        :return: of each case ``id``, ``analysis_status`` and the times are checked.
         """
         return await self.arequest(
             client,
             "GET",
             "/api/cases",
             params={"status": status, "limit": limit, "offset": offset, "page": page},
-            read=read_rows("cases", {"analysis_status": CASE["analysis_status"]}, null_is_empty=True),
+            read=read_rows("cases", LISTED, null_is_empty=True),
         )
 
     def update_case(
@@ -449,6 +452,18 @@ class SilentWitnessHook(OrganizationEndpoints):
             "/api/reports",
             params={"case_id": plain_id("case_id", case_id)},
             read=read_rows("reports", REPORT),
+        )
+
+    async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> list[dict[str, Any]]:
+        """
+        Read summaries of a case's reports through a shared client; see :meth:`list_reports`. Tried once.
+
+        :param client: from ``new_async_client``.
+        :param case_id: ``case_...``.
+        """
+        params = {"case_id": plain_id("case_id", case_id)}
+        return await self.arequest(
+            client, "GET", "/api/reports", params=params, read=read_rows("reports", REPORT)
         )
 
     def cancel_report(self, report_id: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider.core.seen import SeenEvents
 from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_connection import read_secrets
@@ -28,9 +29,11 @@ from airflow_provider.mediamagic.webhooks.events import (
     check_signature,
     read_event,
 )
-from airflow_provider.mediamagic.webhooks.seen import SeenEvents
 
 DAY = 86400.0
+
+SEEN = "mediamagic_events"
+"""Name under which Airflow stores which events were seen."""
 
 SECRETS_TTL = 300.0
 """Seconds after which the secrets are looked up again, so that a rotation is picked up."""
@@ -135,7 +138,7 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         store = getattr(self, "asset_state_store", None)
         try:
             if hasattr(store, "aget"):
-                seen = SeenEvents(self.max_age, store)
+                seen = SeenEvents(SEEN, self.max_age, store)
                 await seen.load()
                 return seen, self.max_age
         except ValueError:
@@ -148,7 +151,7 @@ class MediaMagicEventTrigger(BaseEventTrigger):
                 self.max_age,
             )
         max_age = min(self.max_age, TOLERANCE)
-        return SeenEvents(max_age), max_age
+        return SeenEvents(SEEN, max_age), max_age
 
     async def _new_events(self, payload: Any, seen: SeenEvents, max_age: float) -> list[Event]:
         """Return what a batch holds of new events; remembered before anybody learns of them."""

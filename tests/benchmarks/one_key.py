@@ -11,7 +11,7 @@ import requests
 from airflow_provider.simulator import Simulator
 from tests.benchmarks.processes import QUICK, result, start, table, undisturbed
 
-SCALE = 15.0
+SCALE = 10.0
 POLLED = "ours, each polled"
 ALL = ("fixed 5 s", "3 s to 15 s", "fixed 30 s", POLLED, "ours")
 OURS = (POLLED, "ours")

@@ -39,6 +39,9 @@ class Run:
         body = {"case_id": case_id, "type": "technical_report"}
         headers = {"X-API-Key": self.task["key"]}
         async with self.client.post(f"{self.task['url']}/api/reports", json=body, headers=headers) as answer:
+            if answer.status == 429:
+                self.refused += 1
+                raise Refused
             answer.raise_for_status()
             return str((await answer.json())["data"]["id"])
 
@@ -52,7 +55,10 @@ class Run:
 
     async def loop(self, case_id: str, first: float, factor: float, most: float) -> bool:
         """Ask at fixed or growing intervals, as the vendor's samples do; an error ends the wait."""
-        report_id = await self.order(case_id)
+        try:
+            report_id = await self.order(case_id)
+        except Refused:
+            return False
         deadline, interval = self.clock() + self.task["timeout"], first
         while self.clock() < deadline:
             try:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from airflow_provider.mediamagic.webhooks.seen import SeenEvents
+from airflow_provider.core.seen import SeenEvents
 from airflow_provider.triggers.mediamagic_events import DAY, MediaMagicEventTrigger
 from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
@@ -113,7 +113,7 @@ def test_no_message_of_a_stranger_does_anything(monkeypatch: pytest.MonkeyPatch)
     fields = {"conn_type": "mediamagic", "password": "k", "extra": {"webhook_secret": SECRET}}
     monkeypatch.setenv("AIRFLOW_CONN_MM", json.dumps(fields))
     trigger = MediaMagicEventTrigger(scheme="sqs", conn_id="mm")
-    seen = SeenEvents(DAY)
+    seen = SeenEvents("events", DAY)
 
     @st.composite
     def messages(draw: Any) -> Any:

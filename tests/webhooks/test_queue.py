@@ -15,10 +15,10 @@ from airflow.triggers.base import TriggerEvent
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from airflow_provider.core.seen import MOST_IN_SLOT, SeenEvents
 from airflow_provider.exceptions import ConfigurationError, TransportError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.mediamagic.webhooks.events import TOLERANCE
-from airflow_provider.mediamagic.webhooks.seen import MOST_IN_SLOT, SeenEvents
 from airflow_provider.triggers import mediamagic_events
 from airflow_provider.triggers.mediamagic_events import (
     DAY,
@@ -178,7 +178,7 @@ def test_nothing_is_new_twice_whatever_restarts(sent: list[tuple[int, int]], max
     async def main() -> list[str]:
         store, found = Store(), []
         for number, age in sent:
-            seen = SeenEvents(max_age, store)
+            seen = SeenEvents("events", max_age, store)
             await seen.load()
             if seen.add(f"evt_{number}", 1_800_000_000 + TOLERANCE - age % (max_age + TOLERANCE)):
                 found.append(f"evt_{number}")
@@ -194,7 +194,7 @@ def test_what_is_stored_is_bounded_and_what_is_old_goes() -> None:
     store = Store()
 
     async def main() -> None:
-        seen = SeenEvents(DAY, store)
+        seen = SeenEvents("events", DAY, store)
         for hour in range(60):
             for number in range(MOST_IN_SLOT + 5 if hour == 59 else 1):
                 seen.add(f"evt_{hour}_{number}", 1_800_000_000.0 + hour * 3600)
@@ -466,7 +466,7 @@ def test_a_flood_in_one_batch_is_bounded_in_requests_and_warnings(
 
     async def main() -> None:
         for _ in range(20):
-            assert await trigger._new_events(payload, SeenEvents(DAY), DAY) == []
+            assert await trigger._new_events(payload, SeenEvents("events", DAY), DAY) == []
 
     asyncio.run(main())
     assert len(checked) <= 20 * 1000

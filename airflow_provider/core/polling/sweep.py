@@ -11,7 +11,7 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider.core.polling.fallback import LATE, LONGEST, HintFallback, HintHealth, Hints
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from airflow_provider.core.polling.key_state import KeyState
     from airflow_provider.core.polling.schedule import AdaptiveSchedule, PollingLoad
     from airflow_provider.core.polling.wait import Wait
+
+T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
@@ -51,6 +53,9 @@ SMALL_PAGE, LARGE_PAGE = 100, 1000
 
 WAITS_PER_PAGE = 4
 """A sweep reads no more pages than one for so many waits."""
+
+MOST_PAGES = 100
+"""Pages after which a list that is read whole is taken for endless."""
 
 UNLISTED_FOR = 60.0
 """Seconds for which a job that the whole list does not show is not searched for."""
@@ -240,7 +245,7 @@ class Sweep:
         self._cost = 1.0
         self._setbacks = 0
         self._unannounced: dict[str, float] = {}
-        self._pages = _Pages()
+        self._pages = Pages()
 
     def join(self, watch: Watch) -> None:
         """Observe a job; called by :meth:`Watch.join`."""
@@ -317,6 +322,8 @@ class Sweep:
         sustained = load.shared(self._cost).sustained_pause
         if load.left is None:
             return sustained
+        if self._state.budget.busy and load.left <= load.active:
+            return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
         # What has gone on for long is expected to go on for as long again.
         ahead = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
         stretched = self._cost * ahead / max(1.0, load.left - load.active)
@@ -424,7 +431,7 @@ class Sweep:
         return [watch for watches in self._watches.values() for watch in watches]
 
 
-class _Pages:
+class Pages:
     """Finds the pages of a list that show certain rows, whatever its order and the size of its pages."""
 
     def __init__(self) -> None:
@@ -479,7 +486,29 @@ class _Pages:
             self._start = offset + len(page) if new and first_hit is None else 0
         return found, requests
 
-    async def _page(self, request: Callable[..., Awaitable[Page]], offset: int, size: int) -> Page:
+    async def read_all(self, request: Callable[..., Awaitable[Mapping[str, T]]]) -> tuple[dict[str, T], int]:
+        """
+        Read the whole list, at most :data:`MOST_PAGES`; what was inserted meanwhile may be missing.
+
+        :param request: reads the page at ``offset``, ``limit`` and ``page``.
+        :return: all rows, and how many requests that took.
+        """
+        found: dict[str, T] = {}
+        size, longest, requests = self._most_rows, 0, 0
+        while requests < MOST_PAGES:
+            page = await self._page(request, len(found), size)
+            requests += 1
+            known = len(found)
+            found |= page
+            # A page that is shorter than asked for is the last, or as long as the server lets it be.
+            if len(found) == known or len(page) < longest:
+                break
+            size, longest = min(size, len(page)), len(page)
+        return found, requests
+
+    async def _page(
+        self, request: Callable[..., Awaitable[Mapping[str, T]]], offset: int, size: int
+    ) -> Mapping[str, T]:
         number = offset // size + 1 if size <= SMALL_PAGE and offset % size == 0 else None
         try:
             return await request(offset=offset, limit=size, page=number)

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.polling.fallback import LATE, LONGEST
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
@@ -66,6 +67,22 @@ def test_an_hour_of_reports_leaves_requests_for_those_that_come_last() -> None:
     assert service.delays[-1] <= 60.0
     sent = sorted([at for at, _ in Trigger.polls] + [at for at, _ in service.reads])
     assert len([at for at in sent if at < sent[0] + 3600]) <= 800
+
+
+def test_while_tasks_wait_for_turns_a_list_costs_no_more_than_the_polls_it_replaces(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(
+        RateBudget, "busy", property(lambda self: True, lambda self, value: None), raising=False
+    )
+    Hook.limits = {"requests_per_hour": 300, "requests_per_minute": 30}
+    submitted = {f"job{number}": 86.0 * number for number in range(84)}
+    service = followed(Service(spread(84), submitted=submitted))
+    sent, delays = len(Trigger.polls) + len(service.reads), service.delays
+    Trigger.polls.clear()
+    plain = followed(Service(service.ends, submitted=submitted, place=lambda job_id: "one for all"))
+    assert sent <= 1.1 * len(Trigger.polls)
+    assert statistics.median(delays) <= statistics.median(plain.delays)
 
 
 def test_a_job_alone_is_polled_and_the_list_not_read() -> None:

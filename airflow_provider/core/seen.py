@@ -1,4 +1,4 @@
-"""Which events of a queue were seen, kept in Airflow's asset state store: no restart lets a copy in."""
+"""Which events were seen, kept in Airflow's asset state store: no restart lets a copy in."""
 
 from __future__ import annotations
 
@@ -6,25 +6,28 @@ import hashlib
 import math
 from typing import Any, Final
 
-from airflow_provider.mediamagic.webhooks.events import TOLERANCE
-
 MOST_IN_SLOT: Final = 3000
 """Ids that one slot holds: 60 KB; Airflow recommends no more for a value (``max_value_storage_bytes``)."""
+
+SHORTEST_SLOT: Final = 300.0
+"""Seconds; also by how much an event may be older than what is asked for."""
 
 _SLOTS: Final = 24
 
 
 class SeenEvents:
     """
-    The ids of events, by when they were signed, in slots that are used again in turn.
+    The ids of events, by when they happened, in slots that are used again in turn.
 
+    :param name: of the events; what is stored is found again by it and ``max_age``.
     :param max_age: greatest age in seconds of what is asked for.
     :param store: the trigger's ``asset_state_store`` (Airflow 3.3.2 or newer); ``None`` remembers in memory.
     """
 
-    def __init__(self, max_age: float, store: Any = None) -> None:
-        self._seconds = max(max_age / _SLOTS, TOLERANCE)
-        self._count = math.ceil((max_age + TOLERANCE) / self._seconds) + 1
+    def __init__(self, name: str, max_age: float, store: Any = None) -> None:
+        self._name = name
+        self._seconds = max(max_age / _SLOTS, SHORTEST_SLOT)
+        self._count = math.ceil((max_age + SHORTEST_SLOT) / self._seconds) + 1
         self._store = store
         self._slots: dict[int, dict[str, None]] = {}
         self._changed: set[int] = set()
@@ -40,17 +43,17 @@ class SeenEvents:
             if isinstance(stored, dict) and isinstance(stored.get("slot"), int):
                 self._slots[stored["slot"]] = dict.fromkeys(stored["ids"])
 
-    def add(self, event_id: str, signed_at: float) -> bool:
+    def add(self, event_id: str, happened_at: float) -> bool:
         """
         Remember an event.
 
-        :param signed_at: epoch seconds.
+        :param happened_at: epoch seconds.
         :return: whether it was not known.
         """
         digest = hashlib.sha256(event_id.encode()).hexdigest()[:16]
         if any(digest in ids for ids in self._slots.values()):
             return False
-        slot = int(signed_at // self._seconds)
+        slot = int(happened_at // self._seconds)
         ids = self._slots.setdefault(slot, {})
         ids[digest] = None
         if len(ids) > MOST_IN_SLOT:
@@ -68,4 +71,4 @@ class SeenEvents:
             self._changed.discard(slot)
 
     def _key(self, slot: int) -> str:
-        return f"mediamagic_events_seen_{self._seconds:g}_{slot % self._count}"
+        return f"{self._name}_seen_{self._seconds:g}_{slot % self._count}"

@@ -1,0 +1,313 @@
+"""Event trigger for Silent Witness reports that end, whoever has ordered them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from math import inf
+from typing import TYPE_CHECKING, Any, Final
+
+from airflow.triggers.base import BaseEventTrigger, TriggerEvent
+
+from airflow_provider.core.polling.shared_clients import Lease, SharedClients
+from airflow_provider.core.polling.sweep import Pages
+from airflow_provider.core.polling.wait import JobState, epoch_seconds
+from airflow_provider.core.seen import SeenEvents
+from airflow_provider.core.text import clean
+from airflow_provider.exceptions import ProviderError
+from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.hooks.silent_witness_report import REPORT, listed_state, observe_report
+
+if TYPE_CHECKING:
+    import aiohttp
+
+POLL_INTERVAL = 120.0
+"""Seconds between two reads of the list that take two requests: 6 % of a key with 1,000 an hour."""
+
+HINT_INTERVAL = 5.0
+"""Seconds between two looks at what waits on the key have read of the list."""
+
+LONGEST = 300.0
+"""Seconds after which the reports of a case are read although the list shows one that runs."""
+
+MARGIN = 60.0
+"""Seconds by which a case may have changed before the list was last read, and count as changed since."""
+
+REMEMBERED = 30 * 86400.0
+"""Seconds for which a report that was told of is remembered."""
+
+_UNSEEN: Final = object()
+
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+class SilentWitnessEventTrigger(BaseEventTrigger):
+    """
+    Turn the end of any report of an account into an asset event, also of one ordered in the dashboard::
+
+        reports = Asset(
+            "silent_witness_reports",
+            watchers=[AssetWatcher(name="account", trigger=SilentWitnessEventTrigger())],
+        )
+
+    The list of active cases is read, and of a case that has changed its reports. The ``extra["payload"]`` of
+    the asset event holds ``report_id``, ``case_id``, ``status`` (``completed``, ``failed`` or ``cancelled``),
+    ``created_at`` and ``conn_id``. What had ended before the trigger first ran is not told.
+
+    Each report is told of once. Which were is kept in the asset's state store, so that a restart changes
+    nothing, and what ends while no triggerer runs is told afterwards; a second report on an old case only
+    where the API then shows a new ``updated_at``, which is not documented. Before Airflow 3.3.2, and where
+    several assets share one trigger, there is no store: what ends while no triggerer runs is not told.
+
+    :param conn_id: connection id.
+    :param poll_interval: seconds between two reads of the list, default 120; longer where a read takes more
+        than two requests. Waits on the same key that read the list make it quicker.
+    """
+
+    def __init__(
+        self, *, conn_id: str = SilentWitnessHook.default_conn_name, poll_interval: float = POLL_INTERVAL
+    ) -> None:
+        super().__init__()
+        if not poll_interval > 0:
+            raise ValueError(f"poll_interval must be a positive number of seconds; got {poll_interval!r}")
+        self.conn_id = conn_id
+        self.poll_interval = poll_interval
+
+    def serialize(self) -> tuple[str, dict[str, Any]]:
+        """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
+        return (
+            f"{type(self).__module__}.{type(self).__qualname__}",
+            {"conn_id": self.conn_id, "poll_interval": self.poll_interval},
+        )
+
+    async def run(self) -> AsyncIterator[TriggerEvent]:
+        """Read the list for ever; yield an event for each report that has ended."""
+        clients = SharedClients.current()
+        account = await self._account()
+        pages = Pages()
+        failures = 0
+        async with clients.lease(SilentWitnessHook, self.conn_id) as lease:
+            while True:
+                pause = self.poll_interval
+                try:
+                    rows, requests = await pages.read_all(_page_reader(lease))
+                    failures = 0
+                    pause *= max(1.0, requests / 2)
+                    states = {case_id: listed_state(row) for case_id, row in rows.items()}
+                    changed_at = {case_id: _changed_at(row) for case_id, row in rows.items()}
+                    now = await _service_time(lease)
+                    for event in await self._ended(lease, account, account.changed(states, changed_at, now)):
+                        yield TriggerEvent(event)
+                except ProviderError as error:
+                    failures += 1
+                    pause *= 2.0 ** min(failures, 4)
+                    self.log.warning("Reports that end cannot be seen; trying again: %s", clean(error))
+                until = clients.clock() + pause
+                while (left := until - clients.clock()) > 0:
+                    await clients.sleep(min(left, HINT_INTERVAL))
+                    if cases := account.hinted(await _read_for_waits(lease)):
+                        for event in await self._ended(lease, account, cases):
+                            yield TriggerEvent(event)
+
+    async def _account(self) -> Account:
+        # Airflow 3.3.0 has a store that would block the event loop.
+        store = getattr(self, "asset_state_store", None)
+        try:
+            if hasattr(store, "aget"):
+                account = Account(self.conn_id, store)
+                await account.load()
+                return account
+        except ValueError:
+            pass  # several assets
+        self.log.warning(
+            "Airflow keeps no state for this trigger, which needs Airflow 3.3.2 and one asset that it "
+            "watches: reports that end while no triggerer runs are not told."
+        )
+        return Account(self.conn_id)
+
+    async def _ended(self, lease: Lease, account: Account, cases: list[str]) -> list[dict[str, Any]]:
+        """Return the events of reports of these cases that have ended; remembered before they are told."""
+        events = []
+        try:
+            for case_id in cases:
+                reports = await _send(lease, "alist_reports", case_id)
+                events += account.ended(case_id, reports, await _service_time(lease))
+        except ProviderError as error:
+            self.log.warning("The reports of a case cannot be read; trying again: %s", clean(error))
+        try:
+            await account.save()
+        except Exception as error:  # whatever it is, the reports have ended
+            self.log.warning(
+                "Which reports were told of could not be stored (%s): after a restart they may be told "
+                "again.",
+                type(error).__name__,
+            )
+        return events
+
+
+class Account:
+    """
+    What is known of the reports of an account. Times are the service's, in epoch seconds.
+
+    :param conn_id: connection id.
+    :param store: the trigger's ``asset_state_store``; ``None`` remembers in memory.
+    """
+
+    def __init__(self, conn_id: str, store: Any = None) -> None:
+        name = f"silent_witness_reports_{conn_id}"
+        self._conn_id = conn_id
+        self._key = f"{name}_running"
+        self._store = store
+        self._told = SeenEvents(name, REMEMBERED, store)
+        self._states: dict[str, JobState | None] = {}
+        self._running: dict[str, float] = {}  # by case, when its reports were last read
+        self._active: dict[str, list[str]] = {}  # by case, reports that ran then
+        self._since: float | None = None
+        self._read_at: float | None = None
+
+    async def load(self) -> None:
+        """
+        Read what was stored.
+
+        :raises ValueError: several assets share the trigger, and Airflow gives them no store in common.
+        """
+        await self._told.load()
+        stored = await self._store.aget(self._key, default=None)
+        if isinstance(stored, dict):
+            self._since, self._read_at = stored["since"], stored["read_at"]
+            self._active = stored["running"]
+            self._running = dict.fromkeys(self._active, 0.0)
+
+    async def save(self) -> None:
+        """Store what has changed."""
+        await self._told.save()
+        if self._store is not None:
+            running = {case_id: self._active.get(case_id, []) for case_id in self._running}
+            stored = {"since": self._since, "read_at": self._read_at, "running": running}
+            await self._store.aset(self._key, stored)
+
+    def changed(
+        self,
+        states: Mapping[str, JobState | None],
+        changed_at: Mapping[str, float],
+        now: float,
+    ) -> list[str]:
+        """
+        Take what the list says; return the cases whose reports have to be read.
+
+        :param states: of the report of each case.
+        :param changed_at: when the case was created or last changed.
+        """
+        if self._since is None:
+            self._since = now
+        looked_at = []
+        for case_id, state in states.items():
+            before = self._states.get(case_id, _UNSEEN)
+            if case_id in self._running:
+                due = state is not JobState.ACTIVE or now - self._running[case_id] >= LONGEST
+            elif state is JobState.ACTIVE:
+                due = False
+                self._running[case_id] = now
+            elif before is _UNSEEN:
+                since = self._read_at
+                due = state is not None and since is not None and changed_at[case_id] >= since - MARGIN
+            else:
+                due = state not in (None, before)
+            if due:
+                looked_at.append(case_id)
+                self._running.setdefault(case_id, now)
+        unlisted = self._running.keys() - states.keys()
+        self._states |= states
+        self._read_at = now
+        return looked_at + [case_id for case_id in unlisted if now - self._running[case_id] >= LONGEST]
+
+    def hinted(self, states: Mapping[str, JobState | None]) -> list[str]:
+        """
+        Return the cases of which what was read for others says that a report runs no longer.
+
+        :param states: of the report of some cases.
+        """
+        ended = [
+            case_id
+            for case_id in self._running
+            if self._states.get(case_id) is JobState.ACTIVE
+            and states.get(case_id, JobState.ACTIVE) is not JobState.ACTIVE
+        ]
+        self._states |= {case_id: states[case_id] for case_id in ended}
+        return ended
+
+    def ended(self, case_id: str, reports: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
+        """
+        Return an event for each report of a case that has ended and was not told of.
+
+        :param reports: of the case, newest first.
+        """
+        events = []
+        active, seen_active = [], self._active.pop(case_id, [])
+        for place, report in enumerate(report for report in reports if report.get("status")):
+            observed = observe_report(report)
+            if not observed.finished:
+                active.append(observed.job_id)
+                continue
+            created_at = epoch_seconds(report.get("created_at"))
+            # The newest has changed the case's row; others may have ended before anybody watched.
+            watched = (
+                place == 0
+                or observed.job_id in seen_active
+                or (created_at is not None and created_at >= (self._since or now))
+            )
+            if watched and self._told.add(observed.job_id, now):
+                events.append(
+                    {
+                        "report_id": observed.job_id,
+                        "case_id": case_id,
+                        "status": observed.raw_status,
+                        "created_at": report.get("created_at"),
+                        "conn_id": self._conn_id,
+                    }
+                )
+        if active:
+            self._running[case_id] = now
+            self._active[case_id] = active
+        else:
+            self._running.pop(case_id, None)
+        return events
+
+
+def _changed_at(case: Mapping[str, Any]) -> float:
+    times = (epoch_seconds(case.get(name)) for name in ("created_at", "updated_at"))
+    return max((at for at in times if at is not None), default=inf)
+
+
+async def _service_time(lease: Lease) -> float:
+    return (await lease.key_state()).hook.service_time(lease.clients.clock())
+
+
+async def _send(lease: Lease, method: str, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+    """Call a method of the hook when the key has a turn for it."""
+
+    async def request(hook: Any, client: aiohttp.ClientSession) -> list[dict[str, Any]]:
+        rows: list[dict[str, Any]] = await getattr(hook, method)(client, *args, **kwargs)
+        return rows
+
+    now = lease.clients.clock()
+    rows = await lease.on_key(lambda state: state.send(request, since=now, listing=True))
+    assert rows is not None
+    return rows
+
+
+def _page_reader(lease: Lease) -> Callable[..., Awaitable[Rows]]:
+    async def read(*, offset: int, limit: int, page: int | None) -> Rows:
+        rows = await _send(
+            lease, "alist_cases", status="active", limit=limit, offset=offset or None, page=page
+        )
+        return {row["id"]: row for row in rows}
+
+    return read
+
+
+async def _read_for_waits(lease: Lease) -> Mapping[str, JobState | None]:
+    assert REPORT.listing is not None
+    try:
+        return (await lease.key_state()).sweep(REPORT.listing).listed
+    except ProviderError:
+        return {}

@@ -26,6 +26,8 @@ EXAMPLES = ["mediamagic_review", "mediamagic_sign_off", "silent_witness_report"]
 LIVE_DAG_IDS = [
     "live_night_deferred",
     "live_night_sync",
+    "live_night_submissions_deferred",
+    "live_night_submissions_sync",
     "live_webhooks",
     "live_webhooks_sensor",
     "live_webhooks_many",

@@ -9,34 +9,36 @@ from typing import Any
 import pytest
 
 from tests.live.harness.bench import MODES, Account, Bench, take_photos
-from tests.live.harness.night import PIPELINES
+from tests.live.harness.judge import ID
+from tests.live.harness.night import PIPELINES, SUBMISSIONS
 from tests.live.harness.patience import until
 from tests.live.harness.rest import Run
 
-A_MINUTE = 30
+A_MINUTE = {"silent_witness": 30, "mediamagic": 20}
 HALF_WAY = PIPELINES // 2
 
 
 class Night:
     """
-    Many pipelines at once on a key of few requests a minute.
+    Many jobs at once on a key of few requests a minute.
 
     :param bench: of the row.
     :param folder: an empty directory.
     :param extra: of the connection.
     """
 
-    def __init__(self, bench: Bench, folder: Path, **extra: Any) -> None:
+    def __init__(self, bench: Bench, folder: Path, service: str, **extra: Any) -> None:
         self.bench = bench
         self.folder = folder
         bench.simulator.clear_scripts()
-        bench.simulator.script("silent_witness", duration=5.0)
-        self.account: Account = bench.account("silent_witness")
+        bench.simulator.script(service, duration=5.0)
+        a_minute = A_MINUTE[service]
+        self.account: Account = bench.account(service)
         key, workspace = self.account.key, self.account.conn_id.rpartition("_")[2]
-        bench.simulator.keys({"key": key, "workspace": workspace, "rate_limit": f"{A_MINUTE}/60"})
-        limits = {"requests_per_minute": A_MINUTE, "requests_per_hour": 0}
+        bench.simulator.keys({"key": key, "workspace": workspace, "rate_limit": f"{a_minute}/60"})
+        limits = {"requests_per_minute": a_minute, "requests_per_hour": 0}
         bench.airflow.rest.set_connection(
-            self.account.conn_id, self.account.service, bench.simulator.url, key, **(limits | extra)
+            self.account.conn_id, service, bench.simulator.url, key, **(limits | extra)
         )
         self._before = bench.simulator.ledger()
 
@@ -48,7 +50,8 @@ class Night:
         """
         conf = {"conn_id": self.account.conn_id, "folder": str(self.folder)}
         run = self.bench.airflow.rest.trigger(dag_id, conf)
-        until(lambda: self.made("cases") >= HALF_WAY, "half of the cases are made", seconds=600)
+        if self.account.service == "silent_witness":
+            until(lambda: self.made("cases") >= HALF_WAY, "half of the cases are made", seconds=600)
         half_way()
         state = run.until_ended(seconds=1200.0)
         failed = [task["task_id"] for task in run.tasks(None) if task["state"] == "failed"]
@@ -57,7 +60,7 @@ class Night:
         return run
 
     def made(self, what: str) -> int:
-        """How many ``cases`` or ``reports`` this night has made."""
+        """How many ``cases``, ``reports`` or ``submissions`` this night has made."""
         return len(self.bench.simulator.ledger()[what]) - len(self._before[what])
 
     def close(self) -> tuple[int, int]:
@@ -78,7 +81,7 @@ def all_reports(
 ) -> tuple[int, int]:
     """Make all reports; how many requests were sent and refused."""
     take_photos(folder)
-    night = Night(bench, folder, **extra)
+    night = Night(bench, folder, "silent_witness", **extra)
     run = night.run(f"live_night_{mode}", **hooks)
     assert night.made("reports") == PIPELINES
     assert night.made("cases") == PIPELINES
@@ -93,3 +96,19 @@ def test_no_task_is_lost_to_a_rate_limit(bench: Bench, tmp_path: Path, mode: str
     sent, refused = all_reports(bench, tmp_path, mode, {} if told else {"requests_per_minute": 0})
     assert refused <= (1 if told else sent / 10)
     assert not told or sent - refused <= 7.5 * PIPELINES
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_no_submission_is_lost_to_a_limit_that_nobody_told(bench: Bench, tmp_path: Path, mode: str) -> None:
+    """Twenty submissions of three files on twenty requests a minute."""
+    for number in range(SUBMISSIONS):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for name in "abc":
+            (folder / f"{name}.txt").write_text(f"{number} {name}: a bottle of GlowTonic costs $19.99.\n")
+    night = Night(bench, tmp_path, "mediamagic", requests_per_minute=0)
+    run = night.run(f"live_night_submissions_{mode}")
+    results = [run.xcom(task_id=f"submission_{number}") for number in range(SUBMISSIONS)]
+    assert len({result[ID["mediamagic"]] for result in results}) == night.made("submissions") == SUBMISSIONS
+    sent, refused = night.close()
+    assert refused <= sent / 10

@@ -6,12 +6,13 @@ from typing import Any
 
 from airflow.sdk import DAG
 
+from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
     SilentWitnessCreateReportOperator,
     SilentWitnessUploadEvidenceOperator,
 )
-from tests.live.harness.night import CONNECTION, FOLDER, PIPELINES, SLOTS, case_of, is_parsed
+from tests.live.harness.night import CONNECTION, FOLDER, PIPELINES, SLOTS, SUBMISSIONS, case_of, is_parsed
 
 
 def reports(dag_id: str, **default_args: Any) -> None:
@@ -33,6 +34,19 @@ def reports(dag_id: str, **default_args: Any) -> None:
             case >> evidence >> report
 
 
-for mode in ("deferred", "sync"):
-    if is_parsed(f"live_night_{mode}"):
-        reports(f"live_night_{mode}", deferrable=mode == "deferred")
+def submissions(dag_id: str, **default_args: Any) -> None:
+    """A submission of several files, many times."""
+    default_args |= {"retries": 0, "mediamagic_conn_id": CONNECTION}
+    with DAG(dag_id, schedule=None, max_active_tasks=SLOTS, default_args=default_args):
+        for number in range(SUBMISSIONS):
+            MediaMagicCreateSubmissionOperator(
+                task_id=f"submission_{number}",
+                files=[f"{FOLDER}/{number}/*.txt"],
+                metadata={"item": f"item-{number}"},
+            )
+
+
+for make, name in ((reports, "live_night"), (submissions, "live_night_submissions")):
+    for mode in ("deferred", "sync"):
+        if is_parsed(f"{name}_{mode}"):
+            make(f"{name}_{mode}", deferrable=mode == "deferred")

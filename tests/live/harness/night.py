@@ -11,6 +11,7 @@ import requests
 from airflow.sdk import get_parsing_context
 
 PIPELINES = int(os.environ.get("NIGHT_PIPELINES", "12"))
+SUBMISSIONS = 20
 SLOTS = 8
 """Tasks of one Dag run that may hold a worker slot at once."""
 

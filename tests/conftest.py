@@ -42,9 +42,22 @@ SILENT_WITNESS_KEY = KEYS["silent_witness"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that have slow tests: one of them at the end would keep a single core busy."""
+    """
+    Spread the files of each folder over the run, the slow ones over its first half.
+
+    Those of one folder are alike: processes that all compute share the cores, processes that all wait leave
+    them idle. A slow file at the end would keep a single core busy.
+    """
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    groups: dict[Path | None, list[Path]] = {}
+    for path in dict.fromkeys(item.path for item in items):
+        groups.setdefault(None if path in slow else path.parent, []).append(path)
+    due = {
+        path: (number + 0.5) / len(paths) * (1 if group else 0.5)
+        for group, paths in groups.items()
+        for number, path in enumerate(paths)
+    }
+    items.sort(key=lambda item: due[item.path])
 
 
 @pytest.fixture(autouse=True)

@@ -354,11 +354,12 @@ class JobRun:
 
             def poll() -> Observation:
                 try:
-                    return self.job.observe(self._read())
+                    self._read()
                 except AuthenticationError:
                     if not self._use_rotated_key(hooks):
                         raise
-                    return self.job.observe(self._read())
+                    self._read()
+                return self.summary.observe(self._observation)
 
             try:
                 outcome = wait_here(

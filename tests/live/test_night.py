@@ -98,6 +98,10 @@ def test_no_task_is_lost_to_a_rate_limit(bench: Bench, tmp_path: Path, mode: str
     assert not told or sent - refused <= 7.5 * PIPELINES
 
 
+def test_no_task_is_lost_where_no_process_knows_of_another(bench: Bench, tmp_path: Path) -> None:
+    all_reports(bench, tmp_path, "deferred", {"shared_budget": False})
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_no_submission_is_lost_to_a_limit_that_nobody_told(bench: Bench, tmp_path: Path, mode: str) -> None:
     """Twenty submissions of three files on twenty requests a minute."""

@@ -32,6 +32,7 @@ LIVE_DAG_IDS = [
     "live_webhooks_sensor",
     "live_webhooks_many",
     "live_on_reviewed",
+    "live_neighbour",
 ] + [
     f"live_{service}_{mode}_{variant}"
     for service in SERVICES

@@ -33,11 +33,13 @@ def pids(bench: Bench) -> list[int]:
 
 
 def unharmed(bench: Bench, pids: list[int]) -> None:
-    """No triggerer has ended, and none has logged an exception out of this package."""
+    """No triggerer has ended, and neither a triggerer nor a trigger has logged an exception."""
     assert all(triggerer.running for triggerer in bench.airflow.triggerers)
     assert pids == [triggerer.pid for triggerer in bench.airflow.triggerers]
     for triggerer in bench.airflow.triggerers:
         assert "airflow_provider/" not in triggerer.log.read_text(errors="replace")
+    for log in (bench.airflow.home / "logs").rglob("*.trigger.*.log"):
+        assert "error_detail" not in log.read_text(errors="replace"), log
 
 
 def test_while_jobs_are_waited_for(bench: Bench, pids: list[int]) -> None:

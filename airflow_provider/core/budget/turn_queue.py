@@ -18,6 +18,12 @@ ASK_AGAIN = 60.0
 FORGOTTEN_AFTER = 60.0
 """Seconds past the time at which it was to ask again after which a waiting task counts as gone."""
 
+ALONE = 5.0
+"""Seconds between two looks whether a 429 has passed, by those that let another find out."""
+
+ALONE_FOR = 60.0
+"""Seconds that a task has to find out."""
+
 AGEING = 3600.0
 """Seconds of waiting that move a task up by one priority, so that none starves."""
 
@@ -102,7 +108,11 @@ class TurnQueue:
             if name != ticket.id and (_rank(other, now), name) < (_rank(mine, now), ticket.id)
         ]
         at = budget.turn_at(now, requests, share=share, ahead=sum(other.requests for other in before))
-        if at <= now + lead:
+        # After a 429 one task goes alone, to learn whether the others may follow.
+        held_back = budget.refusing and bool(before or self._others_find_out(ticket, now))
+        if held_back:
+            at = max(at, now + ALONE)
+        if at <= now + lead and not held_back:
             self._waiting.pop(ticket.id, None)
             budget.grants[ticket.id] = Grant(requests, at, at + GRANT_LASTS)
             granted = requests
@@ -112,6 +122,10 @@ class TurnQueue:
             self._waiting[ticket.id] = mine
         budget.busy = bool(self._waiting)
         return Turn(at, granted, len(before))
+
+    def _others_find_out(self, ticket: Ticket, now: float) -> bool:
+        grants = self.budget.grants.items()
+        return any(name != ticket.id and now < grant.at + ALONE_FOR for name, grant in grants)
 
     def leave(self, ticket_id: str) -> None:
         """Give up a place in the queue, and what was granted."""

@@ -183,7 +183,7 @@ class Turns:
             grant = budget.grants.get(self._ticket.id)
             if grant is not None:
                 budget.on_start(grant, now)
-                turn = Turn(grant.at, granted=grant.requests)
+                turn = Turn(max(grant.at, budget.paused_until), granted=grant.requests)
                 return self._told(queue, turn, now)
         since = now if self._ticket is None else self._ticket.since
         name = uuid.uuid4().hex[:16] if self._ticket is None else self._ticket.id

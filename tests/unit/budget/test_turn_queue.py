@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import LONGEST_START, Grant, RateBudget
 from airflow_provider.core.budget.store import restored
-from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, TurnQueue
+from airflow_provider.core.budget.turn_queue import ALONE_FOR, ASK_AGAIN, Priority, Ticket, TurnQueue
 from airflow_provider.core.budget.windows import Window
 
 START = 1e9
@@ -200,3 +200,25 @@ def test_a_task_is_resumed_as_long_before_its_turn_as_tasks_take_to_start() -> N
     assert budget.start_takes < LONGEST_START
     again = restored({**budget.state(START), "waiting": {}}, budget.limits, START).budget
     assert again.start_takes == budget.start_takes
+
+
+def test_after_a_429_one_task_finds_out_whether_the_others_may_follow() -> None:
+    queue = TurnQueue(RateBudget())
+    queue.budget.on_429(START)
+    now = queue.budget.paused_until + 1.0
+    tickets = [Ticket(str(n), Priority.START, START + n) for n in range(5)]
+    told = [queue.ask(ticket, now, lead=30.0) for ticket in tickets]
+    assert [turn.granted for turn in told] == [1, 0, 0, 0, 0]
+    assert all(turn.at > now for turn in told[1:])
+    queue.budget.on_success(now + 1.0)
+    assert all(queue.ask(ticket, now + 6.0).granted for ticket in tickets[1:])
+
+
+def test_a_task_that_does_not_find_out_stops_the_others_for_a_minute_at_most() -> None:
+    queue = TurnQueue(RateBudget())
+    queue.budget.on_429(START)
+    now = queue.budget.paused_until + 1.0
+    gone, other = (Ticket(name, Priority.START, START) for name in ("gone", "other"))
+    assert queue.ask(gone, now).granted
+    assert not queue.ask(other, now + ALONE_FOR - 1.0).granted
+    assert queue.ask(other, now + ALONE_FOR + 1.0).granted

@@ -94,8 +94,7 @@ def all_reports(
 def test_no_task_is_lost_to_a_rate_limit(bench: Bench, tmp_path: Path, mode: str, told: bool) -> None:
     """Case, two photos, report and download, twelve times at once on thirty requests a minute."""
     sent, refused = all_reports(bench, tmp_path, mode, {} if told else {"requests_per_minute": 0})
-    # A limit that nobody told is learned from refusals, by many tasks at once: 23 of 100 were seen.
-    assert refused <= (1 if told else sent / 3)
+    assert refused <= (1 if told else sent / 10)
     assert not told or sent - refused <= 7.5 * PIPELINES
 
 

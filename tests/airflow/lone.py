@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -61,3 +62,27 @@ def execute(operator: Any, *, ti: FakeTaskInstance | None = None, store: FakeSta
     }
     method: Callable[..., Any] = operator.execute
     return method(context, **{f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value})
+
+
+class FakeAssetStore:
+    """
+    An asset's state store, as Airflow gives it to a trigger.
+
+    :param watched: how many assets share the trigger; Airflow has no store for more than one.
+    :param broken: raised in place of writing.
+    """
+
+    def __init__(self, watched: int = 1, broken: Exception | None = None) -> None:
+        self.values: dict[str, str] = {}
+        self.watched = watched
+        self.broken = broken
+
+    async def aget(self, key: str, default: Any = None) -> Any:
+        if self.watched != 1:
+            raise ValueError(f"Task has {self.watched} concrete inlets and outlets")
+        return json.loads(self.values[key]) if key in self.values else default
+
+    async def aset(self, key: str, value: Any) -> None:
+        if self.broken:
+            raise self.broken
+        self.values[key] = json.dumps(value)

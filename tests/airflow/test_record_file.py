@@ -23,9 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_a_retry_finds_the_job_whose_worker_died(
-    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def _is_found_by_a_retry(job: Job, monkeypatch: pytest.MonkeyPatch, *, deferrable: bool) -> None:
     job.takes(SOON)
     die_once(monkeypatch, JobRun, "proceed")
     run = job.task(deferrable=deferrable, retries=1).attempt()
@@ -33,6 +31,12 @@ def test_a_retry_finds_the_job_whose_worker_died(
     run.attempt()
     (seen,) = job.seen()
     assert run.value == job.result_of(seen["id"])
+
+
+def test_a_retry_finds_the_job_whose_worker_died(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _is_found_by_a_retry(job, monkeypatch, deferrable=deferrable)
 
 
 @pytest.fixture
@@ -49,13 +53,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 def test_records_in_a_store_are_found_as_well(
     job: Job, bucket: S3Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    job.takes(SOON)
-    die_once(monkeypatch, JobRun, "proceed")
-    run = job.task(deferrable=False, retries=1).attempt()
-    run.discard_task_state()
-    run.attempt()
-    (seen,) = job.seen()
-    assert run.value == job.result_of(seen["id"])
+    _is_found_by_a_retry(job, monkeypatch, deferrable=False)
     (name,) = (name for name in bucket.names() if name.startswith("records/"))
     assert name.endswith(".json")
 

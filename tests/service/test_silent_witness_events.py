@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Callable
 from contextlib import aclosing
 from typing import Any
@@ -18,32 +17,10 @@ from airflow_provider.simulator import Simulator
 from airflow_provider.testing.services import KEYS
 from airflow_provider.triggers import silent_witness_events
 from airflow_provider.triggers.silent_witness_events import SilentWitnessEventTrigger
+from tests.airflow.lone import FakeAssetStore
 from tests.simulator.talk import SilentWitnessTalk
 
 HOURS = 7200.0
-
-
-class Store:
-    """
-    An asset's state store, as Airflow gives it to a trigger.
-
-    :param watched: how many assets share the trigger; Airflow has no store for more than one.
-    """
-
-    def __init__(self, watched: int = 1) -> None:
-        self.values: dict[str, str] = {}
-        self.watched = watched
-        self.broken: Exception | None = None
-
-    async def aget(self, key: str, default: Any = None) -> Any:
-        if self.watched != 1:
-            raise ValueError(f"Task has {self.watched} concrete inlets and outlets")
-        return json.loads(self.values[key]) if key in self.values else default
-
-    async def aset(self, key: str, value: Any) -> None:
-        if self.broken:
-            raise self.broken
-        self.values[key] = json.dumps(value)
 
 
 class Dashboard:
@@ -128,7 +105,7 @@ def ids(events: list[dict[str, Any]]) -> set[str]:
 def test_a_report_that_ends_becomes_an_event(dashboard: Dashboard) -> None:
     case_id = dashboard.case()
     report_id = dashboard.order(case_id)
-    (event,) = read(watching(Store()), 1, lambda: dashboard.simulator.advance(HOURS))
+    (event,) = read(watching(FakeAssetStore()), 1, lambda: dashboard.simulator.advance(HOURS))
     assert event.pop("created_at")
     assert event == {
         "report_id": report_id,
@@ -146,7 +123,7 @@ def test_failed_and_cancelled_reports_are_told_too(dashboard: Dashboard) -> None
         dashboard.cancel(cancelled)
         dashboard.simulator.advance(HOURS)
 
-    events = read(watching(Store()), 2, then)
+    events = read(watching(FakeAssetStore()), 2, then)
     assert {event["report_id"]: event["status"] for event in events} == {
         failing: "failed",
         cancelled: "cancelled",
@@ -155,7 +132,9 @@ def test_failed_and_cancelled_reports_are_told_too(dashboard: Dashboard) -> None
 
 def test_a_report_that_is_ordered_and_ends_between_two_reads_is_told(dashboard: Dashboard) -> None:
     made: list[str] = []
-    events = read(watching(Store()), 1, lambda: made.append(dashboard.order(dashboard.case(), duration=0)))
+    events = read(
+        watching(FakeAssetStore()), 1, lambda: made.append(dashboard.order(dashboard.case(), duration=0))
+    )
     assert ids(events) == set(made)
 
 
@@ -163,11 +142,11 @@ def test_what_had_ended_before_is_not_told(dashboard: Dashboard) -> None:
     dashboard.order(dashboard.case(), duration=0)
     dashboard.simulator.advance(HOURS)
     running = dashboard.order(dashboard.case())
-    assert ids(read(watching(Store()), 1, lambda: dashboard.simulator.advance(HOURS))) == {running}
+    assert ids(read(watching(FakeAssetStore()), 1, lambda: dashboard.simulator.advance(HOURS))) == {running}
 
 
 def test_a_restart_tells_what_has_ended_meanwhile_and_nothing_twice(dashboard: Dashboard) -> None:
-    store = Store()
+    store = FakeAssetStore()
     first, second = (dashboard.order(dashboard.case()) for _ in range(2))
     dashboard.simulator.advance(HOURS / 2)
     third = dashboard.order(dashboard.case())
@@ -188,13 +167,13 @@ def test_reports_that_share_a_case_are_each_told_once(dashboard: Dashboard) -> N
     def then() -> None:
         dashboard.simulator.advance(HOURS)
 
-    store = Store()
+    store = FakeAssetStore()
     assert ids(read(watching(store), 1, then)) == {newer}
     assert ids(read(watching(store), 1, then)) == {older}
 
 
 def test_a_second_report_on_a_case_is_told_alone(dashboard: Dashboard) -> None:
-    case_id, store = dashboard.case(), Store()
+    case_id, store = dashboard.case(), FakeAssetStore()
     first = dashboard.order(case_id)
     assert ids(read(watching(store), 1, lambda: dashboard.simulator.advance(HOURS))) == {first}
     second = dashboard.order(case_id)
@@ -207,14 +186,14 @@ def test_a_list_that_goes_on_saying_processing_is_not_believed_for_long(
     monkeypatch.setattr(silent_witness_events, "LONGEST", 0.3)
     dashboard.simulator.settings(list_status="processing")
     report_id = dashboard.order(dashboard.case())
-    assert ids(read(watching(Store()), 1, lambda: dashboard.simulator.advance(HOURS))) == {report_id}
+    assert ids(read(watching(FakeAssetStore()), 1, lambda: dashboard.simulator.advance(HOURS))) == {report_id}
 
 
 @pytest.mark.parametrize("settings", [{"list_cap": 1}, {"null_lists": True}, {"list_order": "oldest"}])
 def test_every_page_is_read(dashboard: Dashboard, settings: dict[str, Any]) -> None:
     dashboard.simulator.settings(**settings)
     reports = {dashboard.order(dashboard.case()) for _ in range(3)}
-    assert ids(read(watching(Store()), 3, lambda: dashboard.simulator.advance(HOURS))) == reports
+    assert ids(read(watching(FakeAssetStore()), 3, lambda: dashboard.simulator.advance(HOURS))) == reports
 
 
 @pytest.mark.parametrize("path", ["/api/cases", "/api/reports"])
@@ -227,10 +206,10 @@ def test_trouble_loses_no_event(dashboard: Dashboard, path: str, kind: dict[str,
         dashboard.simulator.advance(HOURS)
         reports.add(dashboard.order(dashboard.case(), duration=0))
 
-    assert ids(read(watching(Store()), 3, then)) == reports
+    assert ids(read(watching(FakeAssetStore()), 3, then)) == reports
 
 
-@pytest.mark.parametrize("store", [None, Store(watched=2)], ids=["older Airflow", "two assets"])
+@pytest.mark.parametrize("store", [None, FakeAssetStore(watched=2)], ids=["older Airflow", "two assets"])
 def test_without_a_store_events_are_told_while_the_trigger_runs(
     dashboard: Dashboard, store: Any, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -242,7 +221,7 @@ def test_without_a_store_events_are_told_while_the_trigger_runs(
 def test_a_store_that_fails_holds_no_event_back(
     dashboard: Dashboard, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    store = Store()
+    store = FakeAssetStore()
     store.broken = RuntimeError("database is gone")
     report_id = dashboard.order(dashboard.case())
     assert ids(read(watching(store), 1, lambda: dashboard.simulator.advance(HOURS))) == {report_id}
@@ -259,7 +238,7 @@ def test_what_waits_on_the_key_have_read_makes_it_quicker(dashboard: Dashboard) 
         seen[case_id] = JobState.SUCCEEDED
 
     async def main() -> list[dict[str, Any]]:
-        trigger = watching(Store(), poll_interval=3600.0)
+        trigger = watching(FakeAssetStore(), poll_interval=3600.0)
         async with SharedClients.current().lease(SilentWitnessHook, trigger.conn_id) as lease:
             assert REPORT.listing is not None
             (await lease.key_state()).sweep(REPORT.listing).listed = seen

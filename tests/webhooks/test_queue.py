@@ -28,6 +28,7 @@ from airflow_provider.triggers.mediamagic_events import (
     MediaMagicEventTrigger,
     requests_in,
 )
+from tests.airflow.lone import FakeAssetStore
 from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
 from tests.webhooks.sqs import Queue
 
@@ -51,29 +52,6 @@ def connect(monkeypatch: pytest.MonkeyPatch, extra: dict[str, Any]) -> None:
 def deliver(queue: Queue, *, encoded: bool = False, **how: Any) -> None:
     """Let an event arrive: of MediaMagic, unless ``how`` it is signed says otherwise."""
     queue.receive(*signed(envelope(how.get("event_id", "evt_1")), **how), encoded=encoded)
-
-
-class Store:
-    """An asset's state store, as Airflow gives it to a trigger.
-
-    :param watched: how many assets share the trigger; Airflow has no store for more than one.
-    :param broken: raised in place of writing.
-    """
-
-    def __init__(self, watched: int = 1, broken: Exception | None = None) -> None:
-        self.values: dict[str, str] = {}
-        self.watched = watched
-        self.broken = broken
-
-    async def aget(self, key: str, default: Any = None) -> Any:
-        if self.watched != 1:
-            raise ValueError(f"Task has {self.watched} concrete inlets and outlets")
-        return json.loads(self.values[key]) if key in self.values else default
-
-    async def aset(self, key: str, value: Any) -> None:
-        if self.broken:
-            raise self.broken
-        self.values[key] = json.dumps(value)
 
 
 def watching(queue: Queue, store: Any = None, **more: Any) -> MediaMagicEventTrigger:
@@ -136,14 +114,14 @@ def test_what_mediamagic_has_not_signed_is_dropped(queue: Queue, caplog: pytest.
 
 def test_an_event_that_lay_in_the_queue_for_hours_counts(queue: Queue) -> None:
     deliver(queue, event_id="old", age=20 * 3600)
-    assert [one["event_id"] for one in read(watching(queue, Store()), 1)] == ["old"]
+    assert [one["event_id"] for one in read(watching(queue, FakeAssetStore()), 1)] == ["old"]
     deliver(queue, event_id="old", age=20 * 3600)
     deliver(queue, event_id="new")
-    assert [one["event_id"] for one in read(watching(queue, Store(), max_age=3600), 1)] == ["new"]
+    assert [one["event_id"] for one in read(watching(queue, FakeAssetStore(), max_age=3600), 1)] == ["new"]
 
 
 def test_a_copy_counts_no_more_after_a_restart(queue: Queue) -> None:
-    store = Store()
+    store = FakeAssetStore()
     deliver(queue, event_id="seen", age=7200)
     assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["seen"]
     for age in (7200, 0):
@@ -152,7 +130,9 @@ def test_a_copy_counts_no_more_after_a_restart(queue: Queue) -> None:
     assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["new"]
 
 
-@pytest.mark.parametrize("store", [None, Store(watched=2), object()], ids=["none", "shared", "3.3.0"])
+@pytest.mark.parametrize(
+    "store", [None, FakeAssetStore(watched=2), object()], ids=["none", "shared", "3.3.0"]
+)
 def test_without_a_store_only_the_last_minutes_count(
     queue: Queue, capfd: pytest.CaptureFixture[str], store: Any
 ) -> None:
@@ -163,7 +143,7 @@ def test_without_a_store_only_the_last_minutes_count(
 
 
 def test_a_store_that_does_not_answer_loses_no_event(queue: Queue, capfd: pytest.CaptureFixture[str]) -> None:
-    store = Store(broken=OSError("no API"))
+    store = FakeAssetStore(broken=OSError("no API"))
     deliver(queue, event_id="one")
     assert [one["event_id"] for one in read(watching(queue, store), 1)] == ["one"]
     assert "could not be stored (OSError)" in capfd.readouterr().out
@@ -176,7 +156,7 @@ def test_a_store_that_does_not_answer_loses_no_event(queue: Queue, capfd: pytest
 @settings(deadline=None)
 def test_nothing_is_new_twice_whatever_restarts(sent: list[tuple[int, int]], max_age: float) -> None:
     async def main() -> list[str]:
-        store, found = Store(), []
+        store, found = FakeAssetStore(), []
         for number, age in sent:
             seen = SeenEvents("events", max_age, store)
             await seen.load()
@@ -191,7 +171,7 @@ def test_nothing_is_new_twice_whatever_restarts(sent: list[tuple[int, int]], max
 
 
 def test_what_is_stored_is_bounded_and_what_is_old_goes() -> None:
-    store = Store()
+    store = FakeAssetStore()
 
     async def main() -> None:
         seen = SeenEvents("events", DAY, store)

@@ -406,7 +406,7 @@ class ServiceHook(BaseHook):
         try:
             response = self._open(session, method, path, request_id=request_id, **options)
             return read_response(
-                response, f"{method} {path}", request_id=request_id, secrets=self.settings.secrets
+                response, _endpoint(method, path), request_id=request_id, secrets=self.settings.secrets
             )
         finally:
             if fresh:

@@ -21,10 +21,8 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     :param monkeypatch: undoes it.
     :param scale: seconds of the vendors in a real one.
     """
-    from airflow_provider.operators.mediamagic.submission import (
-        MediaMagicRetryAssetOperator,
-        SubmissionOperator,
-    )
+    from airflow_provider.operators.mediamagic.asset_retry import MediaMagicRetryAssetOperator
+    from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
     from airflow_provider.operators.silent_witness import case, evidence, report
     from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
     from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor

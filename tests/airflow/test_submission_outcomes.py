@@ -8,7 +8,7 @@ import pytest
 
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.exceptions import JobFailedError, JobInputError
-from airflow_provider.operators.mediamagic.submission import SubmissionOperator
+from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, SubmissionJob
 from tests.airflow.task_run import trigger_kwargs

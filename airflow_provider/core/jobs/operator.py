@@ -178,7 +178,7 @@ class JobOperator(ServiceOperator[HookT]):
     def on_kill(self) -> None:
         """Cancel the job this task submitted, where the API can; the wait then raises."""
         if self._run is not None:
-            self._run.kill()
+            self._run.canceller.kill()
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
         """

@@ -1,4 +1,4 @@
-"""JobRun: one attempt at a job, from its submission or re-attachment to its result, and its cancelling."""
+"""JobRun: one attempt at a job, from its submission or re-attachment to its end."""
 
 from __future__ import annotations
 
@@ -7,17 +7,16 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import timedelta
-from enum import Enum, auto
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
 from airflow_provider.core.jobs import pay_once
+from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.pay_once import NEW, PayOnce, carry_over
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
-from airflow_provider.core.jobs.task_state import given_up
 from airflow_provider.core.links import show_links
 from airflow_provider.core.polling.loop import wait_here
 from airflow_provider.core.polling.schedule import worker_schedule
@@ -50,14 +49,6 @@ DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
 
 
-class Cancelling(Enum):
-    """What came of cancelling a job."""
-
-    DONE = auto()
-    HAD_ENDED = auto()
-    FAILED = auto()
-
-
 class JobRun:
     """
     One attempt of a task at its job. Every path to an end leads through :meth:`_finish` or an error.
@@ -83,11 +74,8 @@ class JobRun:
         self.summary = JobSummary(self.job.noun, task.item_name())
         self.log = task.task_log
         self._begun_at = time.time()
-        self._job_id: str | None = None
-        self._killed = False
-        self._left_to_retry = False
+        self.canceller = JobCanceller(task, self.ledger, self.ti)
         self._ended = False
-        self._cancelled_by_kill: Cancelling | None = None
 
     # -- the ways into an attempt ----------------------------------------------------------------------------
 
@@ -109,7 +97,7 @@ class JobRun:
 
     def resume(self, event: dict[str, Any]) -> Any:
         """Go on after the trigger's event: read the job again, for the event may be hours old."""
-        job_id = self._job_id = event["job_id"]
+        job_id = self.canceller.job_id = event["job_id"]
         self.summary.polls += event.get("polls", 0)
         self.log.info(
             "Waited for %s %s: %s after %s status requests. %s",
@@ -147,14 +135,15 @@ class JobRun:
         """Open a hook; sum the job up for people on call at the end, which a deferral is not."""
         try:
             with self.task.hook() as self.hook:
-                self.hook.turns.check = self._raise_if_killed
+                self.canceller.hook = self.hook
+                self.hook.turns.check = self.canceller.raise_if_killed
                 self.paying = PayOnce(
                     self.task,
                     self.hook,
                     self.ledger,
                     wait_limit=self.wait_limit,
                     should_reattach=self._should_reattach,
-                    discard_stale=self._discard_stale,
+                    discard_stale=self.canceller.discard_stale,
                     claimed=lambda: claimed_ids(self.context, self.job.id_key),
                     pause=self.pause,
                     push_result=lambda value: self.task.push_result(self.context, value),
@@ -190,7 +179,7 @@ class JobRun:
     def _follow(self, entry: Entry) -> None:
         self.task.finish_first()
         self.entry = self.summary.entry = entry
-        self._job_id = entry.job_id
+        self.canceller.job_id = entry.job_id
 
     def record(self, **changes: Any) -> None:
         """Record changes to the job's entry."""
@@ -238,7 +227,7 @@ class JobRun:
             if not self.job.can_cancel:
                 self.log.warning("It cannot be cancelled and goes on beside the new one (on_clear='new').")
                 return False
-            return self.cancel(entry.job_id) is Cancelling.FAILED
+            return self.canceller.cancel(entry.job_id) is Cancelled.FAILED
         if state is JobState.SUCCEEDED or self.task.repairable(body):
             if self.paying.still_owed(entry):
                 return True
@@ -256,14 +245,14 @@ class JobRun:
         if not self.ledger.cleared(entry):
             return False
         if self.task.on_clear is None:
-            return self._cancels_on_kill and not entry.left
+            return self.canceller.on_kill and not entry.left
         return self.task.on_clear == NEW
 
     # -- waiting ---------------------------------------------------------------------------------------------
 
     def proceed(self) -> Any:
         """Return at once if nothing is to be waited for, finish a job that has ended, else wait."""
-        self._raise_if_killed()
+        self.canceller.raise_if_killed()
         if not self.task.wait_for_completion:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
         if self._observation.finished:
@@ -296,7 +285,7 @@ class JobRun:
             poll_interval=task.poll_interval,
             exponential_backoff=task.exponential_backoff,
             max_wait=task.max_wait,
-            cancel_on_kill=self._cancels_on_kill,
+            cancel_on_kill=self.canceller.on_kill,
             clock_offset=self._clock_offset,
             submission_known=entry.job_id != task.adopts,
             push_progress=task.do_xcom_push,
@@ -368,7 +357,7 @@ class JobRun:
                     clock=time.time,
                     sleep=time.sleep,
                     log=self.log,
-                    check=self._raise_if_killed,
+                    check=self.canceller.raise_if_killed,
                     polled=polled,
                 )
             finally:
@@ -392,14 +381,14 @@ class JobRun:
         if fresh.settings.identity == self.hook.settings.identity:
             return False
         self.log.info("Connection %s has another key or server now; going on with it.", self.task.conn_id)
-        self.hook = self.paying.hook = hooks.enter_context(fresh)
+        self.hook = self.paying.hook = self.canceller.hook = hooks.enter_context(fresh)
         return True
 
     def pause(self, seconds: float) -> None:
         """Wait some seconds, unless the task is killed."""
         until = time.time() + seconds
         while (left := until - time.time()) > 0:
-            self._raise_if_killed()
+            self.canceller.raise_if_killed()
             time.sleep(min(left, 1.0))
 
     # -- the ways out ----------------------------------------------------------------------------------------
@@ -411,7 +400,7 @@ class JobRun:
         :param status: how the wait ended, as in a trigger's event.
         :param message: about that end, for a person.
         """
-        self._raise_if_killed()
+        self.canceller.raise_if_killed()
         try:
             self._read_current()
         except NotFoundError as error:
@@ -444,7 +433,7 @@ class JobRun:
 
     def _finish(self) -> Any:
         """Return the result of a finished job or raise what became of it."""
-        self._raise_if_killed()
+        self.canceller.raise_if_killed()
         observation = self.summary.observe(self._observation)
         if observation.state is JobState.SUCCEEDED:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
@@ -466,13 +455,13 @@ class JobRun:
 
     def _time_out(self, message: str) -> Any:
         """End an attempt whose job took too long; return the result of one that has ended after all."""
-        cancelled = Cancelling.FAILED
+        cancelled = Cancelled.FAILED
         if self.job.can_cancel and self.task.cancel_on_timeout:
-            cancelled = self.cancel(self.entry.job_id, read_first=False)
-        if cancelled is Cancelling.HAD_ENDED:
+            cancelled = self.canceller.cancel(self.entry.job_id, read_first=False)
+        if cancelled is Cancelled.HAD_ENDED:
             self._read()
             return self._finish()
-        if cancelled is Cancelling.DONE:
+        if cancelled is Cancelled.DONE:
             fate = f"The {self.job.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
         else:
             fate = self._left_running()
@@ -486,7 +475,7 @@ class JobRun:
         where the API can; with a refused key it cannot, and a clear with a new one finds the job.
         """
         self._ended = True
-        if self._cancels_after(error) and self.cancel(self.entry.job_id) is not Cancelling.FAILED:
+        if self._cancels_after(error) and self.canceller.cancel(self.entry.job_id) is not Cancelled.FAILED:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:
             fate = self._left_running()
@@ -505,14 +494,14 @@ class JobRun:
 
     def _end_job(self, error: Exception) -> None:
         """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
-        job_id = self._job_id or self.paying.recorded_id or getattr(error, "job_id", None)
+        job_id = self.canceller.job_id or self.paying.recorded_id or getattr(error, "job_id", None)
         if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
             return
         fate = {
-            Cancelling.DONE: "was cancelled, because no retry follows",
-            Cancelling.HAD_ENDED: "is not running any more",
-            Cancelling.FAILED: "could not be cancelled and may be running",
-        }[self.cancel(job_id)]
+            Cancelled.DONE: "was cancelled, because no retry follows",
+            Cancelled.HAD_ENDED: "is not running any more",
+            Cancelled.FAILED: "could not be cancelled and may be running",
+        }[self.canceller.cancel(job_id)]
         if isinstance(error, ProviderError):
             error.args = (f"{error} The {self.job.noun} {job_id} {fate}.", *error.args[1:])
             error.job_id = job_id
@@ -523,96 +512,3 @@ class JobRun:
         if self.ledger.durable:
             return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
         return f"The {self.job.noun} goes on; a retry cannot re-attach to it without job_records_path."
-
-    # -- killing and cancelling ------------------------------------------------------------------------------
-
-    @property
-    def _cancels_on_kill(self) -> bool:
-        return self.job.can_cancel and self.task.cancel_on_kill
-
-    def kill(self) -> None:
-        """Cancel the job, where the API can, unless a retry wants it; the wait then raises."""
-        self._killed = True
-        if self._job_id is None:
-            return
-        if not self._cancels_on_kill:
-            self.log.warning("The task was killed; %s %s goes on.", self.job.noun, self._job_id)
-        elif self._retry_wants_job():
-            self._left_to_retry = True
-        else:
-            with self.task.hook() as hook:
-                self._cancelled_by_kill = self.cancel(self._job_id, hook=hook)
-
-    def _retry_wants_job(self) -> bool:
-        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
-        if not self.ledger.durable or self.ledger.last_try:
-            return False
-        given = given_up(self.ti, self.ledger)
-        if given is False:
-            return False
-        if given:
-            reason = "Airflow gave up this attempt and retries the task"
-        else:
-            # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
-            reason = "Airflow did not say in time whether a retry follows"
-        self.log.warning("%s; %s %s goes on for the retry.", reason, self.job.noun, self._job_id)
-        return True
-
-    def _raise_if_killed(self) -> None:
-        if not self._killed:
-            return
-        if self._job_id is None:
-            raise JobCancelledError(f"The task was killed before it had its {self.job.noun}; a retry looks.")
-        fate = "goes on"
-        if self._cancels_on_kill and not self._left_to_retry:
-            if self._cancelled_by_kill in (None, Cancelling.FAILED):
-                self._cancelled_by_kill = self.cancel(self._job_id)
-            fate = {
-                Cancelling.DONE: "was cancelled",
-                Cancelling.HAD_ENDED: "is not running any more",
-                Cancelling.FAILED: "could not be cancelled",
-            }[self._cancelled_by_kill]
-        raise JobCancelledError(
-            f"The task was killed; {self.job.noun} {self._job_id} {fate}.", job_id=self._job_id
-        )
-
-    def _discard_stale(self, entry: Entry) -> None:
-        """Cancel a recorded job of another request, so that nothing is left running."""
-        if entry.job_id and self._cancels_on_kill:
-            self.cancel(entry.job_id)
-
-    def cancel(self, job_id: str, *, hook: Any = None, read_first: bool = True) -> Cancelling:
-        """
-        Cancel a job that is still active.
-
-        A job that cannot be read is cancelled all the same, and one that ends meanwhile needs no cancelling.
-
-        :param hook: of the service; default the attempt's.
-        :param read_first: whether the job was not read just now.
-        """
-        hook = hook or self.hook
-        with hook.turns.at_once():
-            return self._cancel(hook, job_id, read_first)
-
-    def _cancel(self, hook: Any, job_id: str, read_first: bool) -> Cancelling:
-        if read_first and self._has_ended(hook, job_id):
-            return Cancelling.HAD_ENDED
-        assert self.job.cancel is not None
-        try:
-            self.job.cancel(hook, job_id)
-        except ProviderError as error:
-            if self._has_ended(hook, job_id):
-                return Cancelling.HAD_ENDED
-            self.log.warning(
-                "Could not cancel %s %s, it may still be running: %s", self.job.noun, job_id, error
-            )
-            return Cancelling.FAILED
-        self.log.info("Cancelled %s %s.", self.job.noun, job_id)
-        return Cancelling.DONE
-
-    def _has_ended(self, hook: Any, job_id: str) -> bool:
-        try:
-            return self.job.observe(self.job.get(hook, job_id)).finished
-        except ProviderError as error:
-            self.log.warning("Could not read %s %s: %s", self.job.noun, job_id, error)
-            return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from airflow_provider.operators.mediamagic.asset_retry import MediaMagicRetryAssetOperator
 from airflow_provider.operators.mediamagic.document import MediaMagicReviewDocumentOperator
 from airflow_provider.operators.mediamagic.gate import MediaMagicComplianceGateOperator
 from airflow_provider.operators.mediamagic.results import (
@@ -9,10 +10,7 @@ from airflow_provider.operators.mediamagic.results import (
     MediaMagicGetIssuesOperator,
     MediaMagicGetTopicsOperator,
 )
-from airflow_provider.operators.mediamagic.submission import (
-    MediaMagicCreateSubmissionOperator,
-    MediaMagicRetryAssetOperator,
-)
+from airflow_provider.operators.mediamagic.submission import MediaMagicCreateSubmissionOperator
 from airflow_provider.operators.mediamagic.upload import MediaMagicUploadFilesOperator
 from airflow_provider.operators.mediamagic.webhooks import (
     MediaMagicCreateSubscriptionOperator,

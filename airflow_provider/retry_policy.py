@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SETTLE = timedelta(seconds=30)
-"""After an unknown outcome: long enough for a request on its way to land, so that the look-up finds it."""
+"""After an unknown outcome: long enough for a request on its way to arrive, so that the look-up finds it."""
 
 RESCHEDULED_WITHIN = timedelta(hours=2)
 """For how long refused requests use up no retry of a try; the longest window of a rate limit is an hour."""

@@ -107,7 +107,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
             )
         super().__init__(group_id=group_id, **group)
-        landing = {"mediamagic_conn_id": mediamagic_conn_id, "output_conn_id": output_conn_id}
+        conn_ids = {"mediamagic_conn_id": mediamagic_conn_id, "output_conn_id": output_conn_id}
         with self:
             submit = MediaMagicCreateSubmissionOperator(
                 task_id="submit",
@@ -130,7 +130,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     "on_blocked: in a mapped task group the gate can only fail.", parameter="on_blocked"
                 )
             read = _read_whole if whole else _read_each
-            targets, issues_of, topics_of = read(submission, output_path, topics, landing)
+            targets, issues_of, topics_of = read(submission, output_path, topics, conn_ids)
             verdict: Any = None
             document: Any = None
             topics_found: Any = topics_of.output if topics_of is not None else None
@@ -175,21 +175,21 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         self.document = document
 
 
-def _read_each(submission: Any, output_path: Any, topics: bool, landing: dict[str, Any]) -> tuple[Any, ...]:
+def _read_each(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
     """Make the tasks that read one asset each."""
     targets: Any = assets(submission, output_path)
-    issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **landing).expand_kwargs(
+    issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **conn_ids).expand_kwargs(
         targets.map(_as_it_is)
     )
     topics_of = None
     if topics:
-        topics_of = MediaMagicGetTopicsOperator.partial(task_id="topics", **landing).expand_kwargs(
+        topics_of = MediaMagicGetTopicsOperator.partial(task_id="topics", **conn_ids).expand_kwargs(
             targets.map(_topics_target)
         )
     return targets, issues_of, topics_of
 
 
-def _read_whole(submission: Any, output_path: Any, topics: bool, landing: dict[str, Any]) -> tuple[Any, ...]:
+def _read_whole(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
     """Make the tasks that read all assets."""
     targets: Any = all_assets(submission, output_path)
     ids = {"submission_id": targets["submission_id"], "asset_id": targets["asset_ids"]}
@@ -197,11 +197,11 @@ def _read_whole(submission: Any, output_path: Any, topics: bool, landing: dict[s
     def path(of: str) -> Any:
         return targets[f"{of}_path"] if output_path else None
 
-    issues_of = MediaMagicGetIssuesOperator(task_id="issues", output_path=path("issues"), **ids, **landing)
+    issues_of = MediaMagicGetIssuesOperator(task_id="issues", output_path=path("issues"), **ids, **conn_ids)
     topics_of = None
     if topics:
         topics_of = MediaMagicGetTopicsOperator(
-            task_id="topics", output_path=path("topics"), **ids, **landing
+            task_id="topics", output_path=path("topics"), **ids, **conn_ids
         )
     return targets, issues_of, topics_of
 

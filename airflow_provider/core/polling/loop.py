@@ -23,7 +23,7 @@ def wait_here(
     polled: Callable[[Wait], None] = lambda wait: None,
 ) -> PollOutcome:
     """
-    Look at a job until its wait is over.
+    Poll a job until its wait is over.
 
     :param wait: decides; its schedule chooses the pauses.
     :param poll: makes one status request; raises errors of our tree.

@@ -70,7 +70,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         return {"submission_id": self.submission_id, "asset_id": self.asset_id}
 
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
-        """Record how often the asset was retried before, to tell later whether this retry landed."""
+        """Record how often the asset was retried before, to tell later whether this retry arrived."""
         count = retry_count(self._asset(hook.get_submission(self.submission_id)))
         earlier = entry.details.get("retried", {}).get(self.asset_id, [0, 0])
         sent = [count + 1, earlier[1] + 1 if earlier[0] > count else 1]

@@ -45,7 +45,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
 
     Retries of the task find the submission again (Airflow 3.3). The API cannot list submissions: when an
     answer was lost, the next attempt sends the same blob paths again as a probe, and a 409 then means that
-    the first request landed and its id is lost. That a second request is refused with 409 is not documented
+    the first request arrived and its id is lost. That a second request is refused with 409 is not documented
     in full.
 
     :param files: paths, globs or object-storage URLs, as a list.

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from airflow_provider.core.budget import rate_budget
-from airflow_provider.core.jobs import pay_once
+from airflow_provider.core.jobs import cancelling, pay_once
 from airflow_provider.core.jobs.kind import JobKind
 
 
@@ -46,7 +46,8 @@ def quicken(monkeypatch: pytest.MonkeyPatch, scale: float) -> None:
     ):
         monkeypatch.setattr(paid, "arrives_within", paid.arrives_within / scale)
     monkeypatch.setattr(SubmissionOperator, "shown_within", SubmissionOperator.shown_within / scale)
-    monkeypatch.setattr(pay_once, "READ_PAUSES", tuple(pause / scale for pause in pay_once.READ_PAUSES))
+    for module, name in ((pay_once, "READ_PAUSES"), (cancelling, "CANCEL_PAUSES")):
+        monkeypatch.setattr(module, name, tuple(pause / scale for pause in getattr(module, name)))
     monkeypatch.setattr(report, "RETRY_PAUSE", report.RETRY_PAUSE / scale)
     for pause in ("FIRST_PAUSE", "LONGEST_PAUSE"):
         monkeypatch.setattr(rate_budget, pause, getattr(rate_budget, pause) / scale)

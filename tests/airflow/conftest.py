@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import cancelling
 from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
@@ -34,6 +35,11 @@ def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         SilentWitnessUploadEvidenceOperator,
     ):
         monkeypatch.setattr(operator, "arrives_within", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _cancels_are_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cancelling, "CANCEL_PAUSES", (0.01, 0.02, 0.03))
 
 
 @pytest.fixture

@@ -205,3 +205,7 @@ class ReportJob(Job):
     def cancels(self) -> list[str]:
         """The reports that somebody asked to cancel."""
         return [one["report_id"] for one in self.simulator.ledger()["cancels"]]
+
+    def running(self) -> list[str]:
+        """The reports that have not ended."""
+        return list(self.simulator.ledger()["running_ids"])

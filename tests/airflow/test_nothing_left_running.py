@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import LedgerError, ProviderError
+from airflow_provider.exceptions import JobCancelledError, JobTimeoutError, LedgerError, ProviderError
+from airflow_provider.operators.silent_witness import SilentWitnessCancelReportOperator
+from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.jobs import ENDLESS, ReportJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
 
@@ -69,3 +73,66 @@ def test_the_report_that_another_one_is_named_for_is_cancelled(
     by_hand = report.order()
     attempt(report, store, wait_for_completion=False, report_id=by_hand, **arguments)
     assert report.cancels() == [first["id"]]
+
+
+@pytest.mark.parametrize("status", [403, 404, 409, 500])
+@pytest.mark.parametrize("after", [False, True], ids=["refused", "carried out"])
+def test_a_cancel_counts_by_how_the_report_stands_and_not_by_its_answer(
+    report: ReportJob, deferrable: bool, status: int, after: bool
+) -> None:
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.status_path, "DELETE", status=status, after=after, times=1)
+    run = report.task(deferrable=deferrable, timeout=0.3).test()
+    assert type(run.error) is JobTimeoutError
+    assert "The report was cancelled" in str(run.error)
+    assert report.running() == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+@pytest.mark.parametrize("refused", [0, 404, 409])
+def test_a_killed_trigger_cancels_a_report_that_it_cannot_read(
+    report: ReportJob, status: int, refused: int
+) -> None:
+    report.takes(ENDLESS)
+    now = time.time()
+    conn_id = "silent_witness_default"
+    trigger = SilentWitnessReportTrigger(conn_id, report.order(), now, now + 600, cancel_on_kill=True)
+    report.simulator.fault("status", report.status_path, "GET", status=status)
+    if refused:
+        report.simulator.fault("status", report.status_path, "DELETE", status=refused, times=1)
+    asyncio.run(trigger.on_kill())
+    assert report.running() == []
+
+
+@pytest.mark.parametrize("status", [403, 404, 500])
+def test_a_teardown_cancels_a_report_that_it_cannot_read(report: ReportJob, status: int) -> None:
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.status_path, "GET", status=status)
+    report_id = report.order()
+    cancelled = execute(SilentWitnessCancelReportOperator(task_id="cancel", report_id=report_id))
+    assert cancelled == {"id": report_id, "status": "cancelled"}
+    assert report.running() == []
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_a_kill_during_re_attachment_cancels_the_recorded_report(
+    report: ReportJob,
+    started: tuple[FakeStateStore, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    deferrable: bool,
+    status: int,
+) -> None:
+    """The user kills the task while it reads a report that it may wait for again."""
+    store, arguments = started
+    report.simulator.fault("status", report.status_path, "GET", status=status)
+    task = report.operator(task_id="job", deferrable=deferrable, **arguments)
+    fetch = task.fetch
+
+    def killed(*args: Any) -> Any:
+        task.on_kill()
+        return fetch(*args)
+
+    monkeypatch.setattr(task, "fetch", killed)
+    with pytest.raises(JobCancelledError, match="was cancelled"):
+        execute(task, store=store)
+    assert report.running() == []

@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from enum import Enum, auto
+from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.task_state import given_up
-from airflow_provider.exceptions import JobCancelledError, ProviderError
+from airflow_provider.core.polling.wait import JobState
+from airflow_provider.exceptions import AuthenticationError, JobCancelledError, ProviderError
 
 if TYPE_CHECKING:
+    from airflow_provider.core.jobs.kind import JobKind
     from airflow_provider.core.jobs.ledger import Entry, Ledger
     from airflow_provider.core.jobs.operator import JobOperator
+
+
+CANCEL_PAUSES = (0.5, 1.0, 2.0)
+"""Seconds before a cancel is sent again; a killed process has five before it is killed for good."""
 
 
 class Cancelled(Enum):
@@ -34,7 +43,7 @@ class JobCanceller:
     """The attempt's hook, once it is open."""
 
     job_id: str | None = None
-    """The attempt's job, once it is known."""
+    """The attempt's job, once it is known; before, the one on record that may turn out not to serve."""
 
     def __init__(self, task: JobOperator[Any], ledger: Ledger, ti: Any) -> None:
         self.task = task
@@ -63,7 +72,7 @@ class JobCanceller:
         else:
             # A signal may have come in the middle of a request of the attempt's own hook.
             with self.task.hook() as hook:
-                self._by_kill = self.cancel(self.job_id, hook=hook)
+                self._by_kill = self.cancel(self.job_id, hook=hook, read_first=False)
 
     def raise_if_killed(self) -> None:
         """
@@ -94,40 +103,10 @@ class JobCanceller:
             self.cancel(entry.job_id)
 
     def cancel(self, job_id: str, *, hook: Any = None, read_first: bool = True) -> Cancelled:
-        """
-        Cancel a job that is still active.
-
-        A job that cannot be read is cancelled all the same, and one that ends meanwhile needs no cancelling.
-
-        :param hook: of the service; default the attempt's.
-        :param read_first: whether the job was not read just now.
-        """
+        """Cancel a job that is still active; see :func:`cancel_job`. ``hook`` is by default the attempt's."""
         hook = hook or self.hook
         with hook.turns.at_once():
-            return self._cancel(hook, job_id, read_first)
-
-    def _cancel(self, hook: Any, job_id: str, read_first: bool) -> Cancelled:
-        if read_first and self._has_ended(hook, job_id):
-            return Cancelled.HAD_ENDED
-        assert self.job.cancel is not None
-        try:
-            self.job.cancel(hook, job_id)
-        except ProviderError as error:
-            if self._has_ended(hook, job_id):
-                return Cancelled.HAD_ENDED
-            self.log.warning(
-                "Could not cancel %s %s, it may still be running: %s", self.job.noun, job_id, error
-            )
-            return Cancelled.FAILED
-        self.log.info("Cancelled %s %s.", self.job.noun, job_id)
-        return Cancelled.DONE
-
-    def _has_ended(self, hook: Any, job_id: str) -> bool:
-        try:
-            return self.job.observe(self.job.get(hook, job_id)).finished
-        except ProviderError as error:
-            self.log.warning("Could not read %s %s: %s", self.job.noun, job_id, error)
-            return False
+            return cancel_job(self.job, hook, job_id, log=self.log, read_first=read_first)
 
     def _retry_wants_job(self) -> bool:
         """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
@@ -143,3 +122,57 @@ class JobCanceller:
             reason = "Airflow did not say in time whether a retry follows"
         self.log.warning("%s; %s %s goes on for the retry.", reason, self.job.noun, self.job_id)
         return True
+
+
+def cancel_job(
+    job: JobKind,
+    hook: Any,
+    job_id: str,
+    *,
+    log: Logger,
+    read_first: bool = True,
+    pause: Callable[[float], object] = time.sleep,
+) -> Cancelled:
+    """
+    Cancel a job that is still active.
+
+    A job that cannot be read is cancelled all the same. A refusal is believed only of a job that is seen to
+    have ended: the service may be behind, or have cancelled it and said something else.
+
+    :param job: the kind of job; it can be cancelled.
+    :param hook: of the service.
+    :param job_id: of the job.
+    :param log: of the task.
+    :param read_first: whether the job was not read just now.
+    :param pause: waits some seconds.
+    """
+    assert job.cancel is not None
+    if read_first and _state(job, hook, job_id, log) not in (None, JobState.ACTIVE):
+        return Cancelled.HAD_ENDED
+    for seconds in (*CANCEL_PAUSES, None):
+        try:
+            job.cancel(hook, job_id)
+        except ProviderError as error:
+            state = _state(job, hook, job_id, log)
+            if state is JobState.CANCELLED:
+                break
+            if state not in (None, JobState.ACTIVE):
+                return Cancelled.HAD_ENDED
+            if seconds is None or isinstance(error, AuthenticationError):
+                log.warning("Could not cancel %s %s, it may still be running: %s", job.noun, job_id, error)
+                return Cancelled.FAILED
+            log.warning("Cancelling %s %s: %s; sending it again.", job.noun, job_id, error)
+            pause(seconds)
+        else:
+            break
+    log.info("Cancelled %s %s.", job.noun, job_id)
+    return Cancelled.DONE
+
+
+def _state(job: JobKind, hook: Any, job_id: str, log: Logger) -> JobState | None:
+    """Return the state of a job; ``None`` when it cannot be read."""
+    try:
+        return job.observe(job.get(hook, job_id)).state
+    except ProviderError as error:
+        log.warning("Could not read %s %s: %s", job.noun, job_id, error)
+        return None

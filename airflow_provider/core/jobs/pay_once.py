@@ -150,6 +150,8 @@ class PayOnce:
     :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
         when nothing is on record.
     :param push_result: pushes what the task returns to XCom.
+    :param recorded: is told the id of a recorded thing before it is known whether it serves, and ``None``
+        when it does not.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
     """
@@ -167,6 +169,7 @@ class PayOnce:
         pause: Callable[[float], None] = time.sleep,
         find_existing: Callable[[], str | None] = lambda: None,
         push_result: Callable[[dict[str, Any]], object] = lambda value: None,
+        recorded: Callable[[str | None], object] = lambda job_id: None,
         may_be_unread: bool = False,
     ) -> None:
         self.paid = paid
@@ -181,8 +184,7 @@ class PayOnce:
         self._find_existing = find_existing
         self._push_result = push_result
         self._may_be_unread = may_be_unread
-        #: of the recorded thing, before it is known whether it serves
-        self.recorded_id = ""
+        self._recorded = recorded
 
     def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
         """
@@ -213,13 +215,14 @@ class PayOnce:
                 self._discard_stale(entry)
             carried, entry = carry_over(entry), None
         if entry is not None and entry.intent_at:
-            self.recorded_id = entry.job_id
+            self._recorded(entry.job_id or None)
             try:
                 if found := self._reattach(entry):
                     return found
                 carried = carry_over(entry)
             except PaidInVainError:
                 carried = carry_over(entry, paid_in_vain=1)
+            self._recorded(None)
             entry = None
         if entry is None:
             if not self.ledger.durable:

@@ -147,6 +147,7 @@ class JobRun:
                     claimed=lambda: claimed_ids(self.context, self.job.id_key),
                     pause=self.pause,
                     push_result=lambda value: self.task.push_result(self.context, value),
+                    recorded=self._remember,
                     may_be_unread=self.task.wait_for_completion,
                 )
                 try:
@@ -175,6 +176,9 @@ class JobRun:
     @property
     def _name(self) -> str:
         return f"{self.job.noun} {self.entry.job_id}"
+
+    def _remember(self, job_id: str | None) -> None:
+        self.canceller.job_id = job_id
 
     def _follow(self, entry: Entry) -> None:
         self.task.finish_first()
@@ -260,6 +264,7 @@ class JobRun:
         return self._wait(self.body)
 
     def _wait(self, body: dict[str, Any] | None) -> Any:
+        self.canceller.raise_if_killed()
         if self.entry.left:
             self.renew()
         if self.task.do_xcom_push:
@@ -494,7 +499,7 @@ class JobRun:
 
     def _end_job(self, error: Exception) -> None:
         """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
-        job_id = self.canceller.job_id or self.paying.recorded_id or getattr(error, "job_id", None)
+        job_id = self.canceller.job_id or getattr(error, "job_id", None)
         if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
             return
         fate = {

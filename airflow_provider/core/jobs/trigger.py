@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.compat import earliest_event
+from airflow_provider.core.jobs import cancelling
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.progress import Progress
 from airflow_provider.core.jobs.task_state import task_state
@@ -23,7 +24,7 @@ from airflow_provider.core.polling.wait import (
     Wait,
 )
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import ProviderError
+from airflow_provider.exceptions import ApiError, ProviderError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -34,6 +35,9 @@ if TYPE_CHECKING:
 
 STATE_PATIENCE = 8.0
 """Seconds to wait for Airflow to say what state the task is in."""
+
+READ_PATIENCE = 5.0
+"""Seconds that a killed wait spends on reading its job: a cancel that waits for more may never be sent."""
 
 WIRE_FORMAT = (
     "conn_id", "job_id", "submitted_at", "deadline", "kind", "poll_interval", "exponential_backoff",
@@ -141,8 +145,8 @@ class JobTrigger(BaseTrigger):
         """
         Cancel the job when a user kills the deferred task (Airflow 3.3).
 
-        Polls first and leaves a finished job alone: Airflow may call this for a trigger that another
-        triggerer has taken over. Never raises; done well within the 30 s that Airflow gives it.
+        Leaves a job alone that is seen to have ended, and one that another triggerer has taken over. Never
+        raises; done within the 30 s that Airflow gives it, where the service answers.
         """
         noun = self.job.noun
         if self.job.acancel is None:
@@ -278,11 +282,36 @@ class JobTrigger(BaseTrigger):
         return state in ("deferred", None)
 
     async def _cancel(self, state: KeyState) -> None:
+        """Cancel the job, also one that cannot be read; a refusal is believed only when it has ended."""
         assert self.job.acancel is not None
-        observation = await self.poll(state.hook, state.client)
-        if observation.finished:
-            status = clean(observation.raw_status)
-            self.log.info("The task was killed; %s %s is %s.", self.job.noun, self.job_id, status)
+        noun, seen = self.job.noun, await self._seen(state)
+        if seen is not None and seen.finished:
+            self.log.info("The task was killed; %s %s is %s.", noun, self.job_id, clean(seen.raw_status))
             return
-        await self.job.acancel(state.hook, state.client, self.job_id)
-        self.log.warning("The task was killed; %s %s was cancelled.", self.job.noun, self.job_id)
+        for pause in (*cancelling.CANCEL_PAUSES, None):
+            try:
+                await self.job.acancel(state.hook, state.client, self.job_id)
+                break
+            except ApiError as error:
+                seen = await self._seen(state)
+                if seen is not None and seen.finished:
+                    break
+                if pause is None or error.key_refused:
+                    raise
+            await asyncio.sleep(pause)
+        end = "was cancelled" if seen is None or not seen.finished else f"is {clean(seen.raw_status)}"
+        self.log.warning("The task was killed; %s %s %s.", noun, self.job_id, end)
+
+    async def _seen(self, state: KeyState) -> Observation | None:
+        """Return how the job stands; ``None`` when it cannot be read."""
+        try:
+            async with asyncio.timeout(READ_PATIENCE):
+                return await self.poll(state.hook, state.client)
+        except TimeoutError:
+            trouble = "no answer"
+        except ApiError as error:
+            if error.key_refused:
+                raise
+            trouble = clean(error)
+        self.log.warning("Could not read %s %s: %s", self.job.noun, self.job_id, trouble)
+        return None

@@ -7,13 +7,21 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
+from airflow_provider.core.jobs.cancelling import Cancelled, cancel_job
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
-from airflow_provider.exceptions import ApiError, InvalidInputError, JobFailedError, JobInputError
+from airflow_provider.core.polling.wait import JobState
+from airflow_provider.exceptions import (
+    ApiError,
+    InvalidInputError,
+    JobError,
+    JobFailedError,
+    JobInputError,
+)
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -303,7 +311,8 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
     """
     Cancel a report that is pending or processing; for teardown tasks too.
 
-    Returns the report's summary. A report that has ended already is left as it is, and the task succeeds.
+    Returns the report's summary. A report that has ended already is left as it is, and the task succeeds. One
+    that cannot be read is cancelled all the same.
 
     :param report_id: the report.
     :param silent_witness_conn_id: Silent Witness connection id.
@@ -335,17 +344,19 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
         """Cancel the report unless it has ended; return how it stands."""
         report_id = required_id("report_id", self.report_id)
         with self.hook() as hook:
-            body = hook.get_report(report_id)
-            if not observe_report(body).finished:
-                try:
-                    hook.cancel_report(report_id)
-                except ApiError:
-                    # It may have ended after it was read, and then there is nothing to cancel.
-                    body = hook.get_report(report_id)
-                    if not observe_report(body).finished:
-                        raise
-                else:
-                    self.log.info("Cancelled report %s", report_id)
-                    body = hook.get_report(report_id)
-            self.log.info("Report %s is %s", report_id, observe_report(body).raw_status)
+            cancelled = cancel_job(REPORT, hook, report_id, log=self.task_log)
+            try:
+                body = hook.get_report(report_id)
+            except ApiError:
+                if cancelled is not Cancelled.DONE:
+                    raise
+                body = {"id": report_id, "status": str(JobState.CANCELLED)}
+            observed = observe_report(body)
+            if cancelled is Cancelled.FAILED and not observed.finished:
+                raise JobError(
+                    f"Report {report_id} could not be cancelled and is {observed.raw_status}; the log above "
+                    "says why. A retry tries again.",
+                    job_id=report_id,
+                )
+            self.log.info("Report %s is %s", report_id, observed.raw_status)
             return REPORT.public(body)

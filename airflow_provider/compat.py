@@ -52,6 +52,19 @@ def airflow_stats() -> Any:
     return Stats
 
 
+def answers_asynchronously() -> bool:
+    """
+    Return whether Airflow can be asked from an event loop, which ``dag.test()`` cannot.
+
+    There a trigger's lookup of a connection finds only those of the environment and of a secrets backend, and
+    says of all others that they are not defined.
+    """
+    from airflow.sdk.execution_time import task_runner
+
+    comms = getattr(task_runner, "SUPERVISOR_COMMS", None)
+    return comms is None or hasattr(comms, "asend")
+
+
 SHORTEST_DEFERRAL = 10.0
 """
 Seconds for which a task stays deferred at least. When it is resumed sooner, the scheduler may learn only then
@@ -80,6 +93,7 @@ __all__ = [
     "TaskDeferralError",
     "TaskDeferralTimeout",
     "airflow_stats",
+    "answers_asynchronously",
     "conf",
     "earliest_event",
 ]

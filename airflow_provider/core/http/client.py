@@ -15,7 +15,7 @@ from urllib.parse import urlencode
 from airflow.sdk import BaseHook
 
 from airflow_provider import __version__
-from airflow_provider.compat import AirflowNotFoundException
+from airflow_provider.compat import AirflowNotFoundException, answers_asynchronously
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.budget.windows import windows
@@ -41,6 +41,7 @@ from airflow_provider.exceptions import (
 if TYPE_CHECKING:
     import aiohttp
     import requests
+    from airflow.sdk import Connection
 
     from airflow_provider.core.budget.store import Store
     from airflow_provider.core.files.upload import MultipartBody
@@ -110,6 +111,21 @@ class ServiceHook(BaseHook):
         self._rng: Callable[[], float] = random.random
 
     # -- the connection --------------------------------------------------------------------------------------
+
+    @classmethod
+    async def aget_connection(cls, conn_id: str) -> Connection:
+        """
+        Look a connection up without blocking the event loop, except in ``dag.test()``, which cannot.
+
+        :param conn_id: Airflow connection id.
+        :raises AirflowNotFoundException: there is none, or Airflow cannot look.
+        """
+        try:
+            return await super().aget_connection(conn_id)
+        except AirflowNotFoundException:
+            if answers_asynchronously():
+                raise
+            return cls.get_connection(conn_id)
 
     @property
     def settings(self) -> ConnectionSettings:

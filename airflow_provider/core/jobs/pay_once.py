@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Collection
 from logging import Logger
@@ -12,10 +11,12 @@ from airflow_provider.core.arguments import one_of, switch, whole_number
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
+from airflow_provider.core.jobs.search import search
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
     ApiError,
+    ConflictError,
     InvalidInputError,
     LedgerError,
     NotFoundError,
@@ -23,11 +24,8 @@ from airflow_provider.exceptions import (
     ProviderError,
 )
 
-ARRIVES_WITHIN = 30.0
-"""Seconds after the loss of its answer within which a request may still be carried out, at least."""
-
-SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
-"""Seconds between searches for what a request has started; the last one repeats."""
+RECORD_PAUSES = (1.0, 3.0, 10.0)
+"""Seconds between attempts to record what was paid for."""
 
 READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds between reads of a recorded job that the service does not know, before that is believed."""
@@ -145,7 +143,8 @@ class PayOnce:
     :param wait_limit: returns the seconds that waiting may take, counted from submission; default none.
     :param should_reattach: whether a recorded thing in its present state serves this attempt.
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
-    :param claimed: returns the ids that other tasks of this Dag run have.
+    :param claimed: returns the ids that other tasks of this Dag have; ``None`` when that is not known.
+    :param announce: tells the other tasks which id this one has.
     :param pause: waits some seconds.
     :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
         when nothing is on record.
@@ -165,7 +164,8 @@ class PayOnce:
         wait_limit: Callable[[], float] = lambda: 0.0,
         should_reattach: Callable[[Entry, dict[str, Any]], bool] | None = None,
         discard_stale: Callable[[Entry], object] = lambda entry: None,
-        claimed: Callable[[], Collection[str]] = set,
+        claimed: Callable[[], Collection[str] | None] = set,
+        announce: Callable[[str], object] = lambda job_id: None,
         pause: Callable[[float], None] = time.sleep,
         find_existing: Callable[[], str | None] = lambda: None,
         push_result: Callable[[dict[str, Any]], object] = lambda value: None,
@@ -180,6 +180,7 @@ class PayOnce:
         self._should_reattach = should_reattach or (lambda entry, body: self.still_owed(entry))
         self._discard_stale = discard_stale
         self._claimed = claimed
+        self._announce = announce
         self._pause = pause
         self._find_existing = find_existing
         self._push_result = push_result
@@ -220,6 +221,9 @@ class PayOnce:
                 if found := self._reattach(entry):
                     return found
                 carried = carry_over(entry)
+                if not entry.job_id:
+                    # It may be carried out after all: a later search counts from it.
+                    carried["asked_at"] = asked_at(entry)
             except PaidInVainError:
                 carried = carry_over(entry, paid_in_vain=1)
             self._recorded(None)
@@ -277,7 +281,8 @@ class PayOnce:
             )
             return self.submit_once(entry)
         except ProviderError as error:
-            if may_have_started(error):
+            # A conflict may be with what an earlier request without an answer has started after all.
+            if may_have_started(error) or (isinstance(error, ConflictError) and "asked_at" in entry.details):
                 return self._adopt_orphaned(entry, error)
             self.ledger.amend(entry, intent_at=0.0)
             raise
@@ -343,14 +348,20 @@ class PayOnce:
 
     def _adopt_orphaned(self, entry: Entry, error: ProviderError) -> tuple[Entry, dict[str, Any]]:
         noun = self.paid.noun
-        entry = self.ledger.amend(entry, details={**entry.details, "lost_at": time.time()})
-        self.log.warning("The answer to the paid call was lost (%s); searching for the %s.", error, noun)
+        lost = {"lost_at": time.time(), "clock_offset": self.hook.clock_offset}
+        entry = self.ledger.amend(entry, details={**entry.details, **lost})
+        self.log.warning(
+            "No answer says what became of the paid call (%s); searching for the %s.", error, noun
+        )
         try:
             body = self._search(entry, may_probe=False)
         except (ApiError, LedgerError) as search:
             self.log.warning("Searching for the %s failed too: %s", noun, search)
             body = None
         if body is None:
+            if entry.details["clock_offset"] is None:
+                # The clock may be set before the next search, which compares.
+                self.ledger.amend(entry, details={**entry.details, "clock_offset": self.hook.clock_offset})
             raise error
         return self._settle(entry, body, entry.intent_at)
 
@@ -360,7 +371,15 @@ class PayOnce:
         job_id = self.paid.id_of(body)
         self.log.info("%s %s", self.paid.noun.capitalize(), job_id)
         deadline = submitted_at + self._wait_limit()
-        return self.ledger.settle(entry, job_id, submitted_at=submitted_at, deadline=deadline), body
+        for pause in (*RECORD_PAUSES, None):
+            try:
+                return self.ledger.settle(entry, job_id, submitted_at=submitted_at, deadline=deadline), body
+            except LedgerError as error:
+                if pause is None or self.ledger.is_replaced():
+                    raise
+                self.log.warning("%s Recording it again in %.0f s.", error, pause)
+            self._pause(pause)
+        raise AssertionError("unreachable")
 
     def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any] | None] | None:
         noun = self.paid.noun
@@ -369,8 +388,14 @@ class PayOnce:
                 "An earlier attempt sent its request and never recorded an answer; searching for the %s.",
                 noun,
             )
+            says_new = self.ledger.cleared(entry) and self.paid.on_clear == NEW
             try:
                 body = self._search(entry, may_probe=True)
+            except LedgerError as unclear:
+                if not says_new:
+                    raise
+                self.log.warning("Paying for a new %s, as on_clear='new' says. %s", noun, unclear)
+                raise PaidInVainError from unclear
             except PreparedInVainError as refused:
                 if self.ledger.cleared(entry):
                     raise PaidInVainError from refused.error
@@ -432,40 +457,21 @@ class PayOnce:
             self._pause(pause)
 
     def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
-        """Search until a request with a lost answer, or whose sender died, can no longer be carried out."""
-        # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
-        pace = self.paid.arrives_within / ARRIVES_WITHIN
-        until = carried_out_until(entry, self.hook.settings.read_timeout, pace=pace) if pace else 0.0
-        pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
-        while True:
-            claimed, unread = self._claimed(), None
-            try:
-                # A search that began again from the start would take the loss for one of an earlier attempt.
-                with self.hook.turns.in_place():
-                    body = self.paid.find_orphaned(self.hook, entry, may_probe=may_probe, claimed=claimed)
-            except NotFoundError as error:
-                body, unread = None, error
-            remaining = until - time.time()
-            if body is not None or (remaining <= 0 and unread is None):
-                return body
-            if remaining <= 0:
-                raise LedgerError(
-                    f"A request for a {self.paid.noun} was sent and its answer lost, and what may be it "
-                    "is not found. Nothing was sent again, and what was asked for may be billed; a retry "
-                    f"searches again. {unread}"
-                ) from unread
-            self._pause(min(remaining, next(pauses)))
+        return search(
+            self.paid,
+            self.hook,
+            entry,
+            may_probe=may_probe,
+            claimed=self._claimed,
+            announce=self._announce,
+            pause=self._pause,
+        )
 
 
-def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
-    """
-    Return until when a request with a lost answer may be carried out, epoch seconds.
-
-    :param pace: 1, and less in tests, whose time runs faster.
-    """
-    # A sender that died may have waited for its answer for as long as it was allowed to.
-    lost_at: float = entry.details.get("lost_at") or entry.intent_at + pace * read_timeout
-    return lost_at + pace * max(ARRIVES_WITHIN, read_timeout)
+def asked_at(entry: Entry) -> float:
+    """Return since when there is a request of which nobody knows what became, epoch seconds."""
+    moment: float = entry.details.get("asked_at") or entry.intent_at
+    return moment
 
 
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:

@@ -145,6 +145,7 @@ class JobRun:
                     should_reattach=self._should_reattach,
                     discard_stale=self.canceller.discard_stale,
                     claimed=lambda: claimed_ids(self.context, self.job.id_key),
+                    announce=lambda job_id: self.task.announce(self.context, job_id),
                     pause=self.pause,
                     push_result=lambda value: self.task.push_result(self.context, value),
                     recorded=self._remember,

@@ -9,7 +9,7 @@ from airflow_provider.core.arguments import required_id
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.exceptions import ConflictError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import observe_submission

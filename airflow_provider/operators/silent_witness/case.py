@@ -10,7 +10,8 @@ from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, check_paying
+from airflow_provider.core.jobs.pay_once import PayOnce, check_paying
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 PAGE = 100
+SHORTEST_PAGE = 20
+"""Cases on a page by the oldest default: what shows fewer, over and over, has no more."""
 MOST_PAGES = 100
 MOST_PAGES_TO_REUSE = 20
 """What a look-up may cost that saves an invoice, and not a second one."""
@@ -170,6 +173,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
                 hook,
                 ledger,
                 claimed=lambda: claimed_ids(context, "case_id"),
+                announce=lambda case_id: self.announce(context, case_id),
                 find_existing=lambda: self._existing(hook),
                 push_result=lambda value: self.push_result(context, value),
             )
@@ -239,8 +243,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        def cases() -> list[dict[str, Any]]:
-            return [row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED)]
+        def cases() -> Iterator[dict[str, Any]]:
+            return (row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED))
 
         case_id = created_since(cases, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
         if case_id is None:
@@ -288,9 +292,13 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     ) -> Iterator[dict[str, Any]]:
         """
         Read all pages. Some servers count in ``offset``, others in ``page``, and some return fewer than were
-        asked for: a page with nothing new is the last one.
+        asked for: after the last page comes none, or that page again.
+
+        :raises LedgerError: after what could be read: there are too many, the server shows one page whatever
+            it is asked for, or its pages overlap, so that some may be on none.
         """
         seen: set[str] = set()
+        overlap = False
         for page in range(1, most_pages + 1):
             rows = hook.list_cases(
                 organization_id=self.organization_id,
@@ -301,12 +309,16 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             )
             new = [row for row in rows if row["id"] not in seen]
             if not new:
+                if overlap or (page == 2 and SHORTEST_PAGE <= len(rows) <= PAGE):
+                    break
                 return
+            overlap = overlap or len(new) < len(rows)
             seen.update(row["id"] for row in new)
             yield from new
         raise LedgerError(
-            f"The account has more than {len(seen)} cases, too many to search for this one. Nothing was paid "
-            "for. Find it in the dashboard and name it: case_id='...' takes it."
+            f"The account may have more cases than the {len(seen)} that can be read, so this one cannot be "
+            "searched for. Nothing was paid for. Find it in the dashboard and name it: case_id='...' takes "
+            "it; on_clear='new' and a clear pay for another one."
         )
 
 

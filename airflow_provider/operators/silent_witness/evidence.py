@@ -15,7 +15,7 @@ from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_fi
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, SEARCH_PAUSES
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.exceptions import (
@@ -185,7 +185,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             entry = self._entry(ledger, hook, case_id, [part for part, _ in checked], tried_in)
             # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
-            empty = first and case_id in claimed_ids(context, NEW_CASE)
+            empty = first and case_id in (claimed_ids(context, NEW_CASE) or ())
             self._done = dict(entry.details.get("uploaded", {}))
             self._sent = dict(entry.details.get("sent", {}))
 

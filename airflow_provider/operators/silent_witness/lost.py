@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Collection, Iterable
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.jobs.pay_once import carried_out_until
+from airflow_provider.core.jobs.pay_once import asked_at
+from airflow_provider.core.jobs.search import carried_out_until
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
 
@@ -18,6 +21,10 @@ MARGIN = 2.0
 
 WRONG_BY = 3600.0
 """Seconds by which the service's clock may be wrong where no answer of it has a ``Date``."""
+
+DAY = 86_400.0
+ANY_ZONE = 14 * 3600.0
+"""Seconds by which a time of day without a zone may differ from UTC."""
 
 
 def created_since(
@@ -33,6 +40,10 @@ def created_since(
     Return the id of the one thing that was created while a request may have been carried out, on the
     service's own clock, which the ``Date`` of its answers shows.
 
+    That clock may be set between the request and the search, and ``Date`` may be wrong: what was created then
+    by what the clock showed before, by our own, or later than now, may be it as well. So may be what shows no
+    time, a date alone, or a time in an unknown zone.
+
     :param read_rows: lists what may be it, with ``id`` and ``created_at``.
     :param entry: the record of the request.
     :param hook: that lists the rows.
@@ -43,33 +54,88 @@ def created_since(
     :raises LedgerError: it cannot be told which is meant, or whether one is.
     """
     others = {*entry.details.get("earlier_ids", ()), *claimed}
+    rows: list[dict[str, Any]] = []
+    incomplete: LedgerError | None = None
     try:
-        rows = list(read_rows())
+        rows.extend(row for row in read_rows() if row["id"] not in others)
     except MalformedResponseError as error:
         raise LedgerError(
             f"A request for a {noun} was sent and its answer lost, and the {noun}s cannot be listed: {error} "
             "Nothing was sent again, and what was asked for may be billed. A retry searches again; "
-            f"{argument}='...' takes one that exists and pays nothing."
+            f"{_way_on(argument)}"
         ) from error
-    since = hook.service_time(entry.intent_at) - MARGIN
-    until = hook.service_time(carried_out_until(entry, hook.settings.read_timeout)) + MARGIN
-    doubt = WRONG_BY if hook.clock_offset is None else 0.0
-    found, doubtful = [], []
-    for row in rows:
-        created_at = epoch_seconds(row.get("created_at"))
-        if row["id"] in others:
-            continue
-        if created_at is None:
-            doubtful.append(row["id"])
-        elif since <= created_at <= until:
-            found.append(row["id"])
-        elif since - doubt <= created_at <= until + doubt:
-            doubtful.append(row["id"])
-    if doubtful or len(found) > 1:
-        when = "may have been" if doubtful else "were"
+    except LedgerError as error:
+        incomplete = error
+    window = Window(entry, hook)
+    found = [row["id"] for row in rows if window.has(row.get("created_at"))]
+    undated = [
+        row["id"] for row in rows if row["id"] not in found and window.is_undated(row.get("created_at"))
+    ]
+    if len(found) == 1 and not undated:
+        return str(found[0])
+    near = [] if found else [row["id"] for row in rows if window.may_have(row.get("created_at"))]
+    candidates = list(dict.fromkeys([*found, *undated, *near]))
+    if candidates:
+        when = "were" if len(found) == len(candidates) else "may have been"
         raise LedgerError(
             f"A request for a {noun} was sent and its answer lost; these {when} created since: "
-            f"{', '.join([*found, *doubtful])}. Nothing was sent again, and what was asked for may be "
-            f"billed. Look at them and name the right one: {argument}='...' takes it and pays nothing."
+            f"{', '.join(candidates)}. Nothing was sent again, and what was asked for may be billed. Look at "
+            f"them: {_way_on(argument)}"
         )
-    return found[0] if found else None
+    if incomplete is not None:
+        raise incomplete
+    return None
+
+
+def _way_on(argument: str) -> str:
+    return f"{argument}='...' takes the right one and pays nothing; on_clear='new' and a clear pay anew."
+
+
+class Window:
+    """
+    When a request may have been carried out.
+
+    :param entry: the record of the request.
+    :param hook: that has just listed what there is.
+    """
+
+    def __init__(self, entry: Entry, hook: SilentWitnessHook) -> None:
+        self._since = asked_at(entry) - MARGIN
+        self._until = carried_out_until(entry, hook.settings.read_timeout) + MARGIN
+        now, then = hook.clock_offset, entry.details.get("clock_offset")
+        self._now = time.time() + (now or 0.0)
+        known = [offset for offset in (then, now) if offset is not None]
+        self._offset = known[0] if known else 0.0
+        self._other_offsets = {*known, 0.0}
+        self._doubt = 0.0 if known else WRONG_BY
+
+    def has(self, created_at: Any) -> bool:
+        """Whether a time is within it."""
+        moment = epoch_seconds(created_at)
+        return moment is not None and _has_time(created_at) and self._is_in(moment, self._offset)
+
+    def is_undated(self, created_at: Any) -> bool:
+        """Whether a time says nothing about it."""
+        moment = epoch_seconds(created_at)
+        return moment is None or (not _has_time(created_at) and self._is_in(moment, self._offset, DAY))
+
+    def may_have(self, created_at: Any) -> bool:
+        """Whether a time may be within it, if a clock was set or is wrong."""
+        moment = epoch_seconds(created_at)
+        if moment is None:
+            return True
+        doubt = self._doubt if _has_zone(created_at) else max(self._doubt, ANY_ZONE)
+        near = any(self._is_in(moment, offset, doubt) for offset in self._other_offsets)
+        return near or self._now + MARGIN < moment < self._now + DAY
+
+    def _is_in(self, moment: float, offset: float, doubt: float = 0.0) -> bool:
+        return self._since + offset - doubt <= moment <= self._until + offset + doubt
+
+
+def _has_time(created_at: str) -> bool:
+    """Whether a timestamp is more than a date."""
+    return re.search(r"\d[T ]?\d\d:?\d\d", created_at[8:]) is not None
+
+
+def _has_zone(created_at: str) -> bool:
+    return re.search(r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$", created_at.strip()[10:], re.IGNORECASE) is not None

@@ -13,7 +13,7 @@ from airflow_provider.exceptions import LedgerError, MalformedResponseError
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator
 from airflow_provider.operators.silent_witness.lost import created_since
 
-INTENT = 1_800_000_000.0
+INTENT = 1_700_000_000.0
 PARTIES: dict[str, Any] = {
     "plaintiff_name": "Ann Smith",
     "defendant_name": "Bob Jones",
@@ -80,21 +80,28 @@ def test_a_list_that_is_none_is_not_an_empty_one() -> None:
 
 @pytest.mark.parametrize("state", ["running", "up_for_retry"])
 def test_what_other_runs_of_the_dag_have_is_claimed(state: str) -> None:
-    pushed: dict[str, list[str | None]] = {"r1": ["mine"], "r2": ["theirs", None], "r3": ["older"]}
+    """Another run may have ended already: demo data take seconds."""
+    pushed: dict[str, list[str | None]] = {
+        "r1": ["mine", "a sibling's"],
+        "r2": ["theirs", None],
+        "r3": ["older"],
+    }
 
     class TaskInstance:
-        dag_id, task_id, run_id = "d", "t", "r1"
+        dag_id, task_id, run_id, map_index = "d", "t", "r1", -1
 
         @staticmethod
         def get_task_states(dag_id: str, task_ids: list[str]) -> dict[str, dict[str, str]]:
             return {"r1": {"t": "running"}, "r2": {"t_0": state, "t_1": "success"}, "r3": {"t": "success"}}
 
         @staticmethod
-        def xcom_pull(task_ids: list[str], key: str, run_id: str) -> list[str | None]:
-            return pushed[run_id]
+        def xcom_pull(task_ids: Any, key: str, run_id: str = "r1", map_indexes: int = -1) -> Any:
+            return pushed[run_id][0] if isinstance(task_ids, str) else pushed[run_id]
 
     context: Any = {"ti": TaskInstance(), "dag": SimpleNamespace(task_ids=["t"])}
-    assert claimed_ids(context, "report_id") == {"mine", "theirs"}
+    assert claimed_ids(context, "report_id") == {"a sibling's", "theirs", "older"}
+    pushed["r2"] = ["mine"]
+    assert "mine" in (claimed_ids(context, "report_id") or ()), "two tasks have it"
 
 
 def test_what_others_have_and_what_was_spent_is_left_out() -> None:
@@ -113,6 +120,60 @@ def test_of_several_none_is_taken() -> None:
         find([{"id": name, "created_at": at(1)} for name in ("a", "b")])
 
 
+@pytest.mark.parametrize("jump", [-7200.0, -300.0, 20.0, 300.0, 7200.0])
+@pytest.mark.parametrize("before", [0.0, 300.0])
+def test_a_clock_that_was_set_or_is_wrong_makes_nothing_another_s(jump: float, before: float) -> None:
+    """What the clock showed before is on record, or it was right then."""
+    rows = [{"id": "ours", "created_at": at(before + 1)}]
+    if before:
+        assert find(rows, skew=before + jump, clock_offset=before) == "ours"
+    else:
+        with pytest.raises(LedgerError, match="may have been created since: ours"):
+            find(rows, skew=jump)
+
+
+def test_what_is_dated_later_than_now_may_be_it() -> None:
+    import time
+
+    import pendulum
+
+    created_at = pendulum.from_timestamp(time.time() + 290).to_iso8601_string()
+    with pytest.raises(LedgerError, match="may have been created since: x"):
+        find([{"id": "x", "created_at": created_at}])
+
+
+def test_a_sibling_of_before_is_no_candidate_beside_what_was_created_since() -> None:
+    before, ours = {"id": "a", "created_at": at(-20)}, {"id": "b", "created_at": at(1)}
+    assert find([before, ours], skew=-22.0, clock_offset=0.0) == "b"
+    assert find([before], skew=0.0, clock_offset=0.0) is None
+
+
+@pytest.mark.parametrize("hours", [0, 2, -9])
+def test_a_time_without_a_zone_is_taken_for_utc_or_for_nothing(hours: int) -> None:
+    rows = [{"id": "x", "created_at": at(1 + hours * 3600)[:19]}]
+    if hours:
+        with pytest.raises(LedgerError, match="may have been"):
+            find(rows)
+    else:
+        assert find(rows) == "x"
+
+
+@pytest.mark.parametrize(("days", "is_near"), [(0, True), (-9, False)])
+def test_a_date_alone_is_no_time(days: int, is_near: bool) -> None:
+    rows = [{"id": "x", "created_at": at(days * 86_400)[:10]}]
+    if is_near:
+        with pytest.raises(LedgerError, match="may have been"):
+            find(rows)
+    else:
+        assert find(rows) is None
+
+
+def test_what_an_earlier_request_started_late_is_found_by_the_search_for_a_later_one() -> None:
+    rows = [{"id": "late", "created_at": at(-200)}]
+    assert find(rows, clock_offset=0.0) is None
+    assert find(rows, clock_offset=0.0, asked_at=INTENT - 400) == "late"
+
+
 class Cases:
     """Lists cases page by page, as servers of either documentation do."""
 
@@ -129,7 +190,15 @@ class Cases:
         self.requests += 1
         assert self.requests < 50, "it ends"
         size = min(limit, self.cap)
-        start = {"offset": offset, "page": (page - 1) * size, "neither": 0}[self.by]
+        last = max(1, -(-len(self.rows) // size))
+        start = {
+            "offset": offset,
+            "page": (page - 1) * size,
+            "the last again": (min(page, last) - 1) * size,
+            "one page": 0,
+            "neither": 0,
+            "overlap": max(0, offset - 1),
+        }[self.by]
         return self.rows[start : start + size] if self.by != "neither" else self.rows
 
     def get_case(self, case_id: str) -> dict[str, Any]:
@@ -149,12 +218,33 @@ def orphan(cases: Cases, **arguments: Any) -> Any:
     return operator(**arguments).find_orphaned(hook, Entry("f", INTENT, 0), may_probe=True, claimed=())
 
 
-@pytest.mark.parametrize("by", ["offset", "page", "neither"])
+@pytest.mark.parametrize("by", ["offset", "page", "neither", "the last again"])
 @pytest.mark.parametrize("cap", [50, 100, 1000])
 def test_every_page_is_read_however_the_server_counts(by: str, cap: int) -> None:
     rows = [case(number) for number in range(230)] + [case(230, created_at=at(1))]
     cases = Cases(rows, by=by, cap=cap)
     assert orphan(cases)["case"]["id"] == "case_230"
+
+
+@pytest.mark.parametrize("by", ["one page", "overlap"])
+def test_a_list_that_is_not_whole_says_nothing_of_what_it_does_not_show(by: str) -> None:
+    rows = [case(number) for number in range(230)]
+    with pytest.raises(LedgerError, match=r"may have more cases than the .*on_clear='new'"):
+        orphan(Cases(rows, by=by, cap=50))
+    shown = [case(230, created_at=at(1)), *rows]
+    assert orphan(Cases(shown, by=by, cap=50))["case"]["id"] == "case_230"
+
+
+@pytest.mark.parametrize(("count", "is_whole"), [(3, True), (19, True), (20, False)])
+def test_a_page_that_is_shorter_than_any_default_and_shown_again_is_the_list(
+    count: int, is_whole: bool
+) -> None:
+    cases = Cases([case(number) for number in range(count)], by="one page", cap=count)
+    if is_whole:
+        assert orphan(cases) is None
+    else:
+        with pytest.raises(LedgerError):
+            orphan(cases)
 
 
 @pytest.mark.parametrize(

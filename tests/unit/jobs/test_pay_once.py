@@ -13,10 +13,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from airflow_provider.core.budget.turns import Turns
-from airflow_provider.core.jobs import pay_once
+from airflow_provider.core.jobs import pay_once, search
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
-from airflow_provider.core.jobs.pay_once import ARRIVES_WITHIN, PayOnce, carry_over
+from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.exceptions import (
+    ConflictError,
     InvalidRequestError,
     LedgerError,
     NotFoundError,
@@ -84,6 +86,8 @@ class Asked:
         kind, seconds = self.outcomes.pop(0) if self.outcomes else ("answered", 0.0)
         if kind == "refused":
             raise InvalidRequestError("POST /jobs: 400", http_status=400)
+        if kind == "conflict":
+            raise ConflictError("POST /jobs: 409", http_status=409)
         if kind == "never sent":
             raise TransportError("POST /jobs: no connection", sent=False)
         job_id = self.service.create(after=None if kind == "lost on the way" else seconds)
@@ -120,11 +124,15 @@ class Store:
 
     def __init__(self) -> None:
         self.value: Any = None
+        self.refuses = 0
 
     def get(self) -> Any:
         return self.value
 
     def set(self, value: Any) -> None:
+        if self.refuses and value["job_id"]:
+            self.refuses -= 1
+            raise OSError("the database is read-only")
         self.value = value
 
     def is_replaced(self) -> bool:
@@ -139,7 +147,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
 
 def clocked(patch: pytest.MonkeyPatch) -> Service:
     service = Service()
-    patch.setattr(pay_once, "time", SimpleNamespace(time=lambda: service.now, sleep=None))
+    for module in (pay_once, search):
+        patch.setattr(module, "time", SimpleNamespace(time=lambda: service.now, sleep=None))
     return service
 
 
@@ -149,6 +158,7 @@ def attempt(asked: Asked, store: Store, *, max_tries: int = 0, **options: Any) -
 
     hook = SimpleNamespace(
         before_resending=None,
+        clock_offset=None,
         turns=Turns(),
         settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT),
     )
@@ -219,6 +229,76 @@ def test_a_job_of_another_task_is_not_taken_for_a_lost_one(service: Service) -> 
         attempt(asked, store, claimed=lambda: {theirs})
     entry, _ = attempt(asked, store, claimed=lambda: {theirs})
     assert entry.job_id == "job-2"
+
+
+def test_what_is_found_first_is_another_s_when_a_second_one_arrives(service: Service) -> None:
+    service.create(after=0.0)
+    asked, store = Asked(service, [("lost", 20.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    with pytest.raises(LedgerError, match="several"):
+        attempt(asked, store)
+    assert len(service.carried_out) == 2
+
+
+def test_of_two_tasks_that_search_at_once_none_takes_what_both_have_found(service: Service) -> None:
+    taken: list[str] = []
+    asked, store = Asked(service, [("lost", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store, claimed=lambda: list(taken), announce=taken.append)
+    assert taken == ["job-1"], "the others are told before they are asked"
+
+
+def test_nothing_is_taken_while_it_is_not_known_what_others_have(service: Service) -> None:
+    asked, store = Asked(service, [("lost", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store, claimed=lambda: None)
+    with pytest.raises(LedgerError, match="which jobs other tasks have is not known"):
+        attempt(asked, store, claimed=lambda: None)
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_conflict_may_be_with_what_an_earlier_request_has_started(service: Service) -> None:
+    """It began to run after the search for it had ended, or the list shows it later than that."""
+    asked, store = Asked(service, [("lost", 5 * LATE), ("conflict", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    with pytest.raises(ConflictError):
+        attempt(asked, store)
+    service.now += 5 * LATE
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_conflict_of_a_first_request_leaves_nothing_to_settle(service: Service) -> None:
+    asked, store = Asked(service, [("conflict", 0.0)]), Store()
+    with pytest.raises(ConflictError):
+        attempt(asked, store)
+    assert store.value["intent_at"] == 0.0
+
+
+def test_what_was_paid_for_is_recorded_when_the_record_can_be_written_again(service: Service) -> None:
+    store = Store()
+    store.refuses = 2
+    entry, _ = attempt(Asked(service), store)
+    assert store.value["job_id"] == entry.job_id == "job-1"
+
+
+@pytest.mark.parametrize("on_clear", [None, "attach", "new"])
+def test_where_nothing_can_be_decided_a_clear_that_says_new_pays(
+    service: Service, on_clear: str | None
+) -> None:
+    service.create(after=0.0)
+    asked, store = Asked(service, [("lost", 0.0)], on_clear=on_clear), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    if on_clear == "new":
+        entry, _ = attempt(asked, store, max_tries=1)
+        assert (entry.job_id, paid_requests(entry)) == ("job-3", 2)
+    else:
+        with pytest.raises(LedgerError, match="several"):
+            attempt(asked, store, max_tries=1)
 
 
 def test_a_job_that_exists_is_taken_and_nothing_paid_for(service: Service) -> None:

@@ -1,0 +1,106 @@
+"""Search for what a paid request with a lost answer has started, for as long as it may be carried out."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
+
+from airflow_provider.exceptions import LedgerError, NotFoundError
+
+if TYPE_CHECKING:
+    from airflow_provider.core.jobs.ledger import Entry
+    from airflow_provider.core.jobs.pay_once import PaidRequest
+
+ARRIVES_WITHIN = 30.0
+"""Seconds after the loss of its answer within which a request may still be carried out, at least."""
+
+SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
+"""Seconds between searches for what a request has started; the last one repeats."""
+
+
+def search(
+    paid: PaidRequest,
+    hook: Any,
+    entry: Entry,
+    *,
+    may_probe: bool,
+    claimed: Callable[[], Collection[str] | None],
+    announce: Callable[[str], object],
+    pause: Callable[[float], object],
+) -> dict[str, Any] | None:
+    """
+    Return what the request has started; ``None`` when it was not carried out and no longer can be.
+
+    What is found early may be another's whose own comes later: it is taken when the time is over.
+
+    :param paid: what was paid for.
+    :param hook: of the service.
+    :param entry: the record of the request.
+    :param may_probe: see :meth:`PaidRequest.find_orphaned`.
+    :param claimed: returns the ids that other tasks have; ``None`` when that is not known.
+    :param announce: tells the other tasks which id is about to be taken.
+    :param pause: waits some seconds.
+    :raises LedgerError: it cannot be told which is meant, or whether one is.
+    """
+    # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
+    pace = paid.arrives_within / ARRIVES_WITHIN
+    until = carried_out_until(entry, hook.settings.read_timeout, pace=pace) if pace else 0.0
+    pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
+    found: dict[str, Any] | None = None
+    while True:
+        others, unread = claimed(), None
+        try:
+            # A search that began again from the start would take the loss for one of an earlier attempt.
+            with hook.turns.in_place():
+                found = paid.find_orphaned(hook, entry, may_probe=may_probe, claimed=others or ()) or found
+        except NotFoundError as error:
+            unread = error
+        remaining = until - time.time()
+        if remaining <= 0:
+            break
+        pause(remaining if found is not None else min(remaining, next(pauses)))
+    if found is None and unread is not None:
+        raise LedgerError(
+            f"A request for a {paid.noun} was sent and its answer lost, and what may be it is not found. "
+            f"Nothing was sent again, and what was asked for may be billed; a retry searches again. {unread}"
+        ) from unread
+    if found is not None and pace:
+        _claim(paid, paid.id_of(found), claimed=claimed, announce=announce)
+    return found
+
+
+def _claim(
+    paid: PaidRequest,
+    job_id: str,
+    *,
+    claimed: Callable[[], Collection[str] | None],
+    announce: Callable[[str], object],
+) -> None:
+    """
+    Take what was found for this task alone.
+
+    :raises LedgerError: another task has it, or may have.
+    """
+    # Two tasks may search at once: each tells first and asks then, so that one of them at least sees both.
+    announce(job_id)
+    others = claimed()
+    if others is not None and job_id not in others:
+        return
+    why = "which jobs other tasks have is not known" if others is None else "another task has taken it"
+    raise LedgerError(
+        f"A request for a {paid.noun} was sent and its answer lost; {job_id} may be what it has started, and "
+        f"{why}. Nothing was sent again; a retry searches again."
+    )
+
+
+def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
+    """
+    Return until when a request with a lost answer may be carried out, epoch seconds.
+
+    :param pace: 1, and less in tests, whose time runs faster.
+    """
+    # A sender that died may have waited for its answer for as long as it was allowed to.
+    lost_at: float = entry.details.get("lost_at") or entry.intent_at + pace * read_timeout
+    return lost_at + pace * max(ARRIVES_WITHIN, read_timeout)

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, Final
 from urllib.parse import quote
 
+from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import InvalidInputError
 
 IF_NO_FILES: Final = ("fail", "skip")
@@ -117,20 +118,24 @@ def required_text(argument: str, value: Any) -> str:
     return value
 
 
+def is_plain_id(value: Any) -> bool:
+    """Whether it is a text of :data:`PLAIN_ID`, and no dot segment, which would name another endpoint."""
+    return isinstance(value, str) and bool(PLAIN_ID.fullmatch(value)) and value not in (".", "..")
+
+
 def plain_id(argument: str, value: Any) -> str:
     """
     Return an id of the service, which may have come from anywhere.
 
-    :raises InvalidInputError: it is not text, has other characters than :data:`PLAIN_ID`, or is a dot
-        segment, which would name another endpoint.
+    :raises InvalidInputError: it is none, see :func:`is_plain_id`.
     """
-    if not isinstance(value, str) or not PLAIN_ID.fullmatch(value) or value in (".", ".."):
+    if not is_plain_id(value):
         raise InvalidInputError(
             f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : -; got "
-            f"{repr(value)[:160]}.",
+            f"{snippet(repr(value))}.",
             parameter=argument,
         )
-    return value
+    return str(value)
 
 
 def quoted_id(argument: str, value: Any) -> str:

@@ -24,8 +24,11 @@ _SNIPPET: Final = 200
 # Possessive and bounded: a server's answer may be made to take for ever.
 _URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
 _URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://)[^\s\"'<>/@]++@", re.IGNORECASE)
+# Also without its URL, and percent-encoded inside another one, as a login page is told where to go back to.
 _SIGNATURE: Final = re.compile(
-    r"\b(sig|signature|x-amz-[a-z-]{1,40}+|x-goog-[a-z-]{1,40}+|token|key-pair-id|policy)=[^&\s\"'<>]++",
+    r"((?:(?<![a-z0-9])|(?<=%3f)|(?<=%26))"
+    r"(?:sig|signature|x-amz-[a-z-]{1,40}+|x-goog-[a-z-]{1,40}+|token|key-pair-id|policy|password|secret|"
+    r"api[_-]?key))(=|%3d)(?:(?!%26)[^&\s\"'<>])++",
     re.IGNORECASE,
 )
 
@@ -80,7 +83,7 @@ def redact(text: str, secrets: Iterable[str] = ()) -> str:
         text = text.replace(secret, "***")
     text = _URL_PASSWORD.sub(r"\1***@", text)
     text = _URL.sub(lambda url: url[1] + ("?***" if url[2] else ""), text)
-    return _SIGNATURE.sub(r"\1=***", text)
+    return _SIGNATURE.sub(r"\1\2***", text)
 
 
 def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:

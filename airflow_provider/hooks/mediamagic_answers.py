@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import Body, Kind, Reader, Word, as_documented, fields
+from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, as_documented, fields
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
 
@@ -18,13 +18,15 @@ _TIMES: Final = fields(datetime, "createdAt", "updatedAt", "completedAt")
 
 _SUBMISSION: Final[Mapping[str, Kind]] = {
     **_TIMES,
+    "submissionId": Id,
     **fields(str, "workflowId", "workspaceId", "ablyChannel", "errorMessage"),
     "status": Word,
     "progressPercent": float,
     "isRetryable": bool,
     "assets": [
         {
-            **fields(str, "assetId", "versionGroupId", "errorMessage", "errorType"),
+            "assetId": Id,
+            **fields(str, "versionGroupId", "errorMessage", "errorType"),
             **fields(int, "versionNumber", "issueCount", "retryCount"),
             "isRetryable": bool,
         }
@@ -40,16 +42,18 @@ _ISSUE: Final[Mapping[str, Kind]] = {
 }
 
 _ASSET: Final[Mapping[str, Kind]] = {
+    "assetId": Id,
     **fields(str, "submissionId", "filename", "mimeType", "versionGroupId"),
     **fields(int, "issueCount", "versionNumber"),
     "status": Word,
     "issues": [_ISSUE],
 }
 
-_TOPICS: Final[Mapping[str, Kind]] = {"assetId": str, "orphanIssues": [_ISSUE], "metadata": dict}
+_TOPICS: Final[Mapping[str, Kind]] = {"assetId": Id, "orphanIssues": [_ISSUE], "metadata": dict}
 
 _SUBSCRIPTION: Final[Mapping[str, Kind]] = {
     **_TIMES,
+    "id": Id,
     **fields(str, "workspaceId", "description"),
     "eventTypes": list,
     "enabled": bool,
@@ -71,7 +75,7 @@ def read_started(status: str) -> Reader[dict[str, Any]]:
     """
 
     def read(body: Body) -> dict[str, Any]:
-        found = body.object("submissionId", optional=_SUBMISSION)
+        found = body.object("submissionId", kinds=_SUBMISSION)
         found["status"] = found.get("status") or status
         return found
 
@@ -80,7 +84,7 @@ def read_started(status: str) -> Reader[dict[str, Any]]:
 
 def read_submission(body: Body) -> dict[str, Any]:
     """Read a submission; what follows a finished one reads its assets one by one, so they must have ids."""
-    found = body.object("submissionId", "status", optional=_SUBMISSION)
+    found = body.object("submissionId", "status", kinds=_SUBMISSION)
     if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
         assets = body.part(found)
         body.part(assets.require("assets", list)).rows("assets", "assetId")
@@ -89,12 +93,12 @@ def read_submission(body: Body) -> dict[str, Any]:
 
 def read_asset(body: Body) -> dict[str, Any]:
     """Read the result of an asset."""
-    return body.object("assetId", "status", optional=_ASSET)
+    return body.object("assetId", "status", kinds=_ASSET)
 
 
 def read_issues(body: Body) -> list[dict[str, Any]]:
     """Read a list of issues, bare or as ``issues``, ``items`` or ``data``: which is not documented."""
-    found = _listed(body, "issues").rows("issues", optional=_ISSUE)
+    found = _listed(body, "issues").rows("issues", kinds=_ISSUE)
     pages = body.data.get("pagination") if isinstance(body.data, dict) else None
     total = as_documented(pages.get("total"), int) if isinstance(pages, dict) else None
     if total is not None and total > len(found):
@@ -105,13 +109,13 @@ def read_issues(body: Body) -> list[dict[str, Any]]:
 def read_topics(body: Body) -> dict[str, Any]:
     """Read topics and the issues in none."""
     body.require("topics", list)
-    return body.object(optional=_TOPICS)
+    return body.object(kinds=_TOPICS)
 
 
 def read_subscription(body: Body) -> dict[str, Any]:
     """Read a subscription."""
     body.require("eventTypes", list)
-    return body.object("id", "endpointUrl", optional=_SUBSCRIPTION)
+    return body.object("id", "endpointUrl", kinds=_SUBSCRIPTION)
 
 
 def read_new_subscription(body: Body) -> dict[str, Any]:
@@ -128,7 +132,7 @@ def read_subscriptions(body: Body) -> list[dict[str, Any]]:
 
 def read_deliveries(body: Body) -> list[dict[str, Any]]:
     """Read the attempts to deliver events."""
-    return body.part(body.require("attempts", list)).rows("attempts", optional=_DELIVERY)
+    return body.part(body.require("attempts", list)).rows("attempts", kinds=_DELIVERY)
 
 
 def _listed(body: Body, name: str) -> Body:

@@ -54,7 +54,7 @@ __all__ = [
     "report_failure_is_input",
 ]
 
-LISTED: Final = {name: CASE[name] for name in ("analysis_status", "created_at", "updated_at")}
+LISTED: Final = {name: CASE[name] for name in ("id", "analysis_status", "created_at", "updated_at")}
 """Fields of a case that are read from long lists."""
 
 SILENT_WITNESS: Final = Service(
@@ -183,7 +183,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
         path = f"/api/cases/{quoted_id('case_id', case_id)}"
-        return self.request("GET", path, read=read_object("case", "id", optional=CASE))
+        return self.request("GET", path, read=read_object("case", "id", kinds=CASE))
 
     def list_cases(
         self,
@@ -284,7 +284,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             payload["status"] = one_of("status", status, CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self.request("PUT", path, json=payload, read=read_object("case", optional=CASE))
+        return self.request("PUT", path, json=payload, read=read_object("case", kinds=CASE))
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -373,7 +373,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
         path = f"/api/files/{quoted_id('file_id', file_id)}/status"
-        return self.request("GET", path, read=read_object(optional=FILE))
+        return self.request("GET", path, read=read_object(kinds=FILE))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
         """

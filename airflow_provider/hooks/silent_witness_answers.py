@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import Body, Kind, Reader, Word, fields
+from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields
 from airflow_provider.exceptions import NotFoundError
 
 _TIMES: Final = fields(datetime, "created_at", "updated_at")
@@ -20,7 +20,8 @@ _STATUS: Final = fields(Word, "status")
 REPORT: Final[Mapping[str, Kind]] = {
     **_TIMES,
     **_STATUS,
-    **fields(str, "case_id", "type"),
+    **fields(Id, "id", "case_id"),
+    "type": str,
     "progress": {**fields(str, "message", "current_step"), "steps_completed": list},
     "output": {**fields(str, "pdf_url", "docx_url"), "report": dict},
 }
@@ -28,6 +29,7 @@ REPORT: Final[Mapping[str, Kind]] = {
 CASE: Final[Mapping[str, Kind]] = {
     **_TIMES,
     **_STATUS,
+    "id": Id,
     **fields(str, "name", "plaintiff_name", "defendant_name", "attorney_name", "side"),
     **fields(str, "account_id", "organization_id", "analysis_type"),
     "has_edr": bool,
@@ -43,12 +45,14 @@ CASE: Final[Mapping[str, Kind]] = {
 FILE: Final[Mapping[str, Kind]] = {
     **_TIMES,
     **_STATUS,
-    **fields(str, "case_id", "file_name", "file_type", "file_source", "file_category", "url", "download_url"),
+    **fields(Id, "id", "file_id", "case_id"),
+    **fields(str, "file_name", "file_type", "file_source", "file_category", "url", "download_url"),
     **fields(int, "file_size", "vehicle_index"),
 }
 
 ORGANIZATION: Final[Mapping[str, Kind]] = {
     **_TIMES,
+    "id": Id,
     **fields(str, "account_id", "name", "phone_number", "street_address", "city", "state"),
     **fields(str, "zip_code", "country"),
 }
@@ -64,26 +68,26 @@ def read_data(body: Body) -> Body:
 
 
 def read_object(
-    key: str | None = None, *texts: str, optional: Mapping[str, Kind] | None = None
+    key: str | None = None, *needed: str, kinds: Mapping[str, Kind] | None = None
 ) -> Reader[dict[str, Any]]:
     """
     Return a reader of an object, bare or under its name.
 
     :param key: the name.
-    :param texts: fields that must be there.
-    :param optional: documented types of the others.
+    :param needed: fields that must be there.
+    :param kinds: documented types of fields.
     """
 
     def read(body: Body) -> dict[str, Any]:
         found = read_data(body)
-        return found.part(inner(found.data, key) if key else found.data).object(*texts, optional=optional)
+        return found.part(inner(found.data, key) if key else found.data).object(*needed, kinds=kinds)
 
     return read
 
 
 def read_deleted(body: Body) -> dict[str, Any]:
     """Read the answer to a DELETE; the error pages also list 204, without a body."""
-    return {} if body.data is None else read_object(optional={**_STATUS, "message": str})(body)
+    return {} if body.data is None else read_object(kinds={**_STATUS, "message": str})(body)
 
 
 def inner(data: Any, key: str) -> Any:
@@ -94,7 +98,7 @@ def inner(data: Any, key: str) -> Any:
 
 
 def read_rows(
-    key: str, optional: Mapping[str, Kind], *, null_is_empty: bool = False
+    key: str, kinds: Mapping[str, Kind], *, null_is_empty: bool = False
 ) -> Reader[list[dict[str, Any]]]:
     """
     Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name.
@@ -109,7 +113,7 @@ def read_rows(
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
             return []
-        return found.part(rows).rows(key, "id", optional=optional)
+        return found.part(rows).rows(key, "id", kinds=kinds)
 
     return read
 
@@ -140,7 +144,7 @@ def read_files(body: Body) -> list[dict[str, Any]]:
         listed = next((data[key] for key in ("files", "items", "data") if key in data), None)
         data = [data] if listed is None and any(data.get(name) for name in ("id", "file_id")) else listed
     files = body.part([] if data is None else data).rows("files")
-    return body.part([_newer_spelling(file) for file in files]).rows("files", "id", optional=FILE)
+    return body.part([_newer_spelling(file) for file in files]).rows("files", "id", kinds=FILE)
 
 
 def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
@@ -160,7 +164,7 @@ def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
 def read_new_case(body: Body) -> dict[str, Any]:
     """Read a created case and its invoice, which may be missing."""
     data = read_data(body)
-    case = data.part(inner(data.data, "case")).object("id", optional=CASE)
+    case = data.part(inner(data.data, "case")).object("id", kinds=CASE)
     invoice = data.data.get("invoice")
     return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
 
@@ -172,7 +176,7 @@ def read_uploaded_file(body: Body) -> dict[str, Any]:
     for new, old in (("file_id", "fileId"), ("file_name", "fileName"), ("download_url", "downloadUrl")):
         if found.get(new) is None and old in found:
             found[new] = found.pop(old)
-    return data.part(found).object("file_id", optional=FILE)
+    return data.part(found).object("file_id", kinds=FILE)
 
 
 def read_new_report(body: Body) -> dict[str, Any]:
@@ -181,7 +185,7 @@ def read_new_report(body: Body) -> dict[str, Any]:
 
     Without a ``status`` it is read as ``pending``, which is what the API documents: the id is paid for.
     """
-    report = read_object("report", "id", optional=REPORT)(body)
+    report = read_object("report", "id", kinds=REPORT)(body)
     report["status"] = report.get("status") or "pending"
     return report
 
@@ -199,6 +203,6 @@ def read_report(report_id: str) -> Reader[dict[str, Any]]:
                 job_id=report_id,
                 endpoint=body.endpoint,
             )
-        return read_object("report", "id", "status", optional=REPORT)(body)
+        return read_object("report", "id", "status", kinds=REPORT)(body)
 
     return read

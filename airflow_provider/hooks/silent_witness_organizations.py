@@ -58,9 +58,7 @@ class OrganizationEndpoints(ServiceHook):
             "country": country,
         }
         payload = {field: required_text(field, value) for field, value in given.items()}
-        return self.request(
-            "POST", path, json=payload, read=read_object("organization", optional=ORGANIZATION)
-        )
+        return self.request("POST", path, json=payload, read=read_object("organization", kinds=ORGANIZATION))
 
     def get_organization(self, organization_id: str) -> dict[str, Any]:
         """
@@ -71,7 +69,7 @@ class OrganizationEndpoints(ServiceHook):
         See https://docs.silentwitness.ai/api-reference/organizations/get
         """
         path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
-        return self.request("GET", path, read=read_object("organization", optional=ORGANIZATION))
+        return self.request("GET", path, read=read_object("organization", kinds=ORGANIZATION))
 
     def list_organizations(
         self, *, limit: int = 100, offset: int = 0, search: str | None = None
@@ -111,7 +109,7 @@ class OrganizationEndpoints(ServiceHook):
             required_text(name, value)
         if not fields:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self.request("PUT", path, json=fields, read=read_object("organization", optional=ORGANIZATION))
+        return self.request("PUT", path, json=fields, read=read_object("organization", kinds=ORGANIZATION))
 
     def delete_organization(self, organization_id: str) -> dict[str, Any]:
         """

@@ -64,11 +64,11 @@ class Issue:
         """
         number = str(issue.get("referenceNumber"))
         return cls(
-            id=_text(issue.get("id")),
-            severity=_text(issue.get("severity")).upper(),
-            status=_text(issue.get("status")).upper(),
-            rule_code=_text(issue.get("ruleCode")),
-            summary=_text(issue.get("summary")),
+            id=clean(issue.get("id")),
+            severity=clean(issue.get("severity")).upper(),
+            status=clean(issue.get("status")).upper(),
+            rule_code=clean(issue.get("ruleCode")),
+            summary=clean(issue.get("summary")),
             reference_number=int(number) if number.isdecimal() else None,
             asset_id=asset_id,
             filename=filename,
@@ -334,10 +334,6 @@ def _matches(text: str, patterns: Iterable[str]) -> bool:
     # two; the patterns are in the first form.
     text = normalize("NFC", text)
     return any(text == pattern or fnmatchcase(text, pattern) for pattern in patterns)
-
-
-def _text(value: Any) -> str:
-    return "" if value is None else " ".join(str(value).split())
 
 
 def _issues(number: int) -> str:

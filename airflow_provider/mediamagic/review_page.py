@@ -30,7 +30,8 @@ def review_page(
     :param verdict: of the gate.
     """
     rows = sorted(findings, key=_worst_first)
-    blocking = {str(issue.get("id")) for issue in (verdict or {}).get("blocking") or ()}
+    listed = _listed((verdict or {}).get("blocking"))
+    blocking = {str(issue.get("id")) for issue in listed if isinstance(issue, Mapping)}
     style = files("airflow_provider.plugins").joinpath("static", "pages.css").read_text(encoding="utf-8")
     parts = [
         _banner(rows, verdict),
@@ -48,6 +49,10 @@ def review_page(
 def _text(issue: Mapping[str, Any], key: str) -> str:
     value = issue.get(key)
     return "" if value is None else str(value)
+
+
+def _listed(value: Any) -> list[Any]:
+    return value if isinstance(value, list) else []
 
 
 def _severity(issue: Mapping[str, Any]) -> str:
@@ -94,7 +99,7 @@ def _banner(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any] | None
         passed = verdict.get("passed") is True
         kind = "success" if passed else "CRITICAL"
         headline = f"{'Passed' if passed else 'Blocked'}: {headline}"
-        if reasons := verdict.get("reasons"):
+        if reasons := _listed(verdict.get("reasons")):
             lines.append(f"The policy: {'; '.join(map(str, reasons))}.")
     paragraphs = "".join(f"<p>{escape(line)}</p>" for line in lines)
     return f'<section class="verdict {kind}"><b>{escape(headline)}</b>{paragraphs}</section>'
@@ -142,9 +147,9 @@ def _findings(rows: Sequence[Mapping[str, Any]], blocking: set[str]) -> str:
 def _topics(topics: Sequence[Mapping[str, Any]]) -> str:
     items = [
         f"<li><b>{escape(_text(topic, 'title') or 'Topic')}</b> "
-        f'<p class="quiet">{escape(_name(asset))}, {len(topic.get("issues") or ())} findings</p></li>'
+        f'<p class="quiet">{escape(_name(asset))}, {len(_listed(topic.get("issues")))} findings</p></li>'
         for asset in topics
-        for topic in asset.get("topics") or ()
+        for topic in _listed(asset.get("topics"))
         if isinstance(topic, Mapping)
     ]
     return f'<h2>Topics</h2><ul class="topics">{"".join(items)}</ul>' if items else ""

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from airflow_provider.core.text import clean, markdown, public
+from airflow_provider.core.text import clean, markdown, public, redact
 
 
 @pytest.mark.parametrize(
@@ -105,3 +105,18 @@ def test_what_xcom_may_hold_has_neither_links_nor_secrets_in_fields_that_nobody_
     assert shown["endpointUrl"] == "https://***@gw.example/hook?***"
     assert set(shown) == {"id", "deep", "count", "endpointUrl"}
     assert public({"https://storage.example/a?sig=abc": 1}) == {"https://storage.example/a?***": 1}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("st.example/a?access_token=TOPSECRET&n=1", "st.example/a?access_token=***&n=1"),
+        ("https%3A%2F%2Fst%2Fa%3Fsig%3DTOPSECRET%26n%3D1 .", "https%3A%2F%2Fst%2Fa%3Fsig%3D***%26n%3D1 ."),
+        ("a%3fn%3d1%26Signature%3dTOPSECRET", "a%3fn%3d1%26Signature%3d***"),
+        ('{"u": "st.example\\/a?sv=1&SIG=TOPSECRET"}', '{"u": "st.example\\/a?sv=1&SIG=***"}'),
+        ("api_key=TOPSECRET, X-Amz-Signature=TOPSECRET", "api_key=*** X-Amz-Signature=***"),
+        ("design=1 nosig=2", "design=1 nosig=2"),
+    ],
+)
+def test_a_signature_is_taken_out_also_without_its_url_and_inside_another_one(text: str, shown: str) -> None:
+    assert redact(text) == shown

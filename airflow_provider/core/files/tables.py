@@ -8,6 +8,7 @@ import io
 import json
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import islice
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, Literal, cast
 from airflow_provider.core.files.atomic import AtomicFile, write_atomic
 from airflow_provider.core.files.locations import Location, locate, locate_source, storage_errors
 from airflow_provider.core.files.manifest import make_manifest
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
 ColumnType = Literal["string", "integer", "number", "boolean", "timestamp", "json"]
@@ -101,7 +103,7 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: An
     """
     Write one JSON document that is too large for XCom to a file that appears when it is complete.
 
-    :param value: anything JSON serializable.
+    :param value: anything JSON serializable; a number that is not finite is ``null``.
     :param target: local path or URL of a store.
     :param conn_id: Airflow connection for a URL that names none.
     :param ids: added to the manifest.
@@ -111,7 +113,7 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: An
     location = locate(target, conn_id=conn_id, argument="target")
     with write_atomic(location) as file:
         try:
-            pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(value)
+            pieces = json.JSONEncoder(ensure_ascii=False, allow_nan=False).iterencode(_to_json(value))
             # The encoder yields single tokens.
             while text := "".join(islice(pieces, 10_000)):
                 file.write(_encoded(text))
@@ -383,10 +385,11 @@ def read_rows(
         be checked.
     :param conn_id: Airflow connection for a URL that names none.
     :param argument: the operator argument, for errors.
-    :raises InvalidInputError: no path, no such file, no format, a column is missing, or the text is neither
-        UTF-8 nor UTF-16.
+    :raises InvalidInputError: no path, no such file, no format, a column is missing or there twice, or the
+        text is neither UTF-8 nor UTF-16.
     :raises ConfigurationError: Parquet is to be read and ``pyarrow`` is not installed.
-    :raises TransferError: the file cannot be read, or is not the one that the manifest describes.
+    :raises TransferError: the file cannot be read, is not of its format, or is not the one that the manifest
+        describes.
     """
     manifest = source if isinstance(source, Mapping) else {"path": source}
     location = locate_source(manifest.get("path"), conn_id=conn_id, argument=argument)
@@ -402,6 +405,10 @@ def read_rows(
     read = {"jsonl": _read_jsonl, "csv": _read_csv, "parquet": _read_parquet}[chosen]
 
     def check(found: Collection[str]) -> None:
+        if doubles := [name for name, number in Counter(iter(found)).items() if number > 1]:
+            raise InvalidInputError(
+                f"{argument}: {location} has {', '.join(doubles)} in several columns.", parameter=argument
+            )
         if missing := [name for name in columns if name not in found]:
             raise InvalidInputError(
                 f"{argument}: {location} is a file of something else: it has no {', '.join(missing)}.",
@@ -415,13 +422,20 @@ def read_rows(
                 count += 1
                 yield row
     except TransferError as error:
-        if not isinstance(error.__cause__, UnicodeDecodeError):
-            raise
-        raise InvalidInputError(
-            f"{argument}: {location} is text in an encoding that cannot be told, after row {count}. Save it "
-            "as UTF-8.",
-            parameter=argument,
-        ) from None
+        cause = error.__cause__
+        if isinstance(cause, UnicodeDecodeError):
+            raise InvalidInputError(
+                f"{argument}: {location} is text in an encoding that cannot be told, after row {count}. Save "
+                "it as UTF-8.",
+                parameter=argument,
+            ) from None
+        if isinstance(cause, ValueError | RecursionError | csv.Error):
+            # A retry may help: somebody may still be writing it.
+            raise TransferError(
+                f"{argument}: {location} is no file of {chosen}, after row {count}: {clean(cause, 200)}.",
+                parameter=argument,
+            ) from None
+        raise
     announced = manifest.get("rows")
     if announced is not None and announced != count:
         raise TransferError(
@@ -462,8 +476,9 @@ def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
         rows = csv.DictReader(text, delimiter=";" if ";" in header and "," not in header else ",")
         check(rows.fieldnames or ())
         for row in rows:
+            row.pop(None, None)  # what stands beyond the last column
             for name, value in row.items():
-                if isinstance(value, str) and value.startswith("'") and _DEFUSED.match(value):
+                if value and value.startswith("'") and _DEFUSED.match(value):
                     row[name] = value[1:]
             yield row
 

@@ -26,7 +26,12 @@ LONGEST_HEADER: Final = 65_536
 
 
 class UnreadableAnswerError(TransportError):
-    """aiohttp refuses to read an answer that requests may be able to read."""
+    """
+    aiohttp refuses to read an answer that requests may be able to read. ``lasting`` says whether the service
+    always answers so, and not perhaps just this time.
+    """
+
+    lasting: bool = True
 
 
 def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
@@ -121,7 +126,9 @@ async def send(
         shown = None if isinstance(error, aiohttp.ClientHttpProxyError) else error
         trouble = failure(error, endpoint, request_id=request_id, secrets=settings.secrets)
         if _is_unreadable(error):
-            raise UnreadableAnswerError(str(trouble), request_id=request_id, endpoint=endpoint) from error
+            unreadable = UnreadableAnswerError(str(trouble), request_id=request_id, endpoint=endpoint)
+            unreadable.lasting = not _is_cut(error)
+            raise unreadable from error
         raise trouble from shown
 
 
@@ -144,10 +151,15 @@ def failure(
 def _is_unreadable(error: Exception) -> bool:
     """Whether the answer came and breaks a rule of HTTP, or its body is not encoded as its header says."""
     if isinstance(error, aiohttp.ClientPayloadError):
-        return isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError)
+        return _is_cut(error) or isinstance(error.__cause__, aiohttp.http_exceptions.ContentEncodingError)
     return isinstance(error, aiohttp.ClientResponseError) and not isinstance(
         error, aiohttp.ClientHttpProxyError
     )
+
+
+def _is_cut(error: Exception) -> bool:
+    """Whether the last chunk did not end as it should; requests does not read on behind its length."""
+    return isinstance(error.__cause__, aiohttp.http_exceptions.TransferEncodingError)
 
 
 async def read_response(

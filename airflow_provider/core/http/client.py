@@ -567,8 +567,9 @@ class ServiceHook(BaseHook):
             except UnreadableAnswerError as error:
                 if method not in IDEMPOTENT:
                     raise
-                self.log.warning("%s. Asking again with requests instead of aiohttp, from now on.", error)
-                self._aiohttp_refuses = True
+                self._aiohttp_refuses = error.lasting
+                now_on = ", from now on" if error.lasting else ""
+                self.log.warning("%s. Asking again with requests instead of aiohttp%s.", error, now_on)
         return await asyncio.to_thread(self._exchange, method, path, fresh=True, read_timeout=read_timeout)
 
 

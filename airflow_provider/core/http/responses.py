@@ -16,6 +16,7 @@ from datetime import datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
+from airflow_provider.core.arguments import is_plain_id
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import encodable, snippet
 from airflow_provider.exceptions import MalformedResponseError
@@ -33,11 +34,15 @@ class Word:
     """A text from a closed list, such as a status: read in lower case and without blanks around it."""
 
 
+class Id:
+    """An id: a text that :func:`~airflow_provider.core.arguments.is_plain_id` takes, or a whole number."""
+
+
 Kind = type | Mapping[str, Any] | list[Any]
 """
-A documented type: ``str``, :class:`Word`, ``bool``, ``int``, ``float`` (any number), ``datetime`` (ISO 8601
-text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a list of such objects
-(``[{"name": Kind}]``).
+A documented type: ``str``, :class:`Word`, :class:`Id`, ``bool``, ``int``, ``float`` (any number),
+``datetime`` (ISO 8601 text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a list
+of such objects (``[{"name": Kind}]``).
 """
 
 
@@ -46,43 +51,48 @@ def fields(kind: Kind, *names: str) -> dict[str, Kind]:
     return dict.fromkeys(names, kind)
 
 
-def load_json(content: bytes) -> Any:
+def load_json(content: bytes | str) -> Any:
     """
-    Parse a body.
-
-    ``NaN``, ``Infinity`` and numbers outside 64 bits become ``None``: no JSON writer or database takes them.
+    Parse a body, see :func:`plain`.
 
     :raises ValueError: it is no JSON, not in a Unicode encoding, or nested too deeply.
     """
     try:
-        data = json.loads(
-            content, parse_constant=lambda _: None, parse_float=_finite_float, parse_int=_small_int
-        )
+        data = json.loads(content, parse_int=_small_int)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    return _encodable(data, MAX_DEPTH)
-
-
-def _finite_float(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
+    return plain(data)
 
 
 def _small_int(text: str) -> int | None:
-    number = int(text) if len(text) <= 20 else None
-    return number if number is not None and -(2**63) <= number < 2**63 else None
+    return _fits(int(text)) if len(text) <= 20 else None
 
 
-def _encodable(data: Any, depth: int) -> Any:
+def _fits(number: int) -> int | None:
+    return number if -(2**63) <= number < 2**63 else None
+
+
+def plain(data: Any, depth: int = MAX_DEPTH) -> Any:
+    """
+    Return parsed data that every JSON writer and database takes.
+
+    Texts are made :func:`~airflow_provider.core.text.encodable`; ``NaN``, ``Infinity`` and numbers outside 64
+    bits become ``None``.
+
+    :param depth: most objects and arrays inside each other.
+    :raises ValueError: nested too deeply.
+    """
     if isinstance(data, str):
         return encodable(data)
+    if isinstance(data, float):
+        return data if math.isfinite(data) else None
     if not isinstance(data, dict | list):
         return data
     if not depth:
         raise ValueError("nested too deeply")
     if isinstance(data, list):
-        return [_encodable(item, depth - 1) for item in data]
-    return {encodable(name): _encodable(value, depth - 1) for name, value in data.items()}
+        return [plain(item, depth - 1) for item in data]
+    return {encodable(name): plain(value, depth - 1) for name, value in data.items()}
 
 
 def malformed(
@@ -186,7 +196,7 @@ class Body:
         """Return the error for a body that holds ``what`` instead of what is documented."""
         return malformed(self.endpoint, what)
 
-    def require(self, name: str, kind: type = str) -> Any:
+    def require(self, name: str, kind: Kind = str) -> Any:
         """
         Return a field that the caller relies on.
 
@@ -200,26 +210,28 @@ class Body:
         value = as_documented(self.data.get(name), kind)
         if value is None or (isinstance(value, str) and not value.strip()):
             found = _kind_of(self.data[name]) if name in self.data else "nothing"
+            if kind is Id and found == "text":
+                found = "a text that is no id"
             raise self.malformed(f"{found} in the field `{name}`")
         return value
 
-    def object(self, *texts: str, optional: Mapping[str, Kind] | None = None) -> dict[str, Any]:
+    def object(self, *needed: str, kinds: Mapping[str, Kind] | None = None) -> dict[str, Any]:
         """
         Return the data, which must be an object.
 
-        :param texts: names of fields that must be texts and not blank.
-        :param optional: documented types of the others; what is of another type becomes ``None``.
-        :raises MalformedResponseError: it is no object, or one of ``texts`` is missing.
+        :param needed: names of fields that must be there and not blank.
+        :param kinds: documented types of fields, by default text for those needed; what is of another type
+            becomes ``None``.
+        :raises MalformedResponseError: it is no object, or one of ``needed`` is missing or of another type.
         """
+        kinds = kinds or {}
         if not isinstance(self.data, dict):
             raise self.malformed(f"{_kind_of(self.data)} where an object is documented")
-        for name in texts:
-            self.require(name)
-        return self.data | _documented(self.data, optional or {})
+        for name in needed:
+            self.require(name, kinds.get(name, str))
+        return self.data | _documented(self.data, kinds)
 
-    def rows(
-        self, what: str, *texts: str, optional: Mapping[str, Kind] | None = None
-    ) -> list[dict[str, Any]]:
+    def rows(self, what: str, *needed: str, kinds: Mapping[str, Kind] | None = None) -> list[dict[str, Any]]:
         """
         Return the data, which must be a list of objects; each is read as by :meth:`object`.
 
@@ -228,7 +240,7 @@ class Body:
         """
         if not isinstance(self.data, list) or not all(isinstance(row, dict) for row in self.data):
             raise self.malformed(f"something other than a list of {what}")
-        return [self.part(row).object(*texts, optional=optional) for row in self.data]
+        return [self.part(row).object(*needed, kinds=kinds) for row in self.data]
 
 
 Reader = Callable[[Body], T]
@@ -249,8 +261,11 @@ def as_documented(value: Any, kind: Kind) -> Any:
         return value if epoch_seconds(value) is not None else None
     if isinstance(value, bool) and kind is not bool:
         return None
+    if kind is Id:
+        text = str(value) if isinstance(value, int) else value
+        return text if is_plain_id(text) else None
     if kind is int and isinstance(value, float) and value.is_integer():
-        return int(value)
+        return _fits(int(value))
     return value if isinstance(value, (int, float) if kind is float else kind) else None
 
 

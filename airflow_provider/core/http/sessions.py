@@ -35,7 +35,17 @@ class _FinalResponse(http.client.HTTPResponse):
     """
     A response that is no interim one. http.client passes over 100 only: a 103 would be taken for the answer,
     and the answer for that to the next request.
+
+    Reads what aiohttp reads: blank lines before the answer, and one that calls itself HTTP/2.
     """
+
+    def _read_status(self) -> tuple[str, int, str]:
+        for _ in range(_MOST_BLANK):
+            if self.fp.peek(1)[:1] not in (b"\r", b"\n"):
+                break
+            self.fp.read(1)
+        version, status, reason = super()._read_status()  # type: ignore[misc]
+        return "HTTP/1.1" if version in ("HTTP/2", "HTTP/2.0") else version, status, reason
 
     def begin(self) -> None:
         super().begin()
@@ -78,6 +88,7 @@ class _Adapter(HTTPAdapter):
 
 _POOLS: Final = {"http": _Pool, "https": _SecurePool}
 _MOST_INTERIM: Final = 20
+_MOST_BLANK: Final = 20
 
 
 class Session(requests.Session):

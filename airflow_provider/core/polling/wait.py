@@ -7,6 +7,7 @@ The synchronous loop, the sensors and the triggers feed the same :class:`Wait`, 
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
@@ -91,15 +92,24 @@ class Observation:
         return self.state is not JobState.ACTIVE
 
 
+_DATE = re.compile(r"[0-9]{4}-?[0-9]{2}")
+
+
 def epoch_seconds(timestamp: Any) -> float | None:
-    """Return a vendor's timestamp as epoch seconds; ``None`` for what is none."""
+    """
+    Return a vendor's timestamp as epoch seconds.
+
+    :return: ``None`` for what is none: other words that the parser knows, such as ``now``, a time of day, and
+        what is in no year from 1 to 9999 in UTC.
+    """
     import pendulum
 
     try:
-        moment: object = pendulum.parse(timestamp) if isinstance(timestamp, str) else None
+        dated = isinstance(timestamp, str) and _DATE.match(timestamp)
+        moment: object = pendulum.parse(timestamp) if dated else None
+        return moment.astimezone(UTC).timestamp() if isinstance(moment, datetime) else None
     except (ValueError, TypeError, OverflowError):
         return None
-    return moment.timestamp() if isinstance(moment, datetime) else None
 
 
 @dataclass(frozen=True, slots=True)

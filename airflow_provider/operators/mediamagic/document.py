@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
+from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.links import FileLink, MediaMagicStatusLink
@@ -150,6 +151,8 @@ def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Fin
         asset = {name: given.get(name) for name in ("assetId", "filename")}
         names.append(str(asset["filename"] or asset["assetId"]))
         for issue in given["issues"]:
+            if not isinstance(issue, Mapping):
+                raise _wrong("issues", issue, "an issue")
             yield {**issue, **asset}
     elif isinstance(given, Mapping) and {"id", "severity"} <= given.keys():
         yield given
@@ -157,37 +160,38 @@ def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Fin
         for item in given:
             yield from _findings(item, names, conn_id)
     else:
-        raise InvalidInputError(
-            f"issues: {repr(given)[:100]} is neither an issue nor a file of issues. Give what "
-            "MediaMagicGetIssuesOperator or MediaMagicGetAssetResultOperator returns.",
-            parameter="issues",
-        )
+        raise _wrong("issues", given, "an issue or a file of issues")
 
 
 def _landed(source: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
-    from airflow_provider.core.files.tables import read_rows
-    from airflow_provider.operators.mediamagic.issue_sources import REQUIRED_COLUMNS
-    from airflow_provider.operators.mediamagic.rows import issue_of_row
+    from airflow_provider.core.http.responses import load_json
+    from airflow_provider.operators.mediamagic.rows import issue_of_row, read_issue_rows
 
     if isinstance(source, Mapping) and source.get("filename"):
         names.append(str(source["filename"]))
-    rows = read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues")
-    for row in rows:
+    for row in read_issue_rows(source, conn_id=conn_id):
         whole = row.get("issue")
-        whole = json.loads(whole) if isinstance(whole, str) and whole else whole
+        if isinstance(whole, str):
+            with suppress(ValueError):  # another program's column of that name
+                whole = load_json(whole)
         named = {"assetId": row.get("asset_id"), "filename": row.get("filename")}
         yield {**(whole if isinstance(whole, Mapping) else {}), **issue_of_row(row), **named}
 
 
 def _topics(given: Any, conn_id: str | None) -> Iterator[Mapping[str, Any]]:
     from airflow_provider.core.files.locations import locate_source, storage_errors
+    from airflow_provider.core.http.responses import load_json
 
     if given is None:
         return
     if isinstance(given, Mapping) and "path" in given:
         location = locate_source(given["path"], conn_id=conn_id, argument="topics")
         with storage_errors("cannot read", location), location.open() as file:
-            found = json.load(file)
+            content = file.read()
+        try:
+            found = load_json(content)
+        except ValueError:
+            raise _wrong("topics", given["path"], "a file of topics") from None
         yield from _topics(found, conn_id)
     elif isinstance(given, Mapping) and isinstance(given.get("topics"), list):
         yield given
@@ -195,7 +199,12 @@ def _topics(given: Any, conn_id: str | None) -> Iterator[Mapping[str, Any]]:
         for item in given:
             yield from _topics(item, conn_id)
     else:
-        raise InvalidInputError(
-            f"topics: {repr(given)[:100]} is not what MediaMagicGetTopicsOperator returns.",
-            parameter="topics",
-        )
+        raise _wrong("topics", given, "a list of topics")
+
+
+def _wrong(argument: str, given: Any, expected: str) -> InvalidInputError:
+    return InvalidInputError(
+        f"{argument}: {snippet(repr(given))} is not {expected}. Give what MediaMagicGetIssuesOperator, "
+        "MediaMagicGetAssetResultOperator or MediaMagicGetTopicsOperator returns.",
+        parameter=argument,
+    )

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any
 
+from airflow_provider.core.text import encodable, snippet
 from airflow_provider.exceptions import (
     InvalidInputError,
     JobFailedError,
@@ -18,9 +19,6 @@ from airflow_provider.mediamagic.compliance import CompliancePolicy, Issue
 
 Asset = tuple[str | None, str | None]
 """Asset id and file name, as far as known."""
-
-REQUIRED_COLUMNS = ("issue_id", "severity", "status")
-"""Columns without which a file holds no issues."""
 
 
 @dataclass
@@ -52,7 +50,7 @@ class Gathered:
         for issue in issues:
             if not isinstance(issue, Mapping) or not {"id", "severity", "status"} <= issue.keys():
                 raise _wrong(f"{_shown(issue)} is not an issue: it has no id, severity and status")
-            asset = (asset_id or issue.get("assetId"), filename or issue.get("filename"))
+            asset = (_name(asset_id or issue.get("assetId")), _name(filename or issue.get("filename")))
             self.assets.add(asset)
             self.issues.append(Issue.of(issue, asset_id=asset[0], filename=asset[1]))
 
@@ -146,13 +144,12 @@ def _all_of(found: Iterable[Any]) -> list[Any]:
 
 
 def _add_file(gathered: Gathered, source: Any, asset_id: str | None, conn_id: str | None) -> None:
-    from airflow_provider.core.files.tables import read_rows
-    from airflow_provider.operators.mediamagic.rows import issue_of_row
+    from airflow_provider.operators.mediamagic.rows import issue_of_row, read_issue_rows
 
     manifest = source if isinstance(source, Mapping) else {}
     asset_id, filename = manifest.get("asset_id") or asset_id, manifest.get("filename")
     rows = 0
-    for row in read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues"):
+    for row in read_issue_rows(source, conn_id=conn_id):
         rows += 1
         gathered.add([issue_of_row(row)], row.get("asset_id") or asset_id, row.get("filename") or filename)
     if not rows:
@@ -206,9 +203,12 @@ def must_be_complete(asset: Mapping[str, Any], issues: Sequence[Mapping[str, Any
         )
 
 
+def _name(value: Any) -> str | None:
+    return None if value is None else encodable(str(value))
+
+
 def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 100 else f"{text[:97]}..."
+    return snippet(repr(value))
 
 
 def _wrong(problem: str) -> InvalidInputError:

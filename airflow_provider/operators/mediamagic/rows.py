@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -79,11 +79,30 @@ def _shared(asset: Mapping[str, Any], run_id: str) -> dict[str, Any]:
     }
 
 
+REQUIRED_COLUMNS = ("issue_id", "severity", "status")
+"""Columns without which a file holds no issues."""
+
+
+def read_issue_rows(source: Any, *, conn_id: str | None) -> Iterator[dict[str, Any]]:
+    """
+    Yield the rows of a file of issues, which anybody may have written: fit for every log and database.
+
+    :param source: path, URL or manifest, as ``files.tables.read_rows`` takes it.
+    :param conn_id: connection for a URL that names none.
+    :raises InvalidInputError: it is no such file; names the argument ``issues``.
+    """
+    from airflow_provider.core.files.tables import read_rows
+    from airflow_provider.core.http.responses import plain
+
+    for row in read_rows(source, columns=REQUIRED_COLUMNS, conn_id=conn_id, argument="issues"):
+        yield plain(row)
+
+
 def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
     """
     Return the issue of a row in the vendor's field names, as far as people tell issues apart by it.
 
-    :param row: as ``files.tables.read_rows`` yields it.
+    :param row: from :func:`read_issue_rows`.
     """
     return {
         "id": row["issue_id"],

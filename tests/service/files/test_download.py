@@ -251,6 +251,16 @@ def test_the_debug_log_does_not_show_the_signature(
     assert SIGNATURE not in caplog.text
 
 
+def test_headers_that_cannot_be_parsed_show_no_signature(
+    origin: Origin, get: Get, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    origin.put("a", BODY)
+    origin.faults = [Fault(status=503, headers={"X Bad": "b", "Location": origin.link("a")})]
+    get("a", f"{tmp_path}/a")
+    assert "Failed to parse headers" in caplog.text
+    assert SIGNATURE not in caplog.text
+
+
 def test_breaking_off_again_and_again_is_fine_while_bytes_come(
     origin: Origin, get: Get, folder: str, naps: Naps
 ) -> None:

@@ -341,7 +341,7 @@ MALFORMED = [
     pytest.param(answer(200, {"success": False, "error": "no"}), "success", id="success-false"),
     pytest.param(answer(200, {}), "nothing in the field `data`", id="no-data"),
     pytest.param(answer(200, {"data": {"id": "rpt_1"}}), "field `status`", id="no-status"),
-    pytest.param(answer(200, {"data": {"id": 7, "status": "pending"}}), "field `id`", id="wrong-type"),
+    pytest.param(answer(200, {"data": {"id": 7.5, "status": "pending"}}), "field `id`", id="wrong-type"),
     pytest.param(answer(302, Location="https://other.example.com/x"), r"other\.example\.com", id="redirect"),
     pytest.param(answer(200, b'{"data": "' + b"x" * 33 * 1024 * 1024 + b'"}'), "more than", id="huge"),
 ]
@@ -455,6 +455,7 @@ ODD_BUT_WHOLE = {
     "lengths-with-comma": (LENGTH + b", %d" % len(WRITTEN), WRITTEN),
     "length-is-no-number": (b"Content-Length: soon", WRITTEN),
     "length-and-chunks": (LENGTH + b"\r\nTransfer-Encoding: chunked", CHUNKED),
+    "chunks-without-last-line": (b"Transfer-Encoding: chunked", CHUNKED[:-2]),
     "no-brotli": (b"Content-Encoding: br\r\n" + LENGTH, WRITTEN),
     "no-zstd": (b"Content-Encoding: zstd\r\n" + LENGTH, WRITTEN),
     "gzip-in-gzip": (b"Content-Encoding: gzip, gzip", gzip.compress(gzip.compress(WRITTEN))),
@@ -474,6 +475,44 @@ def test_an_answer_that_one_half_can_read_is_read_by_the_other(
     play = raw(b"HTTP/1.1 200 OK\r\n%s\r\n\r\n%s" % (head, body))
     with OddServer(play, play) as server:
         assert ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1") == REPORT["data"]
+
+
+ODD_STARTS = [b"HTTP/2.0 200 OK", b"HTTP/2 200", b"\r\n\r\nHTTP/1.1 200 OK", b"\nHTTP/1.0 200 OK"]
+
+
+@pytest.mark.parametrize("start", ODD_STARTS)
+def test_an_answer_that_begins_oddly_is_read_by_both_halves(
+    make_hook: HookMaker, ask: Ask, start: bytes
+) -> None:
+    play = raw(b"%s\r\n%s\r\n\r\n%s" % (start, LENGTH, WRITTEN))
+    with OddServer(play, play) as server:
+        assert ask(make_hook(SilentWitnessHook, server.url), "get_report", "rpt_1") == REPORT["data"]
+
+
+@pytest.mark.parametrize("start", ODD_STARTS)
+@pytest.mark.parametrize(("call", "good", "advice"), PAID)
+def test_a_paid_call_that_is_answered_oddly_has_its_answer(
+    make_hook: HookMaker, call: PaidCall, good: Any, advice: str, start: bytes
+) -> None:
+    content = json.dumps(good).encode()
+    with OddServer(raw(b"%s\r\nContent-Length: %d\r\n\r\n%s" % (start, len(content), content))) as server:
+        assert call(make_hook, server.url)
+        assert len(server.requests) == 1
+
+
+def test_one_answer_that_breaks_off_does_not_turn_away_from_aiohttp(make_hook: HookMaker) -> None:
+    cut_chunks = raw(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nff\r\nabc")
+
+    async def polls(hook: SilentWitnessHook) -> None:
+        async with hook.new_async_client() as client:
+            with pytest.raises(TransportError):
+                await hook.aget_report(client, "rpt_1")
+            assert await hook.aget_report(client, "rpt_1") == REPORT["data"]
+
+    with OddServer(cut_chunks, cut_chunks, answer(200, REPORT)) as server:
+        hook = make_hook(SilentWitnessHook, server.url)
+        asyncio.run(polls(hook))
+    assert not hook._aiohttp_refuses
 
 
 def test_what_aiohttp_refused_once_is_not_asked_for_twice_again(make_hook: HookMaker) -> None:

@@ -209,14 +209,18 @@ def test_a_large_value_goes_to_a_json_file(tmp_path: Path) -> None:
     assert manifest["report_id"] == "rpt_1"
 
 
-@pytest.mark.parametrize("value", [{"a": object()}, [float("nan")]])
-def test_what_is_not_json_leaves_no_file(tmp_path: Path, value: Any) -> None:
+def test_what_is_not_json_leaves_no_file(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="not JSON"):
-        write_json(value, tmp_path / "r.json")
+        write_json({"a": object()}, tmp_path / "r.json")
     assert os.listdir(tmp_path) == []
 
 
 NAN, INFINITE = float("nan"), float("-inf")
+
+
+def test_numbers_that_json_does_not_know_are_missing_in_a_json_file(tmp_path: Path) -> None:
+    write_json({"a": [1.5, NAN, INFINITE]}, tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text()) == {"a": [1.5, None, None]}
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
@@ -276,3 +280,29 @@ def test_text_in_a_code_page_is_refused_with_what_to_do(tmp_path: Path, name: st
     (tmp_path / name).write_bytes(text.encode("cp1252"))
     with pytest.raises(InvalidInputError, match=rf"issues: .*{name} .*Save it as UTF-8"):
         list(read_rows(tmp_path / name, argument="issues"))
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("i.jsonl", b"[1]\n"),
+        ("i.jsonl", b'{"a": "1"}\n{"a": "cut'),
+        ("i.jsonl", b'{\n"a": "1"\n}\n'),
+        ("i.jsonl", b"[" * 100_000),
+        ("i.jsonl", b'{"a": ' + b"1" * 5000 + b"}"),
+        ("i.parquet", b"PAR1 and nothing more"),
+    ],
+)
+def test_a_file_that_is_none_of_its_format_is_named_with_the_argument(
+    tmp_path: Path, name: str, content: bytes
+) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(TransferError, match=rf"issues: .*{name} is no file of ") as caught:
+        list(read_rows(tmp_path / name, argument="issues"))
+    assert caught.value.parameter == "issues"
+
+
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "i.csv").write_text("a,severity,severity\n1,CRITICAL,INFO\n")
+    with pytest.raises(InvalidInputError, match="severity in several columns"):
+        list(read_rows(tmp_path / "i.csv", columns=["severity"]))

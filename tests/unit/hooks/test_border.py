@@ -23,11 +23,12 @@ from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.core.http.responses import Response
 from airflow_provider.core.text import public
-from airflow_provider.exceptions import ProviderError
+from airflow_provider.exceptions import MalformedResponseError, ProviderError, SubmitOutcomeUnknownError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_report import REPORT
+from airflow_provider.operators.mediamagic.rows import land_issues
 
 EXAMPLES = int(os.environ.get("BORDER_EXAMPLES", "15"))
 MOMENT = "2026-06-03T12:00:00Z"
@@ -192,7 +193,9 @@ ODD_TEXTS = st.text(
 ODD_VALUES = st.one_of(
     st.none(),
     st.booleans(),
-    st.sampled_from([0, -1, 7, 1.5, 2.0, 10**25, -(2**63) - 1, 1e308]),
+    st.sampled_from([0, -1, 7, 1.5, 2.0, 10**25, -(2**63) - 1, 1e300, 1e308]),
+    st.sampled_from(["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "now", "12:00", "P1D"]),
+    st.sampled_from(["a/b", "..", "https%3A%2F%2Fa.example%2Fa%3Fsig%3DTOPSECRET", "?a_token=TOPSECRET"]),
     st.sampled_from([float("nan"), float("inf"), float("-inf")]),
     st.sampled_from(["", " ", "soon", "COMPLETED", "https://s.example.com/a?sig=TOPSECRET", "x" * 5000]),
     ODD_TEXTS,
@@ -319,6 +322,25 @@ def test_what_is_known_of_a_job_is_plain_too(data: st.DataObject) -> None:
         assert "sig=x" not in json.dumps(job.public(found))
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@settings(max_examples=EXAMPLES * 4, deadline=None)
+@given(data=st.data())
+def test_issues_that_are_let_in_land(
+    tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject
+) -> None:
+    asset, issues = written(data.draw(nearly(ASSET))), written(data.draw(nearly([ISSUE, ISSUE])))
+    try:
+        found = (
+            answering(MediaMagicHook, asset).get_asset_result("s1", "a1"),
+            answering(MediaMagicHook, issues).get_issues("s1", "a1"),
+        )
+    except ProviderError:
+        return
+    manifest = land_issues([found], run_id="r", target=tmp_path_factory.mktemp("t") / f"i.{suffix}")
+    assert manifest["rows"] == len(found[1])
+    assert_plain(manifest)
+
+
 @settings(max_examples=EXAMPLES * 2, deadline=None)
 @given(data=st.data())
 def test_the_asynchronous_half_reads_the_same(data: st.DataObject) -> None:
@@ -389,6 +411,83 @@ def test_an_optional_field_of_another_type_is_absent(name: str, given: Any) -> N
 @pytest.mark.parametrize("link", [7, ["https://x.example"], {"url": "x"}, False])
 def test_a_link_that_is_no_text_is_absent(link: Any) -> None:
     assert get_report(output={"pdf_url": link})["output"]["pdf_url"] is None
+
+
+@pytest.mark.parametrize(
+    "time",
+    [
+        "now",
+        "12:00",
+        "2020-01-01/2021-01-01",
+        "P1D",
+        "0000-00-00T00:00:00Z",
+        "0001-01-01T00:00:00+14:00",
+        "9999-12-31T23:59:59-14:00",
+        "٢٠٢٦-٠٦-٠٣T١٢:٠٠:٠٠Z",
+        "x" * 100_000,
+    ],
+)
+def test_a_time_that_is_no_moment_is_absent(time: str) -> None:
+    assert get_report(created_at=time)["created_at"] is None
+
+
+@pytest.mark.parametrize(
+    "time", ["2026-06-03", "2026-06-03T12:00:00", "0001-01-01T00:00:00Z", "20260603T120000Z"]
+)
+def test_a_time_of_any_notation_and_century_stays(time: str) -> None:
+    assert get_report(created_at=time)["created_at"] == time
+
+
+@pytest.mark.parametrize("number", [1e19, -1e300, 2**63, 1.5, "7", True])
+def test_a_whole_number_that_does_not_fit_is_absent(number: Any) -> None:
+    content = written([ISSUE | {"referenceNumber": number}])
+
+    assert answering(MediaMagicHook, content).get_issues("s1", "a1")[0]["referenceNumber"] is None
+
+
+IDS: dict[str, str] = {
+    "create_submission": "submissionId",
+    "get_submission": "submissionId",
+    "get_asset_result": "assetId",
+    "retry_asset": "submissionId",
+    "get_subscription": "id",
+    "create_case": "id",
+    "get_case": "id",
+    "list_cases": "id",
+    "upload_file": "fileId",
+    "list_files": "id",
+    "create_report": "id",
+    "get_report": "id",
+    "list_reports": "id",
+}
+
+
+def with_id(name: str, value: Any) -> bytes:
+    """The documented answer with another id, wherever in it the id is."""
+    body = CALLS[name][2]
+    at = next(at for at in places(body) if at and at[-1] == IDS[name])
+    return written(changed(body, at, value))
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize(
+    "value", ["a/b", "..", "x" * 129, "a b", "https://s.example.com/a?sig=TOPSECRET", 1.5, True, ["x"]]
+)
+def test_an_id_that_fits_no_path_is_refused_where_it_is_read(name: str, value: Any) -> None:
+    kind, call, _ = CALLS[name]
+    with pytest.raises(ProviderError, match=r"(id|Id)`") as caught:
+        call(answering(kind, with_id(name, value)))
+    assert isinstance(caught.value, MalformedResponseError | SubmitOutcomeUnknownError)
+    assert caught.value.endpoint
+    assert "TOPSECRET" not in str(caught.value)
+    assert len(str(caught.value)) < 1000
+
+
+@pytest.mark.parametrize("name", IDS)
+def test_an_id_that_is_a_number_is_read_as_text(name: str) -> None:
+    kind, call, _ = CALLS[name]
+
+    assert '"4711"' in json.dumps(call(answering(kind, with_id(name, 4711))))
 
 
 @pytest.mark.parametrize("word", ["COMPLETED", " completed ", "Completed\n"])

@@ -238,7 +238,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
         """
-        return self.request("GET", _submission_path(submission_id), read=read_submission)
+        return self.request("GET", _submission_path(submission_id), read=read_submission(submission_id))
 
     async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
         """
@@ -247,7 +247,9 @@ class MediaMagicHook(WebhookEndpoints):
         :param client: from ``new_async_client``.
         :param submission_id: UUID from :meth:`create_submission`.
         """
-        return await self.arequest(client, "GET", _submission_path(submission_id), read=read_submission)
+        return await self.arequest(
+            client, "GET", _submission_path(submission_id), read=read_submission(submission_id)
+        )
 
     # -- results ---------------------------------------------------------------------------------------------
 

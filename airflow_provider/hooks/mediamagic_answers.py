@@ -82,13 +82,22 @@ def read_started(status: str) -> Reader[dict[str, Any]]:
     return read
 
 
-def read_submission(body: Body) -> dict[str, Any]:
-    """Read a submission; what follows a finished one reads its assets one by one, so they must have ids."""
-    found = body.object("submissionId", "status", kinds=_SUBMISSION)
-    if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
-        assets = body.part(found)
-        body.part(assets.require("assets", list)).rows("assets", "assetId")
-    return found
+def read_submission(submission_id: str) -> Reader[dict[str, Any]]:
+    """
+    Return a reader of a submission; what follows a finished one reads its assets one by one, so they must
+    have ids.
+    """
+
+    def read(body: Body) -> dict[str, Any]:
+        found = body.object("submissionId", "status", kinds=_SUBMISSION)
+        if found["submissionId"].lower() != submission_id.lower():
+            raise body.malformed(f"another submission ({found['submissionId']!r}) than was asked for")
+        if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
+            assets = body.part(found)
+            body.part(assets.require("assets", list)).rows("assets", "assetId")
+        return found
+
+    return read
 
 
 def read_asset(body: Body) -> dict[str, Any]:

@@ -203,6 +203,10 @@ def read_report(report_id: str) -> Reader[dict[str, Any]]:
                 job_id=report_id,
                 endpoint=body.endpoint,
             )
-        return read_object("report", "id", "status", kinds=REPORT)(body)
+        report = read_object("report", "id", "status", kinds=REPORT)(body)
+        # A case's id is taken too: https://docs.silentwitness.ai/api-reference/reports/get
+        if report_id not in (report["id"], report.get("case_id")):
+            raise body.malformed(f"another report ({report['id']!r}) than was asked for")
+        return report
 
     return read

@@ -97,6 +97,21 @@ class Limits:
     service: str = "the service"
 
 
+def list_of_files(argument: str, files: Any) -> Iterable[Any]:
+    """
+    Return files that are given as a list.
+
+    :raises InvalidInputError: they are not: a bare path would be read letter by letter.
+    """
+    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
+        raise InvalidInputError(
+            f"{argument}: a list of files is needed, not {type(files).__name__} ({files!r}). "
+            "Put a single file in brackets.",
+            parameter=argument,
+        )
+    return files
+
+
 def resolve_sources(
     files: Iterable[Any],
     *,
@@ -121,15 +136,9 @@ def resolve_sources(
         glob that matches nothing. The message names the argument and the file.
     :raises TransferError: a store could not be asked.
     """
-    if isinstance(files, (str, bytes, os.PathLike, Mapping)) or not isinstance(files, Iterable):
-        raise InvalidInputError(
-            f"{argument}: a list of files is needed, not {type(files).__name__} ({files!r}). "
-            "Put a single file in brackets.",
-            parameter=argument,
-        )
     found: dict[str, Source] = {}
     unmatched = []
-    for item in files:
+    for item in list_of_files(argument, files):
         named, locations = _expand(item, conn_id, argument)
         if not locations:
             unmatched.append(named.url)

@@ -12,8 +12,9 @@ from airflow_provider.core.arguments import positive_seconds, switch
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import check_paying
+from airflow_provider.core.jobs.paid_request import check_paying
 from airflow_provider.core.jobs.run import JobRun
+from airflow_provider.core.jobs.wrong_arguments import Wrong, check_all, stop_unless_paid
 from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.exceptions import InvalidInputError
@@ -56,6 +57,8 @@ class JobOperator(ServiceOperator[HookT]):
     job: ClassVar[JobKind]
     trigger_class: ClassVar[type[JobTrigger]]
     arrives_within: float = 0.0
+    result_arguments: ClassVar[Collection[str]] = ()
+    """Arguments that shape what the task returns or writes, beside the job."""
     template_fields: Sequence[str] = ("timeout",)
 
     def __init__(
@@ -85,6 +88,7 @@ class JobOperator(ServiceOperator[HookT]):
         self.reuse_completed = reuse_completed
         self.on_clear = on_clear
         self.max_paid_requests = max_paid_requests
+        self.wrong: Wrong = {}
         self._run: JobRun | None = None
 
     # -- what a service's operator says about its job -------------------------------------------------------
@@ -157,23 +161,25 @@ class JobOperator(ServiceOperator[HookT]):
     @in_turn
     def execute(self, context: Context) -> Any:
         """Submit or re-attach, then wait."""
-        self.check()
-        self._check_waiting()
-        self._run = JobRun(self, context)
-        return self._run.start()
+        run = self._new_run(context)
+        stop_unless_paid(self.wrong, run.ledger)
+        return run.start()
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Resume after the trigger's event."""
-        self._run = JobRun(self, context)
-        return self._run.resume(event)
+        return self._new_run(context).resume(event)
 
     def go_on(self, method: str, arguments: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; follow a job up whose deferral Airflow itself has ended."""
         try:
             return super().go_on(method, arguments, context)
         except (TaskDeferralTimeout, TaskDeferralError) as error:
-            self._run = JobRun(self, context)
-            return self._run.resume_without_event(error)
+            return self._new_run(context).resume_without_event(error)
+
+    def _new_run(self, context: Context) -> JobRun:
+        self.wrong = check_all(self, self._check_all, kept=self.result_arguments)
+        self._run = JobRun(self, context)
+        return self._run
 
     def on_kill(self) -> None:
         """Cancel the job this task submitted, where the API can; the wait then raises."""
@@ -191,8 +197,7 @@ class JobOperator(ServiceOperator[HookT]):
             ``bytes``, ``missing`` (what the service would refuse the request for), ``notes``.
         :raises InvalidInputError: as a run would.
         """
-        self.check()
-        self._check_waiting()
+        self._check_all()
         with self.hook() as hook:
             if self.adopts is None:
                 found = self.rehearse(hook)
@@ -242,18 +247,24 @@ class JobOperator(ServiceOperator[HookT]):
         """
         return None if self.timeout in (None, "") else positive_seconds("timeout", self.timeout)
 
-    def _check_waiting(self) -> None:
+    def _check_all(self) -> None:
         for argument in SWITCHES:
             switch(argument, getattr(self, argument))
         check_paying(self)
         self.timeout_seconds()
-        try:
-            self.backoff()
-        except (TypeError, ValueError) as error:
-            raise InvalidInputError(
-                f"poll_interval, exponential_backoff or max_wait is not usable: {error}",
-                parameter="poll_interval",
-            ) from error
+        if self.max_turn_wait is not None:
+            positive_seconds("max_turn_wait", self.max_turn_wait)
+        asked = {name: getattr(self, name) for name in ("max_wait", "exponential_backoff", "poll_interval")}
+        # Each alone first, to name the one that is wrong.
+        for given in (*({name: value} for name, value in asked.items()), asked):
+            try:
+                self.job.backoff.adjusted(**{**dict.fromkeys(asked), **given})
+            except (TypeError, ValueError) as error:
+                raise InvalidInputError(
+                    f"poll_interval, exponential_backoff or max_wait is not usable: {error}",
+                    parameter=[*given][-1],
+                ) from error
+        self.check()
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         """Return what OpenLineage is told of the job."""

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Collection
-from logging import Logger
-from typing import Any, Protocol
+from typing import Any
 
-from airflow_provider.core.arguments import one_of, switch, whole_number
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
+from airflow_provider.core.jobs.paid_request import (
+    ATTACH,
+    NEW,
+    PaidInVainError,
+    PaidRequest,
+    PreparedInVainError,
+)
 from airflow_provider.core.jobs.search import search
+from airflow_provider.core.jobs.wrong_arguments import Wrong
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
@@ -29,108 +35,6 @@ RECORD_PAUSES = (1.0, 3.0, 10.0)
 
 READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds between reads of a recorded job that the service does not know, before that is believed."""
-
-
-ATTACH, NEW = "attach", "new"
-"""What a user's clear may mean; ``None`` is the rule of :meth:`PayOnce.still_owed`."""
-
-
-class PaidInVainError(Exception):
-    """What an earlier call started exists, cannot be found, and the user has chosen to pay for another."""
-
-
-class PreparedInVainError(Exception):
-    """
-    The service refused what had been prepared for a paid call, and did nothing.
-
-    :param error: the refusal.
-    :param details: of the entry, without what was refused.
-    :param again: whether an earlier attempt had prepared it, so that preparing it anew may help.
-    """
-
-    def __init__(self, error: ProviderError, details: dict[str, Any], *, again: bool) -> None:
-        super().__init__(str(error))
-        self.error = error
-        self.details = details
-        self.again = again
-
-
-class PaidRequest(Protocol):
-    """
-    What an operator says about the one thing it pays for.
-
-    ``noun`` is what the service calls it. ``arrives_within`` are the seconds within which the paid request
-    may still reach the service after its sender died, where finding it is reading only: a retry that comes
-    sooner must not conclude from an empty list that there is nothing.
-    """
-
-    arrives_within: float
-    reuse_completed: bool
-    on_clear: str | None
-    max_paid_requests: int | None
-
-    @property
-    def adopts(self) -> str | None:
-        """Id of a thing that exists already and is to be taken instead of paying for one."""
-
-    @property
-    def noun(self) -> str: ...
-
-    @property
-    def conn_id(self) -> str: ...
-
-    @property
-    def task_log(self) -> Logger: ...
-
-    def request(self) -> dict[str, Any]:
-        """Return what was asked for, as plain JSON, for its fingerprint. Sends and reads nothing."""
-
-    def prepare(self, hook: Any, ledger: Ledger, entry: Entry) -> Entry:
-        """Do what must precede the paid call, recording what a later attempt need not repeat."""
-
-    def submit(self, hook: Any, entry: Entry) -> dict[str, Any]:
-        """
-        Send the paid call; return the service's answer.
-
-        :raises PreparedInVainError: the service refused what was prepared.
-        """
-
-    def find_orphaned(
-        self, hook: Any, entry: Entry, *, may_probe: bool, claimed: Collection[str]
-    ) -> dict[str, Any] | None:
-        """
-        Find what an earlier paid call with a lost answer started.
-
-        :param may_probe: whether that call is over, so that it can be told by sending it again where the
-            service refuses a second one.
-        :param claimed: ids that other tasks of this Dag run have.
-        :return: the service's description of it; ``None`` when the call never arrived.
-        :raises LedgerError: it cannot be found out without paying twice.
-        :raises PaidInVainError: it arrived, and another one is to be paid for.
-        """
-
-    def fetch(self, hook: Any, job_id: str) -> dict[str, Any]:
-        """Return the service's present description of the thing paid for."""
-
-    def id_of(self, body: dict[str, Any]) -> str:
-        """Return its id from the service's description."""
-
-
-def check_paying(paid: PaidRequest) -> None:
-    """
-    Check the arguments of everything that pays.
-
-    :raises InvalidInputError: names the one that is wrong.
-    """
-    switch("reuse_completed", paid.reuse_completed)
-    if paid.on_clear is not None:
-        one_of("on_clear", paid.on_clear, (ATTACH, NEW))
-        if paid.on_clear == NEW and paid.reuse_completed:
-            raise InvalidInputError(
-                "on_clear='new' and reuse_completed=True contradict each other.", parameter="on_clear"
-            )
-    if paid.max_paid_requests is not None:
-        whole_number("max_paid_requests", paid.max_paid_requests)
 
 
 class PayOnce:
@@ -151,6 +55,8 @@ class PayOnce:
     :param push_result: pushes what the task returns to XCom.
     :param recorded: is told the id of a recorded thing before it is known whether it serves, and ``None``
         when it does not.
+    :param wrong: arguments that are wrong; with one nothing is paid for, and what an earlier attempt has paid
+        for is taken.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
     """
@@ -170,6 +76,7 @@ class PayOnce:
         find_existing: Callable[[], str | None] = lambda: None,
         push_result: Callable[[dict[str, Any]], object] = lambda value: None,
         recorded: Callable[[str | None], object] = lambda job_id: None,
+        wrong: Wrong | None = None,
         may_be_unread: bool = False,
     ) -> None:
         self.paid = paid
@@ -186,6 +93,7 @@ class PayOnce:
         self._push_result = push_result
         self._may_be_unread = may_be_unread
         self._recorded = recorded
+        self._wrong = wrong or {}
 
     def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
         """
@@ -195,10 +103,8 @@ class PayOnce:
 
         :raises LedgerError: the record cannot be read or settled; nothing was sent.
         """
-        mark = fingerprint(
-            self.paid.request(), connection=f"{self.paid.conn_id} {self.hook.settings.base_url}"
-        )
         entry, carried = self.ledger.read(), {}
+        mark = self._fingerprint(entry)
         adopts = self.paid.adopts
         if adopts and not (
             entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
@@ -228,6 +134,7 @@ class PayOnce:
                 carried = carry_over(entry, paid_in_vain=1)
             self._recorded(None)
             entry = None
+        self._stop_for_wrong_arguments()
         if entry is None:
             if not self.ledger.durable:
                 self.log.info(
@@ -244,6 +151,17 @@ class PayOnce:
         if not asks_for_new and (existing := self._find_existing()):
             return self._adopt(mark, existing, entry)
         return self.submit_once(entry)
+
+    def _fingerprint(self, entry: Entry | None) -> str:
+        asked = self.paid.request()
+        if entry is not None and self._wrong.keys() & asked.keys():
+            # It asks for nothing, so for nothing else than the attempt before.
+            return entry.fingerprint
+        return fingerprint(asked, connection=f"{self.paid.conn_id} {self.hook.settings.base_url}")
+
+    def _stop_for_wrong_arguments(self) -> None:
+        for error in self._wrong.values():
+            raise error
 
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
         """Take what exists already, as the user says; nothing is paid for."""
@@ -302,7 +220,7 @@ class PayOnce:
 
     def allowance(self, entry: Entry) -> int | None:
         """Return how many more paid requests ``max_paid_requests`` allows; ``None`` without a limit."""
-        limit = self.paid.max_paid_requests
+        limit = 0 if self._wrong else self.paid.max_paid_requests
         return None if limit is None else max(0, limit - paid_requests(entry))
 
     def require_allowance(self, entry: Entry, why: str = "") -> None:
@@ -311,7 +229,9 @@ class PayOnce:
 
         :param why: what it was for, as a sentence.
         :raises PaidRequestsLimitError: says what was paid for so far.
+        :raises InvalidInputError: an argument is wrong.
         """
+        self._stop_for_wrong_arguments()
         if self.allowance(entry) != 0:
             return
         jobs = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
@@ -384,6 +304,7 @@ class PayOnce:
     def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any] | None] | None:
         noun = self.paid.noun
         if not entry.job_id:
+            self._require_what_a_search_needs()
             self.log.warning(
                 "An earlier attempt sent its request and never recorded an answer; searching for the %s.",
                 noun,
@@ -427,7 +348,19 @@ class PayOnce:
         self.log.info(
             "Re-attaching to %s %s of an earlier attempt; nothing is paid for again.", noun, entry.job_id
         )
+        for wrong in self._wrong.values():
+            self.log.warning("An argument is wrong and counts by its default, for it is paid for: %s", wrong)
         return entry, body
+
+    def _require_what_a_search_needs(self) -> None:
+        """Refuse to search with wrong arguments for what was asked for with right ones, or to probe."""
+        for argument, error in self._wrong.items():
+            if argument in self.paid.request() or not self.paid.arrives_within:  # it would be sent again
+                raise InvalidInputError(
+                    f"{error} An earlier attempt has sent its request for a {self.paid.noun} and recorded no "
+                    "answer; it is searched for when the argument is right.",
+                    parameter=error.parameter,
+                ) from error
 
     def _read_recorded(self, entry: Entry) -> dict[str, Any] | None:
         """

@@ -14,7 +14,8 @@ from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import NEW, PayOnce, carry_over
+from airflow_provider.core.jobs.paid_request import NEW
+from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.links import show_links
@@ -149,6 +150,7 @@ class JobRun:
                     pause=self.pause,
                     push_result=lambda value: self.task.push_result(self.context, value),
                     recorded=self._remember,
+                    wrong=self.task.wrong,
                     may_be_unread=self.task.wait_for_completion,
                 )
                 try:
@@ -227,7 +229,7 @@ class JobRun:
                 return True
             self.log.info("The task was cleared while %s %s was running.", noun, entry.job_id)
             if self.paying.allowance(entry) == 0:
-                self.log.warning("max_paid_requests allows no new one: re-attaching to it.")
+                self.log.warning("No new one can be paid for: re-attaching to it.")
                 return True
             if not self.job.can_cancel:
                 self.log.warning("It cannot be cancelled and goes on beside the new one (on_clear='new').")

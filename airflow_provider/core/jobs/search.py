@@ -11,7 +11,7 @@ from airflow_provider.exceptions import LedgerError, NotFoundError
 
 if TYPE_CHECKING:
     from airflow_provider.core.jobs.ledger import Entry
-    from airflow_provider.core.jobs.pay_once import PaidRequest
+    from airflow_provider.core.jobs.paid_request import PaidRequest
 
 ARRIVES_WITHIN = 30.0
 """Seconds after the loss of its answer within which a request may still be carried out, at least."""

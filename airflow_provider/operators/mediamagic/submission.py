@@ -7,10 +7,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import AirflowSkipException
-from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
+from airflow_provider.core.arguments import (
+    IF_NO_FILES,
+    named_files,
+    one_of,
+    required_id,
+    whole_number,
+)
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import PaidInVainError, PreparedInVainError
+from airflow_provider.core.jobs.paid_request import PaidInVainError, PreparedInVainError
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.exceptions import (
     ApiError,
@@ -135,6 +141,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self.submission_id = required_id("submission_id", self.submission_id)
         elif (self.files is None) == (self.blob_paths is None):
             raise InvalidInputError("Give either files or blob_paths.", parameter="files")
+        elif self.files is not None:
+            from airflow_provider.core.files.sources import list_of_files
+
+            list_of_files("files", self.files)
         one_of("if_no_files", self.if_no_files, IF_NO_FILES)
         one_of("on_lost_submission", self.on_lost_submission, ("fail", "resubmit"))
         for argument in ("blob_paths", "sidekick_ids"):

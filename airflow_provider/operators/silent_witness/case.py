@@ -10,8 +10,10 @@ from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.pay_once import PayOnce, check_paying
+from airflow_provider.core.jobs.paid_request import check_paying
+from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
+from airflow_provider.core.jobs.wrong_arguments import check_all, stop_unless_paid
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
@@ -165,8 +167,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
-        self.check()
-        ledger = Ledger.of(context)
+        ledger, wrong = Ledger.of(context), check_all(self, self.check)
+        stop_unless_paid(wrong, ledger)
         with self.hook() as hook:
             paying = PayOnce(
                 self,
@@ -176,6 +178,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
                 announce=lambda case_id: self.announce(context, case_id),
                 find_existing=lambda: self._existing(hook),
                 push_result=lambda value: self.push_result(context, value),
+                wrong=wrong,
             )
             entry, body = paying.submit_or_reattach()
             assert body is not None

@@ -113,6 +113,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     turn_priority = Priority.CONTINUE
     job = REPORT
     arrives_within = ARRIVES_WITHIN
+    result_arguments = ("output_path", "formats", "filename", "output_conn_id", "overwrite")
     template_fields: Sequence[str] = (
         "case_id",
         "case_name",
@@ -173,6 +174,10 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         if self.report_id is not None:
             self.report_id = required_id("report_id", self.report_id)
         self._demo_data()
+        whole_number("report_retries", self.report_retries)
+        one_of("report_type", self.report_type, REPORT_TYPES)
+        if self.analysis_type:
+            one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
         if self.output_path:
             if not self.wait_for_completion:
                 raise InvalidInputError(
@@ -180,10 +185,6 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
                     parameter="output_path",
                 )
             self._documents().check()
-        whole_number("report_retries", self.report_retries)
-        one_of("report_type", self.report_type, REPORT_TYPES)
-        if self.analysis_type:
-            one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
 
     def item_name(self) -> str:
         return str(self.case_name or self.case_id or "")

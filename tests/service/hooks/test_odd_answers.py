@@ -576,10 +576,21 @@ def test_cookies_are_not_kept(make_hook: HookMaker) -> None:
 
 @pytest.mark.parametrize("good", ["rpt_1", "0f.E:d-9", "x" * 128])
 def test_an_id_is_sent_as_it_is(make_hook: HookMaker, ask: Ask, good: str) -> None:
-    with OddServer(answer(200, REPORT)) as server:
+    with OddServer(answer(200, {"success": True, "data": {"id": good, "status": "pending"}})) as server:
         ask(make_hook(SilentWitnessHook, server.url), "get_report", good)
 
         assert unquote(server.requests[0].target) == f"/api/reports/{good}"
+
+
+def test_what_is_answered_about_another_job_says_nothing(make_hook: HookMaker, ask: Ask) -> None:
+    """A cache or a proxy that mixes answers up."""
+    with OddServer(answer(200, REPORT), answer(200, SUBMISSION)) as server:
+        for hook, method, other in (
+            (SilentWitnessHook, "get_report", "rpt_2"),
+            (MediaMagicHook, "get_submission", "s2"),
+        ):
+            with pytest.raises(MalformedResponseError, match="another"):
+                ask(make_hook(hook, server.url), method, other)
 
 
 @pytest.mark.parametrize(

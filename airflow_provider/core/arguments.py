@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from datetime import date, time, timedelta
+from decimal import Decimal
+from math import isfinite
 from typing import Any, Final
 from urllib.parse import quote
+from uuid import UUID
 
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import InvalidInputError
@@ -121,6 +124,55 @@ def required_text(argument: str, value: Any) -> str:
 def is_plain_id(value: Any) -> bool:
     """Whether it is a text of :data:`PLAIN_ID`, and no dot segment, which would name another endpoint."""
     return isinstance(value, str) and bool(PLAIN_ID.fullmatch(value)) and value not in (".", "..")
+
+
+def plain_json(argument: str, value: Any) -> Any:
+    """
+    Return a copy of a value as JSON has it, converting what rows of databases and DataFrames hold: dates,
+    times and UUIDs become text, decimals and NumPy's scalars numbers.
+
+    :raises InvalidInputError: names the place of what JSON does not know: bytes, a set, a number that is not
+        finite, half a surrogate pair, an object within itself.
+    """
+    try:
+        return _plain(argument, value)
+    except RecursionError:
+        raise InvalidInputError(
+            f"{argument} is nested too deeply, or within itself.", parameter=argument
+        ) from None
+
+
+def _plain(argument: str, value: Any) -> Any:
+    if hasattr(value, "dtype") and not getattr(value, "ndim", 1):
+        value = value.item()
+    if isinstance(value, Mapping):
+        return {_plain_name(name): _plain(f"{argument}.{name}", each) for name, each in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes | bytearray):
+        return [_plain(f"{argument}[{at}]", each) for at, each in enumerate(value)]
+    if value is None or isinstance(value, int) or (isinstance(value, str) and _is_unicode(value)):
+        return value
+    if isinstance(value, float | Decimal) and isfinite(value):
+        return int(value) if isinstance(value, Decimal) and value == int(value) else float(value)
+    if isinstance(value, date | time) and value == value:  # pandas' NaT is a date, and equals nothing
+        return value.isoformat()
+    if isinstance(value, UUID):
+        return str(value)
+    missing = " None says that a value is missing." if isinstance(value, float | Decimal | date) else ""
+    raise InvalidInputError(
+        f"{argument} is {value!a}, which JSON does not know.{missing}", parameter=argument
+    )
+
+
+def _plain_name(name: Any) -> Any:
+    return name if name is None or isinstance(name, str | int | float) else str(name)
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def plain_id(argument: str, value: Any) -> str:

@@ -7,7 +7,7 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from airflow_provider.core.arguments import quoted_id, required_text
+from airflow_provider.core.arguments import plain_json, quoted_id, required_text
 from airflow_provider.core.http.connection import is_loopback
 from airflow_provider.core.http.error_bodies import Paid, has_detail
 from airflow_provider.core.http.responses import Body, parse_json
@@ -209,7 +209,7 @@ class MediaMagicHook(WebhookEndpoints):
         if metadata is not None:
             if not isinstance(metadata, Mapping):
                 raise InvalidInputError("metadata must be an object.", parameter="metadata")
-            payload["metadata"] = dict(metadata)
+            payload["metadata"] = plain_json("metadata", metadata)
         params: dict[str, Any] = {}
         if (delay := check_simulation_delay(simulation_delay_seconds)) is not None:
             params["simulationDelaySeconds"] = f"{delay:g}"

@@ -9,11 +9,12 @@ https://docs.silentwitness.ai/api-reference/cases/create
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
-from datetime import date, time
+from datetime import date, datetime, time
 from typing import Any, Final
 
-from airflow_provider.core.arguments import one_of
+from airflow_provider.core.arguments import as_bool, one_of, plain_json
 from airflow_provider.exceptions import InvalidInputError
 
 ANALYSIS_TYPES: Final = ("accident_only", "accident_injury", "delta_v_only", "biomechanics_only")
@@ -90,9 +91,15 @@ def check_accident(accident: Any) -> dict[str, Any]:
     """
     Return a copy of the accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.
 
+    :param accident: date and time may be objects, of which the rest is left out.
     :raises InvalidInputError: names the field.
     """
     checked = _object(accident, "accident")
+    for name, kinds, notation in (("date", date, "%Y-%m-%d"), ("time", time | datetime, "%H:%M")):
+        # pandas' NaT is a date, and equals nothing.
+        if isinstance(value := checked.get(name), kinds) and value == value:
+            checked[name] = value.strftime(notation)
+    checked = dict(plain_json("accident", checked))
     _check_format(checked.get("date"), "accident.date", "a date as YYYY-MM-DD", 10, date.fromisoformat)
     _check_format(checked.get("time"), "accident.time", "a time as HH:MM", 5, time.fromisoformat)
     return checked
@@ -130,17 +137,10 @@ def check_occupants(occupants: Any, *, required: bool = False) -> list[dict[str,
                     parameter=f"{where}.{name}",
                 )
         for name in ("age", "height_inches", "weight_lbs"):
-            value = occupant[name]
-            if isinstance(value, bool) or not isinstance(value, int) or value <= 0:
-                raise InvalidInputError(
-                    f"{where}.{name} must be a whole number above 0; got {value!r}.",
-                    parameter=f"{where}.{name}",
-                )
-        if not isinstance(occupant["seatbelt_worn"], bool):
-            raise InvalidInputError(
-                f"{where}.seatbelt_worn must be true or false; got {occupant['seatbelt_worn']!r}.",
-                parameter=f"{where}.seatbelt_worn",
-            )
+            occupant[name] = _count(f"{where}.{name}", occupant[name])
+        worn = occupant["seatbelt_worn"]
+        # Some databases have no booleans.
+        occupant["seatbelt_worn"] = as_bool(f"{where}.seatbelt_worn", bool(worn) if worn in (0, 1) else worn)
         one_of(f"{where}.gender", occupant["gender"], GENDERS)
         one_of(f"{where}.position", occupant["position"], POSITIONS)
         if occupant.get("airbag_deployed") is not None:
@@ -152,6 +152,14 @@ def check_occupants(occupants: Any, *, required: bool = False) -> list[dict[str,
             parameter="occupants",
         )
     return checked
+
+
+def _count(name: str, value: Any) -> int:
+    """Return a whole number, which a template may have turned into text and a DataFrame into 34.0."""
+    text = str(value)
+    if isinstance(value, bool) or not re.fullmatch(r"[0-9]{1,9}(\.0)?", text) or not float(text):
+        raise InvalidInputError(f"{name} must be a whole number above 0; got {value!r}.", parameter=name)
+    return int(float(text))
 
 
 def _object(value: Any, name: str) -> dict[str, Any]:
@@ -167,7 +175,8 @@ def _objects(value: Any, name: str) -> list[tuple[str, dict[str, Any]]]:
         raise InvalidInputError(
             f"{name} must be a list of objects; got {type(value).__name__}.", parameter=name
         )
-    return [(f"{name}[{at}]", _object(item, f"{name}[{at}]")) for at, item in enumerate(value)]
+    rows = enumerate(plain_json(name, value))
+    return [(f"{name}[{at}]", _object(item, f"{name}[{at}]")) for at, item in rows]
 
 
 def _check_format(value: Any, name: str, expected: str, length: int, parse: Any) -> None:

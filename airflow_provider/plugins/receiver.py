@@ -69,7 +69,8 @@ def make_app(
     waker = Waker()
     secrets = secrets or Secrets(look_up_all=lambda: look_up_all(waker.connections()))
     inbox = inbox or Inbox(waker.wake)
-    app = FastAPI(title="MediaMagic webhooks", openapi_url=None)
+    # Senders of webhooks follow no redirect, so an address with a slash at its end is one of its own.
+    app = FastAPI(title="MediaMagic webhooks", openapi_url=None, redirect_slashes=False)
     waiting = 0
 
     async def verify(conn_id: str, body: bytes, headers: Mapping[str, str]) -> None:
@@ -91,6 +92,7 @@ def make_app(
             check_signature(newer, body, headers)
 
     @app.post("/webhooks/{conn_id}")
+    @app.post("/webhooks/{conn_id}/")
     async def receive(conn_id: str, request: Request) -> Response:
         try:
             check_headers(request.headers, clock())

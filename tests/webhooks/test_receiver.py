@@ -167,6 +167,12 @@ def test_only_post_is_served(receiver: TestClient, method: str) -> None:
     assert receiver.request(method, "/webhooks/mm").status_code == 405
 
 
+def test_a_slash_at_the_end_of_the_address_is_no_redirect(receiver: TestClient) -> None:
+    body, headers = signed(envelope())
+    answer = receiver.post("/webhooks/mm/", content=body, headers=headers, follow_redirects=False)
+    assert (answer.status_code, answer.json()) == (200, {"status": "taken"})
+
+
 def test_nothing_else_is_served(receiver: TestClient) -> None:
     for path in ("/", "/docs", "/openapi.json", "/webhooks", "/webhooks/mm/more"):
         assert receiver.get(path).status_code == 404

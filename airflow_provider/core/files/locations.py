@@ -37,6 +37,9 @@ Kind = Literal["file", "directory", "other"]
 _VERSIONS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "modified", "updated", "created")
 """What stores call the version of an object, or the time of its last change; the first that there is."""
 
+_NO_FILE = (errno.ELOOP, errno.ENAMETOOLONG)
+"""Of a link that leads to itself, and of a name that no file can have."""
+
 TICK = 2.0
 """Seconds in which a file may change twice without another time of its last change."""
 
@@ -110,6 +113,10 @@ class Location:
                 info = self.fs.info(self.path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
+            except OSError as error:
+                if error.errno in _NO_FILE:
+                    return None
+                raise
             if info["type"] == "directory":
                 return Stat("directory", 0)
             version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")

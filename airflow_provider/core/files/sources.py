@@ -10,7 +10,6 @@ not know: texts, and what is inside containers.
 from __future__ import annotations
 
 import codecs
-import glob as local_glob
 import os
 import re
 import struct
@@ -21,6 +20,7 @@ from pathlib import PurePosixPath
 from typing import Any, BinaryIO
 
 from airflow_provider.compat import AirflowSkipException
+from airflow_provider.core.files.globs import local_matches
 from airflow_provider.core.files.locations import (
     Location,
     locate,
@@ -125,7 +125,7 @@ def resolve_sources(
     :param files: local paths, ``os.PathLike``, URLs of any store (``s3://conn@bucket/key``),
         ``ObjectStoragePath`` objects, globs (``*``, ``?``, ``[...]``, ``**``) of either kind, or dicts with
         ``path`` such as the manifests of this package. The order is kept, matches of one glob are sorted, a
-        file named twice is taken once.
+        file named twice is taken once, and so is one that ``**`` reaches through a link to its folder.
     :param conn_id: Airflow connection for URLs that name none.
     :param argument: operator argument, for errors.
     :param if_none: ``skip`` for a list that is empty, or of globs of which none matches anything; by default
@@ -223,7 +223,7 @@ def _expand(item: Any, conn_id: str | None, argument: str) -> tuple[Location, li
 
 def _glob(location: Location) -> list[Location]:
     if location.is_local:
-        return [Location(path, path) for path in sorted(local_glob.glob(location.path, recursive=True))]
+        return [Location(path, path) for path in local_matches(location.path)]
     # The pattern's own URL up to its path is the prefix of every match: scheme, connection, and root slash
     # or none.
     prefix = location.url[: len(location.url) - len(location.path.lstrip("/"))]

@@ -154,7 +154,8 @@ class ConnectionSettings:
                 conn_id,
                 service,
                 host=(connection.host or "").strip(),
-                port=connection.port,
+                # Some secrets backends say it as text.
+                port=str(connection.port or "").strip(),
                 schema=(connection.schema or "").strip(),
             ),
             api_key=connection.password or "",
@@ -218,6 +219,12 @@ def _checked_key(conn_id: str, key: str | None) -> str:
     if not key:
         raise ConfigurationError(
             f"Connection {conn_id!r} has no API key: put it in the field `password`.", parameter="password"
+        )
+    if set(key) == {"*"}:
+        raise ConfigurationError(
+            f"Connection {conn_id!r}: the field `password` holds Airflow's mask (***) and not the API key. "
+            "Some versions of Airflow save or test the mask of a form as the password: enter the key again.",
+            parameter="password",
         )
     # Also keeps requests from quoting the key in an InvalidHeader error.
     if not (key.isascii() and key.isprintable() and " " not in key):
@@ -312,7 +319,7 @@ def _checked_url(conn_id: str, url: str) -> str:
     return urlunsplit((parts.scheme, netloc, path, "", ""))
 
 
-def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None, schema: str) -> str:
+def _assemble_url(conn_id: str, service: Service, *, host: str, port: str, schema: str) -> str:
     # Airflow's `schema` field holds the path of a URI (`service://:key@host/api`) or, by the convention of
     # the HTTP provider, the URL scheme.
     scheme, path = (schema.lower(), "") if schema.lower() in ("http", "https") else ("", schema.strip("/"))
@@ -342,7 +349,7 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: int | None
         hostname, own_port = (parts.hostname or ""), parts.port
     except ValueError:
         raise _unusable(conn_id, "host", "the field `host` (or its port) cannot be read.") from None
-    if port and own_port and port != own_port:
+    if port and own_port and port != str(own_port):
         which = f"{own_port} and {port}"
         raise _unusable(conn_id, "port", f"the fields `host` and `port` name different ports ({which}).")
     if port and not own_port:

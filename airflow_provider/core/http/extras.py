@@ -142,7 +142,7 @@ def read_extras(conn_id: str, text: str | None, model: type[Extras]) -> Extras:
         may have been put into the wrong place.
     """
     try:
-        values = json.loads(text) if text and text.strip() else {}
+        values = json.loads(text) if text and text.strip() not in ("", "null") else {}
     except (ValueError, RecursionError):
         raise ConfigurationError(
             f"Connection {conn_id!r}: the field `extra` is not valid JSON.", parameter="extra"

@@ -12,7 +12,7 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar
 
@@ -117,9 +117,10 @@ def malformed(
 
 
 def http_date(text: str) -> float | None:
-    """Return the date of a header as epoch seconds; ``None`` for what is none."""
+    """Return the date of a header as epoch seconds; ``None`` for what is none. Without a zone it is UTC."""
     try:
-        return parsedate_to_datetime(text.strip()).timestamp()
+        moment = parsedate_to_datetime(text.strip())
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
 

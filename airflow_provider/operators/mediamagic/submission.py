@@ -11,6 +11,7 @@ from airflow_provider.core.arguments import (
     IF_NO_FILES,
     named_files,
     one_of,
+    plain_json,
     required_id,
     whole_number,
 )
@@ -158,8 +159,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             raise InvalidInputError(
                 "blob_paths is empty: there is nothing to submit.", parameter="blob_paths"
             )
-        if self.metadata is not None and not isinstance(self.metadata, Mapping):
-            raise InvalidInputError("metadata must be an object.", parameter="metadata")
+        if self.metadata is not None:
+            if not isinstance(self.metadata, Mapping):
+                raise InvalidInputError("metadata must be an object.", parameter="metadata")
+            self.metadata = plain_json("metadata", self.metadata)
         if self.previous_submission_id is not None:
             self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
         whole_number("max_parallel", self.max_parallel, least=1)

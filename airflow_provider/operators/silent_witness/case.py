@@ -74,7 +74,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         ``biomechanics_only``; those with injuries need occupants.
     :param organization_id: organization the case belongs to.
     :param user_email: passed on; its meaning is not documented.
-    :param accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``.
+    :param accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``; date and time
+        may be objects as a database returns them.
     :param vehicles: list of vehicles: ``role``, ``vehicle_maker``, ``vehicle_model``, ``vehicle_year``, ...
     :param occupants: list of occupants: ``name``, ``age``, ``gender``, ``height_inches``, ``weight_lbs``,
         ``position``, ``seatbelt_worn``, ...
@@ -229,9 +230,12 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             if getattr(self, name) is not None:
                 one_of(name, getattr(self, name), choices)
         if self.accident is not None:
-            check_accident(self.accident)
-        check_vehicles(self.vehicles)
-        check_occupants(self.occupants, required=needs_occupants(self.analysis_type or ""))
+            self.accident = check_accident(self.accident)
+        if self.vehicles is not None:
+            self.vehicles = check_vehicles(self.vehicles)
+        needed = needs_occupants(self.analysis_type or "")
+        if self.occupants is not None or needed:
+            self.occupants = check_occupants(self.occupants, required=needed)
 
     def request(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.FIELDS}

@@ -164,8 +164,11 @@ def test_a_simulated_delay_is_for_sandbox_keys(simulator: Simulator, make_hook: 
             lambda hook: hook.create_submission([{"blobPath": "a"}], simulation_delay_seconds=31),
             "simulation_delay_seconds",
         ),
-        (lambda hook: hook.create_submission([{"blobPath": "a"}], metadata={"at": object()}), "json"),
-        (lambda hook: hook.create_submission([{"blobPath": "a"}], metadata={"x": float("nan")}), "json"),
+        (lambda hook: hook.create_submission([{"blobPath": "a"}], metadata={"at": object()}), "metadata.at"),
+        (
+            lambda hook: hook.create_submission([{"blobPath": "a"}], metadata={"x": float("nan")}),
+            "metadata.x",
+        ),
         (lambda hook: hook.create_upload_url("", "text/plain"), "filename"),
         (lambda hook: hook.create_upload_url("a.txt", ""), "content_type"),
         (lambda hook: hook.upload_direct("a.txt", "", io.BytesIO(b"x")), "content_type"),

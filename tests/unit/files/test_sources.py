@@ -53,6 +53,31 @@ def test_a_glob_is_sorted_and_takes_files_only(write: Write, tmp_path: Path) -> 
     assert names([f"{tmp_path}/in/**/*.txt"]) == ["a.txt", "b.txt", "c.txt", "deep.txt"]
 
 
+def test_a_folder_that_links_back_gives_each_file_once(write: Write, tmp_path: Path) -> None:
+    write("a.txt"), write("in/b.txt")
+    (tmp_path / "in" / "up").symlink_to("..")
+    (tmp_path / "another").symlink_to("in")
+    found = resolve_sources([f"{tmp_path}/**/*.txt"])
+    assert [source.path for source in found] == [f"{tmp_path}/a.txt", f"{tmp_path}/in/b.txt"]
+
+
+def test_two_stars_stand_for_folders_of_any_depth_without_hidden_ones(write: Write, tmp_path: Path) -> None:
+    for name in ("x/c.txt", "x/y/x/a.txt", "x/y/b.txt", "x/.old/d.txt", "x/.e.txt"):
+        write(name)
+    for pattern in ("x/**/*.txt", "x/**", "**/x/**/*.txt", "**/x/**"):
+        assert sorted(names([f"{tmp_path}/{pattern}"])) == ["a.txt", "b.txt", "c.txt"], pattern
+    assert names([f"{tmp_path}/x/**.txt"]) == ["c.txt"]
+
+
+def test_a_link_that_leads_to_itself_is_no_file(write: Write, tmp_path: Path) -> None:
+    write("a.txt")
+    (tmp_path / "loop.txt").symlink_to("loop.txt")
+    assert names([f"{tmp_path}/*.txt"]) == ["a.txt"]
+    for named in ("loop.txt", "x" * 300):
+        with pytest.raises(InvalidInputError, match=f"{named} does not exist"):
+            names([tmp_path / named])
+
+
 def test_a_file_with_brackets_in_its_name_is_not_a_glob(write: Write) -> None:
     path = write("shot[1].png")
     assert names([str(path)]) == ["shot[1].png"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+import time
 from typing import Any
 
 import pytest
@@ -255,6 +256,15 @@ def test_the_request_id_is_ours_when_the_answer_has_none() -> None:
 )
 def test_how_long_a_service_asks_to_wait(headers: dict[str, str], seconds: float | None) -> None:
     assert retry_after(headers, now=1792567680.0) == seconds
+
+
+@pytest.mark.parametrize("zone", ["", " -0000", " GMT"])
+def test_a_date_without_a_zone_is_no_local_time(zone: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setenv("TZ", "Asia/Kolkata")
+        time.tzset()
+        assert retry_after({"retry-after": f"Wed, 21 Oct 2026 07:28:30{zone}"}, now=1792567680.0) == 30
+    time.tzset()
 
 
 @pytest.mark.parametrize("status", [429, 503])

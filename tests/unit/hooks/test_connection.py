@@ -52,6 +52,12 @@ def from_uri(uri: str) -> ConnectionSettings:
         pytest.param(
             {"host": "api.example.com:8443", "port": 8443}, "https://api.example.com:8443", id="port-twice"
         ),
+        pytest.param(
+            {"host": "api.example.com:8443", "port": "8443"},
+            "https://api.example.com:8443",
+            id="text-port",
+        ),
+        pytest.param({"host": "api.example.com", "port": " "}, "https://api.example.com", id="blank-port"),
         pytest.param({"host": "api.example.com", "schema": "https"}, "https://api.example.com", id="schema"),
         pytest.param({"host": "api.example.com", "schema": "api"}, "https://api.example.com", id="path"),
         pytest.param({"host": "localhost", "port": 8090}, "http://localhost:8090", id="localhost"),
@@ -215,6 +221,11 @@ def test_no_error_about_an_extra_shows_its_value(name: str) -> None:
     assert hidden not in printed
 
 
+@pytest.mark.parametrize("extra", [None, "", " ", "null", "{}"])
+def test_an_empty_extra_keeps_every_default(extra: str | None) -> None:
+    assert settings(extra=extra) == settings()
+
+
 @pytest.mark.parametrize("extra", ["{not json", "[1]", '"text"'])
 def test_an_extra_that_is_no_object_is_refused_without_quoting_it(extra: str) -> None:
     with pytest.raises(ConfigurationError, match="`extra`") as caught:
@@ -240,6 +251,13 @@ def test_a_key_in_the_login_is_found_out() -> None:
 
 def test_a_pasted_key_loses_its_line_end() -> None:
     assert settings(password=f" {KEY}\n").api_key == KEY
+
+
+def test_the_mask_of_a_key_is_no_key() -> None:
+    with pytest.raises(ConfigurationError, match="enter the key again") as caught:
+        settings(password="***")
+
+    assert caught.value.parameter == "password"
 
 
 def test_a_key_that_cannot_be_a_header_is_refused_without_quoting_it() -> None:

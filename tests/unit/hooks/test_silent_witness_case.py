@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import date, datetime, time
+from decimal import Decimal
 from typing import Any
 
+import pendulum
 import pytest
 
 from airflow_provider.exceptions import InvalidInputError
@@ -50,7 +53,8 @@ def test_each_required_field_of_an_occupant_is_named(name: str, missing: Any) ->
     ("name", "value"),
     [
         ("age", 0),
-        ("age", "41"),
+        ("age", "old"),
+        ("age", "1e3"),
         ("age", True),
         ("height_inches", 66.5),
         ("weight_lbs", -1),
@@ -66,6 +70,11 @@ def test_a_value_out_of_its_list_is_named(name: str, value: Any) -> None:
 
     assert caught.value.parameter == f"occupants[0].{name}"
     assert repr(value) in str(caught.value)
+
+
+@pytest.mark.parametrize(("age", "worn"), [(41.0, 0), (Decimal(41), "false"), ("41", False), ("41.0", 0.0)])
+def test_an_occupant_may_come_from_a_template_or_a_table(age: Any, worn: Any) -> None:
+    assert check_occupants([OCCUPANT | {"age": age, "seatbelt_worn": worn}]) == [OCCUPANT]
 
 
 @pytest.mark.parametrize("occupants", [None, []])
@@ -153,3 +162,22 @@ def test_a_role_that_does_not_go_with_a_file(category: str, role: str | None, at
         check_file_role(category, role)
 
     assert caught.value.parameter == at_fault
+
+
+@pytest.mark.parametrize(
+    ("accident", "checked"),
+    [
+        ({"date": date(2026, 1, 2), "time": time(3, 4)}, {"date": "2026-01-02", "time": "03:04"}),
+        ({"date": datetime(2026, 1, 2)}, {"date": "2026-01-02"}),
+        ({"date": pendulum.datetime(2026, 1, 2, 23, tz="Asia/Tokyo")}, {"date": "2026-01-02"}),
+        ({"date": "2026-01-02", "time": "03:04"}, {"date": "2026-01-02", "time": "03:04"}),
+    ],
+)
+def test_an_accident_may_come_from_a_database(accident: Any, checked: Any) -> None:
+    assert check_accident(accident) == checked
+
+
+def test_a_number_that_a_table_lacks_is_named() -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        check_vehicles([{"role": "plaintiff", "vehicle_year": float("nan")}])
+    assert caught.value.parameter == "vehicles[0].vehicle_year"

@@ -1,0 +1,92 @@
+"""What users give is made plain JSON, or named with its place."""
+
+from __future__ import annotations
+
+import json
+from collections import UserList
+from datetime import UTC, date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+import pendulum
+import pytest
+
+from airflow_provider.core.arguments import plain_json
+from airflow_provider.exceptions import InvalidInputError
+
+
+class Colour(StrEnum):
+    RED = "red"
+
+
+class Scalar:
+    """A scalar of NumPy: it has a type and no dimension."""
+
+    dtype = "int64"
+    ndim = 0
+
+    def __init__(self, value: Any) -> None:
+        self._value = value
+
+    def item(self) -> Any:
+        return self._value
+
+
+class NotATime(datetime):
+    """What pandas puts where a date is missing."""
+
+    def __eq__(self, other: object) -> bool:
+        return False
+
+    __hash__ = datetime.__hash__
+
+
+@pytest.mark.parametrize(
+    ("value", "plain"),
+    [
+        (date(2026, 1, 2), "2026-01-02"),
+        (datetime(2026, 1, 2, 3, 4, tzinfo=UTC), "2026-01-02T03:04:00+00:00"),
+        (pendulum.date(2026, 1, 2), "2026-01-02"),
+        (time(3, 4), "03:04:00"),
+        (Decimal(34), 34),
+        (Decimal("1.5"), 1.5),
+        (UUID(int=5), "00000000-0000-0000-0000-000000000005"),
+        (Scalar(7), 7),
+        (Colour.RED, "red"),
+        (("a", 1, None, True), ["a", 1, None, True]),
+        (UserList(["a"]), ["a"]),
+        ({date(2026, 1, 2): {"b": (1,)}, 1: "x"}, {"2026-01-02": {"b": [1]}, "1": "x"}),
+    ],
+)
+def test_rows_of_a_database_become_json(value: Any, plain: Any) -> None:
+    assert json.loads(json.dumps(plain_json("metadata", value), allow_nan=False)) == plain
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        float("nan"),
+        float("inf"),
+        Decimal("NaN"),
+        Scalar(float("nan")),
+        NotATime(2026, 1, 1),
+        b"x",
+        {1},
+        "\ud83d",
+    ],
+)
+def test_what_json_does_not_know_is_named_with_its_place(value: Any) -> None:
+    with pytest.raises(InvalidInputError, match="JSON does not know") as caught:
+        plain_json("vehicles", [{"year": 2020}, {"year": value}])
+
+    assert caught.value.parameter == "vehicles[1].year"
+    assert str(caught.value).isascii()
+
+
+def test_what_holds_itself_is_named() -> None:
+    value: list[Any] = []
+    value.append(value)
+    with pytest.raises(InvalidInputError, match="metadata is nested too deeply"):
+        plain_json("metadata", value)

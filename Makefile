@@ -24,7 +24,7 @@ WEBHOOK_EXAMPLES ?= 10000
 NIGHT_PIPELINES ?= 20
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-night bench-transfers test-live test-webhooks-at-scale
+.PHONY: help install demo test test-matrix test-azure test-fuzz test-pay-once test-kills bench bench-night bench-transfers test-live test-upgrade test-webhooks-at-scale
 .PHONY: test-browser lint types format docs dist constraints clean
 
 help: ## Say what can be made
@@ -60,6 +60,9 @@ test-browser: ## Use the web interface in a headless Chromium; makes an environm
 	@$(MAKE) --no-print-directory VENV=$(VENV)-browser install
 	@tests/browser/prepare $(VENV)-browser $(CONSTRAINTS)
 	$(VENV)-browser/bin/python -m pytest -m browser tests/browser $(PYTEST_ARGS)
+
+test-upgrade: $(INSTALLED) ## Have old versions defer tasks, and this one go on with them (UPGRADE_FROM="COMMIT ..."); 6 min
+	$(PY) -m pytest -m live tests/packaging/test_upgrade.py $(PYTEST_ARGS)
 
 test-azure: $(INSTALLED) $(AZURITE) ## Run the tests against Azurite, an Azure Blob Storage that npm installs into .azurite/
 	@$(PY) -m pip install --quiet --constraint $(CONSTRAINTS) --editable ".[azure-tests]"

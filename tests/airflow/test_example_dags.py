@@ -211,11 +211,12 @@ def test_campaigns_become_one_table_of_findings(
     out, spots = tmp_path / "out", tmp_path / "50% off [new]"
     shutil.copytree(media_files.spots, spots)
     (spots / "empty").mkdir()
+    (spots / "beside.txt").write_text("A guaranteed cure.")
     run = run_example("mediamagic_campaigns", {"spots": str(spots), "output_dir": str(out)})
     assert run.state == "success"
     rows = [json.loads(line) for line in (out / "findings.jsonl").read_text().splitlines()]
-    assert {row["filename"] for row in rows} == {"radio_script.txt", "banner_act_now.jpg"}
-    assert len({row["submission_id"] for row in rows}) == len(simulator.ledger()["submissions"]) == 2
+    assert {row["filename"] for row in rows} == {"radio_script.txt", "banner_act_now.jpg", "beside.txt"}
+    assert len({row["submission_id"] for row in rows}) == len(simulator.ledger()["submissions"]) == 3
     document = (out / "findings.html").read_text()
     assert all(row["rule_code"] in document for row in rows)
 

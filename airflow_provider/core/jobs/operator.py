@@ -106,6 +106,10 @@ class JobOperator(ServiceOperator[HookT]):
     def request(self) -> dict[str, Any]:
         """Return what was asked for, as plain JSON, for its fingerprint. Sends and reads nothing."""
 
+    def older_request(self) -> dict[str, Any] | None:
+        """Return the same as older versions put it, where they did otherwise. May read files."""
+        return None
+
     def prepare(self, hook: HookT, ledger: Ledger, entry: Entry) -> Entry:
         """Do what must precede the paid call, recording what a later attempt need not repeat."""
         return entry

@@ -64,6 +64,9 @@ class PaidRequest(Protocol):
     def request(self) -> dict[str, Any]:
         """Return what was asked for, as plain JSON, for its fingerprint. Sends and reads nothing."""
 
+    def older_request(self) -> dict[str, Any] | None:
+        """Return the same as older versions put it, where they did otherwise. May read files."""
+
     def prepare(self, hook: Any, ledger: Ledger, entry: Entry) -> Entry:
         """Do what must precede the paid call, recording what a later attempt need not repeat."""
 

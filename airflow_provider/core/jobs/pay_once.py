@@ -105,6 +105,8 @@ class PayOnce:
         """
         entry, carried = self.ledger.read(), {}
         mark = self._fingerprint(entry)
+        if entry is not None and entry.fingerprint != mark and self._is_older(entry):
+            entry = self.ledger.amend(entry, fingerprint=mark)
         adopts = self.paid.adopts
         if adopts and not (
             entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
@@ -157,7 +159,14 @@ class PayOnce:
         if entry is not None and self._wrong.keys() & asked.keys():
             # It asks for nothing, so for nothing else than the attempt before.
             return entry.fingerprint
-        return fingerprint(asked, connection=f"{self.paid.conn_id} {self.hook.settings.base_url}")
+        return self._digest(asked)
+
+    def _is_older(self, entry: Entry) -> bool:
+        older = self.paid.older_request()
+        return older is not None and entry.fingerprint == self._digest(older)
+
+    def _digest(self, request: dict[str, Any]) -> str:
+        return fingerprint(request, connection=f"{self.paid.conn_id} {self.hook.settings.base_url}")
 
     def _stop_for_wrong_arguments(self) -> None:
         for error in self._wrong.values():

@@ -189,6 +189,17 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             "previous_submission_id": self.previous_submission_id,
         }
 
+    def older_request(self) -> dict[str, Any]:
+        """The first version took what ``files`` had found, with sizes, and not what they name."""
+        files: list[list[Any]] = []
+        if self.files is not None:
+            try:
+                sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none="fail")
+            except InvalidInputError:  # What was found then is not there now; no record fits that.
+                return self.request()
+            files = [[source.path, source.size] for source, _ in sources]
+        return {**self.request(), "files": files}
+
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
         """Upload the files, recording each, so that a retry does not upload it again unless it changed."""
         if self.files is None:

@@ -237,6 +237,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         if self.occupants is not None or needed:
             self.occupants = check_occupants(self.occupants, required=needed)
 
+    def older_request(self) -> None:
+        """There is no other form."""
+
     def request(self) -> dict[str, Any]:
         return {field: getattr(self, field) for field in self.FIELDS}
 

@@ -76,6 +76,9 @@ class Asked:
     task_log: logging.Logger = logging.getLogger("pay_once")  # noqa: RUF009
     asked: str = "x"
 
+    def older_request(self) -> dict[str, Any] | None:
+        return None
+
     def request(self) -> dict[str, Any]:
         return {"asked": self.asked}
 

@@ -19,6 +19,22 @@ from tests.airflow.task_run import _new_run, as_stored, fresh_session, register
 HOSTILE = "<script>document.title='broken'</script><img src=x onerror=\"document.title='broken'\">"
 
 
+class HouseReview(Submit):
+    """A user's class."""
+
+
+class HouseIssues(GetIssues):
+    """A user's class."""
+
+
+class HouseGate(Gate):
+    """A user's class."""
+
+
+class HouseReport(CreateReport):
+    """A user's class, which tasks are mapped from."""
+
+
 class Night:
     """
     One Dag run of mapped tasks.
@@ -196,6 +212,41 @@ def blocked_review() -> Night:
         "document": {"path": "s3://legal/spring.html"},
     }
     night.add("gate", state="failed", return_value=verdict)
+    return night.save()
+
+
+def classes_of_users() -> Night:
+    """A blocked review and two reports, all by classes that users have made of this package's."""
+    with DAG("house_classes", schedule=None) as dag:
+        HouseReview(task_id="submit", files=["poster.pdf"])
+        HouseIssues(task_id="issues", submission_id="sub_9")
+        HouseGate(task_id="gate", submission_id="sub_9")
+        HouseReport.partial(task_id="report").expand(case_id=["case_8", "case_9"])
+    night = Night(dag)
+    issues = FOUND["spot_kids_30s.mp4"][:1]
+    verdict = {
+        "passed": False,
+        "reasons": ["1 CRITICAL (none allowed)"],
+        "blockingCount": 1,
+        "blocking": issues,
+    }
+
+    def job(job_id: str, name: str) -> dict[str, Any]:
+        summary = {
+            "job_id": job_id,
+            "name": name,
+            "status": "complete",
+            "paid_requests": 1,
+            "status_requests": 2,
+        }
+        return {"job_expected": {"job_id": job_id, "name": name}, "job_summary": summary}
+
+    night.add("submit", submission_id="sub_9", **job("sub_9", "poster.pdf"))
+    night.add("issues", return_value=issues)
+    night.add("gate", state="failed", return_value=verdict)
+    for number in range(2):
+        case = f"Claim {number}"
+        night.add("report", number, name=case, report_id=f"rpt_{number}", **job(f"rpt_{number}", case))
     return night.save()
 
 

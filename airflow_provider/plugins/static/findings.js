@@ -1,6 +1,7 @@
 // What the tasks of a Dag run have found, from their XComs.
 
 import { inParallel, taskInstances, xcom } from "./airflow.js";
+import { subclassesIn } from "./subclasses.js";
 
 export const SEVERITIES = ["CRITICAL", "MAJOR", "MINOR", "INFO"];
 
@@ -9,7 +10,7 @@ const READ_BY = {
   MediaMagicGetAssetResultOperator: takeResult,
   MediaMagicGetTopicsOperator: takeTopics,
   MediaMagicComplianceGateOperator: takeVerdict,
-  MediaMagicReviewDocumentOperator: (found, value) => value.path && found.documents.push(value.path),
+  MediaMagicReviewDocumentOperator: takeDocument,
   SilentWitnessCreateCaseOperator: takeCase,
   SilentWitnessCreateReportOperator: takeReport,
   SilentWitnessDownloadReportOperator: takeDocuments,
@@ -19,7 +20,8 @@ const GOING_ON = ["deferred", "running", "queued", "scheduled", "up_for_retry", 
 
 /** Return findings, files, topics, verdicts and reports of a Dag run; worst first. */
 export async function reviewOf(dagId, runId) {
-  const operator = [...Object.keys(READ_BY), ...WAITED_FOR];
+  const ofUsers = (await subclassesIn(dagId)).map((one) => one.name);
+  const operator = [...Object.keys(READ_BY), ...WAITED_FOR, ...ofUsers];
   const { rows } = await taskInstances({ dagId, runId, operator, order_by: "map_index", most: 5000 });
   const found = {
     tasks: rows.length, going: rows.filter((ti) => GOING_ON.includes(ti.state)).length,
@@ -27,9 +29,9 @@ export async function reviewOf(dagId, runId) {
     findings: new Map(), files: new Map(), topics: [], verdicts: [], documents: [], reports: new Map(),
     cases: new Map(),
   };
-  await inParallel(rows.filter((ti) => READ_BY[ti.operator]), async (ti) => {
+  await inParallel(rows.filter((ti) => !WAITED_FOR.includes(ti.operator)), async (ti) => {
     const value = await xcom(ti, "return_value");
-    if (value !== null) await READ_BY[ti.operator](found, value, ti);
+    if (value !== null) await (READ_BY[ti.operator] ?? readerOf(value))?.(found, value, ti);
   });
   for (const issue of found.verdicts.flatMap((verdict) => verdict.blocking)) {
     const blocks = found.findings.get(issue.id) ?? take(found, issue);
@@ -39,6 +41,20 @@ export async function reviewOf(dagId, runId) {
   for (const finding of findings) fileOf(found, finding.assetId, finding.filename).findings.push(finding);
   const files = [...found.files.values()].sort(byFindings);
   return { ...found, findings, files, reports: [...found.reports.values()] };
+}
+
+/** Return what reads a value of a class that a user has made, by what is in it. */
+function readerOf(value) {
+  const [one] = [value].flat();
+  if (one?.reasons) return takeVerdict;
+  if (one?.case) return takeCase;
+  if (one?.report_id && one.path) return takeDocuments;
+  if (one?.case_id && one.status) return takeReport;
+  if (one?.topics) return takeTopics;
+  if (one?.issues) return takeResult;
+  if (one?.findings !== undefined) return takeDocument;
+  if (one?.severity || one?.rows !== undefined) return takeIssues;
+  return null;
 }
 
 /** Return the place of a severity, worst first; one that nobody knows may be worse than all. */
@@ -128,6 +144,10 @@ function takeTopics(found, value) {
 function takeVerdict(found, value) {
   if (value.reasons) found.verdicts.push(value);
   if (value.document) found.documents.push(value.document.path);
+}
+
+function takeDocument(found, value) {
+  if (value.path) found.documents.push(value.path);
 }
 
 function takeCase(found, value) {

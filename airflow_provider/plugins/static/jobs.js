@@ -2,6 +2,7 @@
 
 import { inParallel, reviewUrl, settleIn, taskInstances, taskUrl, xcom } from "./airflow.js";
 import { byId, complain, counted, duration, element, moment } from "./elements.js";
+import { payingSubclasses } from "./subclasses.js";
 
 const SERVICES = {
   mediamagic: {
@@ -21,6 +22,8 @@ const PER_LOAD = 1000;
 const FIRST = 100; // shown before the others are asked for
 const REFRESH = 5000;
 const NEWS = 50;
+const SUBCLASSES_REFRESH = 60_000;
+const SUBCLASSES_DAYS = 30;
 
 const filters = byId("filters");
 const jobs = new Map(); // what the XComs of a task instance say, by its try and state
@@ -30,6 +33,7 @@ let going = { rows: [], total: 0 };
 let failed = 0;
 let most = PER_LOAD;
 let generation = 0;
+let subclassesAt = 0;
 
 const serviceOf = (ti) =>
   Object.values(SERVICES).find((service) => service.operators.includes(ti.operator)) ?? SERVICES.mediamagic;
@@ -52,7 +56,24 @@ function chosen() {
 /** Load the jobs of the filters, the newest first. */
 async function loadAll() {
   if (most > FIRST) await load({ upTo: FIRST });
-  if (ended.total > ended.rows.length || going.total > going.rows.length) await load();
+  const more = await learnSubclasses();
+  if (more || ended.total > ended.rows.length || going.total > going.rows.length) await load();
+}
+
+async function loadNews() {
+  await load({ again: true });
+  if (Date.now() - subclassesAt > SUBCLASSES_REFRESH && (await learnSubclasses())) await load();
+}
+
+/** Learn which classes users have made of the operators; return whether there are new ones. */
+async function learnSubclasses() {
+  subclassesAt = Date.now();
+  const { query } = chosen();
+  const since = query.start_date_gte ?? new Date(Date.now() - SUBCLASSES_DAYS * 86_400_000).toISOString();
+  const found = await payingSubclasses({ dagId: query.dagId, since, rows: [...going.rows, ...ended.rows] });
+  const fresh = found.filter(({ name, service }) => !SERVICES[service].operators.includes(name));
+  for (const { name, service } of fresh) SERVICES[service].operators.push(name);
+  return fresh.length > 0;
 }
 
 /** Load jobs of the filters; when they were loaded before, only what goes on and what has ended since. */
@@ -255,7 +276,7 @@ function replace(before, after) {
 async function refresh(again) {
   const began = Date.now();
   try {
-    if (!document.hidden) await (again ? load({ again }) : loadAll());
+    if (!document.hidden) await (again ? loadNews() : loadAll());
     complain(null);
   } catch (error) {
     complain(error);

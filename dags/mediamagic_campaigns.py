@@ -23,10 +23,11 @@ from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 def mediamagic_campaigns(spots: str = "s3://spots", output_dir: str = "mediamagic-campaigns") -> None:
     @task
     def campaigns(spots: str) -> list[list[str]]:
-        folders = [path for path in ObjectStoragePath(spots).iterdir() if path.is_dir()]
+        within = list(ObjectStoragePath(spots).iterdir())
+        found = [[path for path in within if path.is_file()]]
+        found += [list(path.iterdir()) for path in within if path.is_dir()]
         # A file:// URL would have to be percent-encoded.
-        found = [[str(spot).removeprefix("file://") for spot in folder.iterdir()] for folder in folders]
-        return sorted(sorted(files) for files in found if files)
+        return [sorted(str(path).removeprefix("file://") for path in files) for files in found if files]
 
     @task_group
     def campaign(files: list[str]) -> Any:

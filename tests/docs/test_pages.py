@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import importlib
+import inspect
 import json
 import re
 import shlex
@@ -16,9 +17,10 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
+from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
 
 from airflow_provider.core.files.sources import canonical_type
 from airflow_provider.core.files.tables import ColumnType
@@ -100,6 +102,10 @@ def test_commands_exist(command: str) -> None:
     elif program == "python":
         if arguments == ["-m", "pytest"]:
             return
+        if arguments[:2] == ["-m", "pydoc"]:
+            module, _, name = arguments[2].rpartition(".")
+            assert getattr(importlib.import_module(module), name).__doc__
+            return
         from airflow_provider.simulator.__main__ import _parser
 
         assert arguments[:2] == ["-m", "airflow_provider.simulator"]
@@ -129,6 +135,25 @@ def test_every_class_is_described(kind: str) -> None:
     public = public_classes(kind)
     assert public
     assert public - set(re.findall(r"^\.\. autoclass:: (\S+)$", ALL, re.MULTILINE)) == set()
+
+
+def test_arguments_in_sentences_exist() -> None:
+    documented = re.findall(r"^\.\. auto(?:class|function):: (\S+)$", ALL, re.MULTILINE)
+    things: list[Any] = [BaseOperator, BaseSensorOperator, DAG]
+    for path in documented:
+        module, _, name = path.rpartition(".")
+        things.append(getattr(importlib.import_module(module), name))
+    classes = {base for thing in things for base in getattr(thing, "__mro__", ()) if base is not object}
+    functions = [one for cls in classes for _, one in inspect.getmembers(cls, inspect.isfunction)]
+    known = {name for thing in (*things, *functions) for name in inspect.signature(thing).parameters}
+    known |= set(MediaMagicExtras.described())
+    used = {
+        (page, argument)
+        for page, text in PAGES.items()
+        for argument in re.findall(r"(?<!`)`(?:\w+\()?(\w+)=", BLOCK.sub("", text))
+    }
+    assert len(used) > 50
+    assert {(page, argument) for page, argument in used if argument not in known} == set()
 
 
 def said() -> Iterator[str]:

@@ -15,16 +15,23 @@ from airflow_provider.operators.mediamagic import (
 from airflow_provider.operators.mediamagic import (
     MediaMagicRetryAssetOperator as RetryAsset,
 )
+from airflow_provider.operators.mediamagic import (
+    MediaMagicUploadFilesOperator as UploadFiles,
+)
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator as CreateCase,
 )
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator as CreateReport,
 )
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessUploadEvidenceOperator as UploadEvidence,
+)
 from airflow_provider.simulator import Simulator
 from tests.airflow.jobs import ReportJob, SubmissionJob
 from tests.airflow.lone import execute
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
+from tests.simulator.talk import SilentWitnessTalk, picture
 
 pytestmark = pytest.mark.usefixtures("mediamagic_conn", "silent_witness_conn")
 
@@ -141,3 +148,44 @@ def test_an_asset_that_has_not_failed_cannot_be_retried(submission: SubmissionJo
     assert "has not failed" in found["missing"][0]
     assert sum(found["paid_requests"].values()) == 1
     assert submission.simulator.ledger()["asset_retries"] == []
+
+
+@pytest.mark.usefixtures("nothing_is_sent")
+def test_uploads_say_their_files_and_requests(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("An ad.")
+    found = UploadFiles(task_id="upload", files=[str(tmp_path / "*.txt")]).dry_run()
+    assert found["other_requests"] == {"POST /api/integrations/uploads/direct": 1}
+    assert (found["paid_requests"], found["bytes"], found["missing"]) == ({}, 6, [])
+    skipped = UploadFiles(task_id="upload", files=[], if_no_files="skip").dry_run()
+    assert "would be skipped" in skipped["notes"][0]
+
+
+@pytest.mark.usefixtures("nothing_is_sent")
+@pytest.mark.parametrize("files", ["a.txt", ["nothing.txt"]], ids=str)
+def test_uploads_that_could_not_be_sent_are_refused(files: Any) -> None:
+    for task in (
+        UploadFiles(task_id="upload", files=files),
+        UploadEvidence(task_id="upload", case_id="case_1", files=files),
+    ):
+        with pytest.raises(InvalidInputError, match="files"):
+            task.dry_run()
+
+
+def test_evidence_says_what_the_case_has_already(simulator: Simulator, tmp_path: Path) -> None:
+    talk = SilentWitnessTalk(simulator)
+    talk.key = SILENT_WITNESS_KEY
+    case_id = talk.case()
+    for name in ("front.jpg", "rear.jpg"):
+        (tmp_path / name).write_bytes(picture())
+    photos = {"files": [str(tmp_path / "*.jpg")]}
+    execute(UploadEvidence(task_id="upload", case_id=case_id, files=[str(tmp_path / "front.jpg")]))
+    sent = len(simulator.ledger()["uploads"])
+    found = UploadEvidence(task_id="upload", case_id=case_id, evidence=[photos]).dry_run()
+    assert found["other_requests"] == {"POST /api/files/upload": 2}
+    assert found["notes"] == [
+        "The case has files of the name and size of 1: what it has is read back, and sent again only where "
+        "the bytes differ."
+    ]
+    assert len(simulator.ledger()["uploads"]) == sent
+    unknown = UploadEvidence(task_id="upload", case_id="case_unknown", evidence=[photos]).dry_run()
+    assert "There is no case case_unknown" in unknown["missing"][0]

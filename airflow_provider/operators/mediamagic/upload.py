@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
@@ -209,9 +211,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         """Check every file, then upload those that no earlier attempt has uploaded as they are now."""
         from airflow_provider.core.files.sent import is_unchanged
 
-        max_parallel = whole_number("max_parallel", self.max_parallel, least=1)
-        if_none = one_of("if_no_files", self.if_no_files, IF_NO_FILES)
-        sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none=if_none)
+        sources = self._sources()
         self.files_read = [source.path for source, _ in sources]
         ledger = Ledger.of(context)
         entry = self._entry(ledger)
@@ -229,10 +229,33 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         left = [item for item in sources if item[0].path not in done]
         if len(left) < len(sources):
             self.log.info("%d files were uploaded by an earlier attempt", len(sources) - len(left))
-        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=max_parallel, log=self.task_log)
+        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
         self.turns.expect(len(left))
         self._uploads.run(left)
         return [done[source.path] for source, _ in sources]
+
+    def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
+        """
+        Say what a first attempt would send; upload nothing. As for every paid job, see
+        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
+        """
+        found = DryRun()
+        try:
+            sources = self._sources()
+        except AirflowSkipException as skipped:
+            found.notes.append(f"The task would be skipped: {skipped}")
+        else:
+            found.add_files(sources)
+            found.other_requests = upload_requests(sources)
+        with self.hook() as hook:
+            found.check_connection(hook)
+        return found.report(self.task_log)
+
+    def _sources(self) -> list[tuple[Source, str]]:
+        """Return the checked files, after the other arguments."""
+        whole_number("max_parallel", self.max_parallel, least=1)
+        if_none = one_of("if_no_files", self.if_no_files, IF_NO_FILES)
+        return checked_sources(self.files, conn_id=self.source_conn_id, if_none=if_none)
 
     def on_kill(self) -> None:
         """Begin no further upload, and end."""

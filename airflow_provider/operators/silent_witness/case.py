@@ -28,6 +28,7 @@ from airflow_provider.hooks.silent_witness_case import (
 )
 from airflow_provider.links import SilentWitnessDashboardLink
 from airflow_provider.operators.silent_witness.lost import created_since
+from airflow_provider.operators.silent_witness.new_case import NEW_CASE
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -49,9 +50,6 @@ IDENTITY = (
     *("analysis_type", "accident"),
 )
 """Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
-
-NEW_CASE = "new_case_id"
-"""XCom key of the id of a case that the task itself has made."""
 
 LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
 """Fields of a request that a list of cases shows."""

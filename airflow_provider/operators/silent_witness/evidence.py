@@ -9,11 +9,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
-from airflow_provider.core.jobs.claims import claimed_ids
+from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
@@ -28,7 +29,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.silent_witness.case import NEW_CASE
+from airflow_provider.operators.silent_witness.new_case import is_new_case, once_known
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -164,6 +165,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
         self._killed = False
+        self._is_new: Callable[[], bool] = lambda: False
         self._known: set[str] = set()
         self._done: dict[str, dict[str, Any]] = {}
         self._sent: dict[str, dict[str, Any]] = {}
@@ -185,7 +187,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             entry = self._entry(ledger, hook, case_id, [part for part, _ in checked], tried_in)
             # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
-            empty = first and case_id in (claimed_ids(context, NEW_CASE) or ())
+            self._is_new = lambda: is_new_case(context, case_id)
+            empty = first and self._is_new()
             self._done = dict(entry.details.get("uploaded", {}))
             self._sent = dict(entry.details.get("sent", {}))
 
@@ -199,6 +202,36 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 for part, sources in checked
             ]
         return results[0] if self.evidence is None else results
+
+    def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
+        """
+        Say what a first attempt would send; upload nothing. As for every paid job, see
+        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
+        """
+        case_id, found, there = required_id("case_id", self.case_id), DryRun(), 0
+        try:
+            checked = [(part, self._sources(part)) for part in self._parts()]
+        except AirflowSkipException as skipped:
+            checked = []
+            found.notes.append(f"The task would be skipped: {skipped}")
+        with self.hook() as hook:
+            try:
+                hook.get_case(case_id)
+                for part, sources in checked:
+                    present = self._present(hook, case_id, part)
+                    there += sum(bool(self._alike(source, present)) for source, _ in sources)
+            except NotFoundError as error:
+                found.missing.append(f"There is no case {case_id}: {error}")
+        for _, sources in checked:
+            found.add_files(sources)
+        if found.files:
+            found.other_requests["POST /api/files/upload"] = len(found.files)
+        if there:
+            found.notes.append(
+                f"The case has files of the name and size of {there}: what it has is read back, and sent "
+                "again only where the bytes differ."
+            )
+        return found.report(self.task_log)
 
     def _parts(self) -> list[Part]:
         own = {
@@ -336,15 +369,12 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
-            with DigestReader(source.open()) as stream:
-                uploaded = hook.upload_file(
-                    case_id,
-                    source.name,
-                    stream,
-                    category=part.category,
-                    vehicle_role=part.vehicle_role,
-                    content_type=media_type,
-                )
+            uploaded, sha256 = once_known(
+                lambda: self._send(hook, case_id, part, source, media_type),
+                is_new=self._is_new,
+                log=self.task_log,
+                pause=time.sleep,
+            )
         except ApiError as error:
             if not may_have_started(error):
                 raise
@@ -367,7 +397,22 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             "file_name": uploaded.get("file_name", source.name),
             "status": uploaded.get("status"),
         }
-        return record, sent_file(source, stream.sha256)
+        return record, sent_file(source, sha256)
+
+    def _send(
+        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
+    ) -> tuple[dict[str, Any], str]:
+        """Upload one file; return the answer and the digest of what was sent."""
+        with DigestReader(source.open()) as stream:
+            uploaded = hook.upload_file(
+                case_id,
+                source.name,
+                stream,
+                category=part.category,
+                vehicle_role=part.vehicle_role,
+                content_type=media_type,
+            )
+        return uploaded, stream.sha256
 
     def _search(
         self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, sha256: str

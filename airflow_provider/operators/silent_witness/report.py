@@ -44,6 +44,7 @@ from airflow_provider.links import (
 )
 from airflow_provider.operators.silent_witness.documents import FORMATS, Documents
 from airflow_provider.operators.silent_witness.lost import created_since
+from airflow_provider.operators.silent_witness.new_case import is_new_case, once_known
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 if TYPE_CHECKING:
@@ -232,7 +233,16 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         return found
 
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
-        return hook.create_report(self.case_id, report_type=self.report_type, use_demo_data=self._demo_data())
+        run = self._run
+        assert run is not None
+        return once_known(
+            lambda: hook.create_report(
+                self.case_id, report_type=self.report_type, use_demo_data=self._demo_data()
+            ),
+            is_new=lambda: is_new_case(run.context, self.case_id),
+            log=self.task_log,
+            pause=run.pause,
+        )
 
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]

@@ -81,7 +81,7 @@ def names_of_files(files: Any) -> str:
     for item in files:
         path = item.get("path") if isinstance(item, Mapping) else item
         if isinstance(path, str | os.PathLike):
-            names.append(str(path).rstrip("/").rpartition("/")[2])
+            names.append(clean(str(path).rstrip("/").rpartition("/")[2], LONGEST_NAME))
     if len(names) > 1:
         return f"{names[0]} + {len(names) - 1} more"
     return names[0] if names else ""

@@ -6,9 +6,9 @@ import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import BinaryIO, Protocol
+from typing import Any, BinaryIO, Protocol
 
-from airflow_provider.core.files.locations import Location, storage_errors
+from airflow_provider.core.files.locations import Location, locate, storage_errors
 from airflow_provider.core.files.manifest import Digest
 from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
@@ -84,20 +84,33 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
         file.close()
 
 
-def size_of_target(location: Location) -> int | None:
+def check_target(value: Any, *, conn_id: str | None, argument: str) -> Location:
+    """
+    Return the location of a file that will be written, before anything is asked for that goes into it.
+
+    :raises InvalidInputError: as :func:`locate` and :func:`size_of_target`.
+    """
+    location = locate(value, conn_id=conn_id, argument=argument)
+    size_of_target(location, argument=argument)
+    return location
+
+
+def size_of_target(location: Location, *, argument: str = "target") -> int | None:
     """
     Return the size of the file at ``location``, ``None`` when there is nothing.
 
+    :param argument: of the operator, for the error.
     :raises InvalidInputError: it is a folder, a device, a pipe or a socket.
     """
     stat = location.stat()
     if stat is None:
         return None
     if stat[0] == "directory":
-        raise InvalidInputError(f"{location} is a folder; name a file in it.", parameter="target")
+        raise InvalidInputError(f"{argument}: {location} is a folder; name a file in it.", parameter=argument)
     if stat[0] == "other":
         raise InvalidInputError(
-            f"{location} is a device, a pipe or a socket; name a regular file.", parameter="target"
+            f"{argument}: {location} is a device, a pipe or a socket; name a regular file.",
+            parameter=argument,
         )
     return stat[1]
 

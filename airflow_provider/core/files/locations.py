@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
 from urllib.parse import quote, unquote, urlsplit
 
-from airflow_provider.core.text import clean
+from airflow_provider.core.text import clean, redact
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
 
 # Two characters at least, so that a Windows drive is not taken for a scheme.
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)://")
+_ONE_SLASH = re.compile(r"^(file|local):(?=/(?!/))", re.IGNORECASE)
+"""RFC 8089 also writes a local file like this: ``file:/data/a.txt``."""
 _LOCAL_SCHEMES = frozenset({"file", "local"})
 _WEB_SCHEMES = frozenset({"http", "https"})
 """fsspec could open them; but paths go into logs and XCom, and web addresses may be signed."""
@@ -39,6 +41,8 @@ _VERSIONS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "modified
 
 _NO_FILE = (errno.ELOOP, errno.ENAMETOOLONG)
 """Of a link that leads to itself, and of a name that no file can have."""
+
+_NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 TICK = 2.0
 """Seconds in which a file may change twice without another time of its last change."""
@@ -148,7 +152,12 @@ class Location:
     def open(self) -> BinaryIO:
         """Open for reading: binary, seekable, in blocks of bounded size."""
         if self.fs is None:
-            return open(self.path, "rb")
+            # A file that was replaced by a pipe would block here until somebody writes to it.
+            fd = os.open(self.path, os.O_RDONLY | _NO_WAIT)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise OSError(errno.EINVAL, "Not a regular file")
+            return os.fdopen(fd, "rb")
         # MemoryFileSystem hands out the one stored object, whose position all readers would share.
         if "memory" in protocols(self.fs):
             import io
@@ -189,6 +198,7 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
     :raises InvalidInputError: no path, an unknown scheme, or a connection that does not exist.
     """
     text = path_text(argument, value)
+    text = _ONE_SLASH.sub(r"\1://", text)
     match = _SCHEME.match(text)
     if match is None:
         return _local(text)
@@ -279,6 +289,7 @@ def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Locat
             parameter=argument,
         )
     url = f"{scheme}://{conn_id}@{rest}" if conn_id else f"{scheme}://{rest}"
+    shown = redact(url)
     from airflow.sdk import ObjectStoragePath
 
     try:
@@ -290,15 +301,15 @@ def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Locat
         fs = None if conn_id else _plain_fsspec(scheme)
         if fs is None:
             raise InvalidInputError(
-                f"{argument}: nothing installed here can open {scheme}:// (for {url}). Install the provider "
-                "of that store with its file system, for example apache-airflow-providers-amazon[s3fs].",
+                f"{argument}: nothing installed here can open {scheme}:// (for {shown}). Install the "
+                "provider of that store with its file system, for example apache-airflow-providers-amazon[s3fs].",
                 parameter=argument,
             ) from None
-    except ImportError as error:
-        raise InvalidInputError(f"{argument}: cannot open {url}: {error}", parameter=argument) from None
+    except ImportError as why:
+        raise InvalidInputError(f"{argument}: cannot open {shown}: {why}", parameter=argument) from None
     except Exception as error:
         raise InvalidInputError(
-            f"{argument}: cannot open the store of {url}: {type(error).__name__}: {_brief(error)}",
+            f"{argument}: cannot open the store of {shown}: {type(error).__name__}: {_brief(error)}",
             parameter=argument,
         ) from error
     return Location(url, fs._strip_protocol(f"{scheme}://{rest}"), fs)
@@ -309,7 +320,7 @@ def _plain_fsspec(scheme: str) -> Any:
 
     try:
         return fsspec.filesystem(scheme)
-    except (ValueError, ImportError, TypeError):
+    except Exception:  # of whatever kind its file system raises for want of arguments
         return None
 
 

@@ -29,6 +29,7 @@ from airflow_provider.core.files.locations import (
     storage_errors,
 )
 from airflow_provider.core.files.storage_http import human_bytes
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 _MAGIC = frozenset("*?[")
@@ -54,6 +55,11 @@ class Source:
     def path(self) -> str:
         """Local path or URL with its ``conn_id@``, for messages, fingerprints and manifests."""
         return self.location.url
+
+    @property
+    def shown(self) -> str:
+        """Base name for logs: a file may be named with control characters."""
+        return clean(self.name)
 
     @cached_property
     def media_type(self) -> str:

@@ -30,6 +30,7 @@ from airflow_provider.core.files.storage_http import (
     transfer_retries,
 )
 from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def put_blob(
         ask=None if isinstance(link, UploadLink) else link,
         link=link if isinstance(link, UploadLink) else link(False),
         source=source,
-        progress=Progress(f"Upload of {source.name}", source.size, log),
+        progress=Progress(f"Upload of {source.shown}", source.size, log),
         timeout=timeout,
         max_retries=max_retries,
         api_url=api_url,
@@ -215,7 +216,7 @@ class _BlobUpload:
                 refusals += 1
                 self.log.warning(
                     "Upload of %s: the link was refused with %d; asking for a fresh one.",
-                    self.source.name,
+                    self.source.shown,
                     status,
                 )
                 self._refresh(self.ask, may_move)
@@ -231,7 +232,7 @@ class _BlobUpload:
                 raise self._failed(f"{trouble}; {failures} attempts were made")
             self.log.warning(
                 "Upload of %s to %s: %s; attempt %d of %d in %.0f s.",
-                self.source.name,
+                self.source.shown,
                 safe_url(self.link.url),
                 trouble,
                 failures + 1,
@@ -413,7 +414,7 @@ class MultipartBody:
 
     def __iter__(self) -> Iterator[bytes]:
         """Yield the bytes. Raises as :class:`StreamBody` does."""
-        progress = Progress(f"Upload of {self._filename}", self._size, self._log)
+        progress = Progress(f"Upload of {clean(self._filename)}", self._size, self._log)
         yield self._head
         yield from StreamBody(
             self._stream, self._size, name=self._filename, start=self._start, progress=progress

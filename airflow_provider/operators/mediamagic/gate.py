@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
-from airflow_provider.core.arguments import one_of, required_id, required_text
+from airflow_provider.core.arguments import one_of, required_id
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
@@ -116,17 +116,19 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Check the arguments, gather the issues, judge them, let pass or hold back."""
+        from airflow_provider.core.files.atomic import check_target
+
         policy = CompliancePolicy.of(self.policy)
         one_of("on_blocked", self.on_blocked, ON_BLOCKED)
         if self.document_path is not None:
-            required_text("document_path", self.document_path)
+            check_target(self.document_path, conn_id=self.output_conn_id, argument="document_path")
         branches = self._branches(context)
         gathered = self._gather(policy)
         verdict = policy.judge(gathered.issues)
         _assets_are_known(policy, gathered)
         result: dict[str, Any] = public(verdict.to_xcom())
         headline = verdict.headline()
-        if self.document_path:
+        if self.document_path is not None:
             document = self._write_document(context, gathered, result)
             whole = f"The whole review: {document.get('link') or document['path']}"
             headline = f"{headline} {whole}"

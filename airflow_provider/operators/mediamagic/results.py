@@ -19,6 +19,8 @@ from airflow_provider.operators.mediamagic.issue_sources import must_be_complete
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.files.locations import Location
+
 
 class AssetOperator(ServiceOperator[MediaMagicHook]):
     """
@@ -73,19 +75,23 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     @in_turn
     def execute(self, context: Context) -> Any:
         """Read, then return or write the result."""
+        from airflow_provider.core.files.atomic import check_target
         from airflow_provider.core.files.locations import path_text
 
         self.submission_id = required_id("submission_id", self.submission_id)
         asset_ids = self._checked_ids()
-        if self.output_path:
+        if self.output_path is not None:
             self.output_path = path_text("output_path", self.output_path)
+            self.check_target(
+                check_target(self.output_path, conn_id=self.output_conn_id, argument="output_path")
+            )
         with self.hook() as hook:
             if asset_ids is None:
                 asset_ids = assets_of(hook, self.submission_id)
             found = [self.read(hook, asset_id) for asset_id in asset_ids]
         one = isinstance(self.asset_id, str)
         show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
-        if not self.output_path:
+        if self.output_path is None:
             # The `url` of a precedent is the address of a ruling; a signed link loses its query all the same.
             return self._small(public(self.result(found, one=one), keep=("url",)))
         manifest = {
@@ -99,6 +105,9 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "submission", "jobId": self.submission_id}
+
+    def check_target(self, location: Location) -> None:
+        """Check what ``output_path`` names, before anything is sent."""
 
     @abstractmethod
     def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
@@ -211,6 +220,11 @@ class MediaMagicGetIssuesOperator(AssetOperator):
             asset = hook.get_asset_result(self.submission_id, asset_id)
         must_be_complete(asset, issues)
         return asset, issues
+
+    def check_target(self, location: Location) -> None:
+        from airflow_provider.core.files.tables import format_of
+
+        format_of(location, argument="output_path")
 
     def result(self, found: Sequence[Review], *, one: bool) -> list[dict[str, Any]]:
         return [{**issue, **_asset_of(asset)} for asset, issues in found for issue in issues]

@@ -14,6 +14,7 @@ from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
 
@@ -103,7 +104,7 @@ def upload(
     else:
         link = _upload_presigned(hook, source, media_type, log)
         blob_path, sha256 = link.blob_path, link.sha256
-    log.info("Uploaded %s (%s, %d bytes) as %s", source.name, media_type, source.size, blob_path)
+    log.info("Uploaded %s (%s, %d bytes) as %s", source.shown, media_type, source.size, clean(blob_path))
     uploaded = {
         "blobPath": blob_path,
         "filename": source.name,

@@ -151,7 +151,7 @@ class Documents:
 
         :raises InvalidInputError: names the argument; nothing was sent.
         """
-        from airflow_provider.core.files.locations import path_text, probe_writable, safe_name
+        from airflow_provider.core.files.locations import locate, path_text, probe_writable, safe_name
 
         if isinstance(self.formats, str) or not self.formats:
             raise InvalidInputError(
@@ -159,11 +159,13 @@ class Documents:
             )
         self.formats = [one_of("formats", item, FORMATS) for item in self.formats]
         self.output_path = path_text("output_path", self.output_path)
+        locate(self.output_path, conn_id=self.conn_id, argument="output_path")
         switch("overwrite", self.overwrite)
         # The name may come from a template: checked before anything is fetched.
-        if self.filename:
+        if self.filename is not None:
+            self.filename = required_id("filename", self.filename)
             safe_name(self.filename)
-        self._target("report.pdf" if self.filename is None else f"{self.filename}.pdf")
+        self._target(f"{self.filename or 'report'}.pdf")
         probe_writable(self.output_path, conn_id=self.conn_id, argument="output_path")
 
     def fetch(

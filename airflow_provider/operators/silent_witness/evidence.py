@@ -382,7 +382,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             found = self._search(hook, case_id, part, source, sha256)
             if found is None:
                 raise
-            self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.name)
+            self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.shown)
             self._known.add(found["file_id"])
             return found, sent_file(source, sha256)
         self._known.add(uploaded["file_id"])
@@ -391,7 +391,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 f"Case {case_id} did not take {source.name}: the upload was answered with status 'error'. A "
                 "retry uploads it again."
             )
-        self.log.info("Uploaded %s (%d bytes) to case %s", source.name, source.size, case_id)
+        self.log.info("Uploaded %s (%d bytes) to case %s", source.shown, source.size, case_id)
         record = {
             "file_id": uploaded["file_id"],
             "file_name": uploaded.get("file_name", source.name),

@@ -179,7 +179,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         one_of("report_type", self.report_type, REPORT_TYPES)
         if self.analysis_type:
             one_of("analysis_type", self.analysis_type, ANALYSIS_TYPES)
-        if self.output_path:
+        if self.output_path is not None:
             if not self.wait_for_completion:
                 raise InvalidInputError(
                     "output_path needs wait_for_completion=True: there is nothing to download before.",
@@ -256,7 +256,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
 
     def result(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
         report = REPORT.public(body)
-        if not self.output_path or not observe_report(body).finished:
+        if self.output_path is None or not observe_report(body).finished:
             return report
         documents = self._documents()
         documents.check()

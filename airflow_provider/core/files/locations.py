@@ -302,7 +302,8 @@ def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Locat
         if fs is None:
             raise InvalidInputError(
                 f"{argument}: nothing installed here can open {scheme}:// (for {shown}). Install the "
-                "provider of that store with its file system, for example apache-airflow-providers-amazon[s3fs].",
+                "provider of that store with its file system, for example "
+                "apache-airflow-providers-amazon[s3fs].",
                 parameter=argument,
             ) from None
     except ImportError as why:

@@ -271,13 +271,6 @@ def test_a_file_that_became_a_pipe_since_it_was_checked_does_not_block(write: Wr
             read()
 
 
-def test_a_path_that_leads_to_itself_or_is_too_long_names_nothing(tmp_path: Path) -> None:
-    (tmp_path / "loop.txt").symlink_to(tmp_path / "loop.txt")
-    for path in (tmp_path / "loop.txt", tmp_path / ("x" * 300)):
-        with pytest.raises(InvalidInputError, match=r"files: .* does not exist"):
-            resolve_sources([path])
-
-
 @pytest.mark.parametrize("encoding", ["shift-jis", "utf-16-le"])
 def test_a_text_in_an_encoding_that_is_not_known_says_what_to_do(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "plain.txt"

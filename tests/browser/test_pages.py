@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +12,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import pytest
+from airflow import __version__ as airflow_version
 from playwright.sync_api import FrameLocator, expect
 
+from airflow_provider.plugins.paid_jobs import views
 from tests.browser import night
 from tests.browser.web import Web
 
@@ -93,8 +96,12 @@ def frame(web: Web, path: str) -> FrameLocator:
 
 def test_a_thousand_jobs(runs: Runs, web: Web, watched: Page) -> None:
     answers = answers_of(watched)
+    began = time.monotonic()
     page = frame(web, "plugin/paid-jobs")
+    expect(page.locator("tbody tr.going").first).to_be_visible(timeout=SLOW)
+    first = time.monotonic() - began
     expect(page.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
+    print(f"\npaid jobs: first rows after {first:.1f} s, all after {time.monotonic() - began:.1f} s")
     expect(page.locator("#sum-jobs")).to_have_text(f"{ALL:,}")
     expect(page.locator("#sum-running")).to_have_text("10")
     expect(page.locator("#sum-failed")).to_have_text("20")
@@ -191,6 +198,22 @@ def test_who_looks_at_a_review_sees_the_worst_first(runs: Runs, web: Web, watche
     watched.emulate_media(color_scheme="dark")
     expect(watched.locator("html")).to_have_attribute("data-mode", "dark")
     web.picture("review-dark", height=1500)
+
+
+@pytest.mark.skipif(not views(airflow_version)[2:], reason="a tab of some operators only is Airflow 3.4's")
+@pytest.mark.parametrize(("task", "tabs"), [("gate", 1), ("report", 0)], ids=["ours", "a user's class"])
+def test_a_task_has_the_review_as_a_tab(runs: Runs, web: Web, watched: Page, task: str, tabs: int) -> None:
+    run = runs.review if tabs else runs.of_users
+    index = "" if tabs else "/mapped/0"
+    place = f"dags/{run.dag_id}/runs/{quote(run.run_id)}/tasks/{task}{index}"
+    watched.goto(f"{web.url}/{place}/details")
+    expect(watched.get_by_role("link", name="Details")).to_be_visible()
+    expect(watched.get_by_role("link", name="Review", exact=True)).to_have_count(tabs)
+    if tabs:
+        watched.get_by_role("link", name="Review", exact=True).click()
+        page = watched.frame_locator("iframe").first
+        expect(page.get_by_label("Verdict")).to_contain_text("Blocked: 1 critical", timeout=SLOW)
+        web.picture("review-tab")
 
 
 def test_what_services_say_is_text(runs: Runs, web: Web, watched: Page) -> None:

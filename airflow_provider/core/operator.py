@@ -43,6 +43,7 @@ def in_turn(
 
     @functools.wraps(execute)
     def deferring(self: OperatorT, context: Context, *args: P.args, **kwargs: P.kwargs) -> T:
+        self._wait_here_inside_another_task(context)
         with self.waiting_for_turns("execute", {}):
             return execute(self, context, *args, **kwargs)
 
@@ -153,6 +154,19 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
             if self._turns is not None:
                 self._turns.close()
             self._turns = self._ticket = None
+
+    def _wait_here_inside_another_task(self, context: Context) -> None:
+        """Airflow resumes the task that runs, and a ``@task`` that calls an operator cannot go on with it."""
+        task = getattr(context.get("ti"), "task", self)
+        if self.deferrable is True and not hasattr(task, "resume_after_turn"):
+            self.log.warning(
+                "%s runs inside the task %s, which Airflow could not resume for it: it waits on the worker. "
+                "Make it a task of its own to defer it, to have a kill cancel its job, and to pay once for "
+                "each of several jobs.",
+                type(self).__name__,
+                getattr(task, "task_id", ""),
+            )
+            self.deferrable = False
 
     def resume_execution(self, next_method: str, next_kwargs: dict[str, Any] | None, context: Context) -> Any:
         """Go on after a deferral."""

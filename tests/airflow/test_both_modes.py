@@ -10,8 +10,8 @@ from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobCancelledError, JobFailedError, JobInputError, ResultGoneError
 from airflow_provider.simulator import Simulator
 from tests.airflow.interruptions import die_once
-from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob
-from tests.airflow.task_run import has_state_store
+from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob
+from tests.airflow.task_run import Recorder, has_state_store, register
 
 needs_state_store = pytest.mark.skipif(not has_state_store(), reason="Airflow keeps no task state before 3.3")
 
@@ -228,3 +228,23 @@ def _vanishes(job: Job, simulator: Simulator, **when: Any) -> None:
         simulator.fault("status", job.status_path, "GET", status=404, **when)
     else:
         simulator.fault("null_data", job.status_path, "GET", **when)
+
+
+def test_an_operator_inside_another_task_waits_on_the_worker(job: Job, recorder: Recorder) -> None:
+    from airflow.sdk import DAG, task
+
+    job.takes(SOON)
+    arguments = {**job.arguments(), **QUICK}
+
+    @task
+    def order(**context: Any) -> Any:
+        return job.operator(task_id="inner", deferrable=True, **arguments).execute(context)["status"]
+
+    with DAG(f"inside_{type(job).__name__}", schedule=None) as dag:
+        order()
+    register(dag)
+    recorder.dag_ids.append(dag.dag_id)
+
+    assert dag.test().state == "success", recorder.errors
+    assert not recorder.deferrals
+    assert job.creations() == 1

@@ -18,6 +18,7 @@ from requests.utils import DEFAULT_CA_BUNDLE_PATH
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
 from airflow_provider.core.http.sessions import environment_proxy, lost
+from airflow_provider.core.http.timed_reader import LONGEST_ANSWER
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import ConfigurationError, TransportError
 
@@ -48,8 +49,7 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
     :raises ConfigurationError: the environment names a proxy that aiohttp cannot use.
     """
     timeout = aiohttp.ClientTimeout(
-        # A server that sends a byte now and then must not hold a wait for ever.
-        total=settings.connect_timeout + 4 * settings.read_timeout,
+        total=settings.connect_timeout + LONGEST_ANSWER * settings.read_timeout,
         sock_connect=settings.connect_timeout,
         sock_read=settings.read_timeout,
     )

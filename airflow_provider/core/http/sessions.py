@@ -7,7 +7,9 @@ Imported when the first request is sent: importing requests costs a Dag file tim
 from __future__ import annotations
 
 import http.client
+import io
 import os
+import socket
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -23,6 +25,7 @@ from requests.utils import get_environ_proxies, select_proxy
 from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
 from airflow_provider.core.http.connection import ConnectionSettings, is_loopback, is_proxy_url
 from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
+from airflow_provider.core.http.timed_reader import TimedReader
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
 
@@ -36,8 +39,15 @@ class _FinalResponse(http.client.HTTPResponse):
     A response that is no interim one. http.client passes over 100 only: a 103 would be taken for the answer,
     and the answer for that to the next request.
 
-    Reads what aiohttp reads: blank lines before the answer, and one that calls itself HTTP/2.
+    Reads what aiohttp reads: blank lines before the answer, and one that calls itself HTTP/2. As there, a
+    head has a total time.
     """
+
+    def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
+        super().__init__(sock, *args, **kwargs)
+        self.timed = TimedReader(self.fp.detach(), sock)
+        self.timed.limit()
+        self.fp = io.BufferedReader(self.timed)
 
     def _read_status(self) -> tuple[str, int, str]:
         for _ in range(_MOST_BLANK):
@@ -55,6 +65,7 @@ class _FinalResponse(http.client.HTTPResponse):
                 raise http.client.BadStatusLine(f"{passed} interim responses")
             self.headers = self.msg = None  # type: ignore[assignment]
             super().begin()
+        self.timed.lift()
 
 
 class _Connection(urllib3.connection.HTTPConnection):
@@ -220,13 +231,15 @@ def failure(
             parameter="verify",
             endpoint=endpoint,
         )
+    reason = _reason(error)
     return lost(
         endpoint,
         type(error).__name__,
-        snippet(str(_reason(error)), secrets),
+        snippet(str(reason), secrets),
         sent=not _never_connected(error),
         tls=isinstance(error, requests.exceptions.SSLError),
-        late=isinstance(error, requests.Timeout),
+        # For a body requests sends ``ConnectionError``.
+        late=isinstance(error, requests.Timeout) or isinstance(reason, urllib3.exceptions.ReadTimeoutError),
         request_id=request_id,
     )
 
@@ -288,9 +301,11 @@ def read_response(
     """
     Read a streamed response whole and give its connection back.
 
-    :raises TransportError: the body was cut short.
+    :raises TransportError: the body was cut short, or took longer than a few read timeouts.
     :raises MalformedResponseError: the body is longer than ``limit`` bytes.
     """
+    if isinstance(original := getattr(response.raw, "_original_response", None), _FinalResponse):
+        original.timed.limit()
     pieces, size = [], 0
     for piece in read_pieces(response, endpoint, 64 * 1024, request_id=request_id, secrets=secrets):
         size += len(piece)

@@ -21,6 +21,8 @@ _MARKUP = re.compile(r"[\\`*_\[\]<>~|#&=!]|^[-+]|(?<=\d)[.)](?=\s)")
 _AUTOLINK = re.compile(r"\b(?:https?:|www(?=\.))|(?=@)", re.IGNORECASE)
 _PRIVATE = re.compile(r"secret|urls?$", re.IGNORECASE)
 _SNIPPET: Final = 200
+LONGEST_TEXT: Final = 10_000
+"""Most characters of one text in what XCom holds of a job."""
 # Possessive and bounded: a server's answer may be made to take for ever.
 _URL: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://[^\s\"'<>?]*+)(\?[^\s\"'<>]*+)?", re.IGNORECASE)
 _URL_PASSWORD: Final = re.compile(r"(\b[a-z][a-z0-9+.-]{0,30}+://)[^\s\"'<>/@]++@", re.IGNORECASE)
@@ -93,7 +95,7 @@ def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
     return clean(redact(clean(text, len(text) + 1), secrets), _SNIPPET)
 
 
-def public(body: Any, *, keep: Collection[str] = ()) -> Any:
+def public(body: Any, *, keep: Collection[str] = (), longest: int = LONGEST_TEXT) -> Any:
     """
     Return a copy of a body that XCom may hold: without links, which are signed, and without secrets.
 
@@ -102,13 +104,18 @@ def public(body: Any, *, keep: Collection[str] = ()) -> Any:
 
     :param body: parsed JSON.
     :param keep: names of fields that hold an address which is no link of the service's.
+    :param longest: most characters of one text; what is cut off is replaced by an ellipsis.
     """
     if isinstance(body, dict):
         return {
-            redact(name): public(value, keep=keep)
+            _shortened(redact(name), longest): public(value, keep=keep, longest=longest)
             for name, value in body.items()
             if name in keep or not _PRIVATE.search(name)
         }
     if isinstance(body, list):
-        return [public(item, keep=keep) for item in body]
-    return redact(body) if isinstance(body, str) else body
+        return [public(item, keep=keep, longest=longest) for item in body]
+    return _shortened(redact(body), longest) if isinstance(body, str) else body
+
+
+def _shortened(text: str, longest: int) -> str:
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"

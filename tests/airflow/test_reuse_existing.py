@@ -44,6 +44,42 @@ def test_a_case_of_the_same_request_is_taken(simulator: Simulator) -> None:
     assert _made(simulator) == 1
 
 
+ODD_TEXTS = {
+    "windows": "two\r\nlines\tand  blanks ",
+    "link": "photos at https://storage.example.com/a?sig=abc&n=1",
+    "controls": "a\x00b \x1b[31mred\x1b[0m \u202eend",
+    "decomposed": "Cafe\u0301 \u200fעברית",
+    "long": "x" * 12_000,
+}
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
+def test_a_case_is_known_by_its_texts_whatever_is_in_them(simulator: Simulator, text: str) -> None:
+    odd: dict[str, Any] = {
+        "plaintiff_name": f"Ann {text}",
+        "accident": {"date": "2026-11-01", "description": text},
+    }
+    existing = _make(**odd)
+
+    assert _reuse(**odd) == existing
+    assert _made(simulator) == 1
+
+
+@pytest.mark.parametrize("text", ODD_TEXTS.values(), ids=ODD_TEXTS)
+def test_a_lost_case_is_known_by_its_texts_whatever_is_in_them(
+    simulator: Simulator, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setattr(CreateCase, "arrives_within", 0.0)
+    simulator.fault("lost_answer", "/api/cases", "POST", times=1)
+    odd: dict[str, Any] = {
+        "plaintiff_name": f"Ann {text}",
+        "accident": {"date": "2026-11-01", "description": text},
+    }
+
+    assert _make(**odd) == simulator.ledger()["cases"][0]["id"]
+    assert _made(simulator) == 1
+
+
 def test_without_one_a_case_is_made_once(simulator: Simulator) -> None:
     store = FakeStateStore()
     first = _reuse(store=store)
@@ -104,7 +140,7 @@ def test_too_many_cases_are_an_error(simulator: Simulator, monkeypatch: pytest.M
         _make(name=name)
     monkeypatch.setattr(case_module, "PAGE", 1)
     monkeypatch.setattr(case_module, "MOST_PAGES_TO_REUSE", 2)
-    with pytest.raises(LedgerError, match="too many to search"):
+    with pytest.raises(LedgerError, match="cannot be searched for"):
         _reuse()
     assert _made(simulator) == 3
 

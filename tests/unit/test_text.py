@@ -120,3 +120,11 @@ def test_what_xcom_may_hold_has_neither_links_nor_secrets_in_fields_that_nobody_
 )
 def test_a_signature_is_taken_out_also_without_its_url_and_inside_another_one(text: str, shown: str) -> None:
     assert redact(text) == shown
+
+
+def test_a_text_without_end_is_cut_in_what_xcom_holds_of_a_job() -> None:
+    found = public({"name": "x" * 1_000_000, "y" * 1_000_000: [{"a": "z" * 1_000_000}]})
+
+    assert len(json.dumps(found, ensure_ascii=False)) < 31_000
+    assert found["name"].endswith("x…")
+    assert public({"a": "x" * 10_000}) == {"a": "x" * 10_000}

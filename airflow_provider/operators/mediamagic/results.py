@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import required_id
+from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES
 from airflow_provider.core.naming import names_of_files, show_name
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
@@ -93,7 +94,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
         if self.output_path is None:
             # The `url` of a precedent is the address of a ruling; a signed link loses its query all the same.
-            return self._small(public(self.result(found, one=one), keep=("url",)))
+            return self._small(public(self.result(found, one=one), keep=("url",), longest=XCOM_LIMIT_BYTES))
         manifest = {
             **self.land(found, one=one, context=context),
             "submission_id": self.submission_id,
@@ -140,7 +141,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         return [self.asset_id]
 
     def _small(self, found: Any) -> Any:
-        from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES, fits_xcom, xcom_size
+        from airflow_provider.core.files.manifest import fits_xcom, xcom_size
 
         if not fits_xcom(found):
             of = f"asset {self.asset_id}" if isinstance(self.asset_id, str) else "these assets"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
+from unicodedata import normalize
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
 from airflow_provider.core.budget.turn_queue import Priority
@@ -15,7 +16,7 @@ from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.jobs.wrong_arguments import check_all, stop_unless_paid
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.text import public
+from airflow_provider.core.text import clean, public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
@@ -257,16 +258,16 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         case_id = created_since(cases, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
         if case_id is None:
             return None
-        found = self.fetch(hook, case_id)
+        case = hook.get_case(case_id)
         # A list shows less of a case: with another accident it is somebody else's.
-        return found if self._is_asked_for(found["case"], self.FIELDS) else None
+        return _as_created(case) if self._is_asked_for(case, self.FIELDS) else None
 
     def _is_asked_for(self, case: Mapping[str, Any], fields: Sequence[str]) -> bool:
         """Whether a case has what was asked for, as far as the service shows it."""
         return _matches(self.request(), case, fields)
 
     def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
-        return {"case": public(hook.get_case(job_id)), "invoice": None}
+        return _as_created(hook.get_case(job_id))
 
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["case"]["id"])
@@ -330,6 +331,11 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         )
 
 
+def _as_created(case: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a case as the answer to its creation shows it, fit for XCom."""
+    return {"case": public(dict(case)), "invoice": None}
+
+
 def _matches(wanted: Mapping[str, Any], case: Mapping[str, Any], fields: Sequence[str]) -> bool:
     return all(_agrees(wanted[field], case.get(field)) for field in fields)
 
@@ -341,6 +347,11 @@ def _shows(asked: Any, shown: Any) -> bool:
     return asked is None or shown is not None
 
 
+def _same(text: str) -> str:
+    """A text as people tell it apart: what was shown has passed the border, and services normalise."""
+    return normalize("NFC", clean(text, len(text) + 1))
+
+
 def _agrees(asked: Any, shown: Any) -> bool:
     """Whether what the service shows does not contradict what was asked for; null says nothing."""
     if asked is None or shown is None:
@@ -348,6 +359,6 @@ def _agrees(asked: Any, shown: Any) -> bool:
     if isinstance(asked, Mapping) and isinstance(shown, Mapping):
         return all(_agrees(value, shown.get(name)) for name, value in asked.items())
     if isinstance(asked, str) and isinstance(shown, str):
-        return asked.strip() == shown.strip()
+        return _same(asked) == _same(shown)
     # How the API shows vehicles and occupants again is not documented.
     return True

@@ -92,7 +92,8 @@ class Application:
             if message["type"] == "http.response.start":
                 headers = message["headers"]
                 if not any(name.lower() == b"date" for name, _ in headers):
-                    headers.append((b"date", formatdate(self._world.clock.date(), usegmt=True).encode()))
+                    date = self._world.clock.date() + self._world.settings.date_skew
+                    headers.append((b"date", formatdate(date, usegmt=True).encode()))
             await send(message)
 
         return dated

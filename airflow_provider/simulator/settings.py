@@ -33,10 +33,16 @@ class Settings:
 
     #: both: real seconds by which the vendors' clock is ahead of this machine's; may be negative
     clock_skew: float = 0.0
+    #: both: real seconds by which the ``Date`` of answers is ahead of that clock; may be negative
+    date_skew: float = 0.0
     #: both: vendor seconds in which a new job or case is in no answer but that to its creation
     read_lag: float = 0.0
     #: Silent Witness: most rows of a page of cases, whatever is asked for; 0 is no cap
     list_cap: int = 0
+    #: Silent Witness: every page of cases is the first one
+    list_one_page: bool = False
+    #: Silent Witness: ``created_at`` in lists of cases and reports: ``time``, a ``date`` alone, or ``none``
+    list_times: str = "time"
     #: Silent Witness: order of the list of cases, ``newest`` or ``oldest`` first; it is not documented
     list_order: str = "newest"
     #: Silent Witness: status of every report in the list of cases, whatever is true; empty is the truth

@@ -156,7 +156,7 @@ def test_a_report_that_is_null_is_not_found(simulator: Simulator) -> None:
     ],
 )
 def test_a_field_that_is_missing_is_named(simulator: Simulator, body: Any, missing: str) -> None:
-    simulator.fault("status", "/api/reports/*", status=200, body=body)
+    simulator.fault("status", "/api/reports/*", "GET", status=200, body=body)
     with pytest.raises(errors.MalformedResponseError) as caught:
         execute(CancelReport(task_id="job", report_id="rpt_1"))
     assert missing in str(caught.value)

@@ -74,7 +74,7 @@ class TestMedia:
         self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, age: float
     ) -> None:
         file = written(tmp_path / "a.txt", "The old words")
-        self.refused(simulator, store, [file], 409)
+        self.refused(simulator, store, [file], 402)
         before = os.stat(file)
         written(tmp_path / "a.txt", "The new words", age=age)
         if not age:
@@ -88,7 +88,7 @@ class TestMedia:
         self, simulator: Simulator, store: FakeStateStore, tmp_path: Path
     ) -> None:
         file = written(tmp_path / "a.txt", "The same words")
-        self.refused(simulator, store, [file], 409)
+        self.refused(simulator, store, [file], 402)
         os.utime(file)
         self.submit(store, [file])
         uploaded, submitted = self.blobs(simulator)
@@ -149,7 +149,7 @@ class TestMedia:
         self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, status: int
     ) -> None:
         file = written(tmp_path / "a.txt", "The words")
-        self.refused(simulator, store, [file], 409)
+        self.refused(simulator, store, [file], 402)
         simulator.fault("status", SUBMISSIONS, "POST", status=status, times=1)
         self.submit(store, [file])
         uploaded, submitted = self.blobs(simulator)

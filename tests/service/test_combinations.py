@@ -17,7 +17,7 @@ import pytest
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from airflow_provider.compat import AirflowFailException
-from airflow_provider.exceptions import ProviderError
+from airflow_provider.exceptions import JobTimeoutError, ProviderError
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
     MediaMagicRetryAssetOperator,
@@ -61,6 +61,8 @@ UNANSWERED: list[dict[str, Any]] = [
     {"kind": "status", "status": 500},
     {"kind": "status", "status": 503, "after": True},
     {"kind": "status", "status": 409},
+    {"kind": "status", "status": 409, "after": True},
+    {"kind": "status", "status": 429},
 ]
 UNREADABLE: list[dict[str, Any]] = [
     {"kind": "status", "status": 404, "times": 2},
@@ -70,6 +72,19 @@ UNREADABLE: list[dict[str, Any]] = [
     {"kind": "reset", "times": 2},
     {"kind": "status", "status": 403, "times": 4},
 ]
+REFUSED_CANCELS: list[dict[str, Any]] = [
+    {"kind": "status", "status": status, "after": after, "times": times}
+    for status in (403, 404, 409, 500)
+    for after in (False, True)
+    for times in (1, 2)
+]
+WRONG_ARGUMENTS: list[dict[str, Any]] = [
+    {"timeout": "soon"},
+    {"on_clear": "perhaps"},
+    {"max_paid_requests": "1"},
+    {"reuse_completed": "yes"},
+]
+CLOCKS = (-300.0, -20.0, 20.0, 300.0)
 DEATHS = ("submit", "after submit", "announce", "push_result", "refused result", "full store")
 
 
@@ -271,6 +286,21 @@ def violations(world: World, request: Request, story: list[str]) -> list[str]:
         ti.claimed = tuple(world.claimed)
         operator = request.make()
         simulator.clear_faults()
+        if rng.random() < 0.2:
+            # As when a clock is set right: what was created until then keeps its time.
+            world.skew += rng.choice(CLOCKS)
+            simulator.settings(clock_skew=world.skew)
+            story.append(f"{number}: clock_skew={world.skew}")
+        if request.cancellable:
+            simulator.fault(path=request.read_path, method="DELETE", **rng.choice(REFUSED_CANCELS))
+            if rng.random() < 0.2:
+                operator.timeout = 0.03
+                story.append(f"{number}: timeout")
+        if number > 1 and rng.random() < 0.2:
+            for argument, wrong in rng.choice(WRONG_ARGUMENTS).items():
+                if hasattr(operator, argument):
+                    setattr(operator, argument, wrong)
+                    story.append(f"{number}: {argument}={wrong!r}")
         if not last:
             for path, method, faults in (
                 (request.create_path, "POST", UNANSWERED),
@@ -293,6 +323,11 @@ def violations(world: World, request: Request, story: list[str]) -> list[str]:
         except ProviderError as error:
             end = type(error).__name__
             story.append(f"{number}: {end}: {error}")
+            if isinstance(error, JobTimeoutError) and request.cancellable:
+                # The next attempt orders a new one, and this one must have been cancelled.
+                if left := set(simulator.ledger()["running_ids"]) & set(request.paid()):
+                    found.append(f"orphan: {left}")
+                before |= set(request.paid())
             if isinstance(error, AirflowFailException):
                 break
         except Exception as error:
@@ -356,6 +391,9 @@ def test_whatever_comes_together_each_request_is_paid_for_once(
             "read_lag": rng.choice([0.0, 0.0, 6.0]),
             "list_cap": rng.choice([0, 1, 2]),
             "null_lists": rng.random() < 0.2,
+            "list_order": rng.choice(["newest", "oldest"]),
+            "list_times": rng.choice(["time", "time", "time", "date", "none"]),
+            "date_skew": rng.choice([0.0, 0.0, 0.0, -7200.0, 300.0]),
         }
         if request.named:
             oddities["read_lag"] = 0.0

@@ -107,3 +107,34 @@ def test_a_retry_may_not_be_shown_yet(sim: Simulator, mediamagic: MediaMagicTalk
     assert mediamagic.status(made)["assets"][0]["retryCount"] == 0
     sim.advance(101)
     assert mediamagic.status(made)["assets"][0]["retryCount"] == 1
+
+
+@pytest.mark.parametrize(("times", "length"), [("time", 20), ("date", 10), ("none", 0)])
+def test_lists_may_show_less_of_a_time(
+    sim: Simulator, silent_witness: SilentWitnessTalk, times: str, length: int
+) -> None:
+    case_id = silent_witness.ready_case()
+    silent_witness.order(case_id)
+    sim.settings(list_times=times)
+    (case,) = silent_witness.send("GET", "/api/cases").json()["data"]
+    listed = silent_witness.send("GET", "/api/reports", params={"case_id": case_id}).json()["data"]
+    for row in (case, *listed["reports"]):
+        assert len(row["created_at"] or "") == length
+
+
+def test_every_page_may_be_the_first(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
+    for _ in range(3):
+        silent_witness.case()
+    sim.settings(list_one_page=True, list_cap=2)
+    pages = [
+        silent_witness.send("GET", "/api/cases", params=asked).json()["data"]
+        for asked in ({}, {"offset": 2}, {"page": 2})
+    ]
+    assert pages[0] == pages[1] == pages[2]
+    assert len(pages[0]) == 2
+
+
+def test_dates_of_answers_may_be_wrong(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
+    sim.settings(date_skew=-7200.0)
+    served_at = parsedate_to_datetime(silent_witness.send("GET", "/api/cases").headers["Date"])
+    assert served_at.timestamp() - time.time() == pytest.approx(-7200, abs=60)

@@ -57,6 +57,7 @@ class JobOperator(ServiceOperator[HookT]):
     job: ClassVar[JobKind]
     trigger_class: ClassVar[type[JobTrigger]]
     arrives_within: float = 0.0
+    conflict_may_be_own: bool = True
     result_arguments: ClassVar[Collection[str]] = ()
     """Arguments that shape what the task returns or writes, beside the job."""
     template_fields: Sequence[str] = ("timeout",)

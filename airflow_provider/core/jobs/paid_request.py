@@ -40,10 +40,12 @@ class PaidRequest(Protocol):
 
     ``noun`` is what the service calls it. ``arrives_within`` are the seconds within which the paid request
     may still reach the service after its sender died, where finding it is reading only: a retry that comes
-    sooner must not conclude from an empty list that there is nothing.
+    sooner must not conclude from an empty list that there is nothing. ``conflict_may_be_own`` says whether a
+    409 to the paid request may be about that request itself, which something on the way has sent twice.
     """
 
     arrives_within: float
+    conflict_may_be_own: bool
     reuse_completed: bool
     on_clear: str | None
     max_paid_requests: int | None

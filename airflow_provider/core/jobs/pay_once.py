@@ -208,8 +208,8 @@ class PayOnce:
             )
             return self.submit_once(entry)
         except ProviderError as error:
-            # A conflict may be with what an earlier request without an answer has started after all.
-            if may_have_started(error) or (isinstance(error, ConflictError) and "asked_at" in entry.details):
+            conflict = isinstance(error, ConflictError) and self.paid.conflict_may_be_own
+            if conflict or may_have_started(error):
                 return self._adopt_orphaned(entry, error)
             self.ledger.amend(entry, intent_at=0.0)
             raise

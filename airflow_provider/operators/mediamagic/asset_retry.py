@@ -50,6 +50,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     """
 
     arrives_within = ARRIVES_WITHIN
+    conflict_may_be_own = False  # it reads the asset and tells
     turn_priority = Priority.CONTINUE
     template_fields: Sequence[str] = ("submission_id", "asset_id", "timeout", "mediamagic_conn_id")
 

@@ -307,8 +307,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                 )
                 raise PaidInVainError from error
             raise SubmissionLostError(
-                "An earlier attempt's submission arrived and its id was lost with the answer; MediaMagic "
-                "cannot list submissions, so it cannot be found again. Nothing was submitted a second time. "
+                "A submission of these files exists, and its id was lost with an earlier attempt's answer; "
+                "MediaMagic cannot list submissions, so it cannot be found. Nothing was submitted again. "
                 "Look it up in the MediaMagic app and name it (submission_id='...' takes it and pays "
                 "nothing), or set on_lost_submission='resubmit' with files to pay for another one."
             ) from error

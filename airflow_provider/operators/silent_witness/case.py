@@ -114,6 +114,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     turn_priority = Priority.START
     noun = "case"
     arrives_within: float = ARRIVES_WITHIN
+    conflict_may_be_own: bool = True
     template_fields: Sequence[str] = (*FIELDS, "case_id", "silent_witness_conn_id")
     template_fields_renderers: ClassVar[dict[str, str]] = {
         "accident": "json",

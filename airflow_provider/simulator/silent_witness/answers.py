@@ -36,11 +36,19 @@ async def json_object(call: Call, code: str) -> dict[str, Any]:
     return data
 
 
-def page(call: Call, rows: list[T], default_limit: int | None, *, cap: int = 0) -> list[T]:
+def as_listed(row: dict[str, Any], times: str) -> dict[str, Any]:
+    """A row with as much of ``created_at`` as the settings say."""
+    return {**row, "created_at": {"time": row["created_at"], "date": row["created_at"][:10]}.get(times)}
+
+
+def page(
+    call: Call, rows: list[T], default_limit: int | None, *, cap: int = 0, only_first: bool = False
+) -> list[T]:
     """One page of a list: ``limit``/``offset`` (new) or ``page``/``limit`` (old, at most 100).
 
     :param default_limit: of the new form; ``None`` is everything.
     :param cap: most rows, whatever is asked for; 0 is no cap.
+    :param only_first: whatever is asked for.
     """
     if "page" in call.query:
         limit = min(_number(call, "limit", 20), cap or 100)
@@ -53,6 +61,7 @@ def page(call: Call, rows: list[T], default_limit: int | None, *, cap: int = 0) 
             else _number(call, "limit", default_limit or 0)
         )
         offset = _number(call, "offset", 0)
+    offset = 0 if only_first else offset
     return rows[offset : offset + (min(limit, cap) if cap else limit)]
 
 

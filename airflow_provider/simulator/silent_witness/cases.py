@@ -10,7 +10,7 @@ from airflow_provider.simulator.clock import stamp
 from airflow_provider.simulator.keys import Caller
 from airflow_provider.simulator.replies import Reply
 from airflow_provider.simulator.silent_witness import case_input
-from airflow_provider.simulator.silent_witness.answers import json_object, new_id, page, success
+from airflow_provider.simulator.silent_witness.answers import as_listed, json_object, new_id, page, success
 from airflow_provider.simulator.silent_witness.errors import Problem, case_not_found
 from airflow_provider.simulator.silent_witness.model import Case, StoredFile, Vehicle
 from airflow_provider.simulator.silent_witness.organizations import Organizations
@@ -126,7 +126,8 @@ class Cases:
             and organization_id in (None, case.organization_id)
             and status in (None, case.status)
         ]
-        shown = [self._row(case) for case in page(call, rows, None, cap=settings.list_cap)]
+        listed = page(call, rows, None, cap=settings.list_cap, only_first=settings.list_one_page)
+        shown = [as_listed(self._row(case), settings.list_times) for case in listed]
         return success(None if settings.null_lists and not shown else shown)
 
     def ledger(self) -> list[dict[str, Any]]:

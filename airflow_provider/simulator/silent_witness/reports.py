@@ -11,7 +11,7 @@ from airflow_provider.simulator.calls import Call
 from airflow_provider.simulator.clock import stamp
 from airflow_provider.simulator.keys import SILENT_WITNESS, Caller
 from airflow_provider.simulator.replies import Poll, Reply
-from airflow_provider.simulator.silent_witness.answers import json_object, new_id, success
+from airflow_provider.simulator.silent_witness.answers import as_listed, json_object, new_id, success
 from airflow_provider.simulator.silent_witness.case_input import BIOMECHANICS
 from airflow_provider.simulator.silent_witness.cases import Cases
 from airflow_provider.simulator.silent_witness.crash import crash_parameters, of_vehicle
@@ -106,8 +106,13 @@ class Reports:
         case = self._cases.get(case_id, caller)
         now = self._world.clock.now()
         reports = [self._all[one] for one in reversed(case.report_ids)] if case else []
-        rows = [self._row(one, now) for one in reports if not self._world.too_new(one.created_at)]
-        listed = None if self._world.settings.null_lists and not rows else rows
+        settings = self._world.settings
+        rows = [
+            as_listed(self._row(one, now), settings.list_times)
+            for one in reports
+            if not self._world.too_new(one.created_at)
+        ]
+        listed = None if settings.null_lists and not rows else rows
         return success({"reports": listed, "total": len(rows)})
 
     async def cancel(self, call: Call, caller: Caller) -> Reply:

@@ -67,6 +67,7 @@ class Asked:
     outcomes: list[tuple[str, float]] = field(default_factory=list)
     dies_after_answer: list[bool] = field(default_factory=list)
     arrives_within: float = ARRIVES_WITHIN
+    conflict_may_be_own: bool = True
     reuse_completed: bool = False
     on_clear: str | None = None
     max_paid_requests: int | None = None
@@ -89,7 +90,9 @@ class Asked:
         kind, seconds = self.outcomes.pop(0) if self.outcomes else ("answered", 0.0)
         if kind == "refused":
             raise InvalidRequestError("POST /jobs: 400", http_status=400)
-        if kind == "conflict":
+        if kind.endswith("conflict"):
+            if kind.startswith("own"):
+                self.service.create(after=0.0)
             raise ConflictError("POST /jobs: 409", http_status=409)
         if kind == "never sent":
             raise TransportError("POST /jobs: no connection", sent=False)
@@ -274,8 +277,15 @@ def test_a_conflict_may_be_with_what_an_earlier_request_has_started(service: Ser
     assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
 
 
-def test_a_conflict_of_a_first_request_leaves_nothing_to_settle(service: Service) -> None:
-    asked, store = Asked(service, [("conflict", 0.0)]), Store()
+def test_a_conflict_may_be_with_the_request_itself(service: Service) -> None:
+    """A proxy had no answer and sent it a second time."""
+    asked, store = Asked(service, [("own conflict", 0.0)]), Store()
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_conflict_that_is_told_from_ones_own_leaves_nothing_to_settle(service: Service) -> None:
+    asked, store = Asked(service, [("conflict", 0.0)], conflict_may_be_own=False), Store()
     with pytest.raises(ConflictError):
         attempt(asked, store)
     assert store.value["intent_at"] == 0.0

@@ -3,3 +3,6 @@
 from __future__ import annotations
 
 __version__ = "0.1.0"
+
+DISTRIBUTION = "airflow-provider-mediamagic-silentwitness"
+"""What pip installs, and what requests name in ``User-Agent``."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from airflow_provider import __version__
+from airflow_provider import DISTRIBUTION, __version__
 
 MEDIAMAGIC = "MediaMagic"
 SILENT_WITNESS = "Silent Witness"
@@ -122,7 +122,7 @@ def _form(url: str, key: str) -> dict[str, Any]:
 def get_provider_info() -> dict[str, Any]:
     """Return the provider's description, valid against Airflow's ``provider_info.schema.json``."""
     return {
-        "package-name": "airflow-provider-mediamagic-silentwitness",
+        "package-name": DISTRIBUTION,
         "name": "MediaMagic and Silent Witness",
         "description": (
             f"`MediaMagic <{MEDIAMAGIC_DOCS}>`__ reviews media for content compliance, "

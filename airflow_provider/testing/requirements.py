@@ -6,7 +6,7 @@ from importlib import metadata
 
 from packaging.requirements import Requirement
 
-DISTRIBUTION = "airflow-provider-mediamagic-silentwitness"
+from airflow_provider import DISTRIBUTION
 
 
 def missing_requirements(extra: str) -> list[str]:

@@ -14,7 +14,9 @@ import jsonschema
 import pytest
 
 from airflow_provider import __version__, triggers
+from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.get_provider_info import field_behaviour, get_provider_info
+from airflow_provider.hooks.mediamagic import MediaMagicHook
 from tests.packaging.archives import REPOSITORY
 from tests.unit.operators.every_class import EVERY
 
@@ -74,6 +76,30 @@ def test_entry_point_leads_here() -> None:
     assert entry.load() is get_provider_info
     assert entry.dist is not None
     assert entry.dist.name == INFO["package-name"]
+
+
+def test_no_other_installed_distribution_owns_a_file_of_the_package() -> None:
+    owners = {
+        one.name
+        for one in metadata.distributions()
+        for file in one.files or ()
+        if file.parts[0] == "airflow_provider"
+    }
+    assert owners <= {INFO["package-name"]}
+
+
+def test_services_and_pytest_see_the_name_of_the_distribution() -> None:
+    hook = MediaMagicHook(
+        settings=ConnectionSettings("mediamagic_default", "https://mm.example", "sk_live_1")
+    )
+    sent = hook._headers(hook.settings, None)
+    assert sent["User-Agent"] == f"{INFO['package-name']}/{__version__}"
+    plugins = [
+        entry.name
+        for entry in metadata.entry_points(group="pytest11")
+        if entry.value.startswith("airflow_provider.")
+    ]
+    assert plugins == [INFO["package-name"]]
 
 
 def test_current_version_comes_first() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.testing.requirements import DISTRIBUTION
+from airflow_provider import DISTRIBUTION
 from tests.user_project import Project
 
 pytestmark = pytest.mark.slow

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from airflow.sdk import BaseHook
 
-from airflow_provider import __version__
+from airflow_provider import DISTRIBUTION, __version__
 from airflow_provider.compat import AirflowNotFoundException, answers_asynchronously
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
@@ -285,7 +285,7 @@ class ServiceHook(BaseHook):
         headers = {
             "X-API-Key": settings.api_key,
             "Accept": accept,
-            "User-Agent": f"airflow-provider/{__version__}",
+            "User-Agent": f"{DISTRIBUTION}/{__version__}",
         }
         if request_id:
             headers["X-Request-ID"] = request_id

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from bisect import bisect_right, insort
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from math import ceil
 from typing import Any
@@ -40,8 +40,8 @@ MOST_REMEMBERED = 2000
 LONGEST_START = 30.0
 """Most seconds before its turn at which a task is resumed, however long others took to start."""
 
-START_WEIGHT = 0.25
-"""Part of the latest start in what is known of how long they take."""
+START_WEIGHT = 0.125
+"""Part of the latest start in what is known of how long they take; for how much that varies twice that."""
 
 LEARN_FROM = 5.0
 """Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
@@ -78,8 +78,7 @@ class RateBudget:
     :param rng: 0 to 1; keeps processes that got a 429 together from coming back together.
 
     ``spacing`` is the least distance between two polls in seconds, 0 when all is well. ``busy`` is whether
-    tasks wait for their turns. ``grants`` are what some of them have got, by ticket. ``start_takes`` is how
-    long tasks have needed lately from a trigger's event to their first request, in seconds.
+    tasks wait for their turns. ``grants`` are what some of them have got, by ticket.
     """
 
     def __init__(
@@ -95,7 +94,7 @@ class RateBudget:
         self.spacing = 0.0
         self.busy = False
         self.grants: dict[str, Grant] = {}
-        self.start_takes = 0.0
+        self._start = (0.0, 0.0)
         self.learned: dict[float, LearnedLimit] = {}
         self._rng = rng
         self._asked_until = 0.0
@@ -164,26 +163,28 @@ class RateBudget:
         Return when a task may send some requests, epoch seconds; an estimate while others are ahead of it.
 
         :param requests: of the task's next step, at most :meth:`most_at_once`.
-        :param share: part of each limit that such a step may use.
+        :param share: part of each limit longer than a minute that such a step may use.
         :param ahead: requests of those whose turn comes first.
         """
         at = max(now, self.paused_until)
         if self._reported and self._reported[0] < 1:
             at = max(at, self._reported[2])
-        held = self._held(now)
+        held = sorted(max(now, grant.at) for grant in self._live(now) for _ in range(grant.requests))
         for window in self.windows(now):
-            allowed = _part(window, share)
             counted = self._sent[bisect_right(self._sent, now - window.seconds - LATENCY) :]
-            room = allowed - held - ahead - requests
-            if room < 0:
-                at = max(at, now + window.seconds * -room / allowed)
-            elif room < len(counted):
-                at = max(at, counted[-room - 1] + window.seconds + LATENCY)
+            at = max(at, _turn(counted + held, window, _turns_part(window, share), requests, ahead, now))
         return at
+
+    def room_at(self, now: float) -> float:
+        """Return when one request more fits beside those that were sent, whatever was granted."""
+        return max(
+            (_free(self._sent, one, one.limit, now, latency=LATENCY) for one in self.windows(now)),
+            default=now,
+        )
 
     def most_at_once(self, now: float, share: float) -> int:
         """Return how many requests one turn can be for: what is more goes in several."""
-        parts = (max(1, _part(window, share) // 2) for window in self.windows(now))
+        parts = (max(1, _turns_part(window, share) // 2) for window in self.windows(now))
         return min(parts, default=MOST_REMEMBERED)
 
     # -- what happened ---------------------------------------------------------------------------------------
@@ -215,9 +216,16 @@ class RateBudget:
     def on_start(self, grant: Grant, now: float) -> None:
         """Learn how long a task took to start that now comes for its grant."""
         if grant.resumed_at is not None:
-            took = min(max(0.0, now - grant.resumed_at), LONGEST_START)
-            self.start_takes += START_WEIGHT * (took - self.start_takes)
+            took, (usual, varies) = min(max(0.0, now - grant.resumed_at), LONGEST_START), self._start
+            varies += 2 * START_WEIGHT * (abs(took - usual) - varies)
+            self._start = usual + START_WEIGHT * (took - usual), varies
             grant.resumed_at = None
+
+    @property
+    def start_takes(self) -> float:
+        """Seconds within which nearly all tasks lately came from a trigger's event to their first request."""
+        usual, varies = self._start
+        return min(usual + 2 * varies, LONGEST_START)
 
     def on_429(self, now: float, retry_after: float | None = None) -> None:
         """
@@ -332,7 +340,7 @@ class RateBudget:
             "paused": [self.paused_until, self._asked_until, self._limited_at],
             "streak": [self._streak, self._streak_since],
             "spacing": self.spacing,
-            "start_takes": self.start_takes,
+            "start": self._start,
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
             "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
         }
@@ -352,7 +360,8 @@ class RateBudget:
         self.paused_until, self._asked_until, self._limited_at = state["paused"]
         self._streak, self._streak_since = state["streak"]
         self.spacing = state["spacing"]
-        self.start_takes = float(state.get("start_takes", 0.0))
+        usual, varies = state.get("start", (0.0, 0.0))
+        self._start = float(usual), float(varies)
         self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}
         self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
 
@@ -383,11 +392,13 @@ class RateBudget:
         else:  # of the same burst
             known.accepted = min(known.accepted, accepted)
 
+    def _live(self, now: float) -> Collection[Grant]:
+        if any(grant.until <= now for grant in self.grants.values()):
+            self.grants = {ticket: grant for ticket, grant in self.grants.items() if grant.until > now}
+        return self.grants.values()
+
     def _held(self, now: float) -> int:
-        if not self.grants:
-            return 0
-        self.grants = {ticket: grant for ticket, grant in self.grants.items() if grant.until > now}
-        return sum(grant.requests for grant in self.grants.values())
+        return sum(grant.requests for grant in self._live(now))
 
     def _usual_distance(self, now: float) -> float:
         # At least over some seconds: a burst says nothing about the rate that was too much.
@@ -400,6 +411,27 @@ class RateBudget:
 
 def _part(window: Window, share: float) -> int:
     return max(1, int(window.limit * share))
+
+
+def _turns_part(window: Window, share: float) -> int:
+    """Of a minute all but one: what finishes a job goes first, and room for it is never far."""
+    if share < 1.0 and window.seconds <= MINUTE:
+        return max(1, window.limit - 1)
+    return _part(window, share)
+
+
+def _turn(
+    times: Sequence[float], window: Window, allowed: int, requests: int, ahead: int, now: float
+) -> float:
+    """Return when some requests fit at once into the window, behind ``times`` and those of others ahead."""
+    length = window.seconds + LATENCY
+    place = len(times) + ahead - max(1, allowed - requests + 1)
+    if place < 0:
+        return now
+    # Each of those ahead goes as soon as the one so many before it has left the window.
+    windows_on = max(0, (place - len(times)) // allowed + 1)
+    place -= windows_on * allowed
+    return (times[place] + length if place >= 0 else now) + windows_on * length
 
 
 def _free(

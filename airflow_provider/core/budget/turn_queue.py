@@ -100,6 +100,8 @@ class TurnQueue:
         """
         self._waiting = {name: other for name, other in self._waiting.items() if other.until > now}
         budget, share = self.budget, SHARES[ticket.priority]
+        if (grant := budget.grants.get(ticket.id)) is not None:
+            return self._granted(ticket, grant, now)
         requests = min(ticket.requests, budget.most_at_once(now, share))
         mine = _Waiting(ticket.priority, ticket.since, requests, now)
         before = [
@@ -109,7 +111,7 @@ class TurnQueue:
         ]
         at = budget.turn_at(now, requests, share=share, ahead=sum(other.requests for other in before))
         # After a 429 one task goes alone, to learn whether the others may follow.
-        held_back = budget.refusing and bool(before or self._others_find_out(ticket, now))
+        held_back = budget.refusing and bool(before or self._finds_out(now))
         if held_back:
             at = max(at, now + ALONE)
         if at <= now + lead and not held_back:
@@ -123,9 +125,21 @@ class TurnQueue:
         budget.busy = bool(self._waiting)
         return Turn(at, granted, len(before))
 
-    def _others_find_out(self, ticket: Ticket, now: float) -> bool:
-        grants = self.budget.grants.items()
-        return any(name != ticket.id and now < grant.at + ALONE_FOR for name, grant in grants)
+    def _granted(self, ticket: Ticket, grant: Grant, now: float) -> Turn:
+        budget = self.budget
+        # Others may have come later for theirs than was planned.
+        at = max(grant.at, budget.paused_until, budget.room_at(now))
+        if budget.refusing and self._finds_out(now) not in (ticket.id, None):
+            at = max(at, now + ALONE)
+        grant.until = max(grant.until, at + GRANT_LASTS)
+        return Turn(at, grant.requests)
+
+    def _finds_out(self, now: float) -> str | None:
+        """Return the ticket that is to show whether a 429 has passed; ``None`` when none has been granted."""
+        budget = self.budget
+        due = {name: max(grant.at, budget.paused_until) for name, grant in budget.grants.items()}
+        soon = [(at, name) for name, at in due.items() if now < at + ALONE_FOR]
+        return min(soon)[1] if soon else None
 
     def leave(self, ticket_id: str) -> None:
         """Give up a place in the queue, and what was granted."""

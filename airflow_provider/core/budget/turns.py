@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 SHORT_WAIT = 3.0
 """Seconds that a task waits for its turn on the worker all the same: a deferral costs about as much."""
 
+GRANTED_WAIT = 10.0
+"""The same when the turn has been granted: the task was resumed early, so that it comes in time."""
+
 SLICE = 1.0
 """Longest single sleep in seconds, so that a kill is noticed soon."""
 
@@ -148,7 +151,8 @@ class Turns:
                         "(max_turn_wait): its rate limit is used up. Nothing was sent.",
                         http_status=None,
                     )
-                if self.defers and wait > SHORT_WAIT:
+                early = told.turn.granted and told.paused_until <= told.now
+                if self.defers and wait > (GRANTED_WAIT if early else SHORT_WAIT):
                     self._defer(bucket, told, wait)
                 self._say(hook, told, wait, first=not waited)
                 self._pause(min(max(wait, 0.05), ASK_AGAIN))
@@ -178,21 +182,16 @@ class Turns:
             self._leave(self._held)
 
     def _ask(self, queue: TurnQueue, now: float) -> _Told:
-        budget = queue.budget
-        if self._ticket is not None:
-            grant = budget.grants.get(self._ticket.id)
-            if grant is not None:
-                budget.on_start(grant, now)
-                turn = Turn(max(grant.at, budget.paused_until), granted=grant.requests)
-                return self._told(queue, turn, now)
-        since = now if self._ticket is None else self._ticket.since
-        name = uuid.uuid4().hex[:16] if self._ticket is None else self._ticket.id
-        self._ticket = Ticket(name, self.priority, since, self._requests)
-        return self._told(queue, queue.ask(self._ticket, now), now)
-
-    def _told(self, queue: TurnQueue, turn: Turn, now: float) -> _Told:
+        budget, ticket = queue.budget, self._ticket
+        grant = budget.grants.get(ticket.id) if ticket is not None else None
+        if grant is not None:
+            budget.on_start(grant, now)
+        else:
+            since = now if ticket is None else ticket.since
+            name = uuid.uuid4().hex[:16] if ticket is None else ticket.id
+            self._ticket = Ticket(name, self.priority, since, self._requests)
         assert self._ticket is not None
-        budget = queue.budget
+        turn = queue.ask(self._ticket, now)
         if turn.granted and turn.at <= now:
             budget.use(self._ticket.id, now)
             self._requests = max(1, self._requests - 1)

@@ -370,6 +370,8 @@ class JobRun:
                 )
             finally:
                 self.summary.polls += wait.polls
+            if outcome.finished and not self.task.is_stale(self.entry, self.body):
+                return self._finish()
             return self.conclude(outcome.status, outcome.message)
 
     def _read(self) -> dict[str, Any]:

@@ -130,6 +130,11 @@ class PollOutcome:
     message: str
     polls: int
 
+    @property
+    def finished(self) -> bool:
+        """Whether the last poll found that the job had ended."""
+        return self.status in _STATUS_OF_STATE.values()
+
     def as_event(self) -> dict[str, Any]:
         return asdict(self)
 

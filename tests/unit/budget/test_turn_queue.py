@@ -41,11 +41,16 @@ class Server:
 
 @dataclass
 class Night:
-    """Pipelines of steps, each of some requests, that begin together; time passes as it likes."""
+    """
+    Pipelines of steps, each of some requests, that begin together; time passes as it likes.
+
+    :param lead: seconds before its turn at which a task is resumed; it comes up to twice as long after that.
+    """
 
     server: Server
     queue: TurnQueue
     shared: bool = True
+    lead: float = 0.0
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     finished: dict[int, float] = field(default_factory=dict)
     asked: int = 0
@@ -62,14 +67,18 @@ class Night:
             if self.shared:  # as between processes: through plain JSON
                 state = {**self.queue.budget.state(now), "waiting": self.queue.state()}
                 self.queue = restored(state, self.queue.budget.limits, now)
-            turn = self.queue.ask(ticket, now)
+            turn = self.queue.ask(ticket, now, lead=self.lead)
             self.asked += 1
-            if not turn.granted:
+            if turn.at > now:
                 again = now + min(max(turn.at - now, 0.05), ASK_AGAIN)
+                if turn.granted:
+                    again = max(again - self.lead + 2 * self.lead * self.rng.random(), now + 0.05)
                 heapq.heappush(events, (again, next(numbers), pipeline, step, ticket))
                 continue
             left = ticket.requests
             for _ in range(turn.granted):
+                if self.queue.ask(ticket, now).at > now:
+                    break  # others came late for theirs
                 self.queue.budget.use(ticket.id, now)
                 wait = self.server.request(now + self.rng.random() * 0.5)
                 if wait is not None:
@@ -177,12 +186,17 @@ def test_a_limit_that_nobody_told_is_learned(retry_after: bool) -> None:
     st.integers(1, 12),
     st.lists(st.tuples(st.sampled_from(list(Priority)), st.integers(1, 8)), min_size=1, max_size=4),
     st.booleans(),
+    st.sampled_from([0.0, 10.0, 30.0]),
 )
 def test_every_task_gets_its_turns_and_no_known_limit_is_ever_passed(
-    limits: list[tuple[int, float]], pipelines: int, steps: list[tuple[Priority, int]], shared: bool
+    limits: list[tuple[int, float]],
+    pipelines: int,
+    steps: list[tuple[Priority, int]],
+    shared: bool,
+    lead: float,
 ) -> None:
     windows = list({seconds: Window(count, seconds) for count, seconds in limits}.values())
-    night = Night(Server(windows), TurnQueue(RateBudget(windows)), shared=shared)
+    night = Night(Server(windows), TurnQueue(RateBudget(windows)), shared=shared, lead=lead)
     night.run(pipelines, steps)
     assert len(night.finished) == pipelines
     assert len(night.server.taken) == pipelines * sum(requests for _, requests in steps)
@@ -191,13 +205,17 @@ def test_every_task_gets_its_turns_and_no_known_limit_is_ever_passed(
 
 def test_a_task_is_resumed_as_long_before_its_turn_as_tasks_take_to_start() -> None:
     budget = RateBudget([Window(10, 60.0)])
-    for number in range(40):
+    for number in range(80):
         grant = Grant(1, START, START + 300, resumed_at=START + number)
         budget.on_start(grant, START + number + 12.0)
         budget.on_start(grant, START + number + 50.0)  # its next request
     assert budget.start_takes == pytest.approx(12.0, abs=0.1)
+    for number in range(80):
+        grant = Grant(1, START, START + 300, resumed_at=START)
+        budget.on_start(grant, START + (8.0 if number % 2 else 16.0))
+    assert budget.start_takes > 16.0, "most come in time"
     budget.on_start(Grant(1, START, START + 300, resumed_at=START), START + 3600.0)
-    assert budget.start_takes < LONGEST_START
+    assert budget.start_takes <= LONGEST_START
     again = restored({**budget.state(START), "waiting": {}}, budget.limits, START).budget
     assert again.start_takes == budget.start_takes
 
@@ -222,3 +240,42 @@ def test_a_task_that_does_not_find_out_stops_the_others_for_a_minute_at_most() -
     assert queue.ask(gone, now).granted
     assert not queue.ask(other, now + ALONE_FOR - 1.0).granted
     assert queue.ask(other, now + ALONE_FOR + 1.0).granted
+
+
+def test_of_those_that_were_granted_before_a_429_one_goes_first() -> None:
+    queue = TurnQueue(RateBudget())
+    tickets = [Ticket(str(n), Priority.START, START + n) for n in range(4)]
+    for ticket in tickets[:3]:
+        assert queue.ask(ticket, START).granted
+    queue.budget.on_429(START)
+    now = queue.budget.paused_until + 1.0
+    asked = [queue.ask(ticket, now) for ticket in reversed(tickets)]
+    assert [turn.granted > 0 and turn.at <= now for turn in asked] == [False, False, False, True]
+    queue.budget.on_success(now + 1.0)
+    assert all(queue.ask(ticket, now + 2.0).at <= now + 2.0 for ticket in tickets)
+
+
+def test_a_granted_turn_waits_for_those_that_came_late_for_theirs() -> None:
+    queue = TurnQueue(RateBudget([Window(2, 60.0)]))
+    first, second = (Ticket(name, Priority.FINISH, START) for name in ("first", "second"))
+    for ticket in (first, second):
+        assert queue.ask(ticket, START).at == START
+    third = Ticket("third", Priority.FINISH, START)
+    planned = queue.ask(third, START + 40.0, lead=70.0)
+    assert planned.granted
+    for ticket in (first, second):
+        queue.budget.use(ticket.id, START + 50.0)
+    late = queue.ask(third, planned.at)
+    assert late.granted
+    assert late.at >= START + 50.0 + 60.0
+
+
+def test_the_more_are_ahead_the_later_a_turn_is() -> None:
+    queue = TurnQueue(RateBudget([Window(30, 60.0)]))
+    for number in range(29):
+        queue.budget.acquire(START + number, poll=False)
+    now = START + 30.0
+    turns = [queue.ask(Ticket(f"{n:03}", Priority.CONTINUE, now, 2), now, lead=10.0) for n in range(100)]
+    assert not any(turn.granted for turn in turns)
+    assert [turn.at for turn in turns] == sorted(turn.at for turn in turns)
+    assert turns[-1].at >= START + 200 / 29 * 60.0

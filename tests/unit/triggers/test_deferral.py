@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.compat import SHORTEST_DEFERRAL
+from airflow_provider.core.budget.rate_budget import Grant
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.jobs.turn_trigger import RESUME_LEAD, TurnTrigger
 from airflow_provider.core.polling.shared_clients import SharedClients
@@ -80,7 +81,8 @@ def test_a_task_that_takes_long_to_start_is_resumed_the_sooner(
     slept: list[float], start_takes: float, lead: float
 ) -> None:
     def pause(queue: TurnQueue, now: float) -> None:
-        queue.budget.start_takes = start_takes
+        for _ in range(100):
+            queue.budget.on_start(Grant(1, now, now, resumed_at=now - start_takes), now)
         queue.budget.paused_until = now + lead
 
     SilentWitnessHook("silent_witness_default").shared_budget("").update(pause)

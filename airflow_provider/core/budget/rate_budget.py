@@ -7,13 +7,16 @@ from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 from airflow_provider.core.budget.windows import HOUR, MINUTE, LearnedLimit, Window
 
 POLL_SHARE = 0.8
 """Share of every limit that polling may use; the rest is kept for submitting and downloading."""
+
+ANNOUNCED_SHARE = 0.95
+"""Share that may be used to poll a job that is said to have ended: such a poll finishes what was paid for."""
 
 BUSY_POLL_SHARE = 0.25
 """Share that polling may use whatever else is sent, and all that it may use while tasks wait for turns."""
@@ -30,6 +33,9 @@ RECOVERY = 0.8
 
 PLANNED_FOR = 300.0
 """Seconds over which a limit is counted when waits plan their polls; longer windows count whole."""
+
+LEAST_SPARE = 0.3
+"""Part of that with which polls are planned, however much else is sent."""
 
 LATENCY = 2.0
 """Seconds by which the service may count a request later than it was sent."""
@@ -132,12 +138,13 @@ class RateBudget:
 
     # -- when ------------------------------------------------------------------------------------------------
 
-    def free_at(self, now: float, *, reserve: bool = False) -> float:
+    def free_at(self, now: float, *, reserve: bool = False, announced: bool = False) -> float:
         """
         Return the earliest time, epoch seconds, at which one more poll may be sent.
 
         :param reserve: also use what is kept for submitting and downloading, and do not sit out a pause that
             the service has not asked for; for the last poll of a wait.
+        :param announced: use nearly the whole limit; for a job that is said to have ended.
         """
         if reserve:
             at = max(now, self._asked_until, self._limited_at + FIRST_PAUSE)
@@ -145,13 +152,15 @@ class RateBudget:
             at = max(now, self.paused_until)
             if self.spacing and self._latest:
                 at = max(at, self._latest[-1] + self.spacing)
-            if self._reported and self._left_as_reported() < 1:
+            share = ANNOUNCED_SHARE if announced else self.share
+            if self._reported and self._left_as_reported(share) < 1:
                 at = max(at, self._reported[2])
         held = self._held(now)
         for window in self.windows(now):
             latency = 0.0 if reserve else LATENCY
-            whole = _free(self._sent, window, window.limit - held, now, latency=latency)
-            if not reserve:
+            allowed = window.limit if reserve else _polls_part(window, ANNOUNCED_SHARE if announced else 1.0)
+            whole = _free(self._sent, window, allowed - held, now, latency=latency)
+            if not (reserve or announced):
                 whole = max(whole, _free(self._polled, window, _part(window, BUSY_POLL_SHARE), now))
                 if not self.busy:
                     whole = min(whole, _free(self._sent, window, _part(window, self.share) - held, now))
@@ -302,17 +311,17 @@ class RateBudget:
             rates.append(1.0 / self.spacing)
         return min(rates, default=None)
 
-    def capacity(self) -> float | None:
+    def capacity(self, others: float = 0.0) -> float | None:
         """
         Return the polls that may be made while waits last, at most an hour's; ``None``: unlimited.
+
+        :param others: requests of the same hour that are no polls.
         """
-        return min(
-            (
-                _part(window, self._poll_share) * max(1.0, PLANNED_FOR / window.seconds)
-                for window in self.limits
-            ),
-            default=None,
-        )
+        return min((self._capacity_of(window, others) for window in self.limits), default=None)
+
+    def _capacity_of(self, window: Window, others: float) -> float:
+        whole = _part(window, self._poll_share) * max(1.0, PLANNED_FOR / window.seconds)
+        return max(whole - others, LEAST_SPARE * whole) if window.seconds > PLANNED_FOR else whole
 
     def left(self, now: float) -> float | None:
         """Return how many polls are left of the longest window now; ``None`` when unlimited."""
@@ -323,8 +332,27 @@ class RateBudget:
         used = len(entries) - bisect_right(entries, now - longest.seconds)
         left: float = _part(longest, self._poll_share) - used
         if self._reported and now < self._reported[2]:
-            left = min(left, self._left_as_reported())
+            left = min(left, self._left_as_reported(self.share))
         return max(0.0, left)
+
+    def others(self, now: float) -> int:
+        """Return how many requests of the last hour were no polls."""
+        sent, polled = (len(times) - bisect_right(times, now - HOUR) for times in (self._sent, self._polled))
+        return sent - polled
+
+    def room(self, now: float, ahead: float) -> float:
+        """
+        Return how many polls fit into the time ahead, as far as the longest window allows.
+
+        :param ahead: seconds; what was sent leaves the window meanwhile.
+        """
+        if not self.limits:
+            return inf
+        longest = max(self.limits, key=lambda window: window.seconds)
+        entries = self._polled if self.busy else self._sent
+        stays = bisect_right(entries, now - longest.seconds + ahead)
+        room: float = _part(longest, self._poll_share) - (len(entries) - stays)
+        return room
 
     # -- as plain JSON, for the store ------------------------------------------------------------------------
 
@@ -371,10 +399,11 @@ class RateBudget:
     def _poll_share(self) -> float:
         return min(self.share, BUSY_POLL_SHARE) if self.busy else self.share
 
-    def _left_as_reported(self) -> float:
-        assert self._reported is not None
+    def _left_as_reported(self, share: float) -> float:
+        if self._reported is None:
+            return inf
         remaining, limit, _ = self._reported
-        return remaining - limit * (1 - self.share)
+        return remaining - limit * (1 - share)
 
     def _learn(self, now: float, seconds: float) -> None:
         """Take what the service has accepted within the latest window for its limit."""
@@ -414,10 +443,13 @@ def _part(window: Window, share: float) -> int:
 
 
 def _turns_part(window: Window, share: float) -> int:
-    """Of a minute all but one: what finishes a job goes first, and room for it is never far."""
-    if share < 1.0 and window.seconds <= MINUTE:
-        return max(1, window.limit - 1)
-    return _part(window, share)
+    """Of a minute all: what finishes a job goes first, and room for it is never far."""
+    return window.limit if window.seconds <= MINUTE else _part(window, share)
+
+
+def _polls_part(window: Window, share: float) -> int:
+    """Of a minute all but one: a task may have used it just now."""
+    return max(1, min(window.limit - 1, _turns_part(window, share)))
 
 
 def _turn(

@@ -7,7 +7,7 @@ import heapq
 import itertools
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -131,7 +131,7 @@ class KeyState:
         self._durations: dict[str, DurationStats] = {}
         self._acquired_at: deque[float] = deque()
         self._in_flight = 0
-        self._queue: list[tuple[float, int, _Ticket]] = []
+        self._queue: list[tuple[bool, float, int, _Ticket]] = []
         self._overdue: list[tuple[float, int, _Ticket]] = []
         self._numbers = itertools.count()
         self._dispatcher: asyncio.Task[None] | None = None
@@ -179,18 +179,23 @@ class KeyState:
 
     def load(self) -> PollingLoad:
         """Return who shares the budget now."""
-        capacity = self.budget.capacity()
-        if capacity is None:
+        if self.budget.capacity() is None:
             return _NO_LIMIT
         now = self._clock()
         self._forget(now)
-        return PollingLoad(
-            capacity=capacity,
+        begun = self._acquired_at or (now,)
+        span = begun[-1] - begun[0]
+        load = PollingLoad(
             sustained_rate=self.budget.sustained_rate(),
             active=max(1, self.active),
             recent=max(1, self.active, len(self._acquired_at)),
             left=self.budget.left(self.copy.now()),
+            others=self.budget.others(self.copy.now()),
+            span=span,
+            going_on=max(0.0, span - (now - begun[-1])),
         )
+        load.capacity = self.budget.capacity(load.others_each * load.in_all)
+        return load
 
     def idle_since(self, now: float) -> bool:
         """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
@@ -229,34 +234,38 @@ class KeyState:
             self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 
-    async def poll(self, wait: Wait, request: Request[T]) -> T | None:
+    async def poll(self, wait: Wait, request: Request[T], *, announced: bool = False) -> T | None:
         """
         Wait for a turn, then make one status request.
 
         :param wait: whose turn it is to be.
         :param request: makes the request.
+        :param announced: whether the job is said to have ended.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
-        return await self.send(request, since=wait.seen_at, deadline=wait.deadline)
+        ticket = _Ticket(wait.deadline, announced)
+        return await self.send(request, ticket=ticket, since=wait.seen_at)
 
     async def send(
-        self, request: Request[T], *, since: float, deadline: float = inf, listing: bool = False
+        self, request: Request[T], *, since: float, ticket: _Ticket | None = None, listing: bool = False
     ) -> T | None:
         """
         Wait for a turn, then make one request.
 
-        Turns go to waits past their deadline first, then to those whose job was not seen for longest.
+        Turns go to waits past their deadline first, then to those whose job is said to have ended, then to
+        those whose job was not seen for longest.
 
         :param request: makes the request.
         :param since: when the job was last seen, epoch seconds.
-        :param deadline: after which it goes first, epoch seconds.
+        :param ticket: by default that of a request that may wait for ever.
         :param listing: whether it is for a list in place of a job.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
         await self.refresh()
-        if not self._queue and self._may_go(self._clock() >= deadline):
+        ticket = ticket or _Ticket()
+        if not self._queue and self._may_go(ticket):
             self._acquire()
-        elif not await self._turn(since, deadline):
+        elif not await self._turn(ticket, since):
             return None
         try:
             seen = await request(self.hook, self.client)
@@ -300,17 +309,20 @@ class KeyState:
             now = self.copy.now()
             self.copy.tell(lambda budget: budget.on_success(now))
 
-    def _may_go(self, last_poll: bool) -> bool:
+    def _free_at(self, ticket: _Ticket) -> float:
+        last_poll = ticket.deadline <= self._clock()
+        return self.budget.free_at(self.copy.now(), reserve=last_poll, announced=ticket.announced)
+
+    def _may_go(self, ticket: _Ticket) -> bool:
         # After a 429 one request goes alone, to learn whether the others may follow.
         if self._in_flight and self.budget.refusing:
             return False
-        now = self.copy.now()
-        return self.budget.free_at(now, reserve=last_poll) <= now
+        return self._free_at(ticket) <= self.copy.now()
 
-    async def _turn(self, seen_at: float, deadline: float) -> bool:
-        ticket = _Ticket(deadline, asyncio.get_running_loop().create_future())
-        heapq.heappush(self._queue, (seen_at, next(self._numbers), ticket))
-        heapq.heappush(self._overdue, (deadline, next(self._numbers), ticket))
+    async def _turn(self, ticket: _Ticket, since: float) -> bool:
+        ticket.granted = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._queue, (not ticket.announced, since, next(self._numbers), ticket))
+        heapq.heappush(self._overdue, (ticket.deadline, next(self._numbers), ticket))
         if self._dispatcher is None or self._dispatcher.done():
             self._dispatcher = asyncio.create_task(self._dispatch())
         try:
@@ -322,22 +334,20 @@ class KeyState:
 
     async def _dispatch(self) -> None:
         while ticket := self._next_ticket():
-            now = self._clock()
-            last_poll = ticket.deadline <= now
-            if self._may_go(last_poll):
+            if self._may_go(ticket):
                 self._acquire()
                 ticket.granted.set_result(True)
-            elif now >= ticket.deadline + LAST_POLL_PATIENCE:
+            elif self._clock() >= ticket.deadline + LAST_POLL_PATIENCE:
                 ticket.granted.set_result(False)
             else:
-                now = self.copy.now()
-                at = self.budget.free_at(now, reserve=last_poll)
-                await self._sleep(min(max(at - now, 0.02), QUEUE_CHECK))
+                pause = self._free_at(ticket) - self.copy.now()
+                await self._sleep(min(max(pause, 0.02), QUEUE_CHECK))
                 await self.refresh()
 
     def _next_ticket(self) -> _Ticket | None:
-        for heap in (self._overdue, self._queue):
-            while heap and heap[0][2].granted.done():
+        heaps: tuple[list[Any], ...] = (self._overdue, self._queue)
+        for heap in heaps:
+            while heap and heap[0][-1].granted.done():
                 heapq.heappop(heap)
         # What was granted by its age lies on in the heap of deadlines, which are far off.
         if len(self._overdue) > 2 * len(self._queue) + 64:
@@ -345,7 +355,7 @@ class KeyState:
             heapq.heapify(self._overdue)
         if self._overdue and self._overdue[0][0] <= self._clock():
             return self._overdue[0][2]
-        return self._queue[0][2] if self._queue else None
+        return self._queue[0][-1] if self._queue else None
 
     def _forget(self, now: float) -> None:
         while self._acquired_at and self._acquired_at[0] < now - HOUR:
@@ -357,5 +367,6 @@ _NO_LIMIT = PollingLoad()
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    deadline: float
-    granted: asyncio.Future[bool]
+    deadline: float = inf
+    announced: bool = False
+    granted: asyncio.Future[bool] = field(init=False)

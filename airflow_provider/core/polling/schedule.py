@@ -23,6 +23,14 @@ PLENTY = 10.0
 GOOD_POLLS = 3.25
 """Polls planned per cube root of a large share: each further one gains less, and later waits can use it."""
 
+HOUR = 3600.0
+
+PLANNED_FOR = 300.0
+"""Seconds in which waits that begin together do so; what comes later says that there are more to come."""
+
+LEAST_SPARE = 0.3
+"""Part of the sustained rate that waits plan with, however much else is sent."""
+
 SPENT = 0.5
 """When less than this part of its share is left, a wait no longer spends polls on the likely range."""
 
@@ -184,11 +192,16 @@ class PollingLoad:
     """
     The waits that divide one key's budget.
 
-    :param capacity: status requests that the key allows for polling within the hour; ``None`` when unlimited.
+    :param capacity: status requests that the key allows for polling within the hour, beside all others;
+        ``None`` when unlimited.
     :param sustained_rate: status requests per second that can go on for ever; ``None`` when unlimited.
     :param active: waits going on now.
     :param recent: waits of the last hour, those that have ended included; at least ``active``.
     :param left: what is left of the capacity now; ``None`` when not known.
+    :param others: requests of the last hour that were no polls.
+    :param span: seconds over which the waits of the last hour began.
+    :param going_on: seconds for which as many more are expected to begin: what has gone on for long goes on
+        for as long again.
     """
 
     capacity: float | None = None
@@ -196,11 +209,36 @@ class PollingLoad:
     active: int = 1
     recent: int = 1
     left: float | None = None
+    others: float = 0.0
+    span: float = 0.0
+    going_on: float = 0.0
+
+    def expected(self, ahead: float) -> float:
+        """
+        Return how many more waits are expected to begin.
+
+        :param ahead: within so many seconds.
+        """
+        return self.recent * min(ahead, self.going_on) / max(self.span, PLANNED_FOR)
+
+    @property
+    def others_each(self) -> float:
+        """Requests for each wait that are no polls."""
+        return self.others / max(1, self.recent)
+
+    @property
+    def in_all(self) -> float:
+        """Waits that divide an hour: those that began in it, and those expected in the rest of it."""
+        return max(1, self.recent, self.active) + self.expected(max(0.0, HOUR - self.span))
 
     @property
     def sustained_pause(self) -> float:
         """Seconds between two polls of one wait that all active waits can keep up for ever."""
-        return self.active / self.sustained_rate if self.sustained_rate else 0.0
+        if not self.sustained_rate:
+            return 0.0
+        begin = self.recent / max(self.span, PLANNED_FOR) if self.going_on else 0.0
+        spare = self.sustained_rate - begin * (1.0 + self.others_each)
+        return self.active / max(spare, LEAST_SPARE * self.sustained_rate)
 
     def shared(self, requests: float) -> PollingLoad:
         """
@@ -221,7 +259,7 @@ class PollingLoad:
         """
         if self.capacity is None:
             return 0.0
-        share = self.capacity / max(1, self.recent, self.active)
+        share = self.capacity / self.in_all
         if self.left is not None and self.left < SPENT * share * self.active:
             return math.inf
         polls = min(share * max(0.5, share / PLENTY), GOOD_POLLS * math.cbrt(share))

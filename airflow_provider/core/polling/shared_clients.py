@@ -199,9 +199,8 @@ class Lease:
             await (sleep if self.watch is None else self.watch.sleep(sleep))
             if state is not None and state.budget.limits:
                 await state.refresh()
-        if self.watch is not None:
-            self.watch.on_poll()
-        return await self.on_key(lambda state: state.poll(wait, request))
+        announced = self.watch is not None and self.watch.on_poll()
+        return await self.on_key(lambda state: state.poll(wait, request, announced=announced))
 
     def _observe(self) -> None:
         if self.watch is not None and self._key_state is not None:

@@ -42,7 +42,7 @@ PLANNED_FOR, HOUR = 300.0, 3600.0
 LATE_PACE = 0.1
 """Pause of a job that takes longer than nearly all, by the seconds that it does."""
 
-STRETCHED_AFTER = 600.0
+STRETCHED_AFTER = 200.0
 """To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
 
 MOST_SETBACKS = 8
@@ -199,9 +199,10 @@ class Watch(Hints):
             self._sleep.cancel()
             self._sleep = None
 
-    def on_poll(self) -> None:
-        """Learn that the wait polls now."""
+    def on_poll(self) -> bool:
+        """Learn that the wait polls now; return whether the list has said that the job has ended."""
         self._caused_poll, self.woken = self.woken, False
+        return self._caused_poll and self.ended_at is not None
 
     def on_polled(self, *, finished: bool) -> None:
         """Learn what the poll found."""
@@ -326,7 +327,11 @@ class Sweep:
             return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
         # What has gone on for long is expected to go on for as long again.
         ahead = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
-        stretched = self._cost * ahead / max(1.0, load.left - load.active)
+        known = self._state.load()
+        needed = known.active + known.expected(ahead) * (1.0 + known.others_each)
+        stretched = (
+            self._cost * ahead / max(1.0, self._state.budget.room(self._state.copy.now(), ahead) - needed)
+        )
         return max(sustained, min(stretched, sustained * max(2.0, ahead / STRETCHED_AFTER)))
 
     def _soonest(self, load: PollingLoad) -> float:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider.core.polling.pages import Pages
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
-from airflow_provider.core.polling.sweep import Pages
 from airflow_provider.core.polling.wait import JobState, epoch_seconds
 from airflow_provider.core.seen import SeenEvents
 from airflow_provider.core.text import clean

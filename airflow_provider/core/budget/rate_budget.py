@@ -161,9 +161,10 @@ class RateBudget:
             allowed = window.limit if reserve else _polls_part(window, ANNOUNCED_SHARE if announced else 1.0)
             whole = _free(self._sent, window, allowed - held, now, latency=latency)
             if not (reserve or announced):
-                whole = max(whole, _free(self._polled, window, _part(window, BUSY_POLL_SHARE), now))
+                part = _free(self._polled, window, _part(window, min(self.share, BUSY_POLL_SHARE)), now)
                 if not self.busy:
-                    whole = min(whole, _free(self._sent, window, _part(window, self.share) - held, now))
+                    part = min(part, _free(self._sent, window, _part(window, self.share) - held, now))
+                whole = max(whole, part)
             at = max(at, whole)
         return at
 
@@ -327,10 +328,7 @@ class RateBudget:
         """Return how many polls are left of the longest window now; ``None`` when unlimited."""
         if not self.limits:
             return None
-        longest = max(self.limits, key=lambda window: window.seconds)
-        entries = self._polled if self.busy else self._sent
-        used = len(entries) - bisect_right(entries, now - longest.seconds)
-        left: float = _part(longest, self._poll_share) - used
+        left = self.room(now, 0.0)
         if self._reported and now < self._reported[2]:
             left = min(left, self._left_as_reported(self.share))
         return max(0.0, left)
@@ -349,10 +347,10 @@ class RateBudget:
         if not self.limits:
             return inf
         longest = max(self.limits, key=lambda window: window.seconds)
-        entries = self._polled if self.busy else self._sent
-        stays = bisect_right(entries, now - longest.seconds + ahead)
-        room: float = _part(longest, self._poll_share) - (len(entries) - stays)
-        return room
+        since = now - longest.seconds + ahead
+        sent, polled = (len(times) - bisect_right(times, since) for times in (self._sent, self._polled))
+        room = min(_part(longest, min(self.share, BUSY_POLL_SHARE)) - polled, longest.limit - sent)
+        return float(room if self.busy else max(room, _part(longest, self.share) - sent))
 
     # -- as plain JSON, for the store ------------------------------------------------------------------------
 

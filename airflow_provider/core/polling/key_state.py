@@ -190,7 +190,7 @@ class KeyState:
             active=max(1, self.active),
             recent=max(1, self.active, len(self._acquired_at)),
             left=self.budget.left(self.copy.now()),
-            others=self.budget.others(self.copy.now()),
+            others=0 if self.budget.busy else self.budget.others(self.copy.now()),
             span=span,
             going_on=max(0.0, span - (now - begun[-1])),
         )

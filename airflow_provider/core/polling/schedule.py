@@ -198,7 +198,7 @@ class PollingLoad:
     :param active: waits going on now.
     :param recent: waits of the last hour, those that have ended included; at least ``active``.
     :param left: what is left of the capacity now; ``None`` when not known.
-    :param others: requests of the last hour that were no polls.
+    :param others: requests of the last hour that were no polls; 0 where polls have a part of their own.
     :param span: seconds over which the waits of the last hour began.
     :param going_on: seconds for which as many more are expected to begin: what has gone on for long goes on
         for as long again.
@@ -234,11 +234,18 @@ class PollingLoad:
     @property
     def sustained_pause(self) -> float:
         """Seconds between two polls of one wait that all active waits can keep up for ever."""
+        return self._pause_beside(self.others_each)
+
+    @property
+    def spare_pause(self) -> float:
+        """The same for polls that find no end, beside one for each wait that does."""
+        return self._pause_beside(1.0 + self.others_each)
+
+    def _pause_beside(self, requests: float) -> float:
         if not self.sustained_rate:
             return 0.0
         begin = self.recent / max(self.span, PLANNED_FOR) if self.going_on else 0.0
-        spare = self.sustained_rate - begin * (1.0 + self.others_each)
-        return self.active / max(spare, LEAST_SPARE * self.sustained_rate)
+        return self.active / max(self.sustained_rate - begin * requests, LEAST_SPARE * self.sustained_rate)
 
     def shared(self, requests: float) -> PollingLoad:
         """
@@ -303,13 +310,20 @@ class AdaptiveSchedule:
 
     def _pause(self, elapsed: float, jitter: float, load: PollingLoad) -> float:
         low, high = self.durations.range(load.active)
-        affordable = max(self.backoff.interval(elapsed), load.sustained_pause)
-        distance = affordable if elapsed >= high else load.distance(high - low)
-        if elapsed >= low:
-            return min(distance, affordable) * (0.97 + 0.06 * jitter)
+        interval = self.backoff.interval(elapsed)
+        affordable = max(interval, load.sustained_pause)
+        if elapsed >= high:
+            return affordable * (0.97 + 0.06 * jitter)
         if elapsed <= 0 and jitter < EARLY_PROBES and low > self.backoff.first:
             return float(self.backoff.first * (low / self.backoff.first) ** (jitter / EARLY_PROBES))
-        return min(low - elapsed + distance * (0.8 + 0.4 * jitter), affordable)
+        distance = load.distance(high - low)
+        if distance == math.inf:
+            # One poll has to do, when nearly all have ended.
+            return max(high - elapsed, interval) * (1.0 + 0.1 * jitter)
+        if elapsed >= low:
+            return min(distance, affordable) * (0.97 + 0.06 * jitter)
+        early = max(interval, load.spare_pause)
+        return min(low - elapsed + distance * (0.8 + 0.4 * jitter), early)
 
 
 ASSUMED_PEERS = 25

@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider.core.polling.fallback import LATE, LONGEST, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.pages import LARGE_PAGE, Page, Pages
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
 from airflow_provider.core.text import clean
-from airflow_provider.errors import ApiError, ProviderError, RateLimitedError
+from airflow_provider.errors import ProviderError, RateLimitedError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -42,32 +43,20 @@ PLANNED_FOR, HOUR = 300.0, 3600.0
 LATE_PACE = 0.1
 """Pause of a job that takes longer than nearly all, by the seconds that it does."""
 
-STRETCHED_AFTER = 200.0
+STRETCHED_AFTER = 300.0
 """To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
+
+STEPS = 6
+"""Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
 
 MOST_SETBACKS = 8
 """Sweeps in a row that were of no use, after which the interval is longest."""
-
-SMALL_PAGE, LARGE_PAGE = 100, 1000
-"""Rows asked for at once: by the older documentation of lists at most the first."""
-
-WAITS_PER_PAGE = 4
-"""A sweep reads no more pages than one for so many waits."""
-
-MOST_PAGES = 100
-"""Pages after which a list that is read whole is taken for endless."""
-
-UNLISTED_FOR = 60.0
-"""Seconds for which a job that the whole list does not show is not searched for."""
 
 NOT_YET = 0.25
 """What counts a job whose end a poll found before the list can have shown it, until the list is proven."""
 
 MOST_UNANNOUNCED = 100
 """Jobs that are remembered because the list did not announce their end."""
-
-Page = Mapping[str, JobState | None]
-"""What the list shows, by the id that it shows a job under; ``None`` where a row says nothing of a job."""
 
 _UNSEEN: Final = object()
 
@@ -319,20 +308,33 @@ class Sweep:
         return max(soonest, self._swept_at + interval)
 
     def _interval(self, load: PollingLoad) -> float:
-        """Return the seconds between two sweeps that the key allows."""
-        sustained = load.shared(self._cost).sustained_pause
+        """Return the seconds between two sweeps that the key allows, at most those between polls of each."""
+        sustained = self._cost * load.spare_pause / load.active
         if load.left is None:
             return sustained
-        if self._state.budget.busy and load.left <= load.active:
+        polled_every = max(self._polled_every(load, watch) for watch in self._all())
+        if self._state.budget.busy and (load.left <= load.active or polled_every == math.inf):
             return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
         # What has gone on for long is expected to go on for as long again.
-        ahead = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
-        known = self._state.load()
-        needed = known.active + known.expected(ahead) * (1.0 + known.others_each)
-        stretched = (
-            self._cost * ahead / max(1.0, self._state.budget.room(self._state.copy.now(), ahead) - needed)
-        )
-        return max(sustained, min(stretched, sustained * max(2.0, ahead / STRETCHED_AFTER)))
+        longest = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
+        stretched = max(self._affordable(longest * part / STEPS) for part in range(1, STEPS + 1))
+        allowed = max(sustained, min(stretched, sustained * max(2.0, longest / STRETCHED_AFTER)))
+        if self._state.budget.busy:
+            return max(allowed, polled_every)
+        return min(allowed, polled_every) if self._cost <= 1.0 else allowed
+
+    @staticmethod
+    def _polled_every(load: PollingLoad, watch: Watch) -> float:
+        """Return the seconds between two polls of one job without the list; ``inf`` where one has to do."""
+        length = watch.likely_end - watch.earliest_end
+        every = load.distance(length)
+        return max(2.0 * watch.usual.backoff.first, every) if every < length else math.inf
+
+    def _affordable(self, ahead: float) -> float:
+        """Return the seconds between two sweeps that the key allows for so many seconds."""
+        state, load = self._state, self._state.load()
+        needed = load.active + load.expected(ahead) * (1.0 + load.others_each)
+        return self._cost * ahead / max(1.0, state.budget.room(state.copy.now(), ahead) - needed)
 
     def _soonest(self, load: PollingLoad) -> float:
         """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
@@ -355,11 +357,8 @@ class Sweep:
         :param useful: waits for which the list said something.
         """
         load = self._state.load()
-        most = max(
-            max(2.0 * watch.usual.backoff.first, load.distance(watch.likely_end - watch.earliest_end))
-            for watch in self._all()
-        )
-        return useful > self._cost and self._interval(load) <= most
+        every = max(self._polled_every(load, watch) for watch in self._all())
+        return useful > self._cost and self._interval(load) <= every
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -434,96 +433,3 @@ class Sweep:
 
     def _all(self) -> Iterable[Watch]:
         return [watch for watches in self._watches.values() for watch in watches]
-
-
-class Pages:
-    """Finds the pages of a list that show certain rows, whatever its order and the size of its pages."""
-
-    def __init__(self) -> None:
-        self._start = 0
-        self._reach = 0
-        self._most_rows = LARGE_PAGE
-        self._unlisted: dict[str, float] = {}
-
-    async def read(
-        self, request: Callable[..., Awaitable[Page]], places: Collection[str], now: float
-    ) -> tuple[dict[str, JobState | None], int]:
-        """
-        Read until all that is wanted was found, or the list ends, or more requests are not worth it.
-
-        :param request: reads the page at ``offset``, ``limit`` and ``page``.
-        :param places: ids that are wanted.
-        :param now: epoch seconds.
-        :return: all rows that were read, and how many requests that took.
-        """
-        self._unlisted = {
-            place: since for place, since in self._unlisted.items() if now - since < UNLISTED_FOR
-        }
-        wanted = {place for place in places if place not in self._unlisted} or set(places)
-        most_requests = max(1, len(wanted) // WAITS_PER_PAGE)
-        start = offset = self._start
-        size = self._rows_for(len(wanted))
-        first_hit: int | None = None
-        found: dict[str, JobState | None] = {}
-        requests = 0
-        while True:
-            page = await self._page(request, offset, size)
-            requests += 1
-            new = page.keys() - found.keys()
-            if new and requests > 1:
-                self._most_rows = size
-            if first_hit is None and not wanted.isdisjoint(new):
-                first_hit = offset
-            found |= page
-            if not new or wanted <= found.keys() or requests >= most_requests:
-                break
-            offset += len(page)
-            size = min(size, len(page))  # a server may return fewer than were asked for
-        missing = wanted - found.keys()
-        if not new and not start:
-            self._unlisted |= dict.fromkeys(missing, now)
-        self._reach = max((row for row, place in enumerate(found, 1) if place in wanted), default=0)
-        if first_hit is not None and not (missing and start):
-            self._start = first_hit
-            self._reach -= first_hit - start
-        else:
-            # Search on where this ended, or from the beginning.
-            self._start = offset + len(page) if new and first_hit is None else 0
-        return found, requests
-
-    async def read_all(self, request: Callable[..., Awaitable[Mapping[str, T]]]) -> tuple[dict[str, T], int]:
-        """
-        Read the whole list, at most :data:`MOST_PAGES`; what was inserted meanwhile may be missing.
-
-        :param request: reads the page at ``offset``, ``limit`` and ``page``.
-        :return: all rows, and how many requests that took.
-        """
-        found: dict[str, T] = {}
-        size, longest, requests = self._most_rows, 0, 0
-        while requests < MOST_PAGES:
-            page = await self._page(request, len(found), size)
-            requests += 1
-            known = len(found)
-            found |= page
-            # A page that is shorter than asked for is the last, or as long as the server lets it be.
-            if len(found) == known or len(page) < longest:
-                break
-            size, longest = min(size, len(page)), len(page)
-        return found, requests
-
-    async def _page(
-        self, request: Callable[..., Awaitable[Mapping[str, T]]], offset: int, size: int
-    ) -> Mapping[str, T]:
-        number = offset // size + 1 if size <= SMALL_PAGE and offset % size == 0 else None
-        try:
-            return await request(offset=offset, limit=size, page=number)
-        except ApiError as error:
-            if error.http_status not in (400, 422) or size <= SMALL_PAGE:
-                raise
-            self._most_rows = SMALL_PAGE
-            return await request(offset=offset, limit=SMALL_PAGE, page=offset // SMALL_PAGE + 1)
-
-    def _rows_for(self, wanted: int) -> int:
-        """Return how many rows to ask for: jobs that are not waited for stand between those that are."""
-        rows = max(2 * wanted, int(1.2 * self._reach))
-        return min(self._most_rows, max(SMALL_PAGE, math.ceil(rows / SMALL_PAGE) * SMALL_PAGE))

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
 
+from airflow_provider.core.polling.pages import Page
 from airflow_provider.core.polling.shared_clients import SharedClients
-from airflow_provider.core.polling.sweep import Listing, Page
+from airflow_provider.core.polling.sweep import Listing
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import AuthenticationError, InvalidRequestError
 from tests.unit.triggers.virtual import START, Hook, Trigger, event, run, seen

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -10,6 +12,9 @@ from urllib.parse import quote
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+
+LONGEST_URI = 1500
+"""Most characters that Airflow takes."""
 
 _PLAIN = "/!$&'()*+,;=:@"
 """Characters that stand for themselves in the path of a URI, after RFC 3986."""
@@ -41,12 +46,20 @@ def asset_uri(path: str) -> str:
     """
     Return the URI under which Airflow knows a file: ASCII, percent-encoded, one for each file.
 
-    ``sources.resolve_sources`` and ``tables.read_rows`` find the file by it again.
+    ``sources.resolve_sources`` and ``tables.read_rows`` find the file by it again, unless it is too long for
+    Airflow: then it ends with a digest, and the event's manifests name the file.
 
     :param path: of a manifest: local path, or URL whose ``conn_id@`` is no part of the asset.
     """
     scheme, separator, rest = path.partition("://")
-    if not separator:
-        return PurePath(path).as_uri()
-    authority, slash, key = rest.partition("/")
-    return f"{scheme}://{authority.rpartition('@')[2]}{slash}{quote(key, safe=_PLAIN)}"
+    if separator:
+        authority, slash, key = rest.partition("/")
+        place = quote(authority.rpartition("@")[2], safe=_PLAIN)
+        uri = f"{scheme}://{place}{slash}{quote(key, safe=_PLAIN)}"
+    else:
+        uri = PurePath(path).as_uri()
+    if len(uri) <= LONGEST_URI:
+        return uri
+    digest = sha256(uri.encode()).hexdigest()
+    beginning = re.sub("%.?$", "", uri[: LONGEST_URI - len(digest) - 1])
+    return f"{beginning}-{digest}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 from typing import Any, Final
+from unicodedata import normalize
 
 _ESCAPES = re.compile(
     r"\x1b\][^\x07\x1b]*(?:\x07|\x1b\\)?"  # operating system commands: titles, links
@@ -52,6 +53,14 @@ def clean(text: object, limit: int = 500) -> str:
         text = _BIDI.sub("", _ESCAPES.sub("", text))
     text = _CONTROLS.sub(" ", text).strip()
     return text if len(text) <= limit else f"{text[: limit - 1].rstrip()}…"
+
+
+def comparable(text: str) -> str:
+    """
+    Return a text as people tell it apart, to find again what was sent: what a service shows has passed
+    :func:`encodable`, and services normalise blanks and Unicode forms.
+    """
+    return normalize("NFC", clean(text, len(text) + 1))
 
 
 def encodable(text: str) -> str:

@@ -49,7 +49,8 @@ class Fault:
     seed: int = 0
     #: ``status``, ``redirect``, ``html``: the status code
     status: int | None = None
-    #: ``status``: text, or JSON; left out, the vendor's own error body
+    #: ``status``: text, what is no UTF-8 in it as ``os.fsdecode`` writes it, or JSON; left out, the vendor's
+    #: own error body
     body: Any = None
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     #: ``status``: let the service process the request first
@@ -158,7 +159,7 @@ def instead(fault: Fault, default: Reply) -> Reply:
     elif fault.body is None:
         reply = default
     elif isinstance(fault.body, str):
-        reply = Reply(fault.status or 500, fault.body.encode(), "text/plain")
+        reply = Reply(fault.status or 500, fault.body.encode(errors="surrogateescape"), "text/plain")
     else:
         reply = Reply(fault.status or 500, json_body(fault.body))
     named = {name.lower() for name in fault.headers}

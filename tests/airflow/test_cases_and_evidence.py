@@ -185,6 +185,19 @@ def test_evidence_that_is_there_is_not_uploaded_again(
     assert _uploads(simulator) == 2
 
 
+@pytest.mark.parametrize("name", ["Cafe\u0301.jpg", "turned\u202egpj.jpg", "two  blanks.jpg", "tab\t.jpg"])
+def test_evidence_is_known_by_its_name_whatever_is_in_it(
+    report: ReportJob, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / name).write_bytes(picture())
+    arguments: dict[str, Any] = {"case_id": report.talk.case(), "files": [str(tmp_path / name)]}
+    (first,) = execute(UploadEvidence(task_id="job", **arguments))
+    (again,) = execute(UploadEvidence(task_id="job", **arguments))
+
+    assert again["file_id"] == first["file_id"]
+    assert _uploads(report.simulator) == 1
+
+
 def test_an_interrupted_upload_goes_on_where_it_stopped(
     simulator: Simulator, task_run: RunTask, report: ReportJob, photos: list[str]
 ) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from airflow.sdk import DAG, Asset, AssetAlias
@@ -129,3 +130,17 @@ def _unpause(dag_id: str) -> None:
     assert model is not None
     model.is_paused = False
     session.commit()
+
+
+@pytest.mark.parametrize("place", ["/data/", "s3://conn@bücket/", "memory://in/"])
+@pytest.mark.parametrize("key", ["k", "文", "é", " %"])
+@pytest.mark.parametrize("length", [200, 333, 334, 1500, 3000])
+def test_a_path_of_any_length_has_a_uri_of_its_own_that_airflow_takes(
+    place: str, key: str, length: int
+) -> None:
+    paths = [f"{place}{key * (length // len(key))}{end}" for end in ("", "/a.jsonl", "/b.jsonl")]
+
+    uris = {Asset(asset_uri(path)).uri for path in paths}
+
+    assert len(uris) == 3
+    assert all(uri.isascii() and unquote(uri).isprintable() for uri in uris)

@@ -48,6 +48,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+LARGE_BODY = 256 * 1024
+"""Bytes of an answer above which it is not parsed on the event loop, where thousands of waits would stand."""
+
 __all__ = ["ConnectionSettings", "ServiceHook"]
 
 
@@ -517,12 +520,17 @@ class ServiceHook(BaseHook):
         if query:
             path = f"{path}?{query}"
 
+        def parse(answer: Response) -> T:
+            return read(Body(endpoint, parse_json(answer, settings.secrets)))
+
         async def attempt() -> T:
             answer = await self._aexchange(client, method, path, endpoint, settings, read_timeout)
             self._compare_clocks(answer)
             if self.on_headers is not None:
                 self.on_headers(answer.headers)
-            return read(Body(endpoint, parse_json(answer, settings.secrets)))
+            if len(answer.body) > LARGE_BODY:
+                return await asyncio.to_thread(parse, answer)
+            return parse(answer)
 
         if attempts == 1:
             return await attempt()

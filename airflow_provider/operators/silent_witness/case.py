@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
-from unicodedata import normalize
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
 from airflow_provider.core.budget.turn_queue import Priority
@@ -16,7 +15,7 @@ from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.jobs.wrong_arguments import check_all, stop_unless_paid
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.text import clean, public
+from airflow_provider.core.text import comparable, public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
@@ -348,11 +347,6 @@ def _shows(asked: Any, shown: Any) -> bool:
     return asked is None or shown is not None
 
 
-def _same(text: str) -> str:
-    """A text as people tell it apart: what was shown has passed the border, and services normalise."""
-    return normalize("NFC", clean(text, len(text) + 1))
-
-
 def _agrees(asked: Any, shown: Any) -> bool:
     """Whether what the service shows does not contradict what was asked for; null says nothing."""
     if asked is None or shown is None:
@@ -360,6 +354,6 @@ def _agrees(asked: Any, shown: Any) -> bool:
     if isinstance(asked, Mapping) and isinstance(shown, Mapping):
         return all(_agrees(value, shown.get(name)) for name, value in asked.items())
     if isinstance(asked, str) and isinstance(shown, str):
-        return _same(asked) == _same(shown)
+        return comparable(asked) == comparable(shown)
     # How the API shows vehicles and occupants again is not documented.
     return True

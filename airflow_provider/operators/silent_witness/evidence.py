@@ -19,6 +19,7 @@ from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
+from airflow_provider.core.text import comparable
 from airflow_provider.exceptions import (
     ApiError,
     InvalidInputError,
@@ -441,13 +442,15 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     @staticmethod
     def _alike(source: Source, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
         """Return the records of files that have a file's name and may have its size."""
+        name = comparable(source.name)
         return {
             file_id: {"file_id": file_id, "file_name": file["file_name"], "status": file.get("status")}
             for file_id, file in present.items()
-            if file.get("file_name") == source.name and file.get("file_size") in (source.size, None)
+            if comparable(file.get("file_name") or "") == name
+            and file.get("file_size") in (source.size, None)
         }
 
 
 def _key(source: Source) -> tuple[str, int]:
     """What a case's record of a file says of it."""
-    return source.name, source.size
+    return comparable(source.name), source.size

@@ -8,6 +8,7 @@ import gzip
 import io
 import json
 import socket
+import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -513,6 +514,19 @@ def test_one_answer_that_breaks_off_does_not_turn_away_from_aiohttp(make_hook: H
         hook = make_hook(SilentWitnessHook, server.url)
         asyncio.run(polls(hook))
     assert not hook._aiohttp_refuses
+
+
+@pytest.mark.parametrize(("rows", "on_the_loop"), [(1, True), (200_000, False)])
+def test_a_long_answer_is_not_parsed_on_the_event_loop(
+    make_hook: HookMaker, rows: int, on_the_loop: bool
+) -> None:
+    async def poll(hook: SilentWitnessHook) -> threading.Thread:
+        async with hook.new_async_client() as client:
+            return await hook.arequest(client, "GET", "/api/new", read=lambda _: threading.current_thread())
+
+    with OddServer(answer(200, [0] * rows)) as server:
+        thread = asyncio.run(poll(make_hook(SilentWitnessHook, server.url)))
+    assert (thread is threading.main_thread()) is on_the_loop
 
 
 def test_what_aiohttp_refused_once_is_not_asked_for_twice_again(make_hook: HookMaker) -> None:

@@ -273,6 +273,9 @@ class _BlobUpload:
     def _refresh(self, ask: Callable[[bool], UploadLink], may_move: bool) -> None:
         old = self.link
         self.link = ask(True)
+        if self.link.expires_at is not None and self.now() >= self.link.expires_at:
+            # Two clocks, or the service, are wrong about it; a refusal says when it has ended.
+            self.link = replace(self.link, expires_at=None)
         if not may_move and _blob(old.url) != _blob(self.link.url):
             raise _BlobMoved
 

@@ -161,6 +161,25 @@ def test_a_link_past_its_own_expiry_is_not_tried(origin: Origin, source: Source)
     assert [seen.query["sig"] for seen in origin.seen] == [SIGNATURE]
 
 
+@pytest.mark.parametrize("mode", [BLOCKS, ONE], ids=["blocks", "one"])
+def test_links_that_are_said_to_have_ended_when_they_are_made_are_used(
+    origin: Origin, source: Source, monkeypatch: pytest.MonkeyPatch, mode: dict[str, Any]
+) -> None:
+    for constant, value in mode.items():
+        monkeypatch.setattr(upload, constant, value)
+    asked: list[bool] = []
+
+    def factory(refresh: bool) -> UploadLink:
+        asked.append(refresh)
+        name = f"clip-{len(asked)}.mp4"
+        return UploadLink(origin.link(name), name, expires_at=1000.0)
+
+    link = put_blob(None, factory, source, timeout=(5, 5), now=lambda: 2000.0)
+
+    assert asked == [False, True]
+    assert origin.blobs[f"/{link.blob_path}"] == BODY
+
+
 @pytest.mark.parametrize("mode", [ONE, BLOCKS], ids=["one", "blocks"])
 def test_trouble_without_end_is_an_error_that_names_blob_and_host_only(
     origin: Origin, put: Put, mode: dict[str, Any], caplog: pytest.LogCaptureFixture

@@ -57,6 +57,8 @@ def search(
                 found = paid.find_orphaned(hook, entry, may_probe=may_probe, claimed=others or ()) or found
         except NotFoundError as error:
             unread = error
+        if found is not None and paid.id_of(found) in paid.request().values():
+            return found  # the user has named it: it is nobody else's, whoever else has it too
         remaining = until - time.time()
         if remaining <= 0:
             break

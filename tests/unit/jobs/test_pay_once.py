@@ -255,6 +255,19 @@ def test_of_two_tasks_that_search_at_once_none_takes_what_both_have_found(servic
     assert taken == ["job-1"], "the others are told before they are asked"
 
 
+class Named(Asked):
+    """As the retry of an asset: what it is about has a name, and the task that made it has its id."""
+
+    def find_orphaned(self, *_: Any, **__: Any) -> dict[str, Any] | None:
+        return {"id": self.asked} if self.asked in self.service.listed() else None
+
+
+def test_what_the_request_names_is_taken_at_once_whoever_else_has_it(service: Service) -> None:
+    asked, store, began = Named(service, [("lost", 0.0)], asked="job-1"), Store(), service.now
+    entry, _ = attempt(asked, store, claimed=lambda: {"job-1"})
+    assert (entry.job_id, service.now) == ("job-1", began)
+
+
 def test_nothing_is_taken_while_it_is_not_known_what_others_have(service: Service) -> None:
     asked, store = Asked(service, [("lost", 0.0)]), Store()
     with pytest.raises(TransportError):

@@ -114,9 +114,9 @@ def required_text(argument: str, value: Any) -> str:
     """
     Return a text.
 
-    :raises InvalidInputError: it is not text, or blank.
+    :raises InvalidInputError: it is not text, is blank, or holds half a character.
     """
-    if not isinstance(value, str) or not value.strip():
+    if not isinstance(value, str) or not value.strip() or value != value.encode(errors="replace").decode():
         raise InvalidInputError(f"{argument} must be a non-empty text; got {value!r}.", parameter=argument)
     return value
 

@@ -244,7 +244,7 @@ def test_an_occupant_without_a_field(refused: Any, missing: str) -> None:
 
 
 @pytest.mark.parametrize("party", PARTIES)
-@pytest.mark.parametrize("value", [None, "", "  "])
+@pytest.mark.parametrize("value", [None, "", "  ", "None", "half \ud83d", 7, ["Ann Smith"]])
 def test_a_party_without_a_name(refused: Any, party: str, value: Any) -> None:
     refused(CreateCase, party, **{**PARTIES, party: value})
 
@@ -293,6 +293,19 @@ EMPTY_IDS = [
 @pytest.mark.parametrize(("operator", "argument", "others", "value"), EMPTY_IDS)
 def test_an_empty_id(refused: Any, operator: Any, argument: str, others: dict[str, Any], value: Any) -> None:
     refused(operator, argument, **{**others, argument: value})
+
+
+@pytest.mark.parametrize("value", ["a/b", "..", "x" * 129, "half \ud83d", "{{ x }}"])
+def test_a_previous_submission_that_is_none_is_refused_before_a_file_is_sent(
+    refused: Any, tmp_path: Path, value: str
+) -> None:
+    (tmp_path / "ad.txt").write_text("A cure.")
+    refused(
+        CreateSubmission,
+        "previous_submission_id",
+        files=[str(tmp_path / "ad.txt")],
+        previous_submission_id=value,
+    )
 
 
 @pytest.mark.parametrize("argument", ["blob_paths", "sidekick_ids"])

@@ -11,6 +11,7 @@ from airflow_provider.core.arguments import (
     IF_NO_FILES,
     named_files,
     one_of,
+    plain_id,
     plain_json,
     required_id,
     whole_number,
@@ -164,7 +165,9 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
                 raise InvalidInputError("metadata must be an object.", parameter="metadata")
             self.metadata = plain_json("metadata", self.metadata)
         if self.previous_submission_id is not None:
-            self.previous_submission_id = required_id("previous_submission_id", self.previous_submission_id)
+            self.previous_submission_id = plain_id(
+                "previous_submission_id", required_id("previous_submission_id", self.previous_submission_id)
+            )
         whole_number("max_parallel", self.max_parallel, least=1)
         check_simulation_delay(self.simulation_delay_seconds)
 

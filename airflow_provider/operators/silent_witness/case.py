@@ -225,6 +225,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         check_paying(self)
         for party in ("plaintiff_name", "defendant_name", "attorney_name"):
             required_text(party, getattr(self, party))
+            required_id(party, getattr(self, party))  # the name "None" is of a task that returned nothing
         for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):
             if getattr(self, name) is not None:
                 one_of(name, getattr(self, name), choices)

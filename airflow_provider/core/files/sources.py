@@ -249,7 +249,8 @@ def _source(location: Location, argument: str) -> Source:
         raise InvalidInputError(f"{argument}: {location.url} is no regular file.", parameter=argument)
     if kind == "directory":
         raise InvalidInputError(
-            f"{argument}: {location.url} is a folder; name its files or use a glob such as {location.url}/*.",
+            f"{argument}: {location.url} is a folder; name its files or use a glob such as "
+            f"{location.url.rstrip('/')}/*.",
             parameter=argument,
         )
     if size == 0:

@@ -120,6 +120,11 @@ def test_one_file_outside_a_list_is_refused_by_name_of_the_argument(files: Any) 
     assert raised.value.parameter == "assets"
 
 
+def test_the_glob_that_is_named_in_place_of_a_folder_is_one(store: MemoryFileSystem) -> None:
+    with pytest.raises(InvalidInputError, match=r"such as memory://in/\*\."):
+        resolve_sources(["memory://in/"])
+
+
 def test_an_empty_list_is_refused() -> None:
     with pytest.raises(InvalidInputError, match="files: the list of files is empty"):
         resolve_sources([])

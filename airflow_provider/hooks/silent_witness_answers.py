@@ -113,7 +113,10 @@ def read_rows(
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
             return []
-        return found.part(rows).rows(key, "id", kinds=kinds)
+        listed = found.part(rows).rows(key, "id", kinds=kinds)
+        if not (listed or null_is_empty) and (said := body.left_out(0) or found.left_out(0)):
+            raise body.malformed(f"{said} {key}")
+        return listed
 
     return read
 

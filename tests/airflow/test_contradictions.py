@@ -55,6 +55,12 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], Any, str]] = {
         {"issues": [issue(1)], "pagination": {"total": 3}},
         "1 of 3 issues",
     ),
+    "a count in words and fewer": ({"issueCount": "2", "issues": [issue(1)]}, [issue(1)], "issueCount is 2"),
+    "a page with a next one": (
+        {"issueCount": 1, "issues": [issue(1)]},
+        {"issues": [issue(1)], "hasMore": True},
+        "1 and more issues",
+    ),
     "one that is not listed": (
         {"issueCount": 1, "issues": [issue(2, "CRITICAL")]},
         [issue(1)],
@@ -106,6 +112,17 @@ def test_a_gate_does_not_pass_a_result_with_fewer_issues_than_it_counts() -> Non
     asset = {"assetId": "one", "filename": "a.txt", "status": "complete", "issueCount": 3, "issues": []}
     with pytest.raises(MalformedResponseError, match="issueCount is 3"):
         execute(Gate(task_id="job", issues=[asset]))
+
+
+def test_a_gate_does_not_pass_fewer_issues_than_the_submission_counts(
+    reviewed: dict[str, Any], simulator: Simulator
+) -> None:
+    assets = [{**asset, "issueCount": 99} for asset in reviewed["assets"]]
+    path = f"*/submissions/{reviewed['submissionId']}"
+    simulator.fault("set_field", path, "GET", field="assets", value=assets)
+    gate = Gate(task_id="job", submission_id=reviewed["submissionId"], policy={"block_at": None})
+    with pytest.raises(MalformedResponseError, match="issueCount is 99"):
+        execute(gate)
 
 
 def test_more_issues_than_counted_are_judged(reviewed: dict[str, Any], simulator: Simulator) -> None:

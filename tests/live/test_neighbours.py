@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -11,6 +12,9 @@ from tests.live.harness.bench import ENDLESS, MODES, SERVICES, Bench, Job
 from tests.live.harness.patience import until
 
 HOSTILE = "half a smile \ud83d, a NUL \x00 and \x1b[31mred\x1b[0m " + "x" * 100_000
+
+UNLABELLED = gzip.compress(b"<html>Access denied</html>").decode(errors="surrogateescape")
+"""A compressed page whose headers do not say so."""
 
 JOB = {"mediamagic": "/api/integrations/submissions/*", "silent_witness": "/api/reports/*"}
 TOLD = {"mediamagic": "status", "silent_witness": "data.progress"}
@@ -22,6 +26,7 @@ ANSWERS: dict[str, dict[str, Any]] = {
     "number": {"kind": "set_field", "value": 10**400},
     "error": {"kind": "status", "status": 500, "body": HOSTILE.replace("\ud83d", "")},
     "headers": {"kind": "status", "status": 503, "headers": {"Retry-After": "\x80soon", "Date": "never"}},
+    "bytes": {"kind": "status", "status": 502, "body": UNLABELLED},
     "garbage": {"kind": "garbage"},
 }
 
@@ -81,5 +86,20 @@ def test_when_jobs_fail(bench: Bench, pids: list[int]) -> None:
     for job in jobs:
         bench.close(job, state="failed")
         assert "\x00" not in bench.airflow.log_of(job.run.run_id)
+    assert neighbour.until_task_ended() == "success"
+    unharmed(bench, pids)
+
+
+def test_when_keys_are_refused_in_bytes_that_are_no_text(bench: Bench, pids: list[int]) -> None:
+    end = datetime.now(UTC) + timedelta(seconds=30)
+    neighbour = bench.airflow.rest.trigger("live_neighbour", {"until": end.isoformat()})
+    jobs: list[Job] = [bench.start(service, mode, variant="once") for service in SERVICES for mode in MODES]
+    for job in jobs:
+        bench.until_waiting(job)
+    for path in JOB.values():
+        bench.simulator.fault("status", path, "GET", status=401, body=UNLABELLED)
+    for job in jobs:
+        bench.close(job, state="failed")
+        assert "answered 401" in bench.airflow.log_of(job.run.run_id)
     assert neighbour.until_task_ended() == "success"
     unharmed(bench, pids)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,6 +29,9 @@ MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 
 MAX_DEPTH: Final = 100
 """Objects and arrays inside each other; no answer of these services comes near."""
+
+
+_NUMBER = re.compile("-?[0-9]{1,18}")
 
 
 class Word:
@@ -243,6 +247,33 @@ class Body:
             raise self.malformed(f"something other than a list of {what}")
         return [self.part(row).object(*needed, kinds=kinds) for row in self.data]
 
+    def left_out(self, shown: int) -> str:
+        """
+        Return what a list says of rows that it does not show, such as ``1 of 3``; empty for nothing.
+
+        :param shown: rows that it shows.
+        """
+        if not isinstance(self.data, dict):
+            return ""
+        for said in (self.data, self.data.get("pagination"), self.data.get("meta")):
+            if not isinstance(said, dict):
+                continue
+            total, pages = (
+                max(as_documented(said.get(name), int) or 0 for name in names) for names in (_TOTALS, _PAGES)
+            )
+            if total > shown:
+                return f"{shown} of {total}"
+            if pages > 1 or any(said.get(name) not in (None, False, "", 0) for name in _MORE):
+                return f"{shown} and more"
+        return ""
+
+
+_TOTALS: Final = ("total", "totalCount", "total_count")
+_PAGES: Final = ("totalPages", "total_pages")
+_MORE: Final = (
+    *("hasMore", "has_more", "hasNext", "has_next", "next"),
+    *("nextCursor", "next_cursor", "nextPage", "next_page"),
+)
 
 Reader = Callable[[Body], T]
 """Takes a body and returns the result of a request; raises :class:`MalformedResponseError`."""
@@ -265,6 +296,8 @@ def as_documented(value: Any, kind: Kind) -> Any:
     if kind is Id:
         text = str(value) if isinstance(value, int) else value
         return text if is_plain_id(text) else None
+    if kind is int and isinstance(value, str):
+        return int(value) if _NUMBER.fullmatch(value) else None
     if kind is int and isinstance(value, float) and value.is_integer():
         return _fits(int(value))
     return value if isinstance(value, (int, float) if kind is float else kind) else None

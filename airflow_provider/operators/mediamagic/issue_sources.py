@@ -72,8 +72,11 @@ def fetched(
     :raises JobFailedError: the review of an asset failed, so that nothing is known about it.
     :raises MalformedResponseError: what the service says about an asset contradicts itself.
     """
+    counts: dict[str, Any] = {}
     if asset_ids is None:
-        asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
+        listed = hook.get_submission(submission_id).get("assets") or []
+        counts = {asset["assetId"]: asset.get("issueCount") for asset in listed}
+        asset_ids = list(counts)
     if not asset_ids:
         raise InvalidInputError(
             f"asset_ids: there is no asset of submission {submission_id} to judge.", parameter="asset_ids"
@@ -90,6 +93,7 @@ def fetched(
         found = hook.get_issues(submission_id, asset_id)
         gathered.add(found, asset_id, filename)
         must_be_complete(asset, found)
+        must_be_complete({**asset, "issueCount": counts.get(asset_id)}, found)
         gathered.fetched.append({"assetId": asset_id, "filename": filename, "issues": found})
     return gathered
 

@@ -163,7 +163,8 @@ def assets_of(hook: MediaMagicHook, submission_id: str) -> list[str]:
 
     :raises InvalidInputError: it has none.
     """
-    asset_ids = [asset["assetId"] for asset in hook.get_submission(submission_id).get("assets") or []]
+    listed = hook.get_submission(submission_id).get("assets") or []
+    asset_ids = list(dict.fromkeys(asset["assetId"] for asset in listed))
     if not asset_ids:
         raise InvalidInputError(f"Submission {submission_id} has no assets.", parameter="submission_id")
     return asset_ids

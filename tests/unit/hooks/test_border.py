@@ -438,7 +438,7 @@ def test_a_time_of_any_notation_and_century_stays(time: str) -> None:
     assert get_report(created_at=time)["created_at"] == time
 
 
-@pytest.mark.parametrize("number", [1e19, -1e300, 2**63, 1.5, "7", True])
+@pytest.mark.parametrize("number", [1e19, -1e300, 2**63, 1.5, "7.5", "٣", "9" * 19, True])
 def test_a_whole_number_that_does_not_fit_is_absent(number: Any) -> None:
     content = written([ISSUE | {"referenceNumber": number}])
 
@@ -519,7 +519,7 @@ def test_a_row_without_an_id_is_named(method: str) -> None:
         getattr(answering(SilentWitnessHook, written(wrapped([{"status": "x"}]))), method)(*arguments)
 
 
-@pytest.mark.parametrize(("total", "complete"), [(1, True), (3, False), (None, True), ("3", True)])
+@pytest.mark.parametrize(("total", "complete"), [(1, True), (3, False), (None, True), ("3", False)])
 def test_a_page_of_issues_is_not_taken_for_all_of_them(total: Any, complete: bool) -> None:
     content = written({"issues": [ISSUE], "pagination": {"total": total}})
     if complete:
@@ -527,6 +527,37 @@ def test_a_page_of_issues_is_not_taken_for_all_of_them(total: Any, complete: boo
     else:
         with pytest.raises(ProviderError, match="1 of 3 issues"):
             answering(MediaMagicHook, content).get_issues("s1", "a1")
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {"hasMore": True},
+        {"nextCursor": "abc"},
+        {"next": "/api/integrations/issues?page=2"},
+        {"total": 2},
+        {"meta": {"total_count": "30"}},
+        {"pagination": {"total": 1, "total_pages": 4}},
+        {"pagination": {"has_more": True}},
+    ],
+)
+def test_a_list_that_says_that_there_is_more_is_not_taken_for_all(said: dict[str, Any]) -> None:
+    with pytest.raises(MalformedResponseError, match=r"1 (of|and)"):
+        answering(MediaMagicHook, written({"issues": [ISSUE], **said})).get_issues("s1", "a1")
+    for method, key in (("list_cases", "cases"), ("list_reports", "reports")):
+        arguments = ["case_1"] if key == "reports" else []
+        for body in ({"data": {key: [], **said}}, {"data": [], **said}):
+            with pytest.raises(MalformedResponseError, match=f"0 (of|and) .*{key}"):
+                getattr(answering(SilentWitnessHook, written(body)), method)(*arguments)
+
+
+@pytest.mark.parametrize(
+    "said", [{"hasMore": False, "next": None}, {"total": 1, "totalPages": 1}, {"total": "x"}]
+)
+def test_a_list_that_says_that_it_is_whole_is_read(said: dict[str, Any]) -> None:
+    content = written({"issues": [ISSUE], **said})
+
+    assert len(answering(MediaMagicHook, content).get_issues("s1", "a1")) == 1
 
 
 def test_links_and_secrets_never_reach_what_is_public() -> None:

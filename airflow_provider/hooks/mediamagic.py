@@ -93,7 +93,7 @@ class MediaMagicHook(WebhookEndpoints):
         }
 
         def read(body: Body) -> dict[str, Any]:
-            found = body.object("uploadUrl", "blobPath")
+            found = _read_blob(body, "uploadUrl")
             if not _is_upload_url(found["uploadUrl"]):
                 raise body.malformed("an uploadUrl that is not https")
             return found
@@ -167,9 +167,7 @@ class MediaMagicHook(WebhookEndpoints):
             log=cast("Logger", self.log),
         )
 
-        return self.request(
-            "POST", f"{_API}/uploads/direct", body=part, read=lambda body: body.object("blobPath")
-        )
+        return self.request("POST", f"{_API}/uploads/direct", body=part, read=_read_blob)
 
     # -- submissions -----------------------------------------------------------------------------------------
 
@@ -323,6 +321,14 @@ class MediaMagicHook(WebhookEndpoints):
         if answer.status != 404 or not has_detail(answer.body):
             parse_json(answer, self.settings.secrets)
         return f"Connected to {self.settings.base_url}; the API key is accepted."
+
+
+def _read_blob(body: Body, *needed: str) -> dict[str, Any]:
+    """Read where a file is kept. It goes into records and XCom as it is, so it must be no signed link."""
+    found = body.object("blobPath", *needed)
+    if "://" in found["blobPath"] and "?" in found["blobPath"]:
+        raise body.malformed("a signed link in the field `blobPath`")
+    return found
 
 
 def _is_upload_url(url: str) -> bool:

@@ -529,6 +529,15 @@ def test_a_page_of_issues_is_not_taken_for_all_of_them(total: Any, complete: boo
             answering(MediaMagicHook, content).get_issues("s1", "a1")
 
 
+@pytest.mark.parametrize("name", ["create_upload_url", "upload_direct"])
+def test_a_blob_path_that_is_a_signed_link_is_refused(name: str) -> None:
+    kind, call, body = CALLS[name]
+    content = written(body | {"blobPath": "https://store.example.com/a?sig=TOPSECRET"})
+    with pytest.raises(MalformedResponseError, match="a signed link in the field `blobPath`") as caught:
+        call(answering(kind, content))
+    assert "TOPSECRET" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "said",
     [

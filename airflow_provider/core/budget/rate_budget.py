@@ -84,7 +84,8 @@ class RateBudget:
     :param rng: 0 to 1; keeps processes that got a 429 together from coming back together.
 
     ``spacing`` is the least distance between two polls in seconds, 0 when all is well. ``busy`` is whether
-    tasks wait for their turns. ``grants`` are what some of them have got, by ticket.
+    tasks wait for their turns. ``grants`` are what some of them have got, by ticket. ``waits`` are how many
+    waits each process has now, how many it had within the hour, and when it said so.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class RateBudget:
         self.spacing = 0.0
         self.busy = False
         self.grants: dict[str, Grant] = {}
+        self.waits: dict[str, tuple[int, int, float]] = {}
         self._start = (0.0, 0.0)
         self.learned: dict[float, LearnedLimit] = {}
         self._rng = rng
@@ -367,6 +369,7 @@ class RateBudget:
             "streak": [self._streak, self._streak_since],
             "spacing": self.spacing,
             "start": self._start,
+            "waits": {name: counts for name, counts in self.waits.items() if counts[2] > now - MINUTE},
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
             "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
         }
@@ -386,6 +389,7 @@ class RateBudget:
         self.paused_until, self._asked_until, self._limited_at = state["paused"]
         self._streak, self._streak_since = state["streak"]
         self.spacing = state["spacing"]
+        self.waits = {name: (now, hour, at) for name, (now, hour, at) in state.get("waits", {}).items()}
         usual, varies = state.get("start", (0.0, 0.0))
         self._start = float(usual), float(varies)
         self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
+import uuid
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,6 +48,8 @@ class LocalCopy:
     """
     A copy of a shared budget. What happens here is told to the store with the next exchange.
 
+    ``waits`` are how many waits are going on here and how many were within the hour, by what counts them.
+
     :param shared: the budget that all who use the key share.
     :param clock: epoch seconds; the store's own clock may differ.
     """
@@ -57,6 +60,7 @@ class LocalCopy:
         self._clock = clock
         self._offset = 0.0
         self._exchanged_at: float | None = None
+        self.waits: dict[str, tuple[int, int]] = {}
         self._untold: list[Callable[[RateBudget], None]] = []
 
     def use(self, shared: SharedBudget) -> None:
@@ -84,6 +88,8 @@ class LocalCopy:
         def exchange(queue: TurnQueue, store_time: float) -> tuple[dict[str, Any], dict[str, Any], float]:
             for change in told:
                 change(queue.budget)
+            for name, counts in self.waits.items():
+                queue.budget.waits[name] = (*counts, store_time)
             return queue.budget.state(store_time), queue.state(), store_time
 
         if self._shared.store.blocking:
@@ -134,6 +140,7 @@ class KeyState:
         self._queue: list[tuple[bool, float, int, _Ticket]] = []
         self._overdue: list[tuple[float, int, _Ticket]] = []
         self._numbers = itertools.count()
+        self._name = uuid.uuid4().hex[:8]
         self._dispatcher: asyncio.Task[None] | None = None
         self.use(hook)
 
@@ -143,7 +150,8 @@ class KeyState:
         return self.copy.budget
 
     async def refresh(self) -> None:
-        """Learn what other processes have sent with the key, at most once a second."""
+        """Learn what other processes do with the key, and let them know, at most once a second."""
+        self.copy.waits[self._name] = (self.active, len(self._acquired_at))
         await self.copy.refresh()
 
     def use(self, hook: ServiceHook) -> None:
@@ -185,14 +193,18 @@ class KeyState:
         self._forget(now)
         begun = self._acquired_at or (now,)
         span = begun[-1] - begun[0]
+        elsewhere = [counts for name, counts in self.budget.waits.items() if name != self._name]
+        active = max(1, self.active) + sum(counts[0] for counts in elsewhere)
+        recent = len(self._acquired_at) + sum(counts[1] for counts in elsewhere)
         load = PollingLoad(
             sustained_rate=self.budget.sustained_rate(),
-            active=max(1, self.active),
-            recent=max(1, self.active, len(self._acquired_at)),
+            active=active,
+            recent=max(active, recent),
             left=self.budget.left(self.copy.now()),
             others=0 if self.budget.busy else self.budget.others(self.copy.now()),
             span=span,
             going_on=max(0.0, span - (now - begun[-1])),
+            processes=1 + sum(counts[0] > 0 for counts in elsewhere),
         )
         load.capacity = self.budget.capacity(load.others_each * load.in_all)
         return load
@@ -212,6 +224,7 @@ class KeyState:
         self.active -= 1
         if self.active:
             return
+        self.copy.waits.pop(self._name, None)
         if self._dispatcher is not None:
             self._dispatcher.cancel()
             self._dispatcher = None

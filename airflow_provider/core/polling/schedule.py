@@ -202,6 +202,7 @@ class PollingLoad:
     :param span: seconds over which the waits of the last hour began.
     :param going_on: seconds for which as many more are expected to begin: what has gone on for long goes on
         for as long again.
+    :param processes: that wait with the key.
     """
 
     capacity: float | None = None
@@ -212,6 +213,7 @@ class PollingLoad:
     others: float = 0.0
     span: float = 0.0
     going_on: float = 0.0
+    processes: int = 1
 
     def expected(self, ahead: float) -> float:
         """

@@ -334,7 +334,8 @@ class Sweep:
         """Return the seconds between two sweeps that the key allows for so many seconds."""
         state, load = self._state, self._state.load()
         needed = load.active + load.expected(ahead) * (1.0 + load.others_each)
-        return self._cost * ahead / max(1.0, state.budget.room(state.copy.now(), ahead) - needed)
+        room = state.budget.room(state.copy.now(), ahead) - needed
+        return self._cost * load.processes * ahead / max(1.0, room)
 
     def _soonest(self, load: PollingLoad) -> float:
         """Return when the first of the waits would poll if all requests were its own, epoch seconds."""

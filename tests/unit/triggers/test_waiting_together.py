@@ -385,6 +385,32 @@ def test_a_key_that_a_wait_moves_to_has_one_budget_from_then_on() -> None:
     run(main)
 
 
+def test_triggerers_that_share_a_store_divide_the_key_among_the_waits_of_all() -> None:
+    Hook.limits = {"requests_per_hour": 1000}
+
+    async def main(clients: SharedClients) -> tuple[list[int], list[int]]:
+        others = SharedClients(clock=clients.clock, store=clients._store)
+        leases = [Lease(where, Hook, "toy") for where in (clients, clients, others)]
+        states = [await lease.key_state() for lease in leases]
+
+        async def active() -> list[int]:
+            for state in (*states, *states):
+                await clients.sleep(2.0)
+                await state.refresh()
+            return [state.load().active for state in states]
+
+        together = await active()
+        await leases[2].release()
+        await clients.sleep(90.0)
+        await states[0].refresh()
+        alone = [state.load().active for state in states[:2]]
+        for lease in leases[:2]:
+            await lease.release()
+        return together, alone
+
+    assert run(main) == ([3, 3, 3], [2, 2])
+
+
 def test_waits_that_began_after_the_submission_teach_no_durations() -> None:
     """Sensors know when they began, not when the job did."""
     ends_at(**{f"job{number}": 10.0 for number in range(200)})

@@ -160,7 +160,7 @@ class RateBudget:
         held = self._held(now)
         for window in self.windows(now):
             latency = 0.0 if reserve else LATENCY
-            allowed = window.limit if reserve else _polls_part(window, ANNOUNCED_SHARE if announced else 1.0)
+            allowed = window.limit if reserve else _turns_part(window, ANNOUNCED_SHARE if announced else 1.0)
             whole = _free(self._sent, window, allowed - held, now, latency=latency)
             if not (reserve or announced):
                 part = _free(self._polled, window, _part(window, min(self.share, BUSY_POLL_SHARE)), now)
@@ -447,11 +447,6 @@ def _part(window: Window, share: float) -> int:
 def _turns_part(window: Window, share: float) -> int:
     """Of a minute all: what finishes a job goes first, and room for it is never far."""
     return window.limit if window.seconds <= MINUTE else _part(window, share)
-
-
-def _polls_part(window: Window, share: float) -> int:
-    """Of a minute all but one: a task may have used it just now."""
-    return max(1, min(window.limit - 1, _turns_part(window, share)))
 
 
 def _turn(

@@ -82,22 +82,45 @@ class LocalCopy:
         now = self._clock()
         if self._exchanged_at is not None and now - self._exchanged_at < EXCHANGE_EVERY:
             return
-        self._exchanged_at = now
+        await self._exchange(lambda budget, store_time: True)
+
+    async def acquire(self, is_free: Callable[[RateBudget, float], bool]) -> bool:
+        """
+        Count a poll sent now, unless others have used the room for it meanwhile.
+
+        :param is_free: whether the budget, as the store has it, has room at the store's time.
+        """
+        if not self._shared.limits:
+            now = self.now()
+            self.tell(lambda budget: budget.acquire(now))
+            return True
+
+        def act(budget: RateBudget, store_time: float) -> bool:
+            free = is_free(budget, store_time)
+            if free:
+                budget.acquire(store_time)
+            return free
+
+        return await self._exchange(act)
+
+    async def _exchange(self, act: Callable[[RateBudget, float], bool]) -> bool:
+        self._exchanged_at = self._clock()
         told, self._untold = self._untold, []
 
-        def exchange(queue: TurnQueue, store_time: float) -> tuple[dict[str, Any], dict[str, Any], float]:
+        def exchange(queue: TurnQueue, now: float) -> tuple[bool, dict[str, Any], dict[str, Any], float]:
             for change in told:
                 change(queue.budget)
             for name, counts in self.waits.items():
-                queue.budget.waits[name] = (*counts, store_time)
-            return queue.budget.state(store_time), queue.state(), store_time
+                queue.budget.waits[name] = (*counts, now)
+            return act(queue.budget, now), queue.budget.state(now), queue.state(), now
 
         if self._shared.store.blocking:
-            state, waiting, store_time = await asyncio.to_thread(self._shared.update, exchange)
+            done, state, waiting, store_time = await asyncio.to_thread(self._shared.update, exchange)
         else:
-            state, waiting, store_time = self._shared.update(exchange)
+            done, state, waiting, store_time = self._shared.update(exchange)
         self._offset = store_time - self._clock()
         self._take_over(state, waiting, store_time, self._shared.limits)
+        return done
 
     def _take_over(
         self, state: dict[str, Any], waiting: dict[str, Any], now: float, limits: Sequence[Window]
@@ -276,9 +299,7 @@ class KeyState:
         """
         await self.refresh()
         ticket = ticket or _Ticket()
-        if not self._queue and self._may_go(ticket):
-            self._acquire()
-        elif not await self._turn(ticket, since):
+        if (self._queue or not await self._acquire(ticket)) and not await self._turn(ticket, since):
             return None
         try:
             seen = await request(self.hook, self.client)
@@ -308,10 +329,19 @@ class KeyState:
             now, kept = self.copy.now(), dict(headers)
             self.copy.tell(lambda budget: budget.on_headers(now, kept))
 
-    def _acquire(self) -> None:
-        now = self.copy.now()
-        self.copy.tell(lambda budget: budget.acquire(now))
+    async def _acquire(self, ticket: _Ticket) -> bool:
+        if not self._may_go(ticket):
+            return False
+        last_poll = ticket.deadline <= self._clock()
         self._in_flight += 1
+        acquired = False
+        try:
+            acquired = await self.copy.acquire(
+                lambda budget, now: budget.free_at(now, reserve=last_poll, announced=ticket.announced) <= now
+            )
+        finally:
+            self._in_flight -= not acquired
+        return acquired
 
     def _refused(self, retry_after: float | None) -> None:
         now = self.copy.now()
@@ -347,9 +377,11 @@ class KeyState:
 
     async def _dispatch(self) -> None:
         while ticket := self._next_ticket():
-            if self._may_go(ticket):
-                self._acquire()
-                ticket.granted.set_result(True)
+            if await self._acquire(ticket):
+                if ticket.granted.done():
+                    self._in_flight -= 1  # its wait was cancelled meanwhile
+                else:
+                    ticket.granted.set_result(True)
             elif self._clock() >= ticket.deadline + LAST_POLL_PATIENCE:
                 ticket.granted.set_result(False)
             else:

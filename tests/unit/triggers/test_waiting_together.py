@@ -411,6 +411,30 @@ def test_triggerers_that_share_a_store_divide_the_key_among_the_waits_of_all() -
     assert run(main) == ([3, 3, 3], [2, 2])
 
 
+def test_two_triggerers_never_take_the_same_room_in_one_second() -> None:
+    Hook.limits = {"requests_per_minute": 10}
+    ends_at(**{f"job{number}": 1e9 for number in range(20)})
+
+    async def main(clients: SharedClients) -> list[float]:
+        others = SharedClients(clock=clients.clock, store=clients._store)
+        leases = [Lease(where, Hook, "toy") for where in (clients, others)]
+        states = [await lease.key_state() for lease in leases]
+        sent: list[float] = []
+
+        async def request(hook: Any, client: Any) -> None:
+            sent.append(clients.clock())
+
+        sends = [states[number % 2].send(request, since=START) for number in range(20)]
+        await asyncio.gather(*sends)
+        for lease in leases:
+            await lease.release()
+        return sent
+
+    sent = run(main)
+    assert len(sent) == 20
+    assert all(sum(at <= other < at + 60 for other in sent) <= 8 for at in sent)
+
+
 def test_waits_that_began_after_the_submission_teach_no_durations() -> None:
     """Sensors know when they began, not when the job did."""
     ends_at(**{f"job{number}": 10.0 for number in range(200)})

@@ -180,7 +180,7 @@ def test_a_number_that_native_rendering_made_of_an_id_is_still_an_id(
     with DAG("native_id", schedule=None, render_template_as_native_obj=True) as dag:
         CancelReport(task_id="cancel", report_id="{{ 12345 }}")
     assert run_whole(dag).state == "failed"
-    assert report.requests("GET /api/reports/{id}") == 1
+    assert report.requests("GET /api/reports/{id}") > 0
 
 
 @pytest.mark.parametrize(

@@ -119,6 +119,19 @@ def test_a_missing_status_is_waited_out(job: Job, deferrable: bool) -> None:
     assert run.value == job.result_of(job.seen()[0]["id"])
 
 
+@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("seen_before", [False, True])
+def test_an_answer_that_denies_a_job_that_was_there_is_not_believed_at_once(
+    job: Job, deferrable: bool, status: int, seen_before: bool
+) -> None:
+    job.takes(SOON)
+    job.simulator.fault(
+        "status", job.status_path, "GET", status=status, times=2, skip=1 if seen_before else 0
+    )
+    run = job.task(deferrable=deferrable).test()
+    assert run.value == job.result_of(job.seen()[0]["id"])
+
+
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])
 def test_a_refused_key_ends_the_wait_with_its_own_error(
     job: Job, deferrable: bool, status: int, error: type[Exception]

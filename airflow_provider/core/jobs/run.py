@@ -25,6 +25,7 @@ from airflow_provider.core.polling.timing import clock_time, span
 from airflow_provider.core.polling.wait import (
     CLOCK_TOLERANCE,
     LATE_READS,
+    REFUSALS_BELIEVED,
     TRANSIENT_ERRORS,
     JobState,
     Observation,
@@ -379,10 +380,22 @@ class JobRun:
         return self.body
 
     def _read_current(self) -> None:
-        """Read the job, again while the service shows it as it was before what was started in it."""
+        """Read the job, again while it is shown as it was before a start in it, or is denied for a moment."""
         pauses = itertools.chain(pay_once.READ_PAUSES, itertools.repeat(pay_once.READ_PAUSES[-1]))
-        while self.task.is_stale(self.entry, self._read()):
-            self.log.info("%s is shown as it was before; reading it again.", self._name.capitalize())
+        refusals = 0
+        while True:
+            try:
+                if not self.task.is_stale(self.entry, self._read()):
+                    return
+                self.log.info("%s is shown as it was before; reading it again.", self._name.capitalize())
+            except ProviderError as error:
+                refusals += 1
+                if (
+                    isinstance(error, (*TRANSIENT_ERRORS, AuthenticationError))
+                    or refusals >= REFUSALS_BELIEVED
+                ):
+                    raise
+                self.log.warning("%s: %s; reading it again.", self._name.capitalize(), error)
             self.pause(next(pauses))
 
     def _use_rotated_key(self, hooks: ExitStack) -> bool:

@@ -21,6 +21,7 @@ from airflow_provider.core.polling.schedule import Backoff, Schedule
 from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
 from airflow_provider.errors import (
+    ApiError,
     MalformedResponseError,
     ProviderError,
     RateLimitedError,
@@ -36,6 +37,9 @@ TROUBLE_TOLERANCE = 900.0
 
 NEW_JOB = 60.0
 """Seconds from its submission during which a job that was never seen may be unknown to the service."""
+
+REFUSALS_BELIEVED = 3
+"""Polls in a row that deny a job that was there (400, 403, 404, ...) before the service is believed."""
 
 LATE_READS = 3600.0
 """Seconds during which a job that has ended and cannot be read is waited for again."""
@@ -146,6 +150,10 @@ _STATUS_OF_STATE = {
 }
 
 
+def _refuses_key(error: ProviderError) -> bool:
+    return isinstance(error, ApiError) and error.key_refused
+
+
 class Wait:
     """
     One wait for one job. Feed it the result of each poll: :meth:`on_state` or :meth:`on_error`.
@@ -191,6 +199,7 @@ class Wait:
         self.seen_at = submitted_at
         self.listed_at = submitted_at
         self._trouble: ProviderError | None = None
+        self._refusals = 0
         self._reported: tuple[str, str] | None = None
         self._reported_at = begun_at
         self._jitter = rng()
@@ -211,6 +220,7 @@ class Wait:
         self.last = observation
         self.trouble_since = None
         self._trouble = None
+        self._refusals = 0
         if observation.finished:
             self._ended_at = observation.finished_at
             return self._outcome(
@@ -228,8 +238,13 @@ class Wait:
         """Learn of a failed poll; return the outcome when waiting on is useless."""
         self._polled(now)
         too_new = self.submission_known and self.last is None and now - self.submitted_at < NEW_JOB
-        if not isinstance(error, TRANSIENT_ERRORS) and not (too_new and error.not_found):
-            return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
+        if isinstance(error, TRANSIENT_ERRORS) or (too_new and error.not_found):
+            self._refusals = 0
+        else:
+            self._refusals += 1
+            was_there = self.submission_known or self.last is not None
+            if not was_there or _refuses_key(error) or self._refusals >= REFUSALS_BELIEVED:
+                return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         self._trouble = error
         if isinstance(error, RateLimitedError):
             self.trouble_since = None  # a refusal is a wait: it ends with the deadline, not before

@@ -160,7 +160,9 @@ class RateBudget:
         held = self._held(now)
         for window in self.windows(now):
             latency = 0.0 if reserve else LATENCY
-            allowed = window.limit if reserve else _turns_part(window, ANNOUNCED_SHARE if announced else 1.0)
+            allowed = (
+                window.limit if reserve else self._turns_part(window, ANNOUNCED_SHARE if announced else 1.0)
+            )
             whole = _free(self._sent, window, allowed - held, now, latency=latency)
             if not (reserve or announced):
                 part = _free(self._polled, window, _part(window, min(self.share, BUSY_POLL_SHARE)), now)
@@ -184,7 +186,7 @@ class RateBudget:
         held = sorted(max(now, grant.at) for grant in self._live(now) for _ in range(grant.requests))
         for window in self.windows(now):
             counted = self._sent[bisect_right(self._sent, now - window.seconds - LATENCY) :]
-            at = max(at, _turn(counted + held, window, _turns_part(window, share), requests, ahead, now))
+            at = max(at, _turn(counted + held, window, self._turns_part(window, share), requests, ahead, now))
         return at
 
     def room_at(self, now: float) -> float:
@@ -196,7 +198,7 @@ class RateBudget:
 
     def most_at_once(self, now: float, share: float) -> int:
         """Return how many requests one turn can be for: what is more goes in several."""
-        parts = (max(1, _turns_part(window, share) // 2) for window in self.windows(now))
+        parts = (max(1, self._turns_part(window, share) // 2) for window in self.windows(now))
         return min(parts, default=MOST_REMEMBERED)
 
     # -- what happened ---------------------------------------------------------------------------------------
@@ -423,6 +425,11 @@ class RateBudget:
         else:  # of the same burst
             known.accepted = min(known.accepted, accepted)
 
+    def _turns_part(self, window: Window, share: float) -> int:
+        # Of a known minute all: what finishes a job goes first, and room for it is never far.
+        known = window.seconds <= MINUTE and window in self.limits
+        return window.limit if known else _part(window, share)
+
     def _live(self, now: float) -> Collection[Grant]:
         if any(grant.until <= now for grant in self.grants.values()):
             self.grants = {ticket: grant for ticket, grant in self.grants.items() if grant.until > now}
@@ -442,11 +449,6 @@ class RateBudget:
 
 def _part(window: Window, share: float) -> int:
     return max(1, int(window.limit * share))
-
-
-def _turns_part(window: Window, share: float) -> int:
-    """Of a minute all: what finishes a job goes first, and room for it is never far."""
-    return window.limit if window.seconds <= MINUTE else _part(window, share)
 
 
 def _turn(

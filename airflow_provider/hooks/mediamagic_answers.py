@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields
+from airflow_provider.core.http.responses import Body, Id, Kind, Name, Reader, Word, fields
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
 
@@ -25,7 +25,8 @@ _SUBMISSION: Final[Mapping[str, Kind]] = {
     "isRetryable": bool,
     "assets": [
         {
-            "assetId": Id,
+            # A submission ends, and was paid for, whatever its assets are called.
+            "assetId": Name,
             **fields(str, "versionGroupId", "errorMessage", "errorType"),
             **fields(int, "versionNumber", "issueCount", "retryCount"),
             "isRetryable": bool,

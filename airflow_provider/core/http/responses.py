@@ -42,11 +42,15 @@ class Id:
     """An id: a text that :func:`~airflow_provider.core.arguments.is_plain_id` takes, or a whole number."""
 
 
+class Name:
+    """A text or a whole number, which is checked where it is used."""
+
+
 Kind = type | Mapping[str, Any] | list[Any]
 """
-A documented type: ``str``, :class:`Word`, :class:`Id`, ``bool``, ``int``, ``float`` (any number),
-``datetime`` (ISO 8601 text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or a list
-of such objects (``[{"name": Kind}]``).
+A documented type: ``str``, :class:`Word`, :class:`Id`, :class:`Name`, ``bool``, ``int``, ``float`` (any
+number), ``datetime`` (ISO 8601 text), ``dict``, ``list``, an object with such fields (``{"name": Kind}``), or
+a list of such objects (``[{"name": Kind}]``).
 """
 
 
@@ -293,9 +297,9 @@ def as_documented(value: Any, kind: Kind) -> Any:
         return value if epoch_seconds(value) is not None else None
     if isinstance(value, bool) and kind is not bool:
         return None
-    if kind is Id:
+    if kind in (Id, Name):
         text = str(value) if isinstance(value, int) else value
-        return text if is_plain_id(text) else None
+        return text if is_plain_id(text) or (kind is Name and isinstance(text, str)) else None
     if kind is int and isinstance(value, str):
         return int(value) if _NUMBER.fullmatch(value) else None
     if kind is int and isinstance(value, float) and value.is_integer():

@@ -33,7 +33,9 @@ def test_a_job_that_went_well(job: Job, deferrable: bool, capfd: pytest.CaptureF
     assert summary["job_id"] == seen["id"]
     assert summary["status"] == seen["status"]
     assert (summary["attempt"], summary["attempts"], summary["paid_requests"]) == (1, 3, 1)
-    assert summary["status_requests"] == polls - 1, "the last look is the task's own, after its wait"
+    assert summary["status_requests"] == polls - deferrable, (
+        "a task that was deferred reads the job once more"
+    )
     assert summary["waited_seconds"] > 0
     assert summary["detection_seconds"] <= summary["waited_seconds"] + 1, "the vendors count whole seconds"
     line = the_line(capfd)
@@ -161,7 +163,9 @@ def test_the_tasks_of_a_mapped_group_count_for_themselves(report: ReportJob, def
     polls = {key: seen["count"] for key, seen in report.simulator.ledger()["polls"].items()}
     summaries = summaries_of(dag_id)
     assert {one["job_id"] for one in summaries} == {one["id"] for one in report.seen()}
-    assert [one["status_requests"] for one in summaries] == [polls[one["job_id"]] - 1 for one in summaries]
+    assert [one["status_requests"] for one in summaries] == [
+        polls[one["job_id"]] - deferrable for one in summaries
+    ]
 
 
 def summaries_of(dag_id: str) -> list[dict[str, Any]]:

@@ -300,15 +300,16 @@ class PayOnce:
         job_id = self.paid.id_of(body)
         self.log.info("%s %s", self.paid.noun.capitalize(), job_id)
         deadline = submitted_at + self._wait_limit()
-        for pause in (*RECORD_PAUSES, None):
+        pauses = iter(RECORD_PAUSES)
+        while True:
             try:
                 return self.ledger.settle(entry, job_id, submitted_at=submitted_at, deadline=deadline), body
             except LedgerError as error:
+                pause = next(pauses, None)
                 if pause is None or self.ledger.is_replaced():
                     raise
                 self.log.warning("%s Recording it again in %.0f s.", error, pause)
             self._pause(pause)
-        raise AssertionError("unreachable")
 
     def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any] | None] | None:
         noun = self.paid.noun

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.polling.pages import Pages
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -63,26 +64,25 @@ def read(trigger: SilentWitnessEventTrigger, count: int, then: Callable[[], obje
     """
     Return the payloads of so many events.
 
-    :param then: done once the list was read.
+    :param then: done once the whole list was read.
     """
 
     async def main() -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []
         first = asyncio.Event()
-        plain = SilentWitnessHook.alist_cases
+        plain = Pages.read_all
 
-        async def seen(*args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-            rows = await plain(*args, **kwargs)
-            if not rows or kwargs.get("offset"):
-                first.set()  # the list was read to its end
-            return rows
+        async def seen(*args: Any) -> tuple[dict[str, Any], int]:
+            read = await plain(*args)
+            first.set()
+            return read
 
         async def act() -> None:
             await first.wait()
             await asyncio.to_thread(then)
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(SilentWitnessHook, "alist_cases", seen)
+            patch.setattr(Pages, "read_all", seen)
             acting = asyncio.create_task(act())
             async with asyncio.timeout(60), aclosing(trigger.run()) as events:  # type: ignore[type-var]
                 while len(found) < count:

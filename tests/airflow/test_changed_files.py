@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import pay_once
 from airflow_provider.exceptions import LedgerError, PermissionDeniedError, ProviderError
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator as CreateSubmission,
@@ -45,13 +46,18 @@ def store() -> FakeStateStore:
     return FakeStateStore()
 
 
+@pytest.fixture(autouse=True)
+def _refusals_are_believed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pay_once, "READ_PAUSES", (0.01,))
+
+
 @pytest.mark.usefixtures("mediamagic_conn")
 class TestMedia:
     """Files for MediaMagic."""
 
     @staticmethod
     def submit(
-        store: FakeStateStore, files: list[str], ti: FakeTaskInstance | None = None, **arguments: Any
+        store: FakeStateStore, files: list[str] | None, ti: FakeTaskInstance | None = None, **arguments: Any
     ) -> Any:
         task = CreateSubmission(
             task_id="job", files=files, wait_for_completion=False, deferrable=False, **arguments
@@ -144,17 +150,39 @@ class TestMedia:
         assert len(execute(task, store=store)) == 3
         assert len(simulator.ledger()["uploads"]) == 3
 
-    @pytest.mark.parametrize("status", [403, 404, 415])
-    def test_a_recorded_upload_that_is_refused_is_uploaded_anew(
-        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, status: int
+    @pytest.mark.parametrize(("status", "times"), [(403, 2), (404, 2), (415, 1)])
+    def test_a_recorded_upload_that_stays_refused_is_uploaded_anew(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, status: int, times: int
     ) -> None:
         file = written(tmp_path / "a.txt", "The words")
         self.refused(simulator, store, [file], 402)
-        simulator.fault("status", SUBMISSIONS, "POST", status=status, times=1)
+        simulator.fault("status", SUBMISSIONS, "POST", status=status, times=times)
         self.submit(store, [file])
         uploaded, submitted = self.blobs(simulator)
         assert len(uploaded) == 2
         assert submitted == uploaded[1:]
+
+    @pytest.mark.parametrize("status", [403, 404])
+    @pytest.mark.parametrize("earlier", [None, 402, 503], ids=["fresh", "recorded", "without an answer"])
+    def test_an_upload_that_is_not_seen_at_once_is_submitted_when_it_is(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path, status: int, earlier: int | None
+    ) -> None:
+        file = written(tmp_path / "a.txt", "The words")
+        if earlier:
+            self.refused(simulator, store, [file], earlier)
+        simulator.fault("status", SUBMISSIONS, "POST", status=status, times=1)
+        self.submit(store, [file])
+        uploaded, submitted = self.blobs(simulator)
+        assert submitted == uploaded
+
+    def test_a_blob_path_that_is_not_seen_at_once_is_submitted_when_it_is(
+        self, simulator: Simulator, store: FakeStateStore, tmp_path: Path
+    ) -> None:
+        (done,) = execute(UploadFiles(task_id="job", files=[written(tmp_path / "a.txt", "The words")]))
+        simulator.fault("status", SUBMISSIONS, "POST", status=404, times=1)
+        self.submit(store, None, blob_paths=[done["blobPath"]])
+        uploaded, submitted = self.blobs(simulator)
+        assert submitted == uploaded
 
     def test_uploads_that_stay_refused_are_sent_once_per_attempt(
         self, simulator: Simulator, store: FakeStateStore, tmp_path: Path
@@ -176,7 +204,7 @@ class TestMedia:
     ) -> None:
         file = written(tmp_path / "a.txt", "The words")
         self.refused(simulator, store, [file], 503)
-        simulator.fault("status", SUBMISSIONS, "POST", status=403, times=2)
+        simulator.fault("status", SUBMISSIONS, "POST", status=403, times=4)
         with pytest.raises(LedgerError, match="clear the task"):
             self.submit(store, [file])
         if how == "clear":

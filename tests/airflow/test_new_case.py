@@ -1,7 +1,8 @@
-"""A case that a run has just made: that the service does not know it everywhere yet ends no night."""
+"""A case or evidence that is new: that the service does not know it everywhere yet ends no night."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
     SilentWitnessCreateReportOperator,
     SilentWitnessUploadEvidenceOperator,
+    new_case,
 )
 from airflow_provider.simulator import Simulator
 from airflow_provider.testing.throwaway import run_dag
-from tests.airflow.jobs import SOON
+from tests.airflow.jobs import ENDLESS, SOON, ReportJob
 from tests.airflow.test_few_requests import PARTIES
 from tests.conftest import SILENT_WITNESS_KEY
 from tests.simulator.talk import SilentWitnessTalk, picture
@@ -68,3 +70,41 @@ def test_a_case_that_a_user_names_is_believed_not_to_be_there(simulator: Simulat
     case_id = talk.case()
     states = states_of_a_pipeline(simulator, tmp_path, deferrable=False, case_id=case_id, unknown=1)
     assert states["evidence"] == "failed"
+
+
+@pytest.mark.parametrize("fresh", [True, False], ids=["fresh evidence", "old evidence"])
+@pytest.mark.parametrize("listed", [True, False], ids=["listed", "not listed"])
+def test_evidence_of_a_moment_ago_that_a_report_is_refused_for_is_waited_for(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch, fresh: bool, listed: bool
+) -> None:
+    report.takes(SOON)
+    run = report.task(deferrable=deferrable)
+    report.simulator.fault("status", "/api/reports", "POST", status=422, times=2)
+    if not listed:
+        report.simulator.fault("null_data", "/api/files", "GET")
+    if not fresh:
+        monkeypatch.setattr(new_case, "NEW_FOR", 0.0)
+        time.sleep(1.1)
+    run.test()
+    assert run.state == ("success" if fresh or not listed else "failed")
+    assert len(report.seen()) == (run.state == "success")
+
+
+@pytest.mark.parametrize("status", [400, 403])
+def test_other_refusals_of_a_report_are_believed(report: ReportJob, status: int) -> None:
+    report.simulator.fault("status", "/api/reports", "POST", status=status, times=1)
+    assert report.task().test().state == "failed"
+
+
+def test_the_intent_of_a_report_that_is_sent_again_is_as_young_as_the_request(
+    report: ReportJob, deferrable: bool
+) -> None:
+    """The search for a lost report counts from it."""
+    report.takes(ENDLESS)
+    report.simulator.fault("status", "/api/reports", "POST", status=422, times=2)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pay_once, "READ_PAUSES", (1.0, 1.0))
+        run = report.task(deferrable=deferrable, wait_for_completion=False).test()
+    record = run.record
+    assert record is not None
+    assert record["submitted_at"] - record["intent_at"] < 1.0

@@ -19,6 +19,7 @@ from airflow_provider.core.arguments import (
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.paid_request import PaidInVainError, PreparedInVainError
+from airflow_provider.core.jobs.resend import resend_refused
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.exceptions import (
     ApiError,
@@ -37,8 +38,11 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.sources import Source
     from airflow_provider.operators.mediamagic.upload import Uploads
 
-BLOB_REFUSED = (403, 404, 415)
-"""Answers to a submission that may be about an uploaded file: unknown, gone, or not what its name says."""
+BLOB_UNKNOWN = (403, 404)
+"""Answers to a submission that may be about an uploaded file that is not there: gone, or not seen yet."""
+
+BLOB_REFUSED = (*BLOB_UNKNOWN, 415)
+"""The same, or about one whose bytes are not what its name says."""
 
 
 class MediaMagicCreateSubmissionOperator(SubmissionOperator):
@@ -258,12 +262,20 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         previous = (
             {"previousSubmissionId": self.previous_submission_id} if self.previous_submission_id else {}
         )
+        run = self._run
+        assert run is not None
         try:
-            return hook.create_submission(
-                [{"blobPath": path, **previous} for path in paths],
-                sidekick_ids=self.sidekick_ids,
-                metadata=self.metadata,
-                simulation_delay_seconds=self.simulation_delay_seconds,
+            return resend_refused(
+                lambda: hook.create_submission(
+                    [{"blobPath": path, **previous} for path in paths],
+                    sidekick_ids=self.sidekick_ids,
+                    metadata=self.metadata,
+                    simulation_delay_seconds=self.simulation_delay_seconds,
+                ),
+                may_pass=lambda error: error.http_status in BLOB_UNKNOWN,
+                hook=hook,
+                log=self.task_log,
+                pause=run.pause,
             )
         except ApiError as error:
             if self.files is None or error.http_status not in BLOB_REFUSED:

@@ -16,6 +16,7 @@ from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_fi
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.jobs.resend import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
@@ -30,7 +31,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.silent_witness.new_case import is_new_case, once_known
+from airflow_provider.operators.silent_witness.new_case import is_new_case
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -370,9 +371,10 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
     ) -> tuple[dict[str, Any], dict[str, Any]]:
         try:
-            uploaded, sha256 = once_known(
+            uploaded, sha256 = resend_refused(
                 lambda: self._send(hook, case_id, part, source, media_type),
-                is_new=self._is_new,
+                may_pass=lambda error: isinstance(error, NotFoundError) and self._is_new(),
+                hook=hook,
                 log=self.task_log,
                 pause=time.sleep,
             )

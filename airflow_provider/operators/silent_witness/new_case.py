@@ -1,22 +1,24 @@
-"""Requests about a case that this Dag has just made, which the service may not know everywhere yet."""
+"""Cases and evidence that are new, and that the service may not know everywhere yet."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from logging import Logger
-from typing import TYPE_CHECKING, TypeVar
+import time
+from typing import TYPE_CHECKING
 
-from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.claims import claimed_ids
-from airflow_provider.exceptions import NotFoundError
+from airflow_provider.core.polling.wait import epoch_seconds
+from airflow_provider.exceptions import ApiError
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-T = TypeVar("T")
+    from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
 NEW_CASE = "new_case_id"
 """XCom key of the id of a case that the task itself has made."""
+
+NEW_FOR = 300.0
+"""Seconds for which a case or its evidence may be known in one place and not in another; not documented."""
 
 
 def is_new_case(context: Context, case_id: str) -> bool:
@@ -24,23 +26,17 @@ def is_new_case(context: Context, case_id: str) -> bool:
     return case_id in (claimed_ids(context, NEW_CASE) or ())
 
 
-def once_known(
-    send: Callable[[], T], *, is_new: Callable[[], bool], log: Logger, pause: Callable[[float], object]
-) -> T:
+def has_changed_lately(hook: SilentWitnessHook, case_id: str) -> bool:
     """
-    Send a request, for half a minute again while it is answered 404 and its case is new.
-
-    :param send: sends it; a 404 has done nothing.
-    :param is_new: asked after a 404.
-    :param log: of the task.
-    :param pause: waits some seconds.
+    Whether a case or its evidence may have changed a moment ago; also when that is not known, and when the
+    case shows no evidence.
     """
-    for seconds in pay_once.READ_PAUSES:
-        try:
-            return send()
-        except NotFoundError as error:
-            if not is_new():
-                raise
-            log.warning("%s The case was made a moment ago; sending it again in %.0f s.", error, seconds)
-            pause(seconds)
-    return send()
+    try:
+        files = hook.list_files(case_id)
+        rows = [hook.get_case(case_id), *files]
+    except ApiError:
+        return True
+    since = hook.service_time(time.time()) - NEW_FOR
+    times = [epoch_seconds(row.get(name)) for row in rows for name in ("created_at", "updated_at")]
+    known = [moment for moment in times if moment is not None]
+    return not files or not known or max(known) > since

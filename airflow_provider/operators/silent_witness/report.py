@@ -11,6 +11,7 @@ from airflow_provider.core.jobs.cancelling import Cancelled, cancel_job
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.resend import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
@@ -21,6 +22,7 @@ from airflow_provider.exceptions import (
     JobError,
     JobFailedError,
     JobInputError,
+    NotFoundError,
 )
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
@@ -44,7 +46,7 @@ from airflow_provider.links import (
 )
 from airflow_provider.operators.silent_witness.documents import FORMATS, Documents
 from airflow_provider.operators.silent_witness.lost import created_since
-from airflow_provider.operators.silent_witness.new_case import is_new_case, once_known
+from airflow_provider.operators.silent_witness.new_case import has_changed_lately, is_new_case
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 if TYPE_CHECKING:
@@ -235,11 +237,19 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def submit(self, hook: SilentWitnessHook, entry: Entry) -> dict[str, Any]:
         run = self._run
         assert run is not None
-        return once_known(
+
+        def may_pass(error: ApiError) -> bool:
+            if isinstance(error, NotFoundError):
+                return is_new_case(run.context, self.case_id)
+            # 422: what a report needs is missing, or was uploaded a moment ago.
+            return error.http_status == 422 and has_changed_lately(hook, self.case_id)
+
+        return resend_refused(
             lambda: hook.create_report(
                 self.case_id, report_type=self.report_type, use_demo_data=self._demo_data()
             ),
-            is_new=lambda: is_new_case(run.context, self.case_id),
+            may_pass=may_pass,
+            hook=hook,
             log=self.task_log,
             pause=run.pause,
         )

@@ -31,12 +31,6 @@ LONGEST_SPACING = 30.0
 RECOVERY = 0.8
 """Each answer that is no 429 leaves so much of the distance between two requests."""
 
-PLANNED_FOR = 300.0
-"""Seconds over which a limit is counted when waits plan their polls; longer windows count whole."""
-
-LEAST_SPARE = 0.3
-"""Part of that with which polls are planned, however much else is sent."""
-
 LATENCY = 2.0
 """Seconds by which the service may count a request later than it was sent."""
 
@@ -309,24 +303,9 @@ class RateBudget:
 
     # -- planning --------------------------------------------------------------------------------------------
 
-    def sustained_rate(self) -> float | None:
-        """Return the polls per second that can go on for ever; ``None`` when unlimited."""
-        rates = [_part(window, self._poll_share) / window.seconds for window in self.limits]
-        if self.spacing:
-            rates.append(1.0 / self.spacing)
-        return min(rates, default=None)
-
-    def capacity(self, others: float = 0.0) -> float | None:
-        """
-        Return the polls that may be made while waits last, at most an hour's; ``None``: unlimited.
-
-        :param others: requests of the same hour that are no polls.
-        """
-        return min((self._capacity_of(window, others) for window in self.limits), default=None)
-
-    def _capacity_of(self, window: Window, others: float) -> float:
-        whole = _part(window, self._poll_share) * max(1.0, PLANNED_FOR / window.seconds)
-        return max(whole - others, LEAST_SPARE * whole) if window.seconds > PLANNED_FOR else whole
+    def polls_of(self, window: Window) -> int:
+        """Return how many requests of a limit may be polls now."""
+        return _part(window, min(self.share, BUSY_POLL_SHARE) if self.busy else self.share)
 
     def left(self, now: float) -> float | None:
         """Return how many polls are left of the longest window now; ``None`` when unlimited."""
@@ -398,10 +377,6 @@ class RateBudget:
         self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
 
     # -- inside ----------------------------------------------------------------------------------------------
-
-    @property
-    def _poll_share(self) -> float:
-        return min(self.share, BUSY_POLL_SHARE) if self.busy else self.share
 
     def _left_as_reported(self, share: float) -> float:
         if self._reported is None:

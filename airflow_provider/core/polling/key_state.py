@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.store import SharedBudget, restored
 from airflow_provider.core.polling.fallback import HintFallback, HintHealth
+from airflow_provider.core.polling.load import PollingLoad
 from airflow_provider.core.polling.metrics import Metrics
-from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats
 from airflow_provider.core.polling.sweep import Listing, Sweep
 from airflow_provider.errors import ProviderError, RateLimitedError
 
@@ -210,8 +211,8 @@ class KeyState:
 
     def load(self) -> PollingLoad:
         """Return who shares the budget now."""
-        if self.budget.capacity() is None:
-            return _NO_LIMIT
+        if not self.budget.limits:
+            return PollingLoad()
         now = self._clock()
         self._forget(now)
         begun = self._acquired_at or (now,)
@@ -219,18 +220,14 @@ class KeyState:
         elsewhere = [counts for name, counts in self.budget.waits.items() if name != self._name]
         active = max(1, self.active) + sum(counts[0] for counts in elsewhere)
         recent = len(self._acquired_at) + sum(counts[1] for counts in elsewhere)
-        load = PollingLoad(
-            sustained_rate=self.budget.sustained_rate(),
+        waits = PollingLoad(
             active=active,
             recent=max(active, recent),
-            left=self.budget.left(self.copy.now()),
-            others=0 if self.budget.busy else self.budget.others(self.copy.now()),
             span=span,
             going_on=max(0.0, span - (now - begun[-1])),
             processes=1 + sum(counts[0] > 0 for counts in elsewhere),
         )
-        load.capacity = self.budget.capacity(load.others_each * load.in_all)
-        return load
+        return waits.within(self.budget, self.copy.now())
 
     def idle_since(self, now: float) -> bool:
         """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
@@ -405,9 +402,6 @@ class KeyState:
     def _forget(self, now: float) -> None:
         while self._acquired_at and self._acquired_at[0] < now - HOUR:
             self._acquired_at.popleft()
-
-
-_NO_LIMIT = PollingLoad()
 
 
 @dataclass(slots=True, eq=False)

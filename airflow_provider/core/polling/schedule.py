@@ -11,28 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from airflow_provider.core.budget.windows import HOUR
+from airflow_provider.core.polling.load import PollingLoad
+
 OUTLIERS = 0.01
 """Share of the known durations that is left out of the range at either end."""
 
 EARLY_PROBES = 0.1
 """Share of the waits that poll once before the range begins."""
-
-PLENTY = 10.0
-"""A wait whose share is fewer polls plans with less of it, at least half: others may use the key too."""
-
-GOOD_POLLS = 3.25
-"""Polls planned per cube root of a large share: each further one gains less, and later waits can use it."""
-
-HOUR = 3600.0
-
-PLANNED_FOR = 300.0
-"""Seconds in which waits that begin together do so; what comes later says that there are more to come."""
-
-LEAST_SPARE = 0.3
-"""Part of the sustained rate that waits plan with, however much else is sent."""
-
-SPENT = 0.5
-"""When less than this part of its share is left, a wait no longer spends polls on the likely range."""
 
 
 class Schedule(Protocol):
@@ -188,95 +174,6 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
 
 
 @dataclass(slots=True)
-class PollingLoad:
-    """
-    The waits that divide one key's budget.
-
-    :param capacity: status requests that the key allows for polling within the hour, beside all others;
-        ``None`` when unlimited.
-    :param sustained_rate: status requests per second that can go on for ever; ``None`` when unlimited.
-    :param active: waits going on now.
-    :param recent: waits of the last hour, those that have ended included; at least ``active``.
-    :param left: what is left of the capacity now; ``None`` when not known.
-    :param others: requests of the last hour that were no polls; 0 where polls have a part of their own.
-    :param span: seconds over which the waits of the last hour began.
-    :param going_on: seconds for which as many more are expected to begin: what has gone on for long goes on
-        for as long again.
-    :param processes: that wait with the key.
-    """
-
-    capacity: float | None = None
-    sustained_rate: float | None = None
-    active: int = 1
-    recent: int = 1
-    left: float | None = None
-    others: float = 0.0
-    span: float = 0.0
-    going_on: float = 0.0
-    processes: int = 1
-
-    def expected(self, ahead: float) -> float:
-        """
-        Return how many more waits are expected to begin.
-
-        :param ahead: within so many seconds.
-        """
-        return self.recent * min(ahead, self.going_on) / max(self.span, PLANNED_FOR)
-
-    @property
-    def others_each(self) -> float:
-        """Requests for each wait that are no polls."""
-        return self.others / max(1, self.recent)
-
-    @property
-    def in_all(self) -> float:
-        """Waits that divide an hour: those that began in it, and those expected in the rest of it."""
-        return max(1, self.recent, self.active) + self.expected(max(0.0, HOUR - self.span))
-
-    @property
-    def sustained_pause(self) -> float:
-        """Seconds between two polls of one wait that all active waits can keep up for ever."""
-        return self._pause_beside(self.others_each)
-
-    @property
-    def spare_pause(self) -> float:
-        """The same for polls that find no end, beside one for each wait that does."""
-        return self._pause_beside(1.0 + self.others_each)
-
-    def _pause_beside(self, requests: float) -> float:
-        if not self.sustained_rate:
-            return 0.0
-        begin = self.recent / max(self.span, PLANNED_FOR) if self.going_on else 0.0
-        return self.active / max(self.sustained_rate - begin * requests, LEAST_SPARE * self.sustained_rate)
-
-    def shared(self, requests: float) -> PollingLoad:
-        """
-        Return the load as it is when all waits are served by the same requests.
-
-        :param requests: for one poll of all.
-        """
-        if self.capacity is None or self.sustained_rate is None:
-            return self
-        served = self.active / requests
-        return PollingLoad(self.capacity * served, self.sustained_rate * served, self.active, self.active)
-
-    def distance(self, length: float) -> float:
-        """
-        Return the seconds between two polls of a job that ends anywhere in a range of ages.
-
-        :param length: of the range, in seconds.
-        """
-        if self.capacity is None:
-            return 0.0
-        share = self.capacity / self.in_all
-        if self.left is not None and self.left < SPENT * share * self.active:
-            return math.inf
-        polls = min(share * max(0.5, share / PLENTY), GOOD_POLLS * math.cbrt(share))
-        # A job that ends anywhere in a range r is found after r / 2d + 1/2 polls at a distance d, on average.
-        return length / (2.0 * polls - 1.0) if polls > 0.5 else math.inf
-
-
-@dataclass(slots=True)
 class AdaptiveSchedule:
     """
     Schedule for jobs whose duration is known roughly and whose status requests are limited.
@@ -343,6 +240,6 @@ def worker_schedule(typical: tuple[float, float], backoff: Backoff, *, per_hour:
     if not per_hour:
         return backoff
     load = PollingLoad(
-        capacity=per_hour, sustained_rate=per_hour / 3600.0, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
+        capacity=per_hour, sustained_rate=per_hour / HOUR, active=ASSUMED_PEERS, recent=ASSUMED_PEERS
     )
     return AdaptiveSchedule(durations=DurationStats(typical), load=lambda: load, backoff=backoff)

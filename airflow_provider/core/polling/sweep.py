@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from airflow_provider.core.polling.fallback import LATE, LONGEST, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.fallback import LATE, HintFallback, HintHealth, Hints
 from airflow_provider.core.polling.pages import LARGE_PAGE, Page, Pages
+from airflow_provider.core.polling.sweep_pace import SweepPace
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
 from airflow_provider.core.text import clean
 from airflow_provider.errors import ProviderError, RateLimitedError
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.polling.key_state import KeyState
-    from airflow_provider.core.polling.schedule import AdaptiveSchedule, PollingLoad
+    from airflow_provider.core.polling.schedule import AdaptiveSchedule
     from airflow_provider.core.polling.wait import Wait
 
 T = TypeVar("T")
@@ -36,21 +37,6 @@ LEAST = 2
 
 FRESH = 30.0
 """Seconds, beside three intervals, for which what the list has said is relied on."""
-
-PLANNED_FOR, HOUR = 300.0, 3600.0
-"""Shortest and longest time in seconds over which what is left of the budget is divided."""
-
-LATE_PACE = 0.1
-"""Pause of a job that takes longer than nearly all, by the seconds that it does."""
-
-STRETCHED_AFTER = 300.0
-"""To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
-
-STEPS = 6
-"""Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
-
-MOST_SETBACKS = 8
-"""Sweeps in a row that were of no use, after which the interval is longest."""
 
 NOT_YET = 0.25
 """What counts a job whose end a poll found before the list can have shown it, until the list is proven."""
@@ -230,10 +216,8 @@ class Sweep:
         self._sleep = sleep
         self._watches: dict[str, set[Watch]] = {}
         self._task: asyncio.Task[None] | None = None
-        self._swept_at = self._began_at = -math.inf
+        self._pace = SweepPace(state)
         self._fresh_until = -math.inf
-        self._cost = 1.0
-        self._setbacks = 0
         self._unannounced: dict[str, float] = {}
         self._pages = Pages()
 
@@ -285,81 +269,14 @@ class Sweep:
         elif misled and self._alone(watch):
             self._missed()
 
-    # -- when ------------------------------------------------------------------------------------------------
-
     async def _run(self) -> None:
         while True:
-            now = self._clock()
-            first = min(watch.usual.backoff.first for watch in self._all())
-            if (pause := self._due() - now) > 0:
-                await self._sleep(min(pause, first))
+            watches = self._all()
+            pause = self._pace.due(watches, lost=self.health.lost) - self._clock()
+            if pause > 0:
+                await self._sleep(min(pause, min(watch.usual.backoff.first for watch in watches)))
             else:
                 await self._read()
-
-    def _due(self) -> float:
-        load = self._state.load()
-        interval = self._interval(load)
-        soonest = self._soonest(load)
-        if self.health.lost:
-            interval = LONGEST
-        elif self._setbacks:
-            pause = max(interval, soonest - self._swept_at)
-            interval = min(LONGEST, pause * 2.0 ** min(self._setbacks, MOST_SETBACKS))
-        return max(soonest, self._swept_at + interval)
-
-    def _interval(self, load: PollingLoad) -> float:
-        """Return the seconds between two sweeps that the key allows, at most those between polls of each."""
-        sustained = self._cost * load.spare_pause / load.active
-        if load.left is None:
-            return sustained
-        polled_every = max(self._polled_every(load, watch) for watch in self._all())
-        if self._state.budget.busy and (load.left <= load.active or polled_every == math.inf):
-            return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
-        # What has gone on for long is expected to go on for as long again.
-        longest = min(max(PLANNED_FOR, self._swept_at - self._began_at), HOUR)
-        stretched = max(self._affordable(longest * part / STEPS) for part in range(1, STEPS + 1))
-        allowed = max(sustained, min(stretched, sustained * max(2.0, longest / STRETCHED_AFTER)))
-        if self._state.budget.busy:
-            return max(allowed, polled_every)
-        return min(allowed, polled_every) if self._cost <= 1.0 else allowed
-
-    @staticmethod
-    def _polled_every(load: PollingLoad, watch: Watch) -> float:
-        """Return the seconds between two polls of one job without the list; ``inf`` where one has to do."""
-        length = watch.likely_end - watch.earliest_end
-        every = load.distance(length)
-        return max(2.0 * watch.usual.backoff.first, every) if every < length else math.inf
-
-    def _affordable(self, ahead: float) -> float:
-        """Return the seconds between two sweeps that the key allows for so many seconds."""
-        state, load = self._state, self._state.load()
-        needed = load.active + load.expected(ahead) * (1.0 + load.others_each)
-        room = state.budget.room(state.copy.now(), ahead) - needed
-        return self._cost * load.processes * ahead / max(1.0, room)
-
-    def _soonest(self, load: PollingLoad) -> float:
-        """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
-        shared = load.shared(self._cost)
-        soonest = math.inf
-        for watch in self._all():
-            submitted_at = watch.wait.submitted_at
-            since = max(submitted_at, self._swept_at)
-            age = since - submitted_at
-            pause = replace(watch.usual, load=lambda: shared).delay(age, rng=lambda: 0.5)
-            if (late := age - watch.likely_end) > 0:
-                pause = min(pause, LATE_PACE * late)
-            soonest = min(soonest, since + pause)
-        return soonest
-
-    def _pays(self, useful: int) -> bool:
-        """
-        Whether the sweep costs fewer requests than it saves, and finds ends as soon as polls would.
-
-        :param useful: waits for which the list said something.
-        """
-        load = self._state.load()
-        every = max(self._polled_every(load, watch) for watch in self._all())
-        return useful > self._cost and self._interval(load) <= every
 
     # -- reading ---------------------------------------------------------------------------------------------
 
@@ -368,25 +285,23 @@ class Sweep:
         try:
             found, requests = await self._pages.read(self._request, self._watches, asked_at)
         except Exception as error:  # whatever it is, the waits go on by themselves
-            self._swept_at = self._clock()
             self._on_error(error)
             return
         now = self._clock()
-        if now - self._swept_at > LONGEST:
-            self._began_at = now
-        self._swept_at = now
-        # A server that sends more rows than were asked for costs as if they had been asked for.
-        self._cost = max(float(requests), len(found) / LARGE_PAGE)
         self.listed = found
         useful = woken = 0
-        for watch in self._all():
+        watches = self._all()
+        for watch in watches:
             may_wake = self.health.proven or woken < self.health.patience
             if watch.tell(found, asked_at, may_wake=may_wake):
                 woken += 1
             useful += watch.woken or watch.running
-        self._setbacks = 0 if self._pays(useful) else self._setbacks + 1
+        # A server that sends more rows than were asked for costs as if they had been asked for.
+        cost = max(float(requests), len(found) / LARGE_PAGE)
+        self._pace.on_read(now, cost, useful, watches)
         self._judge(found, asked_at)
-        self._fresh_until = -math.inf if self._setbacks else now + FRESH + 3.0 * (self._due() - now)
+        due = self._pace.due(watches, lost=self.health.lost)
+        self._fresh_until = now + FRESH + 3.0 * (due - now) if self._pace.pays else -math.inf
 
     async def _request(self, **where: Any) -> Page:
         async def request(hook: ServiceHook, client: aiohttp.ClientSession) -> Page:
@@ -397,14 +312,13 @@ class Sweep:
         return page
 
     def _on_error(self, error: Exception) -> None:
-        if isinstance(error, RateLimitedError):
-            return  # the budget pauses everybody
-        if not self._setbacks:
+        refused = isinstance(error, RateLimitedError)  # the budget pauses everybody
+        useless = not isinstance(error, TRANSIENT_ERRORS)
+        if self._pace.pays and not refused:
             shown = clean(error if isinstance(error, ProviderError) else f"{type(error).__name__}: {error}")
             log.warning("The list of %s could not be read; each job is polled: %s", self._listing.noun, shown)
-        self._setbacks += 1
-        if not isinstance(error, TRANSIENT_ERRORS):
-            self._setbacks = MOST_SETBACKS
+        self._pace.on_failed(self._clock(), setback=not refused, useless=useless)
+        if useless:
             self._fresh_until = -math.inf
 
     # -- judging ---------------------------------------------------------------------------------------------
@@ -432,5 +346,5 @@ class Sweep:
         assert watch.place is not None
         return len(self._watches.get(watch.place, ())) <= 1
 
-    def _all(self) -> Iterable[Watch]:
+    def _all(self) -> Collection[Watch]:
         return [watch for watches in self._watches.values() for watch in watches]

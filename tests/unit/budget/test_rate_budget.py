@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.windows import Window, windows
+from airflow_provider.core.polling.load import PollingLoad
 
 HOUR = Window(1000, 3600.0)
 
@@ -146,5 +147,10 @@ def test_a_wrong_clock_of_the_service_stops_nobody_for_long(ahead: float) -> Non
 def test_no_limit_is_no_window() -> None:
     assert windows(per_minute=None, per_hour=0) == ()
     unlimited = budget()
-    assert (unlimited.capacity(), unlimited.left(0.0), unlimited.sustained_rate()) == (None, None, None)
-    assert budget(*windows(per_minute=100, per_hour=1000)).capacity() == 400
+    load = PollingLoad().within(unlimited, 0.0)
+    assert (load.capacity, load.left, load.sustained_rate) == (None, None, None)
+
+
+def test_a_minute_s_limit_counts_for_the_time_that_is_planned() -> None:
+    both = budget(*windows(per_minute=100, per_hour=1000))
+    assert PollingLoad().within(both, 0.0).capacity == 400

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.windows import windows
-from airflow_provider.core.polling.schedule import AdaptiveSchedule, Backoff, DurationStats, PollingLoad
+from airflow_provider.core.polling.load import PollingLoad
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, Backoff, DurationStats
 
 VENDOR = Backoff(3.0, 1.5, 15.0)
 REPORT = (120.0, 300.0)
@@ -52,13 +53,7 @@ def simulate(
 
     def due(report: int, now: float) -> float:
         mine = report % processes
-        load = PollingLoad(
-            capacity=budgets[mine].capacity(),
-            sustained_rate=budgets[mine].sustained_rate(),
-            active=running[mine],
-            recent=joined[mine],
-            left=budgets[mine].left(now),
-        )
+        load = PollingLoad(active=running[mine], recent=joined[mine]).within(budgets[mine], now)
         schedule = AdaptiveSchedule(known[mine], lambda: load, VENDOR)
         return polled[report] + schedule.delay(polled[report], rng=lambda: chance[report])
 

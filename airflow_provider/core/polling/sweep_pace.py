@@ -1,0 +1,139 @@
+"""When a list is read in place of polls, from what the key affords and what reading it has been worth."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from airflow_provider.core.budget.windows import HOUR
+from airflow_provider.core.polling.fallback import LONGEST
+from airflow_provider.core.polling.load import PLANNED_FOR
+
+if TYPE_CHECKING:
+    from airflow_provider.core.polling.key_state import KeyState
+    from airflow_provider.core.polling.load import PollingLoad
+    from airflow_provider.core.polling.sweep import Watch
+
+LATE_PACE = 0.1
+"""Pause of a job that takes longer than nearly all, by the seconds that it does."""
+
+STRETCHED_AFTER = 300.0
+"""To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
+
+STEPS = 6
+"""Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
+
+MOST_SETBACKS = 8
+"""Reads in a row that were of no use, after which the interval is longest."""
+
+
+class SweepPace:
+    """
+    Reads are as far apart as the key affords, never further than the polls that they replace, and begin when
+    the most pressing of the waits would poll. Those that cost more than they save get ever rarer.
+
+    :param state: of the key.
+    """
+
+    def __init__(self, state: KeyState) -> None:
+        self._state = state
+        self._read_at = self._began_at = -math.inf
+        self._cost = 1.0
+        self._setbacks = 0
+
+    @property
+    def pays(self) -> bool:
+        """Whether the last read was of use."""
+        return not self._setbacks
+
+    def on_read(self, now: float, cost: float, useful: int, watches: Collection[Watch]) -> None:
+        """
+        Learn of a read.
+
+        :param cost: in requests.
+        :param useful: waits for which the list said something.
+        :param watches: all waits that it is read for.
+        """
+        if now - self._read_at > LONGEST:
+            self._began_at = now
+        self._read_at = now
+        self._cost = cost
+        load = self._state.load()
+        every = max(_polled_every(load, watch) for watch in watches)
+        # It costs fewer requests than it saves, and finds ends as soon as polls would.
+        pays = useful > cost and self._interval(load, watches) <= every
+        self._setbacks = 0 if pays else self._setbacks + 1
+
+    def on_failed(self, now: float, *, setback: bool, useless: bool) -> None:
+        """
+        Learn of a read that failed.
+
+        :param setback: whether it is the list's fault.
+        :param useless: whether to expect the same of the next.
+        """
+        self._read_at = now
+        if setback:
+            self._setbacks = MOST_SETBACKS if useless else self._setbacks + 1
+
+    def due(self, watches: Collection[Watch], *, lost: bool) -> float:
+        """
+        Return when to read next, epoch seconds.
+
+        :param watches: all waits that it is read for.
+        :param lost: whether the list is no longer believed.
+        """
+        load = self._state.load()
+        interval = self._interval(load, watches)
+        soonest = self._soonest(load, watches)
+        if lost:
+            interval = LONGEST
+        elif self._setbacks:
+            pause = max(interval, soonest - self._read_at)
+            interval = min(LONGEST, pause * 2.0 ** min(self._setbacks, MOST_SETBACKS))
+        return max(soonest, self._read_at + interval)
+
+    def _interval(self, load: PollingLoad, watches: Collection[Watch]) -> float:
+        """Return the seconds between two reads that the key affords, at most those between polls of each."""
+        sustained = self._cost * load.spare_pause / load.active
+        if load.left is None:
+            return sustained
+        polled_every = max(_polled_every(load, watch) for watch in watches)
+        busy = self._state.budget.busy
+        if busy and (load.left <= load.active or polled_every == math.inf):
+            return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
+        # What has gone on for long is expected to go on for as long again.
+        longest = min(max(PLANNED_FOR, self._read_at - self._began_at), HOUR)
+        stretched = max(self._affordable(load, longest * part / STEPS) for part in range(1, STEPS + 1))
+        allowed = max(sustained, min(stretched, sustained * max(2.0, longest / STRETCHED_AFTER)))
+        if busy:
+            return max(allowed, polled_every)
+        return min(allowed, polled_every) if self._cost <= 1.0 else allowed
+
+    def _affordable(self, load: PollingLoad, ahead: float) -> float:
+        """Return the seconds between two reads that the key affords for so many seconds."""
+        needed = load.active + load.expected(ahead) * (1.0 + load.others_each)
+        room = self._state.budget.room(self._state.copy.now(), ahead) - needed
+        return self._cost * load.processes * ahead / max(1.0, room)
+
+    def _soonest(self, load: PollingLoad, watches: Collection[Watch]) -> float:
+        """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
+        shared = load.shared(self._cost)
+        soonest = math.inf
+        for watch in watches:
+            submitted_at = watch.wait.submitted_at
+            since = max(submitted_at, self._read_at)
+            age = since - submitted_at
+            pause = replace(watch.usual, load=lambda: shared).delay(age, rng=lambda: 0.5)
+            if (late := age - watch.likely_end) > 0:
+                pause = min(pause, LATE_PACE * late)
+            soonest = min(soonest, since + pause)
+        return soonest
+
+
+def _polled_every(load: PollingLoad, watch: Watch) -> float:
+    """Return the seconds between two polls of one job without the list; ``inf`` where one has to do."""
+    length = watch.likely_end - watch.earliest_end
+    every = load.distance(length)
+    return max(2.0 * watch.usual.backoff.first, every) if every < length else math.inf

@@ -8,6 +8,7 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
@@ -116,25 +117,35 @@ def connect(task: dict[str, Any]) -> None:
     )
 
 
-def count_lists() -> list[int]:
-    """Return what gets an entry for each list of cases that is read."""
+def count_requests() -> Counter[str]:
+    """Return what counts the lists of cases that are read, and the 429s."""
+    from airflow_provider.exceptions import RateLimitedError
     from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
-    read, plain = [], SilentWitnessHook.alist_cases
+    counts: Counter[str] = Counter()
+    plain_list, plain_request = SilentWitnessHook.alist_cases, SilentWitnessHook.arequest
 
-    async def counted(self: SilentWitnessHook, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
-        read.append(1)
-        return await plain(self, *args, **kwargs)
+    async def alist_cases(self: SilentWitnessHook, *args: Any, **kwargs: Any) -> list[dict[str, Any]]:
+        counts["lists"] += 1
+        return await plain_list(self, *args, **kwargs)
 
-    SilentWitnessHook.alist_cases = counted  # type: ignore[method-assign]
-    return read
+    async def arequest(self: SilentWitnessHook, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return await plain_request(self, *args, **kwargs)
+        except RateLimitedError:
+            counts["refused"] += 1
+            raise
+
+    SilentWitnessHook.alist_cases = alist_cases  # type: ignore[method-assign]
+    SilentWitnessHook.arequest = arequest  # type: ignore[method-assign]
+    return counts
 
 
 async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
     """Follow the reports of several keys that have nothing to do with each other."""
     from airflow_provider.core.polling.shared_clients import SharedClients
 
-    lists = count_lists()
+    counts = count_requests()
     waits: list[Coroutine[Any, Any, bool]] = []
     async with aiohttp.ClientSession() as client:
         runs = [Run({**task, "conn_id": f"bench_{number}"}, client) for number, task in enumerate(tasks)]
@@ -149,9 +160,8 @@ async def follow(tasks: list[dict[str, Any]]) -> dict[str, Any]:
                 else:
                     waits.append(run.ours(case_id, listed=contender == "ours"))
         ended = await asyncio.gather(*waits)
-    throttled = sum(key_state.budget.throttled for key_state in clients._key_states.values())
-    refused = throttled + sum(run.refused for run in runs)
-    return {"failed": ended.count(False), "refused": refused, "lists": len(lists)}
+    refused = counts["refused"] + sum(run.refused for run in runs)
+    return {"failed": ended.count(False), "refused": refused, "lists": counts["lists"]}
 
 
 def main() -> None:

@@ -91,7 +91,6 @@ class RateBudget:
     ) -> None:
         self.share = share
         self.paused_until = 0.0
-        self.throttled = 0
         self.spacing = 0.0
         self.busy = False
         self.grants: dict[str, Grant] = {}
@@ -242,7 +241,6 @@ class RateBudget:
         :param retry_after: seconds the service asked to wait; without it the pause doubles with each 429 in a
             row, from 5 s to 5 min.
         """
-        self.throttled += 1
         insort(self._refused, now)
         if retry_after is not None:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))

@@ -28,9 +28,6 @@ GRANTED_WAIT = 10.0
 SLICE = 1.0
 """Longest single sleep in seconds, so that a kill is noticed soon."""
 
-LONGEST_TURN_WAIT = 12 * 3600.0
-"""Default of ``max_turn_wait``: a night."""
-
 
 class TurnAwaitedError(BaseException):
     """

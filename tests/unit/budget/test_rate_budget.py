@@ -85,7 +85,6 @@ def test_a_burst_of_refusals_is_one() -> None:
     for _ in range(50):
         tested.on_429(1000.0)
     assert tested.paused_until == 1005.0
-    assert tested.throttled == 50
 
 
 def test_after_a_429_requests_keep_a_distance_that_shrinks_again() -> None:

@@ -137,7 +137,7 @@ def count_requests() -> Counter[str]:
             raise
 
     SilentWitnessHook.alist_cases = alist_cases  # type: ignore[method-assign]
-    SilentWitnessHook.arequest = arequest  # type: ignore[method-assign]
+    SilentWitnessHook.arequest = arequest  # type: ignore[assignment, method-assign]
     return counts
 
 

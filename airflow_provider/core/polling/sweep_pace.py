@@ -126,7 +126,8 @@ class SweepPace:
             since = max(submitted_at, self._read_at)
             age = since - submitted_at
             pause = replace(watch.usual, load=lambda: shared).delay(age, rng=lambda: 0.5)
-            if (late := age - watch.likely_end) > 0:
+            _, likely_end = watch.usual.durations.range(load.active)
+            if (late := age - likely_end) > 0:
                 pause = min(pause, LATE_PACE * late)
             soonest = min(soonest, since + pause)
         return soonest
@@ -134,6 +135,6 @@ class SweepPace:
 
 def _polled_every(load: PollingLoad, watch: Watch) -> float:
     """Return the seconds between two polls of one job without the list; ``inf`` where one has to do."""
-    length = watch.likely_end - watch.earliest_end
-    every = load.distance(length)
-    return max(2.0 * watch.usual.backoff.first, every) if every < length else math.inf
+    low, high = watch.usual.durations.range(load.active)
+    every = load.distance(high - low)
+    return max(2.0 * watch.usual.backoff.first, every) if every < high - low else math.inf

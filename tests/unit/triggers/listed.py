@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, ClassVar
 
 from airflow_provider.core.polling.pages import Page
@@ -68,8 +69,11 @@ class Service:
         for job_id in reversed(self.ends):
             if at >= START + self.submitted.get(job_id, 0.0):
                 known.setdefault(self.place(job_id), self.shown(job_id, self.state(job_id, at), now))
-        old: Iterable[Row] = ((f"old{number}", JobState.SUCCEEDED) for number in range(self.old))
-        return self.order([*known.items(), *old])
+        return self.order([*known.items(), *self.old_rows])
+
+    @cached_property
+    def old_rows(self) -> list[Row]:
+        return [(f"old{number}", JobState.SUCCEEDED) for number in range(self.old)]
 
     async def read(self, hook: Any, client: Any, *, offset: int, limit: int, page: int | None) -> Page:
         assert not client.closed

@@ -16,6 +16,7 @@ from airflow_provider.compat import conf
 from airflow_provider.core.arguments import positive_seconds, switch
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_line
+from airflow_provider.core.jobs.nested import is_nested, require_running_task
 from airflow_provider.core.lineage import literal_paths, operator_lineage
 from airflow_provider.core.naming import show_name
 from airflow_provider.errors import RateLimitedError
@@ -43,6 +44,7 @@ def in_turn(
 
     @functools.wraps(execute)
     def deferring(self: OperatorT, context: Context, *args: P.args, **kwargs: P.kwargs) -> T:
+        require_running_task(self, context)
         self._wait_here_inside_another_task(context)
         with self.waiting_for_turns("execute", {}):
             return execute(self, context, *args, **kwargs)
@@ -157,14 +159,12 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
 
     def _wait_here_inside_another_task(self, context: Context) -> None:
         """Airflow resumes the task that runs, and a ``@task`` that calls an operator cannot go on with it."""
-        task = getattr(context.get("ti"), "task", self)
-        if self.deferrable is True and not hasattr(task, "resume_after_turn"):
+        if self.deferrable is True and is_nested(self, context):
             self.log.warning(
                 "%s runs inside the task %s, which Airflow could not resume for it: it waits on the worker. "
-                "Make it a task of its own to defer it, to have a kill cancel its job, and to pay once for "
-                "each of several jobs.",
+                "Make it a task of its own to defer it, and to have a kill cancel its job.",
                 type(self).__name__,
-                getattr(task, "task_id", ""),
+                context["ti"].task_id,
             )
             self.deferrable = False
 

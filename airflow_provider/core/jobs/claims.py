@@ -6,6 +6,7 @@ import logging
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.jobs.nested import EARLIER
 from airflow_provider.core.jobs.task_state import GIVEN_UP, GOING_ON
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ def claimed_ids(context: Context, key: str) -> set[str] | None:
         for run_id in [ti.run_id, *_other_runs(ti)]:
             found = ti.xcom_pull(task_ids=list(dag.task_ids), key=key, run_id=run_id)
             claimed.update(value for value in found or () if isinstance(value, str))
+        for several in ti.xcom_pull(task_ids=list(dag.task_ids), key=EARLIER + key) or ():
+            claimed.update(several if isinstance(several, list) else ())
         own = ti.xcom_pull(task_ids=ti.task_id, key=key, map_indexes=ti.map_index)
     except Exception as error:
         log.warning("Which jobs the other tasks of this Dag have is not known: %s", error)

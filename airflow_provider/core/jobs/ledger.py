@@ -81,16 +81,17 @@ class TaskStateStore:
     """Airflow 3.3's task state store, scoped to run, task and map index, not to the try."""
 
     durable = True
-    place = f"the task state {KEY!r} of this task instance"
 
-    def __init__(self, accessor: Any) -> None:
+    def __init__(self, accessor: Any, key: str = KEY) -> None:
         self._accessor = accessor
+        self._key = key
+        self.place = f"the task state {key!r} of this task instance"
 
     def get(self) -> Any:
-        return self._accessor.get(KEY)
+        return self._accessor.get(self._key)
 
     def set(self, value: dict[str, Any]) -> None:
-        self._accessor.set(KEY, value)
+        self._accessor.set(self._key, value)
 
     def is_replaced(self) -> bool:
         return self.get() is None
@@ -100,18 +101,19 @@ class XComStore:
     """An XCom of the task: kept while it is deferred, cleared by Airflow before a retry."""
 
     durable = False
-    place = f"the XCom {KEY!r} of this task instance"
 
-    def __init__(self, task_instance: Any) -> None:
+    def __init__(self, task_instance: Any, key: str = KEY) -> None:
         self._ti = task_instance
+        self._key = key
+        self.place = f"the XCom {key!r} of this task instance"
 
     def get(self) -> Any:
         return self._ti.xcom_pull(
-            task_ids=self._ti.task_id, key=KEY, map_indexes=getattr(self._ti, "map_index", -1)
+            task_ids=self._ti.task_id, key=self._key, map_indexes=getattr(self._ti, "map_index", -1)
         )
 
     def set(self, value: dict[str, Any]) -> None:
-        self._ti.xcom_push(key=KEY, value=value)
+        self._ti.xcom_push(key=self._key, value=value)
 
     def is_replaced(self) -> bool:
         return self.get() is None
@@ -176,16 +178,21 @@ class Ledger:
         self.last_try = last_try
 
     @classmethod
-    def of(cls, context: Context) -> Ledger:
-        """Return the ledger of the running task instance."""
+    def of(cls, context: Context, part: str = "") -> Ledger:
+        """
+        Return the ledger of the running task instance.
+
+        :param part: tells the ledger of an operator that the task calls itself; empty for the task's own.
+        """
         ti: Any = context["ti"]
+        key = f"{KEY}_{part}" if part else KEY
         accessor = context.get("task_state_store")
-        store: Store = XComStore(ti) if accessor is None else TaskStateStore(accessor)
+        store: Store = XComStore(ti, key) if accessor is None else TaskStateStore(accessor, key)
         max_tries, attempt = int(getattr(ti, "max_tries", 0) or 0), int(ti.try_number or 0)
         if folder := (conf.get("airflow_provider", "job_records_path", fallback="") or "").strip():
             from airflow_provider.core.jobs.record_file import RecordFile
 
-            store = FileBackedStore(store, RecordFile(folder, context), attempt=attempt)
+            store = FileBackedStore(store, RecordFile(folder, context, part), attempt=attempt)
         return cls(store, max_tries=max_tries, last_try=attempt > max_tries)
 
     @property

@@ -53,9 +53,10 @@ class RecordFile:
     :param folder: local path or URL of a store, with or without ``conn_id@``. A local one must exist: that of
         a share that is not mounted would hold no records.
     :param context: of the running task instance.
+    :param part: tells the record of an operator that the task calls itself; empty for the task's own.
     """
 
-    def __init__(self, folder: str, context: Context) -> None:
+    def __init__(self, folder: str, context: Context, part: str = "") -> None:
         ti: Any = context["ti"]
         run_after: datetime = context["dag_run"].run_after  # a clear leaves it as it is
         self._folder_path = folder
@@ -69,6 +70,8 @@ class RecordFile:
         region = getattr(ti, "region_id", None)
         if region is not None and region.int:  # an iteration of a task loop, from Airflow 3.4 on
             self._ids["region"] = f"{region} {ti.region_index}"
+        if part:
+            self._ids["part"] = part
         self._is_new = False
 
     @cached_property

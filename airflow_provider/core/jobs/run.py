@@ -14,6 +14,7 @@ from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
 from airflow_provider.core.jobs.paid_request import NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
@@ -72,7 +73,7 @@ class JobRun:
         self.job = task.job
         self.context = context
         self.ti: Any = context["ti"]
-        self.ledger = Ledger.of(context)
+        self.ledger = Ledger.of(context, part_of_record(task, context, task.request))
         self.summary = JobSummary(self.job.noun, task.item_name())
         self.log = task.task_log
         self._begun_at = time.time()
@@ -83,6 +84,8 @@ class JobRun:
 
     def start(self) -> Any:
         """Submit or re-attach, then wait."""
+        if is_nested(self.task, self.context):
+            keep_earlier_ids(self.context, self.job.id_key)
         with self._attempt():
             entry, body = self.paying.submit_or_reattach()
             self._follow(entry)

@@ -10,6 +10,7 @@ from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
+from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
 from airflow_provider.core.jobs.paid_request import check_paying
 from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
@@ -167,7 +168,11 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
-        ledger, wrong = Ledger.of(context), check_all(self, self.check)
+        wrong = check_all(self, self.check)
+        ledger = Ledger.of(context, part_of_record(self, context, self.request))
+        if is_nested(self, context):
+            keep_earlier_ids(context, "case_id")
+            keep_earlier_ids(context, NEW_CASE)
         stop_unless_paid(wrong, ledger)
         with self.hook() as hook:
             paying = PayOnce(

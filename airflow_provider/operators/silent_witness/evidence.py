@@ -16,6 +16,7 @@ from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_fi
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.jobs.nested import part_of_record
 from airflow_provider.core.jobs.resend import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
 from airflow_provider.core.naming import names_of_files
@@ -183,10 +184,11 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.files_read = [source.path for _, sources in checked for source, _ in sources]
         if not checked:
             return []
-        ledger = Ledger.of(context)
+        parts = [part for part, _ in checked]
+        ledger = Ledger.of(context, part_of_record(self, context, lambda: self._asked(case_id, parts)))
         with self.hook() as hook:
             tried_in = context["ti"].try_number
-            entry = self._entry(ledger, hook, case_id, [part for part, _ in checked], tried_in)
+            entry = self._entry(ledger, hook, case_id, parts, tried_in)
             # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
             self._is_new = lambda: is_new_case(context, case_id)
@@ -310,16 +312,16 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         tried_in: int,
     ) -> Entry:
         """Return the record of what earlier attempts have uploaded."""
-        asked: dict[str, Any] = (
-            parts[0].request() if self.evidence is None else {"evidence": [part.request() for part in parts]}
-        )
-        mark = fingerprint(
-            {"case_id": case_id, **asked}, connection=f"{self.conn_id} {hook.settings.base_url}"
-        )
+        mark = fingerprint(self._asked(case_id, parts), connection=f"{self.conn_id} {hook.settings.base_url}")
         entry = ledger.read()
         if entry is None or entry.fingerprint != mark:
             return ledger.prepare(mark, {"tried_in": tried_in})
         return entry
+
+    def _asked(self, case_id: str, parts: Sequence[Part]) -> dict[str, Any]:
+        if self.evidence is None:
+            return {"case_id": case_id, **parts[0].request()}
+        return {"case_id": case_id, "evidence": [part.request() for part in parts]}
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "case", "jobId": self.case_id}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Collection, Iterable
 from typing import Any, Final
@@ -102,6 +103,32 @@ def snippet(content: bytes | str, secrets: Iterable[str] = ()) -> str:
     text = content[:65536].decode("utf-8", "replace") if isinstance(content, bytes) else content[:65536]
     # Cleaned before it is redacted: what is left out may stand in the middle of a secret.
     return clean(redact(clean(text, len(text) + 1), secrets), _SNIPPET)
+
+
+def keep_queries_out_of_logs() -> None:
+    """
+    Keep query strings out of what urllib3 logs in this process: at ``DEBUG`` every request's path and query,
+    and as a warning the URL and the headers of an answer whose headers it cannot parse.
+
+    The query of a signed link is all that it takes to read or write the file.
+    """
+    for name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
+        logging.getLogger(name).addFilter(_without_queries)
+
+
+def _without_queries(record: logging.LogRecord) -> bool:
+    if isinstance(record.args, tuple):
+        record.args = tuple(_without_query(argument) for argument in record.args)
+    record.exc_info = None
+    return True
+
+
+def _without_query(argument: object) -> object:
+    if isinstance(argument, Exception):
+        return snippet(str(argument))
+    if not isinstance(argument, str) or "?" not in argument:
+        return argument
+    return f"{argument.partition('?')[0]}?***"
 
 
 def public(body: Any, *, keep: Collection[str] = (), longest: int = LONGEST_TEXT) -> Any:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import plain_json, quoted_id, required_text
 from airflow_provider.core.http.connection import is_loopback
-from airflow_provider.core.http.error_bodies import Paid, has_detail
-from airflow_provider.core.http.responses import Body, parse_json
+from airflow_provider.core.http.error_bodies import ErrorBody, Paid
+from airflow_provider.core.http.responses import Body
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic_answers import (
     read_asset,
@@ -222,7 +223,7 @@ class MediaMagicHook(WebhookEndpoints):
             json=payload,
             params=params,
             paid=paid,
-            read=read_started("submitted"),
+            read=partial(read_started, "submitted"),
         )
 
     def get_submission(self, submission_id: str) -> dict[str, Any]:
@@ -236,7 +237,9 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
         """
-        return self.request("GET", _submission_path(submission_id), read=read_submission(submission_id))
+        return self.request(
+            "GET", _submission_path(submission_id), read=partial(read_submission, submission_id)
+        )
 
     async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
         """
@@ -246,7 +249,7 @@ class MediaMagicHook(WebhookEndpoints):
         :param submission_id: UUID from :meth:`create_submission`.
         """
         return await self.arequest(
-            client, "GET", _submission_path(submission_id), read=read_submission(submission_id)
+            client, "GET", _submission_path(submission_id), read=partial(read_submission, submission_id)
         )
 
     # -- results ---------------------------------------------------------------------------------------------
@@ -313,13 +316,13 @@ class MediaMagicHook(WebhookEndpoints):
             f"Read submission {submission_id}: status 'processing' means that the retry runs, and a second "
             "one is refused with 409 while it does.",
         )
-        return self.request("POST", path, paid=paid, read=read_started("processing"))
+        return self.request("POST", path, paid=paid, read=partial(read_started, "processing"))
 
     def _probe(self) -> str:
         answer = self._answer("GET", _submission_path(_NIL_UUID))
         # What is not the API answers 404 too, and in other words.
-        if answer.status != 404 or not has_detail(answer.body):
-            parse_json(answer, self.settings.secrets)
+        if answer.status != 404 or "detail" not in ErrorBody.read(answer.body).names:
+            self._result(answer, lambda body: body.data)
         return f"Connected to {self.settings.base_url}; the API key is accepted."
 
 

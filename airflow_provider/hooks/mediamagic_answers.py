@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import Body, Id, Kind, Name, Reader, Word, fields
+from airflow_provider.core.http.responses import Body, Id, Kind, Name, Word, fields
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
 
@@ -67,38 +67,29 @@ _DELIVERY: Final[Mapping[str, Kind]] = {
 }
 
 
-def read_started(status: str) -> Reader[dict[str, Any]]:
+def read_started(status: str, body: Body) -> dict[str, Any]:
     """
-    Return a reader of what a paid call has started.
+    Read what a paid call has started.
 
     :param status: what the API documents right after the call; an answer that leaves it out is read as if it
         had said so, because the id in it is paid for.
     """
-
-    def read(body: Body) -> dict[str, Any]:
-        found = body.object("submissionId", kinds=_SUBMISSION)
-        found["status"] = found.get("status") or status
-        return found
-
-    return read
+    found = body.object("submissionId", kinds=_SUBMISSION)
+    found["status"] = found.get("status") or status
+    return found
 
 
-def read_submission(submission_id: str) -> Reader[dict[str, Any]]:
+def read_submission(submission_id: str, body: Body) -> dict[str, Any]:
     """
-    Return a reader of a submission; what follows a finished one reads its assets one by one, so they must
-    have ids.
+    Read a submission; what follows a finished one reads its assets one by one, so they must have ids.
     """
-
-    def read(body: Body) -> dict[str, Any]:
-        found = body.object("submissionId", "status", kinds=_SUBMISSION)
-        if found["submissionId"].lower() != submission_id.lower():
-            raise body.malformed(f"another submission ({found['submissionId']!r}) than was asked for")
-        if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
-            assets = body.part(found)
-            body.part(assets.require("assets", list)).rows("assets", "assetId")
-        return found
-
-    return read
+    found = body.object("submissionId", "status", kinds=_SUBMISSION)
+    if found["submissionId"].lower() != submission_id.lower():
+        raise body.malformed(f"another submission ({found['submissionId']!r}) than was asked for")
+    if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
+        assets = body.part(found)
+        body.part(assets.require("assets", list)).rows("assets", "assetId")
+    return found
 
 
 def read_asset(body: Body) -> dict[str, Any]:

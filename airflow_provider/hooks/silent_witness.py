@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
@@ -160,12 +161,8 @@ class SilentWitnessHook(OrganizationEndpoints):
         }
         if analysis_type is not None:
             payload["analysis_type"] = one_of("analysis_type", analysis_type, ANALYSIS_TYPES)
-        for field, value in (("organization_id", organization_id), ("user_email", user_email)):
-            if value is not None:
-                payload[field] = required_text(field, value)
-        payload |= _case_fields(
-            name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
-        )
+        payload |= _texts(organization_id=organization_id, user_email=user_email, name=name)
+        payload |= _parts_of_case(side, accident, vehicles, occupants)
         paid = Paid(
             "the case",
             f"List the cases and look for {payload['plaintiff_name']!r} against "
@@ -182,8 +179,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
-        path = f"/api/cases/{quoted_id('case_id', case_id)}"
-        return self.request("GET", path, read=read_object("case", "id", kinds=CASE))
+        return self.request("GET", _case(case_id), read=read_object("case", "id", kinds=CASE))
 
     def list_cases(
         self,
@@ -269,22 +265,17 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/update
         """
-        path = f"/api/cases/{quoted_id('case_id', case_id)}"
-        payload = _case_fields(
-            name=name, side=side, accident=accident, vehicles=vehicles, occupants=occupants
-        )
-        for field, value in (
-            ("plaintiff_name", plaintiff_name),
-            ("defendant_name", defendant_name),
-            ("attorney_name", attorney_name),
-        ):
-            if value is not None:
-                payload[field] = required_text(field, value)
+        payload = _texts(
+            name=name,
+            plaintiff_name=plaintiff_name,
+            defendant_name=defendant_name,
+            attorney_name=attorney_name,
+        ) | _parts_of_case(side, accident, vehicles, occupants)
         if status is not None:
             payload["status"] = one_of("status", status, CASE_STATUSES)
         if not payload:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self.request("PUT", path, json=payload, read=read_object("case", kinds=CASE))
+        return self.request("PUT", _case(case_id), json=payload, read=read_object("case", kinds=CASE))
 
     # -- files -----------------------------------------------------------------------------------------------
 
@@ -360,7 +351,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
-        return self._stream(f"/api/files/{quoted_id('file_id', file_id)}", chunk_size)
+        return self._stream(_file(file_id), chunk_size)
 
     def get_file_status(self, file_id: str) -> dict[str, Any]:
         """
@@ -372,8 +363,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
-        path = f"/api/files/{quoted_id('file_id', file_id)}/status"
-        return self.request("GET", path, read=read_object(kinds=FILE))
+        return self.request("GET", f"{_file(file_id)}/status", read=read_object(kinds=FILE))
 
     def delete_file(self, file_id: str) -> dict[str, Any]:
         """
@@ -385,8 +375,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/delete
         """
-        path = f"/api/files/{quoted_id('file_id', file_id)}"
-        return self.request("DELETE", path, read=read_deleted)
+        return self.request("DELETE", _file(file_id), read=read_deleted)
 
     # -- reports ---------------------------------------------------------------------------------------------
 
@@ -426,8 +415,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/get
         """
-        path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return self.request("GET", path, read=read_report(report_id))
+        return self.request("GET", _report(report_id), read=partial(read_report, report_id))
 
     async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -436,8 +424,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param client: from ``new_async_client``.
         :param report_id: ``rpt_...``.
         """
-        path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return await self.arequest(client, "GET", path, read=read_report(report_id))
+        return await self.arequest(client, "GET", _report(report_id), read=partial(read_report, report_id))
 
     def list_reports(self, case_id: str) -> list[dict[str, Any]]:
         """
@@ -477,8 +464,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/reports/delete
         """
-        path = f"/api/reports/{quoted_id('report_id', report_id)}"
-        return self.request("DELETE", path, read=read_deleted)
+        return self.request("DELETE", _report(report_id), read=read_deleted)
 
     async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
@@ -490,29 +476,34 @@ class SilentWitnessHook(OrganizationEndpoints):
         :param client: from ``new_async_client``.
         :param report_id: ``rpt_...``.
         """
-        path = f"/api/reports/{quoted_id('report_id', report_id)}"
         return await self.arequest(
-            client,
-            "DELETE",
-            path,
-            read=read_deleted,
-            attempts=3,
-            read_timeout=6.0,
-            total=12.0,
+            client, "DELETE", _report(report_id), read=read_deleted, attempts=3, read_timeout=6.0, total=12.0
         )
 
 
-def _case_fields(
-    *,
-    name: str | None,
+def _case(case_id: str) -> str:
+    return f"/api/cases/{quoted_id('case_id', case_id)}"
+
+
+def _file(file_id: str) -> str:
+    return f"/api/files/{quoted_id('file_id', file_id)}"
+
+
+def _report(report_id: str) -> str:
+    return f"/api/reports/{quoted_id('report_id', report_id)}"
+
+
+def _texts(**given: str | None) -> dict[str, Any]:
+    return {field: required_text(field, value) for field, value in given.items() if value is not None}
+
+
+def _parts_of_case(
     side: str | None,
     accident: Mapping[str, Any] | None,
     vehicles: Sequence[Mapping[str, Any]] | None,
     occupants: Sequence[Mapping[str, Any]] | None,
 ) -> dict[str, Any]:
     fields: dict[str, Any] = {}
-    if name is not None:
-        fields["name"] = required_text("name", name)
     if side is not None:
         fields["side"] = one_of("side", side, SIDES)
     if accident is not None:

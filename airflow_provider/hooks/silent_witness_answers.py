@@ -193,23 +193,19 @@ def read_new_report(body: Body) -> dict[str, Any]:
     return report
 
 
-def read_report(report_id: str) -> Reader[dict[str, Any]]:
-    """Return a reader of a report; ``"data": null`` is how the API says that it knows none."""
-
-    def read(body: Body) -> dict[str, Any]:
-        envelope = body.object()
-        if "data" in envelope and envelope["data"] is None:
-            raise NotFoundError(
-                f"{body.endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
-                "null). Check the id, and that the key belongs to the account that owns the report.",
-                http_status=200,
-                job_id=report_id,
-                endpoint=body.endpoint,
-            )
-        report = read_object("report", "id", "status", kinds=REPORT)(body)
-        # A case's id is taken too: https://docs.silentwitness.ai/api-reference/reports/get
-        if report_id not in (report["id"], report.get("case_id")):
-            raise body.malformed(f"another report ({report['id']!r}) than was asked for")
-        return report
-
-    return read
+def read_report(report_id: str, body: Body) -> dict[str, Any]:
+    """Read a report; ``"data": null`` is how the API says that it knows none."""
+    envelope = body.object()
+    if "data" in envelope and envelope["data"] is None:
+        raise NotFoundError(
+            f"{body.endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
+            "null). Check the id, and that the key belongs to the account that owns the report.",
+            http_status=200,
+            job_id=report_id,
+            endpoint=body.endpoint,
+        )
+    report = read_object("report", "id", "status", kinds=REPORT)(body)
+    # A case's id is taken too: https://docs.silentwitness.ai/api-reference/reports/get
+    if report_id not in (report["id"], report.get("case_id")):
+        raise body.malformed(f"another report ({report['id']!r}) than was asked for")
+    return report

@@ -15,8 +15,8 @@ import pytest
 
 from airflow_provider import __version__, triggers
 from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.core.http.responses import new_request
 from airflow_provider.get_provider_info import field_behaviour, get_provider_info
-from airflow_provider.hooks.mediamagic import MediaMagicHook
 from tests.packaging.archives import REPOSITORY
 from tests.unit.operators.every_class import EVERY
 
@@ -89,11 +89,9 @@ def test_no_other_installed_distribution_owns_a_file_of_the_package() -> None:
 
 
 def test_services_and_pytest_see_the_name_of_the_distribution() -> None:
-    hook = MediaMagicHook(
-        settings=ConnectionSettings("mediamagic_default", "https://mm.example", "sk_live_1")
-    )
-    sent = hook._headers(hook.settings, None)
-    assert sent["User-Agent"] == f"{INFO['package-name']}/{__version__}"
+    settings = ConnectionSettings("mediamagic_default", "https://mm.example", "sk_live_1")
+    sent = new_request(settings, "GET", "/api/integrations/submissions/1")
+    assert sent.headers["User-Agent"] == f"{INFO['package-name']}/{__version__}"
     plugins = [
         entry.name
         for entry in metadata.entry_points(group="pytest11")

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import urljoin, urlsplit
 
 from airflow_provider.core.http.retry import RetryPolicy
-from airflow_provider.core.text import clean, snippet
+from airflow_provider.core.text import clean, keep_queries_out_of_logs
 from airflow_provider.exceptions import TransferError
 
 if TYPE_CHECKING:
@@ -97,32 +97,6 @@ class Broken(Exception):
         self.reason = reason
         self.asked = asked
         self.start_over = start_over
-
-
-def keep_queries_out_of_logs() -> None:
-    """
-    Keep query strings out of what urllib3 logs in this process: at ``DEBUG`` every request's path and query,
-    and as a warning the URL and the headers of an answer whose headers it cannot parse.
-
-    The query of a signed link is all that it takes to read or write the file.
-    """
-    for name in ("urllib3.connection", "urllib3.connectionpool", "urllib3.util.retry"):
-        logging.getLogger(name).addFilter(_without_queries)
-
-
-def _without_queries(record: logging.LogRecord) -> bool:
-    if isinstance(record.args, tuple):
-        record.args = tuple(_without_query(argument) for argument in record.args)
-    record.exc_info = None
-    return True
-
-
-def _without_query(argument: object) -> object:
-    if isinstance(argument, Exception):
-        return snippet(str(argument))
-    if not isinstance(argument, str) or "?" not in argument:
-        return argument
-    return f"{argument.partition('?')[0]}?***"
 
 
 def send(

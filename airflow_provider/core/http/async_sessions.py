@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import ssl
-from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
@@ -16,11 +15,11 @@ import yarl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
 from airflow_provider.core.http.connection import ConnectionSettings
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
-from airflow_provider.core.http.sessions import environment_proxy, lost
-from airflow_provider.core.http.timed_reader import LONGEST_ANSWER
-from airflow_provider.core.text import snippet
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Request, Response
+from airflow_provider.core.http.sessions import LONGEST_ANSWER, environment_proxy, lost, too_long
 from airflow_provider.exceptions import ConfigurationError, TransportError
+
+MOST_CONNECTIONS: Final = 100
 
 LONGEST_HEADER: Final = 65_536
 """Longest status line and header that is read, in bytes."""
@@ -35,7 +34,7 @@ class UnreadableAnswerError(TransportError):
     lasting: bool = True
 
 
-def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aiohttp.ClientSession:
+def new_async_client(settings: ConnectionSettings) -> aiohttp.ClientSession:
     """
     Return a client for the API of a connection. Call it in a running event loop; the caller closes it.
 
@@ -45,7 +44,6 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
     to this machine.
 
     :param settings: the connection.
-    :param limit: most connections open at a time.
     :raises ConfigurationError: the environment names a proxy that aiohttp cannot use.
     """
     timeout = aiohttp.ClientTimeout(
@@ -54,7 +52,7 @@ def new_async_client(settings: ConnectionSettings, *, limit: int = 100) -> aioht
         sock_read=settings.read_timeout,
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_tls(settings), limit=limit, keepalive_timeout=75),
+        connector=aiohttp.TCPConnector(ssl=_tls(settings), limit=MOST_CONNECTIONS, keepalive_timeout=75),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=timeout,
         # Not trust_env: it would also send what .netrc holds for the host.
@@ -89,62 +87,52 @@ def _tls(settings: ConnectionSettings) -> ssl.SSLContext | bool:
         ) from error
 
 
-async def send(
-    client: aiohttp.ClientSession,
-    method: str,
-    path: str,
-    settings: ConnectionSettings,
-    *,
-    endpoint: str,
-    headers: Mapping[str, str],
-    read_timeout: float | None = None,
-    request_id: str | None = None,
-) -> Response:
+async def send(client: aiohttp.ClientSession, request: Request, settings: ConnectionSettings) -> Response:
     """
     Make one attempt and read the response whole. Redirects are not followed.
 
-    :param read_timeout: seconds without a byte; by default the client's.
     :raises TransportError: no answer, or a broken one.
     :raises UnreadableAnswerError: aiohttp takes the answer for a broken one, which need not be so.
     :raises MalformedResponseError: the body is too long.
     """
     options: dict[str, Any] = {}
-    if read_timeout is not None:
+    if request.read_timeout is not None:
         options["timeout"] = aiohttp.ClientTimeout(
-            total=settings.connect_timeout + read_timeout,
+            total=settings.connect_timeout + request.read_timeout,
             sock_connect=settings.connect_timeout,
-            sock_read=read_timeout,
+            sock_read=request.read_timeout,
         )
-    url = yarl.URL(settings.base_url + path, encoded=True)
+    url = yarl.URL(request.url, encoded=True)
     try:
-        async with client.request(method, url, headers=headers, allow_redirects=False, **options) as response:
-            return await read_response(response, endpoint, request_id=request_id)
+        async with client.request(
+            request.method, url, headers=request.headers, allow_redirects=False, **options
+        ) as response:
+            return await _read_response(response, request)
     except UnreadableAnswerError:
         raise
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         # What a proxy refuses is an error that quotes its URL, with the password.
         shown = None if isinstance(error, aiohttp.ClientHttpProxyError) else error
-        trouble = failure(error, endpoint, request_id=request_id, secrets=settings.secrets)
+        trouble = _failure(error, request)
         if _is_unreadable(error):
-            unreadable = UnreadableAnswerError(str(trouble), request_id=request_id, endpoint=endpoint)
+            unreadable = UnreadableAnswerError(
+                str(trouble), request_id=request.request_id, endpoint=request.endpoint
+            )
             unreadable.lasting = not _is_cut(error)
             raise unreadable from error
         raise trouble from shown
 
 
-def failure(
-    error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
-) -> TransportError:
+def _failure(error: Exception, request: Request) -> TransportError:
     """Name what an aiohttp exception means, and whether the request can have arrived."""
     unreached = aiohttp.ClientConnectorError | aiohttp.ClientHttpProxyError | aiohttp.ConnectionTimeoutError
     return lost(
-        endpoint,
-        type(error).__name__,
-        snippet(str(error), secrets),
+        request,
+        error,
+        str(error),
         sent=not isinstance(error, unreached),
         tls=isinstance(error, aiohttp.ClientSSLError),
         late=isinstance(error, TimeoutError),
-        request_id=request_id,
     )
 
 
@@ -162,33 +150,24 @@ def _is_cut(error: Exception) -> bool:
     return isinstance(error.__cause__, aiohttp.http_exceptions.TransferEncodingError)
 
 
-async def read_response(
-    response: aiohttp.ClientResponse,
-    endpoint: str,
-    *,
-    request_id: str | None = None,
-    limit: int = MAX_JSON_BYTES,
-) -> Response:
-    """
-    Read a response whole.
-
-    :raises UnreadableAnswerError: aiohttp leaves the body encoded.
-    :raises MalformedResponseError: the body is longer than ``limit`` bytes.
-    """
+async def _read_response(response: aiohttp.ClientResponse, request: Request) -> Response:
     encodings = ",".join(response.headers.getall("Content-Encoding", ())).lower()
     if encodings != "gzip" and "gzip" in encodings:
         raise UnreadableAnswerError(
-            f"{endpoint} answered in {encodings}", request_id=request_id, endpoint=endpoint
+            f"{request.endpoint} answered in {encodings}",
+            request_id=request.request_id,
+            endpoint=request.endpoint,
         )
     announced = response.content_length
-    if announced is not None and announced <= limit and "Content-Encoding" not in response.headers:
+    if announced is not None and announced <= MAX_JSON_BYTES and not encodings:
         body = await response.read()
-        return Response(endpoint, response.status, response.headers, body, request_id)
-    pieces, size = [], 0
-    async for piece in response.content.iter_chunked(64 * 1024):
-        size += len(piece)
-        if size > limit:
-            raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
-        pieces.append(piece)
+    else:
+        pieces, size = [], 0
+        async for piece in response.content.iter_chunked(64 * 1024):
+            size += len(piece)
+            if size > MAX_JSON_BYTES:
+                raise too_long(request)
+            pieces.append(piece)
+        body = b"".join(pieces)
     # aiohttp looks header names up in any case.
-    return Response(endpoint, response.status, response.headers, b"".join(pieces), request_id)
+    return Response(request.endpoint, response.status, response.headers, body, request.request_id)

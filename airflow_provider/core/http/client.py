@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 import asyncio
-import json as jsonlib
 import random
-import re
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
-from urllib.parse import urlencode
 
 from airflow.sdk import BaseHook
 
-from airflow_provider import DISTRIBUTION, __version__
 from airflow_provider.compat import AirflowNotFoundException, answers_asynchronously
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.http.connection import ConnectionSettings, Service
-from airflow_provider.core.http.error_bodies import Paid, error_for
-from airflow_provider.core.http.responses import Body, Reader, Response, http_date, parse_json
+from airflow_provider.core.http.error_bodies import Paid, error_for, outcome_unknown
+from airflow_provider.core.http.responses import (
+    Body,
+    Reader,
+    Response,
+    endpoint_of,
+    http_date,
+    new_request,
+    parse_json,
+)
 from airflow_provider.core.http.retry import IDEMPOTENT, Attempts, RetryPolicy, may_have_started
 from airflow_provider.core.text import redact
 from airflow_provider.exceptions import (
     ApiError,
-    AuthenticationError,
     InvalidInputError,
     MalformedResponseError,
-    NotFoundError,
-    PermissionDeniedError,
     ProviderError,
     RateLimitedError,
-    SubmitOutcomeUnknownError,
     TransportError,
     UndefinedConnectionError,
 )
@@ -182,18 +182,16 @@ class ServiceHook(BaseHook):
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the API something that starts nothing; return whether the connection works, and what to do."""
+        name = self.service.name
+        advice = {
+            401: f"{name} refused the API key. ",
+            403: f"{name} knows the API key and does not let it in. ",
+            404: "Something answers, but not the API: check the host. ",
+        }
         try:
             return True, self._probe()
-        except AuthenticationError as error:
-            return False, f"{self.service.name} refused the API key. {error}"
-        except PermissionDeniedError as error:
-            return False, f"{self.service.name} knows the API key and does not let it in. {error}"
-        except NotFoundError as error:
-            return False, f"Something answers, but not the API: check the host. {error}"
         except ProviderError as error:
-            if isinstance(error, MalformedResponseError) and error.http_status == 404:
-                return False, f"Something answers, but not the API: check the host. {error}"
-            return False, str(error)
+            return False, f"{advice.get(error.http_status or 0, '')}{error}"
         except Exception as error:
             # Airflow could not be asked for the connection, or something nobody thought of.
             secrets = self._settings.secrets if self._settings else ()
@@ -261,11 +259,11 @@ class ServiceHook(BaseHook):
 
         return Session(self.settings)
 
-    def new_async_client(self, *, limit: int = 100) -> aiohttp.ClientSession:
+    def new_async_client(self) -> aiohttp.ClientSession:
         """Return an aiohttp client for :meth:`settings`, which must be loaded; the caller closes it."""
         from airflow_provider.core.http.async_sessions import new_async_client
 
-        return new_async_client(self.settings, limit=limit)
+        return new_async_client(self.settings)
 
     def close(self) -> None:
         """Close the sessions; the hook opens new ones when it is used again."""
@@ -281,18 +279,6 @@ class ServiceHook(BaseHook):
         self.close()
 
     # -- requests --------------------------------------------------------------------------------------------
-
-    def _headers(
-        self, settings: ConnectionSettings, request_id: str | None, *, accept: str = "application/json"
-    ) -> dict[str, str]:
-        headers = {
-            "X-API-Key": settings.api_key,
-            "Accept": accept,
-            "User-Agent": f"{DISTRIBUTION}/{__version__}",
-        }
-        if request_id:
-            headers["X-Request-ID"] = request_id
-        return headers
 
     def _new_request_id(self) -> str | None:
         """Return an id to send along where the service takes one, so that a lost answer can be traced."""
@@ -334,15 +320,8 @@ class ServiceHook(BaseHook):
         :raises InvalidInputError: the path or the body cannot be sent; nothing was.
         :raises ApiError: the service refused, or gave no usable answer.
         """
-        settings = self.settings
-        endpoint = _endpoint(method, path)
-        first = True
 
         def attempt() -> T:
-            nonlocal first
-            if not first and paid is not None and self.before_resending is not None:
-                self.before_resending()
-            first = False
             # A pooled connection may be closed by the server just as the request goes out, and then nobody
             # knows whether it arrived. A paid call pays for a connection of its own instead.
             answer = self._answer(
@@ -354,28 +333,31 @@ class ServiceHook(BaseHook):
                 body=body,
                 read_timeout=read_timeout,
             )
-            if not 200 <= answer.status < 300:
-                raise error_for(answer, settings.secrets, pending=pending, paid=paid)
-            return read(Body(endpoint, parse_json(answer, settings.secrets)))
+            return self._result(answer, read, pending=pending, paid=paid)
 
         try:
-            return self._persist(attempt, method, path, policy or RetryPolicy(settings.max_retries))
+            return self._persist(attempt, method, path, policy, self.before_resending if paid else None)
         except (TransportError, MalformedResponseError) as error:
             if paid is None or not may_have_started(error):
                 raise
-            raise SubmitOutcomeUnknownError(
-                f"{endpoint} was sent and no usable answer came back, so {paid.noun} may or may not exist, "
-                f"and may be billed. It was not sent again. {paid.find_out} What went wrong: {error}",
-                http_status=error.http_status,
-                request_id=error.request_id,
-                endpoint=endpoint,
-            ) from error
+            raise outcome_unknown(error, endpoint_of(method, path), paid) from error
 
-    def _persist(self, attempt: Callable[[], T], method: str, path: str, policy: RetryPolicy) -> T:
-        attempts = self._attempts(method, _endpoint(method, path), policy)
+    def _persist(
+        self,
+        attempt: Callable[[], T],
+        method: str,
+        path: str,
+        policy: RetryPolicy | None = None,
+        before_resending: Callable[[], None] | None = None,
+    ) -> T:
+        attempts = self._attempts(method, path, policy or RetryPolicy(self.settings.max_retries))
         bucket = self.service.bucket(method, path)
+        sent = False
         while True:
             self.turns.take(self, bucket)
+            if sent and before_resending is not None:
+                before_resending()
+            sent = True
             try:
                 return attempt()
             except RateLimitedError as error:
@@ -387,8 +369,53 @@ class ServiceHook(BaseHook):
                 pause = attempts.pause_after(error)
             self._sleep(pause)
 
-    def _attempts(self, method: str, endpoint: str, policy: RetryPolicy) -> Attempts:
-        return Attempts(method, endpoint, policy, cast("Logger", self.log), self._now, self._rng)
+    def _attempts(self, method: str, path: str, policy: RetryPolicy) -> Attempts:
+        log = cast("Logger", self.log)
+        return Attempts(method, endpoint_of(method, path), policy, log, self._now, self._rng)
+
+    def _answer(self, method: str, path: str, **options: Any) -> Response:
+        """Make one attempt, read the response whole and learn from its headers."""
+        answer = self._exchange(method, path, **options)
+        self._compare_clocks(answer)
+        self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
+        return answer
+
+    def _exchange(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
+        from airflow_provider.core.http.sessions import read_response, send
+
+        request = new_request(self.settings, method, path, request_id=self._new_request_id(), **options)
+        session = self._new_session() if fresh else self.get_conn()
+        try:
+            return read_response(send(session, request, self.settings), request)
+        finally:
+            if fresh:
+                session.close()
+
+    def _result(
+        self, answer: Response, read: Reader[T], *, pending: bool = False, paid: Paid | None = None
+    ) -> T:
+        secrets = self.settings.secrets
+        succeeded = 200 <= answer.status < 300
+        data = parse_json(answer, secrets) if succeeded else None
+        if not succeeded or (isinstance(data, dict) and data.get("success") is False):
+            raise error_for(answer, secrets, pending=pending, paid=paid)
+        return read(Body(answer.endpoint, data))
+
+    def _stream(self, path: str, chunk_size: int) -> Iterator[bytes]:
+        """GET raw bytes: the request is made now, the body is read by the iterator."""
+        from airflow_provider.core.http.sessions import read_pieces, read_response, send
+
+        def attempt() -> Iterator[bytes]:
+            request_id = self._new_request_id()
+            request = new_request(self.settings, "GET", path, accept="*/*", request_id=request_id)
+            response = send(self.get_conn(), request, self.settings)
+            if response.status_code == 200:
+                return read_pieces(response, request, chunk_size)
+            raise error_for(read_response(response, request), request.secrets)
+
+        return self._persist(attempt, "GET", path)
+
+    # -- the service's clock ---------------------------------------------------------------------------------
 
     def service_time(self, moment: float) -> float:
         """
@@ -409,85 +436,6 @@ class ServiceHook(BaseHook):
     def _compare_clocks(self, answer: Response) -> None:
         if (served_at := http_date(answer.headers.get("date", ""))) is not None:
             self.clock_offset = served_at - time.time()
-
-    def _answer(self, method: str, path: str, **options: Any) -> Response:
-        """Make one attempt, read the response whole and learn from its headers."""
-        answer = self._exchange(method, path, **options)
-        self._compare_clocks(answer)
-        self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
-        return answer
-
-    def _exchange(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
-        from airflow_provider.core.http.sessions import read_response
-
-        request_id = self._new_request_id()
-        session = self._new_session() if fresh else self.get_conn()
-        try:
-            response = self._open(session, method, path, request_id=request_id, **options)
-            return read_response(
-                response, _endpoint(method, path), request_id=request_id, secrets=self.settings.secrets
-            )
-        finally:
-            if fresh:
-                session.close()
-
-    def _open(
-        self,
-        session: requests.Session,
-        method: str,
-        path: str,
-        *,
-        request_id: str | None,
-        params: Mapping[str, Any] | None = None,
-        json: Any = None,
-        body: MultipartBody | None = None,
-        read_timeout: float | None = None,
-        accept: str = "application/json",
-    ) -> requests.Response:
-        """Make one attempt and return the response with its body unread."""
-        from airflow_provider.core.http.sessions import send
-
-        settings = self.settings
-        headers = self._headers(settings, request_id, accept=accept)
-        data: Any = None
-        if json is not None:
-            headers["Content-Type"] = "application/json"
-            data = _as_json(json)
-        elif body is not None:
-            headers["Content-Type"] = body.content_type
-            data = body
-        return send(
-            session,
-            method,
-            path,
-            settings,
-            endpoint=_endpoint(method, path),
-            request_id=request_id,
-            read_timeout=read_timeout,
-            params={name: value for name, value in (params or {}).items() if value is not None},
-            headers=headers,
-            data=data,
-        )
-
-    def _stream(self, path: str, chunk_size: int) -> Iterator[bytes]:
-        """GET raw bytes: the request is made now, the body is read by the iterator."""
-        from airflow_provider.core.http.sessions import read_pieces, read_response
-
-        endpoint = f"GET {path}"
-        secrets = self.settings.secrets
-
-        def attempt() -> requests.Response:
-            request_id = self._new_request_id()
-            response = self._open(self.get_conn(), "GET", path, request_id=request_id, accept="*/*")
-            if response.status_code == 200:
-                return response
-            raise error_for(
-                read_response(response, endpoint, request_id=request_id, secrets=secrets), secrets
-            )
-
-        response = self._persist(attempt, "GET", path, RetryPolicy(self.settings.max_retries))
-
-        return read_pieces(response, endpoint, chunk_size, secrets=secrets)
 
     # -- the asynchronous half -------------------------------------------------------------------------------
 
@@ -514,27 +462,20 @@ class ServiceHook(BaseHook):
         :param read_timeout: seconds; by default the client's.
         :param total: seconds in which a further attempt may begin.
         """
-        settings = await self.aload_settings()
-        endpoint = _endpoint(method, path)
-        query = urlencode({name: value for name, value in (params or {}).items() if value is not None})
-        if query:
-            path = f"{path}?{query}"
-
-        def parse(answer: Response) -> T:
-            return read(Body(endpoint, parse_json(answer, settings.secrets)))
+        await self.aload_settings()
 
         async def attempt() -> T:
-            answer = await self._aexchange(client, method, path, endpoint, settings, read_timeout)
+            answer = await self._aexchange(client, method, path, params=params, read_timeout=read_timeout)
             self._compare_clocks(answer)
             if self.on_headers is not None:
                 self.on_headers(answer.headers)
             if len(answer.body) > LARGE_BODY:
-                return await asyncio.to_thread(parse, answer)
-            return parse(answer)
+                return await asyncio.to_thread(self._result, answer, read)
+            return self._result(answer, read)
 
         if attempts == 1:
             return await attempt()
-        tries = self._attempts(method, endpoint, RetryPolicy(attempts - 1, total=total))
+        tries = self._attempts(method, path, RetryPolicy(attempts - 1, total=total))
         while True:
             try:
                 return await attempt()
@@ -543,13 +484,7 @@ class ServiceHook(BaseHook):
             await self._asleep(pause)
 
     async def _aexchange(
-        self,
-        client: aiohttp.ClientSession,
-        method: str,
-        path: str,
-        endpoint: str,
-        settings: ConnectionSettings,
-        read_timeout: float | None,
+        self, client: aiohttp.ClientSession, method: str, path: str, **options: Any
     ) -> Response:
         """
         Make one attempt with aiohttp.
@@ -562,39 +497,12 @@ class ServiceHook(BaseHook):
         if not self._aiohttp_refuses:
             request_id = self._new_request_id()
             try:
-                return await send(
-                    client,
-                    method,
-                    path,
-                    settings,
-                    endpoint=endpoint,
-                    headers=self._headers(settings, request_id),
-                    read_timeout=read_timeout,
-                    request_id=request_id,
-                )
+                request = new_request(self.settings, method, path, request_id=request_id, **options)
+                return await send(client, request, self.settings)
             except UnreadableAnswerError as error:
                 if method not in IDEMPOTENT:
                     raise
                 self._aiohttp_refuses = error.lasting
                 now_on = ", from now on" if error.lasting else ""
                 self.log.warning("%s. Asking again with requests instead of aiohttp%s.", error, now_on)
-        return await asyncio.to_thread(self._exchange, method, path, fresh=True, read_timeout=read_timeout)
-
-
-def _endpoint(method: str, path: Any) -> str:
-    if not isinstance(path, str) or not re.match(r"/(?!/)", path) or not path.isprintable() or " " in path:
-        raise InvalidInputError(
-            f"path must begin with one slash and hold no blanks, such as `/api/things`; got {path!r}. The "
-            "host is the connection's.",
-            parameter="path",
-        )
-    return f"{method} {path.partition('?')[0]}"
-
-
-def _as_json(payload: Any) -> bytes:
-    try:
-        return jsonlib.dumps(payload, allow_nan=False).encode()
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidInputError(
-            f"The request cannot be written as JSON, so nothing was sent: {error}", parameter="json"
-        ) from error
+        return await asyncio.to_thread(self._exchange, method, path, fresh=True, **options)

@@ -1,11 +1,8 @@
 """
 The error that an answer of an API stands for.
 
-No vendor promises one error shape: a message is found under ``detail``, ``error``, ``message`` or ``errors``,
-as text, as an object or as a list of them, beside ``error_code``, ``error_param``, ``details``, ``bucket``
-and ``request_id``; a proxy in between sends HTML. :func:`error_for` reads all of them and decides by the HTTP
-status; only of a 404 it also asks whether the API itself has spoken, because a 404 says that something paid
-for is gone.
+The HTTP status decides; only of a 404 it also matters whether the API itself has spoken, because a 404 says
+that something paid for is gone.
 """
 
 from __future__ import annotations
@@ -16,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from airflow_provider.core.http.responses import Response, load_json
+from airflow_provider.core.http.responses import Response, load_json, malformed
 from airflow_provider.core.http.retry import retry_after
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import (
@@ -31,6 +28,7 @@ from airflow_provider.exceptions import (
     PlanError,
     RateLimitedError,
     ServerError,
+    SubmitOutcomeUnknownError,
 )
 
 _COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
@@ -50,35 +48,31 @@ class Paid:
     find_out: str
 
 
-def has_detail(body: bytes) -> bool:
-    """Whether a body is a JSON object with ``detail``."""
-    return "detail" in _object_in(body)
-
-
-def _object_in(body: bytes) -> dict[str, Any]:
-    try:
-        found = load_json(body)
-    except ValueError:
-        return {}
-    return found if isinstance(found, dict) else {}
-
-
 @dataclass(frozen=True, slots=True)
 class ErrorBody:
-    """What an error body says, whatever its shape; redacted and short."""
+    """
+    What an error body says, whatever its shape; redacted and short.
+
+    No vendor promises one shape: a message is found under ``detail``, ``error``, ``message`` or ``errors``,
+    as text, as an object or as a list of them, beside ``error_code``, ``error_param``, ``details``,
+    ``bucket`` and ``request_id``; a proxy in between sends HTML.
+
+    :param names: of its fields; none where it is no JSON object.
+    """
 
     text: str = ""
     code: str | None = None
     parameter: str | None = None
     request_id: str | None = None
     bucket: str | None = None
+    names: frozenset[str] = frozenset()
 
     @classmethod
-    def read(cls, body: bytes, secrets: Iterable[str]) -> ErrorBody:
+    def read(cls, body: bytes, secrets: Iterable[str] = ()) -> ErrorBody:
         try:
-            data = load_json(body) if body.strip() else None
+            data = load_json(body)
         except ValueError:
-            return cls(text=snippet(body, secrets))
+            data = None
         return cls.of(data, secrets) if isinstance(data, dict) else cls(text=snippet(body, secrets))
 
     @classmethod
@@ -99,6 +93,7 @@ class ErrorBody:
             parameter=snippet(parameter or "", secrets) or None,
             request_id=snippet(_text(data.get("request_id")), secrets) or None,
             bucket=snippet(_text(data.get("bucket")), secrets) or None,
+            names=frozenset(data),
         )
 
 
@@ -160,7 +155,7 @@ def error_for(
     now: float | None = None,
 ) -> ApiError:
     """
-    Turn an answer that is not 2xx into the error that says what to do.
+    Turn an answer that is not 2xx, or a 2xx of ``{"success": false}``, into the error that says what to do.
 
     A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
     about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
@@ -184,9 +179,12 @@ def error_for(
         or answer.request_id,
         "endpoint": answer.endpoint,
     }
+    if 200 <= status < 300:
+        endpoint = known.pop("endpoint")
+        return malformed(endpoint, f'`"success": false` with a success status: {said.text}', **known)
     if status < 400:
         return _redirected(answer, known)
-    foreign = status == 404 and _COMPLAINTS.isdisjoint(_object_in(answer.body))
+    foreign = status == 404 and _COMPLAINTS.isdisjoint(said.names)
     kind = _kind_for(status, pending, foreign and paid is None)
     parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:
@@ -242,4 +240,15 @@ def _redirected(answer: Response, known: dict[str, Any]) -> MalformedResponseErr
         f"{answer.endpoint} answered {answer.status}, {what}{to}. Redirects are not followed, so that "
         "the API key stays where the connection says. Correct the connection's host.",
         **known,
+    )
+
+
+def outcome_unknown(error: ApiError, endpoint: str, paid: Paid) -> SubmitOutcomeUnknownError:
+    """Return the error for a paid call that may have done its work although it ended with this one."""
+    return SubmitOutcomeUnknownError(
+        f"{endpoint} was sent and no usable answer came back, so {paid.noun} may or may not exist, and may "
+        f"be billed. It was not sent again. {paid.find_out} What went wrong: {error}",
+        http_status=error.http_status,
+        request_id=error.request_id,
+        endpoint=endpoint,
     )

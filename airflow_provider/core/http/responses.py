@@ -1,5 +1,5 @@
 """
-Responses of a service, read: the border behind which nothing checks again.
+Requests as they go out, and responses, read: the border behind which nothing checks again.
 
 Texts are made fit for every log and database, numbers that JSON does not know become null, and a field of
 another type than the documented one is null where it is optional and an error where it is needed. Pure: the
@@ -8,19 +8,25 @@ synchronous and the asynchronous half share it.
 
 from __future__ import annotations
 
-import json
+import json as jsonlib
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlencode
 
+from airflow_provider import DISTRIBUTION, __version__
 from airflow_provider.core.arguments import is_plain_id
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import encodable, snippet
-from airflow_provider.exceptions import MalformedResponseError
+from airflow_provider.exceptions import InvalidInputError, MalformedResponseError
+
+if TYPE_CHECKING:
+    from airflow_provider.core.files.upload import MultipartBody
+    from airflow_provider.core.http.connection import ConnectionSettings
 
 T = TypeVar("T")
 
@@ -66,7 +72,7 @@ def load_json(content: bytes | str) -> Any:
     :raises ValueError: it is no JSON, not in a Unicode encoding, or nested too deeply.
     """
     try:
-        data = json.loads(content, parse_int=_small_int)
+        data = jsonlib.loads(content, parse_int=_small_int)
     except RecursionError:
         raise ValueError("nested too deeply") from None
     return plain(data)
@@ -103,24 +109,13 @@ def plain(data: Any, depth: int = MAX_DEPTH) -> Any:
     return {encodable(name): plain(value, depth - 1) for name, value in data.items()}
 
 
-def malformed(
-    endpoint: str,
-    what: str,
-    *,
-    http_status: int | None = None,
-    code: str | None = None,
-    parameter: str | None = None,
-    request_id: str | None = None,
-) -> MalformedResponseError:
+def malformed(endpoint: str, what: str, **known: Any) -> MalformedResponseError:
     """Return the error for an answer that is not what the endpoint documents."""
     return MalformedResponseError(
         f"{endpoint} answered with {what}. Check that the connection's host is the API and not a web page "
         "or a proxy; if it is, try again later and report it to the vendor.",
-        http_status=http_status,
-        code=code,
-        parameter=parameter,
-        request_id=request_id,
         endpoint=endpoint,
+        **known,
     )
 
 
@@ -131,6 +126,96 @@ def http_date(text: str) -> float | None:
         return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
     except (TypeError, ValueError, IndexError, OverflowError):
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """
+    One attempt.
+
+    :param endpoint: ``METHOD /path``, for messages.
+    :param method: HTTP method.
+    :param url: with the query string.
+    :param headers: with the API key.
+    :param data: the body; ``None`` for none.
+    :param read_timeout: seconds without a byte; ``None`` for the connection's.
+    :param request_id: the id that we give it, where the service takes one.
+    :param secrets: of the connection, which no error may quote.
+    """
+
+    endpoint: str
+    method: str
+    url: str
+    headers: Mapping[str, str] = field(repr=False)
+    data: bytes | MultipartBody | None = field(repr=False)
+    read_timeout: float | None
+    request_id: str | None
+    secrets: tuple[str, ...] = field(repr=False)
+
+
+def new_request(
+    settings: ConnectionSettings,
+    method: str,
+    path: str,
+    *,
+    params: Mapping[str, Any] | None = None,
+    json: Any = None,
+    body: MultipartBody | None = None,
+    accept: str = "application/json",
+    read_timeout: float | None = None,
+    request_id: str | None = None,
+) -> Request:
+    """
+    Return a request.
+
+    :param params: query; entries that are ``None`` are left out.
+    :param json: body to send as JSON.
+    :param body: body to stream as multipart.
+    :raises InvalidInputError: the path or the body cannot be sent.
+    """
+    endpoint = endpoint_of(method, path)
+    query = urlencode(
+        {name: value for name, value in (params or {}).items() if value is not None}, doseq=True
+    )
+    url = settings.base_url + path + ("&" if "?" in path else "?") * bool(query) + query
+    headers = {
+        "X-API-Key": settings.api_key,
+        "Accept": accept,
+        "User-Agent": f"{DISTRIBUTION}/{__version__}",
+    }
+    if request_id:
+        headers["X-Request-ID"] = request_id
+    data: bytes | MultipartBody | None = body
+    if json is not None:
+        headers["Content-Type"] = "application/json"
+        data = _as_json(json)
+    elif body is not None:
+        headers["Content-Type"] = body.content_type
+    return Request(endpoint, method, url, headers, data, read_timeout, request_id, settings.secrets)
+
+
+def endpoint_of(method: str, path: Any) -> str:
+    """
+    Return what messages call an endpoint: ``METHOD /path``, without query string.
+
+    :raises InvalidInputError: the path is none.
+    """
+    if not isinstance(path, str) or not re.match(r"/(?!/)", path) or not path.isprintable() or " " in path:
+        raise InvalidInputError(
+            f"path must begin with one slash and hold no blanks, such as `/api/things`; got {path!r}. The "
+            "host is the connection's.",
+            parameter="path",
+        )
+    return f"{method} {path.partition('?')[0]}"
+
+
+def _as_json(payload: Any) -> bytes:
+    try:
+        return jsonlib.dumps(payload, allow_nan=False).encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidInputError(
+            f"The request cannot be written as JSON, so nothing was sent: {error}", parameter="json"
+        ) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +241,8 @@ def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
     """
     Return the parsed body of a 2xx answer; ``None`` for 204, which has none.
 
-    :raises MalformedResponseError: redirect, empty body, HTML, broken JSON, or ``{"success": false}``.
+    :raises MalformedResponseError: an empty body, HTML, or broken JSON.
     """
-    from airflow_provider.core.http.error_bodies import ErrorBody, error_for
-
-    if not 200 <= answer.status < 300:
-        raise error_for(answer, secrets)
     if answer.status == 204:
         return None
     known: dict[str, Any] = {"http_status": answer.status, "request_id": answer.request_id}
@@ -173,15 +254,6 @@ def parse_json(answer: Response, secrets: Iterable[str] = ()) -> Any:
         kind = "an HTML page" if answer.body.lstrip()[:1] == b"<" else "a body that is not JSON"
         shown = snippet(answer.body, secrets)
         raise malformed(answer.endpoint, f"{kind} where JSON is documented: {shown!r}", **known) from None
-    if isinstance(data, dict) and data.get("success") is False:
-        said = ErrorBody.of(data, secrets)
-        raise malformed(
-            answer.endpoint,
-            f'`"success": false` with a success status: {said.text}',
-            code=said.code,
-            parameter=said.parameter,
-            **known | ({"request_id": said.request_id} if said.request_id else {}),
-        )
     return data
 
 

@@ -101,28 +101,6 @@ class RetryPolicy:
     cap: float = 30.0
     jitter: float = 0.5
 
-    def pause(
-        self,
-        error: ApiError,
-        *,
-        method: str,
-        retries: int,
-        elapsed: float,
-        rng: Callable[[], float] = random.random,
-    ) -> float | None:
-        """
-        Return the seconds to wait before the next attempt, or ``None`` to let the error out.
-
-        :param error: what came of the last attempt.
-        :param method: HTTP method.
-        :param retries: retries made so far.
-        :param elapsed: seconds since the first attempt began.
-        :param rng: source of jitter, 0 to 1.
-        """
-        if not may_send_again(method, error):
-            return None
-        return self.next_pause(retries, asked=error.retry_after, elapsed=elapsed, rng=rng)
-
     def next_pause(
         self,
         retries: int,
@@ -179,10 +157,11 @@ class Attempts:
 
         :raises ApiError: the error itself; there is no next attempt.
         """
-        elapsed = self.now() - self.began_at
-        pause = self.policy.pause(
-            error, method=self.method, retries=self.retries, elapsed=elapsed, rng=self.rng
-        )
+        pause = None
+        if may_send_again(self.method, error):
+            elapsed = self.now() - self.began_at
+            asked = error.retry_after
+            pause = self.policy.next_pause(self.retries, asked=asked, elapsed=elapsed, rng=self.rng)
         if pause is None:
             raise error
         self.retries += 1

@@ -10,6 +10,7 @@ import http.client
 import io
 import os
 import socket
+import time
 from collections.abc import Iterator
 from http.cookiejar import DefaultCookiePolicy
 from typing import Any, Final
@@ -22,16 +23,77 @@ import urllib3.exceptions
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
-from airflow_provider.core.files.storage_http import keep_queries_out_of_logs
 from airflow_provider.core.http.connection import ConnectionSettings, is_loopback, is_proxy_url
-from airflow_provider.core.http.responses import MAX_JSON_BYTES, Response, malformed
-from airflow_provider.core.http.timed_reader import TimedReader
-from airflow_provider.core.text import snippet
-from airflow_provider.exceptions import ConfigurationError, ProviderError, TransportError
+from airflow_provider.core.http.responses import MAX_JSON_BYTES, Request, Response, malformed
+from airflow_provider.core.text import keep_queries_out_of_logs, snippet
+from airflow_provider.exceptions import (
+    ConfigurationError,
+    MalformedResponseError,
+    ProviderError,
+    TransportError,
+)
 
 
 def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
     return request
+
+
+LONGEST_ANSWER: Final = 4
+"""
+Read timeouts that an answer may take: a server that sends a byte now and then must not hold a task for ever.
+"""
+
+
+class _TimedReader(io.RawIOBase):
+    """
+    The bytes of a socket, with a total time: its own timeout is for a single read.
+
+    :param raw: as ``sock.makefile("rb", buffering=0)`` returns it; closed with this reader.
+    :param sock: its timeout is the one for a single read.
+    """
+
+    def __init__(self, raw: Any, sock: socket.socket) -> None:
+        self._raw = raw
+        self._sock = sock
+        self._timeout = sock.gettimeout()
+        self._deadline: float | None = None
+
+    def limit(self) -> None:
+        """Let all that follows take :data:`LONGEST_ANSWER` times the timeout of the socket."""
+        if self._timeout is not None:
+            self._deadline = time.monotonic() + LONGEST_ANSWER * self._timeout
+
+    def lift(self) -> None:
+        """Let what follows take any time, as long as something comes."""
+        self._deadline = None
+
+    def readable(self) -> bool:
+        """Whether it can be read: always."""
+        return True
+
+    def readinto(self, buffer: Any) -> int | None:
+        """
+        Read once.
+
+        :raises TimeoutError: nothing came in time, or the time is over.
+        """
+        if self._deadline is not None and self._timeout is not None:
+            left = self._deadline - time.monotonic()
+            if left <= 0:
+                raise TimeoutError(f"more than {LONGEST_ANSWER * self._timeout:g} s for one answer")
+            self._sock.settimeout(min(left, self._timeout))
+        try:
+            count: int | None = self._raw.readinto(buffer)
+        finally:
+            # The socket may serve the next request.
+            if self._sock.fileno() >= 0:
+                self._sock.settimeout(self._timeout)
+        return count
+
+    def close(self) -> None:
+        """Close the raw reader too."""
+        self._raw.close()
+        super().close()
 
 
 class _FinalResponse(http.client.HTTPResponse):
@@ -45,7 +107,7 @@ class _FinalResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
         super().__init__(sock, *args, **kwargs)
-        self.timed = TimedReader(self.fp.detach(), sock)
+        self.timed = _TimedReader(self.fp.detach(), sock)
         self.timed.limit()
         self.fp = io.BufferedReader(self.timed)
 
@@ -184,97 +246,94 @@ def environment_proxy(settings: ConnectionSettings) -> str | None:
     return proxy or None
 
 
-def send(
-    session: requests.Session,
-    method: str,
-    path: str,
-    settings: ConnectionSettings,
-    *,
-    endpoint: str,
-    request_id: str | None,
-    read_timeout: float | None = None,
-    **request: Any,
-) -> requests.Response:
+def send(session: requests.Session, request: Request, settings: ConnectionSettings) -> requests.Response:
     """
     Make one attempt and return the response with its body unread. Redirects are not followed.
 
-    :param endpoint: ``METHOD /path``, for the error.
-    :param read_timeout: seconds without a byte; by default the connection's.
-    :param request: ``params``, ``headers`` and ``data`` as requests takes them.
     :raises TransportError: no answer.
     :raises ConfigurationError: the host, a proxy or a certificate cannot be used.
     """
-    timeout = (settings.connect_timeout, read_timeout or settings.read_timeout)
     try:
         return session.request(
-            method, settings.base_url + path, timeout=timeout, allow_redirects=False, stream=True, **request
+            request.method,
+            request.url,
+            headers=request.headers,
+            data=request.data,
+            timeout=(settings.connect_timeout, request.read_timeout or settings.read_timeout),
+            allow_redirects=False,
+            stream=True,
         )
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-        raise failure(error, endpoint, request_id=request_id, secrets=settings.secrets) from error
+        raise _failure(error, request) from error
 
 
-def failure(
-    error: Exception, endpoint: str, *, request_id: str | None = None, secrets: tuple[str, ...] = ()
-) -> ProviderError:
+def read_response(response: requests.Response, request: Request) -> Response:
+    """
+    Read a streamed response whole and give its connection back.
+
+    :raises TransportError: the body was cut short, or took longer than a few read timeouts.
+    :raises MalformedResponseError: the body is longer than :data:`MAX_JSON_BYTES`.
+    """
+    if isinstance(original := getattr(response.raw, "_original_response", None), _FinalResponse):
+        original.timed.limit()
+    pieces, size = [], 0
+    for piece in read_pieces(response, request, 64 * 1024):
+        size += len(piece)
+        if size > MAX_JSON_BYTES:
+            response.close()
+            raise too_long(request)
+        pieces.append(piece)
+    headers = {name.lower(): value for name, value in response.headers.items()}
+    return Response(request.endpoint, response.status_code, headers, b"".join(pieces), request.request_id)
+
+
+def read_pieces(response: requests.Response, request: Request, chunk_size: int) -> Iterator[bytes]:
+    """
+    Yield the body of a streamed response and give its connection back.
+
+    :raises TransportError: the body was cut short.
+    """
+    with response:
+        try:
+            yield from response.iter_content(chunk_size)
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # A chunk of a negative length is a ValueError of http.client's.
+            raise _failure(error, request) from error
+
+
+def _failure(error: Exception, request: Request) -> ProviderError:
     """Name what a requests or urllib3 exception means, and whether the request can have arrived."""
     if isinstance(error, requests.exceptions.InvalidURL | requests.exceptions.InvalidSchema):
         return ConfigurationError(
-            f"{endpoint} was not sent: the host or a proxy cannot be used ({type(error).__name__}). Correct "
-            "the connection's host, or the proxies in its extra or in the environment.",
+            f"{request.endpoint} was not sent: the host or a proxy cannot be used ({type(error).__name__}). "
+            "Correct the connection's host, or the proxies in its extra or in the environment.",
             parameter="host",
-            endpoint=endpoint,
+            endpoint=request.endpoint,
         )
     if not isinstance(error, requests.RequestException) and "certificate" in str(error).lower():
         return ConfigurationError(
-            f"{endpoint} was not sent: {snippet(str(error), secrets)}. Correct `verify` in the connection's "
-            "extra, or REQUESTS_CA_BUNDLE in the environment.",
+            f"{request.endpoint} was not sent: {snippet(str(error), request.secrets)}. Correct `verify` in "
+            "the connection's extra, or REQUESTS_CA_BUNDLE in the environment.",
             parameter="verify",
-            endpoint=endpoint,
+            endpoint=request.endpoint,
         )
     reason = _reason(error)
     return lost(
-        endpoint,
-        type(error).__name__,
-        snippet(str(reason), secrets),
-        sent=not _never_connected(error),
+        request,
+        error,
+        str(reason),
+        sent=not _never_connected(error, reason),
         tls=isinstance(error, requests.exceptions.SSLError),
         # For a body requests sends ``ConnectionError``.
         late=isinstance(error, requests.Timeout) or isinstance(reason, urllib3.exceptions.ReadTimeoutError),
-        request_id=request_id,
     )
 
 
-def lost(
-    endpoint: str, kind: str, said: str, *, sent: bool, tls: bool, late: bool, request_id: str | None
-) -> TransportError:
-    """
-    Return the error for a request without a usable answer, in the words of both halves.
-
-    :param kind: name of the library's exception.
-    :param said: its text, without secrets.
-    :param sent: whether the request can have arrived.
-    :param tls: whether TLS failed.
-    :param late: whether a timeout passed.
-    """
-    what = "got no whole answer" if sent else "could not connect"
-    if tls:
-        what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
-    elif late:
-        what += " in time"
-    return TransportError(
-        f"{endpoint} {what}: {kind}: {said}" + (f" (request id {request_id})" if request_id else ""),
-        sent=sent,
-        request_id=request_id,
-        endpoint=endpoint,
-    )
-
-
-def _never_connected(error: Exception) -> bool:
+def _never_connected(error: Exception, reason: Any) -> bool:
     # requests sends ``ConnectionError`` for a refused connection and for a lost answer alike; the difference
     # is in what urllib3 gave as the reason. In doubt the request counts as sent.
     if isinstance(error, requests.exceptions.ConnectTimeout):
         return True
-    reason = _reason(error)
     if type(reason) is OSError and str(reason).startswith("Tunnel connection failed"):
         return True  # The proxy refused to CONNECT.
     if isinstance(reason, urllib3.exceptions.NewConnectionError | urllib3.exceptions.ConnectTimeoutError):
@@ -290,49 +349,32 @@ def _reason(error: Exception) -> Any:
     return reason.original_error if isinstance(reason, urllib3.exceptions.ProxyError) else reason
 
 
-def read_response(
-    response: requests.Response,
-    endpoint: str,
-    *,
-    request_id: str | None = None,
-    secrets: tuple[str, ...] = (),
-    limit: int = MAX_JSON_BYTES,
-) -> Response:
+def lost(
+    request: Request, error: Exception, said: str, *, sent: bool, tls: bool, late: bool
+) -> TransportError:
     """
-    Read a streamed response whole and give its connection back.
+    Return the error for a request without a usable answer, in the words of both halves.
 
-    :raises TransportError: the body was cut short, or took longer than a few read timeouts.
-    :raises MalformedResponseError: the body is longer than ``limit`` bytes.
+    :param error: of the library.
+    :param said: its text.
+    :param sent: whether the request can have arrived.
+    :param tls: whether TLS failed.
+    :param late: whether a timeout passed.
     """
-    if isinstance(original := getattr(response.raw, "_original_response", None), _FinalResponse):
-        original.timed.limit()
-    pieces, size = [], 0
-    for piece in read_pieces(response, endpoint, 64 * 1024, request_id=request_id, secrets=secrets):
-        size += len(piece)
-        if size > limit:
-            response.close()
-            raise malformed(endpoint, f"more than {limit} bytes", request_id=request_id)
-        pieces.append(piece)
-    headers = {name.lower(): value for name, value in response.headers.items()}
-    return Response(endpoint, response.status_code, headers, b"".join(pieces), request_id)
+    what = "got no whole answer" if sent else "could not connect"
+    if tls:
+        what = "failed in TLS (for a private certificate authority set `verify` in the connection's extra)"
+    elif late:
+        what += " in time"
+    given = f" (request id {request.request_id})" if request.request_id else ""
+    return TransportError(
+        f"{request.endpoint} {what}: {type(error).__name__}: {snippet(said, request.secrets)}{given}",
+        sent=sent,
+        request_id=request.request_id,
+        endpoint=request.endpoint,
+    )
 
 
-def read_pieces(
-    response: requests.Response,
-    endpoint: str,
-    chunk_size: int,
-    *,
-    request_id: str | None = None,
-    secrets: tuple[str, ...] = (),
-) -> Iterator[bytes]:
-    """
-    Yield the body of a streamed response and give its connection back.
-
-    :raises TransportError: the body was cut short.
-    """
-    with response:
-        try:
-            yield from response.iter_content(chunk_size)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as error:
-            # A chunk of a negative length is a ValueError of http.client's.
-            raise failure(error, endpoint, request_id=request_id, secrets=secrets) from error
+def too_long(request: Request) -> MalformedResponseError:
+    """Return the error for an answer of which no more is read."""
+    return malformed(request.endpoint, f"more than {MAX_JSON_BYTES} bytes", request_id=request.request_id)

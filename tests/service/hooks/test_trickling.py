@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from airflow_provider.core.http import async_sessions, timed_reader
+from airflow_provider.core.http import async_sessions, sessions
 from airflow_provider.exceptions import TransportError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from tests.service.hooks.conftest import Ask, HookMaker
@@ -33,7 +33,7 @@ def trickle(connection: socket.socket, content: bytes) -> None:
 
 @pytest.fixture(autouse=True)
 def _long_before_a_read_times_out(monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (timed_reader, async_sessions):
+    for module in (sessions, async_sessions):
         monkeypatch.setattr(module, "LONGEST_ANSWER", 0.2)
 
 

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from airflow_provider.core.http import async_sessions
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings
-from airflow_provider.core.http.responses import Response
+from airflow_provider.core.http.responses import Request, Response
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import MalformedResponseError, ProviderError, SubmitOutcomeUnknownError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -346,8 +346,8 @@ def test_issues_that_are_let_in_land(
 def test_the_asynchronous_half_reads_the_same(data: st.DataObject) -> None:
     content = written(data.draw(nearly(wrapped(JOB))))
 
-    async def send(*args: Any, endpoint: str, **kwargs: Any) -> Response:
-        return Response(endpoint, 200, {}, content)
+    async def send(client: Any, request: Request, *args: Any) -> Response:
+        return Response(request.endpoint, 200, {}, content)
 
     def outcome(call: Callable[[], Any]) -> Any:
         try:

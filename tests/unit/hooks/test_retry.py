@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
-from airflow_provider.core.http.retry import RetryPolicy, may_have_started, may_send_again, retry_after
+from airflow_provider.core.http.retry import (
+    Attempts,
+    RetryPolicy,
+    may_have_started,
+    may_send_again,
+    retry_after,
+)
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -19,6 +27,10 @@ from airflow_provider.exceptions import (
 LOST = TransportError("lost", sent=True)
 UNREACHED = TransportError("refused", sent=False)
 POLICY = RetryPolicy(max_retries=3, total=100.0, first=1.0, cap=30.0)
+
+
+def attempts(luck: float = 1.0) -> Attempts:
+    return Attempts("GET", "GET /x", POLICY, logging.getLogger(__name__), lambda: 0.0, lambda: luck)
 
 
 def server_error(status: int, retry_after: float | None = None) -> ServerError:
@@ -72,14 +84,14 @@ def test_what_would_fail_again_is_not(method: str, error: ApiError) -> None:
 def test_pauses_double_up_to_a_cap() -> None:
     policy = RetryPolicy(max_retries=10, total=1e9, first=1.0, cap=30.0)
 
-    pauses = [policy.pause(LOST, method="GET", retries=n, elapsed=0.0, rng=lambda: 1.0) for n in range(7)]
+    pauses = [policy.next_pause(n, rng=lambda: 1.0) for n in range(7)]
 
     assert pauses == [1, 2, 4, 8, 16, 30, 30]
 
 
 @pytest.mark.parametrize("luck", [0.0, 0.5, 1.0])
 def test_jitter_takes_off_up_to_half(luck: float) -> None:
-    pause = POLICY.pause(LOST, method="GET", retries=2, elapsed=0.0, rng=lambda: luck)
+    pause = POLICY.next_pause(2, rng=lambda: luck)
 
     assert pause == 4 * (0.5 + luck / 2)
 
@@ -87,32 +99,31 @@ def test_jitter_takes_off_up_to_half(luck: float) -> None:
 def test_a_huge_count_does_not_overflow() -> None:
     policy = RetryPolicy(max_retries=10**6, total=1e9)
 
-    assert policy.pause(LOST, method="GET", retries=10**5, elapsed=0.0, rng=lambda: 1.0) == 30
+    assert policy.next_pause(10**5, rng=lambda: 1.0) == 30
 
 
 @pytest.mark.parametrize("luck", [0.0, 1.0])
 @pytest.mark.parametrize("error", [RateLimitedError("slow", retry_after=20), server_error(503, 20)])
 def test_the_pause_is_never_shorter_than_asked(error: ApiError, luck: float) -> None:
-    pause = POLICY.pause(error, method="GET", retries=0, elapsed=0.0, rng=lambda: luck)
-
-    assert pause is not None
-    assert 20 <= pause <= 22
+    assert 20 <= attempts(luck).pause_after(error) <= 22
 
 
 def test_an_asked_pause_beyond_the_total_time_is_not_slept_through() -> None:
     error = RateLimitedError("slow", retry_after=3600)
 
-    assert POLICY.pause(error, method="GET", retries=0, elapsed=0.0) is None
+    with pytest.raises(RateLimitedError) as caught:
+        attempts().pause_after(error)
+    assert caught.value is error
 
 
 def test_retries_end_with_their_number() -> None:
-    assert POLICY.pause(LOST, method="GET", retries=2, elapsed=0.0) is not None
-    assert POLICY.pause(LOST, method="GET", retries=3, elapsed=0.0) is None
+    assert POLICY.next_pause(2) is not None
+    assert POLICY.next_pause(3) is None
 
 
 def test_retries_end_with_the_time() -> None:
-    assert POLICY.pause(LOST, method="GET", retries=0, elapsed=99.0, rng=lambda: 1.0) == 1
-    assert POLICY.pause(LOST, method="GET", retries=0, elapsed=99.5, rng=lambda: 1.0) is None
+    assert POLICY.next_pause(0, elapsed=99.0, rng=lambda: 1.0) == 1
+    assert POLICY.next_pause(0, elapsed=99.5, rng=lambda: 1.0) is None
 
 
 @pytest.mark.parametrize(

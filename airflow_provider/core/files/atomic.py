@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, BinaryIO, Protocol
+from typing import Any, BinaryIO
 
 from airflow_provider.core.files.locations import Location, locate, storage_errors
 from airflow_provider.core.files.manifest import Digest
@@ -20,23 +21,33 @@ CHECKPOINT_BYTES = 8 * 1024 * 1024
 """At most so much of a local download is fetched again after a kill."""
 
 
-class AtomicFile(Protocol):
+class AtomicFile(ABC):
     """
-    What a download needs of its target. :meth:`close` without :meth:`finish` leaves the target as it was.
+    A file on its way to a location. :meth:`close` without :meth:`finish` leaves the target as it was.
+
+    :param location: of the target.
     """
 
-    digest: Digest
-    checkpoint: Checkpoint | None
+    def __init__(self, location: Location) -> None:
+        self._location = location
+        self.digest = Digest()
+        self.checkpoint: Checkpoint | None = None
 
+    @abstractmethod
     def write(self, data: bytes) -> None:
         """Append."""
 
     def restart(self) -> None:
         """Forget what was written."""
+        self.digest, self.checkpoint = Digest(), None
 
     def identify(self, etag: str | None, total: int | None) -> None:
         """Say which entity the bytes come from, so that they can be continued. ``None``: they cannot."""
+        self.checkpoint = None
+        if etag is not None and total is not None:
+            self.checkpoint = Checkpoint(etag, total, self.digest.size, self.digest.sha256())
 
+    @abstractmethod
     def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
         """
         Check, compare with what is at the target, and publish.
@@ -49,8 +60,20 @@ class AtomicFile(Protocol):
             false.
         """
 
+    @abstractmethod
     def close(self, *, keep: bool = False) -> None:
         """Release; ``keep`` leaves what can be continued by another process."""
+
+    def _is_there(self, *, overwrite: bool) -> bool:
+        """Whether the target holds this file already."""
+        size = size_of_target(self._location)
+        if size is None:
+            return False
+        if size == self.digest.size and self._location.sha256() == self.digest.sha256():
+            return True
+        if not overwrite:
+            raise TransferError(other_content(self._location, size, self.digest.size))
+        return False
 
 
 def open_atomic(location: Location, *, readable: bool = False) -> AtomicFile:
@@ -61,9 +84,7 @@ def open_atomic(location: Location, *, readable: bool = False) -> AtomicFile:
     :param readable: the check has to read the file. Objects in a store cannot be read before they are
         visible, so these go through a local temporary file.
     """
-    if location.is_local:
-        return _LocalFile(location)
-    return _SpooledObject(location) if readable else _StoredObject(location)
+    return _LocalFile(location) if location.is_local else _StoredObject(location, readable=readable)
 
 
 @contextmanager
@@ -105,25 +126,14 @@ def size_of_target(location: Location, *, argument: str = "target") -> int | Non
     stat = location.stat()
     if stat is None:
         return None
-    if stat[0] == "directory":
+    if stat.kind == "directory":
         raise InvalidInputError(f"{argument}: {location} is a folder; name a file in it.", parameter=argument)
-    if stat[0] == "other":
+    if stat.kind == "other":
         raise InvalidInputError(
             f"{argument}: {location} is a device, a pipe or a socket; name a regular file.",
             parameter=argument,
         )
-    return stat[1]
-
-
-def _same_as_target(location: Location, digest: Digest, *, overwrite: bool) -> bool:
-    size = size_of_target(location)
-    if size is None:
-        return False
-    if size == digest.size and location.sha256() == digest.sha256():
-        return True
-    if not overwrite:
-        raise TransferError(other_content(location, size, digest.size))
-    return False
+    return stat.size
 
 
 def other_content(location: Location, size: int, new_size: int) -> str:
@@ -134,9 +144,9 @@ def other_content(location: Location, size: int, new_size: int) -> str:
     )
 
 
-class _LocalFile:
+class _LocalFile(AtomicFile):
     def __init__(self, location: Location) -> None:
-        self._location = location
+        super().__init__(location)
         with storage_errors("cannot write", location):
             self._part = PartialFile(location.path)
             self.digest, self.checkpoint = self._part.recover()
@@ -157,21 +167,18 @@ class _LocalFile:
     def restart(self) -> None:
         with storage_errors("cannot write", self._location):
             self._part.clear()
-        self.digest, self.checkpoint = Digest(), None
-
-    def identify(self, etag: str | None, total: int | None) -> None:
-        self.checkpoint = _checkpoint(self.digest, etag, total)
+        super().restart()
 
     def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
         with storage_errors("cannot write", self._location):
             self._part.sync()
             if check is not None:
                 check(self.digest, self._part.open)
-            if _same_as_target(self._location, self.digest, overwrite=overwrite):
+            if self._is_there(overwrite=overwrite):
                 return False
             self._published = self._part.publish(replace=overwrite)
             # Another task may have been first in between, with the same file or with another one.
-            if not self._published and not _same_as_target(self._location, self.digest, overwrite=False):
+            if not self._published and not self._is_there(overwrite=False):
                 raise TransferError(f"{self._location} was removed while it was being compared; try again.")
         return self._published
 
@@ -186,95 +193,66 @@ class _LocalFile:
 
     def _save(self) -> None:
         assert self.checkpoint is not None
-        self.checkpoint = Checkpoint(
-            self.checkpoint.etag, self.checkpoint.total, self.digest.size, self.digest.sha256()
-        )
+        self.identify(self.checkpoint.etag, self.checkpoint.total)
         if self.digest.size:
             self._part.save(self.checkpoint)
 
 
-class _StoredObject:
+class _StoredObject(AtomicFile):
     """An upload in progress cannot be handed to another process: it resumes within this one only."""
 
-    def __init__(self, location: Location) -> None:
-        self._location = location
-        self._writer: ObjectUpload | None = None
-        self.digest = Digest()
-        self.checkpoint: Checkpoint | None = None
+    def __init__(self, location: Location, *, readable: bool) -> None:
+        super().__init__(location)
+        self._upload: ObjectUpload | None = None
+        self._spool = tempfile.TemporaryFile() if readable else None  # noqa: SIM115 - closed in close()
 
     def write(self, data: bytes) -> None:
-        self._upload(data)
+        if self._spool is None:
+            self._send(data)
+        else:
+            with storage_errors("cannot write the temporary file for", self._location):
+                self._spool.write(data)
         self.digest.update(data)
 
     def restart(self) -> None:
         self._drop()
-        self.digest, self.checkpoint = Digest(), None
-
-    def identify(self, etag: str | None, total: int | None) -> None:
-        self.checkpoint = _checkpoint(self.digest, etag, total)
+        if self._spool is not None:
+            self._spool.seek(0)
+            self._spool.truncate(0)
+        super().restart()
 
     def finish(self, *, overwrite: bool, check: Check | None = None) -> bool:
         if check is not None:
             check(self.digest, self._reopen)
-        if _same_as_target(self._location, self.digest, overwrite=overwrite):
+        if self._is_there(overwrite=overwrite):
             return False
-        self._upload_rest()
-        assert self._writer is not None
-        self._writer.commit()
-        self._writer = None
+        upload = self._send(b"")
+        if self._spool is not None:
+            with self._reopen() as stream:
+                while data := stream.read(1024 * 1024):
+                    upload.write(data)
+        upload.commit()
+        self._upload = None
         return True
 
     def close(self, *, keep: bool = False) -> None:
         self._drop()
+        if self._spool is not None:
+            self._spool.close()
 
     def _reopen(self) -> BinaryIO:
-        raise AssertionError("ask open_atomic() for a readable file")
-
-    def _upload(self, data: bytes) -> None:
-        if self._writer is None:
-            self._writer = ObjectUpload(self._location)
-        self._writer.write(data)
-
-    def _upload_rest(self) -> None:
-        self._upload(b"")
-
-    def _drop(self) -> None:
-        if self._writer is not None:
-            self._writer.discard()
-            self._writer = None
-
-
-class _SpooledObject(_StoredObject):
-    def __init__(self, location: Location) -> None:
-        super().__init__(location)
-        self._spool = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
-
-    def write(self, data: bytes) -> None:
-        with storage_errors("cannot write the temporary file for", self._location):
-            self._spool.write(data)
-        self.digest.update(data)
-
-    def restart(self) -> None:
-        super().restart()
-        self._spool.seek(0)
-        self._spool.truncate(0)
-
-    def close(self, *, keep: bool = False) -> None:
-        super().close(keep=keep)
-        self._spool.close()
-
-    def _reopen(self) -> BinaryIO:
+        assert self._spool is not None, "ask open_atomic() for a readable file"
         self._spool.flush()
         self._spool.seek(0)
         return open(self._spool.fileno(), "rb", closefd=False)
 
-    def _upload_rest(self) -> None:
-        with self._reopen() as stream:
-            while data := stream.read(1024 * 1024):
-                self._upload(data)
+    def _send(self, data: bytes) -> ObjectUpload:
+        if self._upload is None:
+            self._upload = ObjectUpload(self._location)
+        self._upload.write(data)
+        return self._upload
 
-
-def _checkpoint(digest: Digest, etag: str | None, total: int | None) -> Checkpoint | None:
-    if etag is None or total is None:
-        return None
-    return Checkpoint(etag, total, digest.size, digest.sha256())
+    def _drop(self) -> None:
+        if self._upload is not None:
+            self._upload.discard()
+            self._upload = None

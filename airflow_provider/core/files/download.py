@@ -20,7 +20,6 @@ from airflow_provider.core.files.storage_http import (
     Progress,
     Timeout,
     body_length,
-    describe,
     human_bytes,
     is_encoded,
     read_body,
@@ -225,22 +224,21 @@ class _Download:
             if link.expires_at is not None and self.now() >= link.expires_at:
                 # Used even if it looks expired as well: then it is this clock that is wrong.
                 link = self._link()
-            outcome: Broken | _LinkRefused
+            trouble: Broken | _LinkRefused
             try:
                 self._attempt(link.url)
                 self._progress.finish()
                 return safe_url(link.url)
             except (Broken, _LinkRefused) as error:
-                outcome = error
-            # Raised outside the except block: a chained traceback would print the signed link.
-            if isinstance(outcome, _LinkRefused):
+                trouble = error
+            if isinstance(trouble, _LinkRefused):
                 refusals += 1
                 if refusals > MAX_REFUSALS:
-                    raise refused(f"cannot download {self.location} from", link.url, outcome.response)
+                    raise refused(f"cannot download {self.location} from", link.url, trouble.response)
                 self.log.warning(
                     "Download of %s: the link was refused with %d; asking for a fresh one.",
                     self.location,
-                    outcome.response.status_code,
+                    trouble.response.status_code,
                 )
                 link = self._link()
                 continue
@@ -248,10 +246,10 @@ class _Download:
             if arrived > furthest:
                 # An attempt that had to start over is progress only if it came further than all before.
                 furthest, failures, refusals = arrived, 0, 0
-            if outcome.start_over or self.file.checkpoint is None:
+            if trouble.start_over or self.file.checkpoint is None:
                 self.file.restart()
             pause = self._retries.next_pause(
-                failures, asked=outcome.asked, elapsed=self.clock() - self._began
+                failures, asked=trouble.asked, elapsed=self.clock() - self._began
             )
             failures += 1
             if pause is None:
@@ -260,12 +258,12 @@ class _Download:
                     if failures > self.max_retries
                     else f"the {self._retries.total:.0f} s allowed are over"
                 )
-                raise self._failed(link.url, f"{outcome.reason}; {why} ({arrived} bytes arrived)")
+                raise self._failed(link.url, f"{trouble.reason}; {why} ({arrived} bytes arrived)")
             self.log.warning(
                 "Download of %s from %s: %s (%d bytes arrived); attempt %d of %d in %.0f s.",
                 self.location,
                 safe_url(link.url),
-                outcome.reason,
+                trouble.reason,
                 arrived,
                 failures + 1,
                 self.max_retries + 1,
@@ -296,17 +294,8 @@ class _Download:
             start = min(file.digest.size, file.checkpoint.total - 1)
             headers["Range"] = f"bytes={start}-"
             headers["If-Range"] = file.checkpoint.etag
-        response = self._get(url, headers)
         try:
-            self._receive(response, url, start)
-        finally:
-            response.close()
-
-    def _get(self, url: str, headers: dict[str, str]) -> Response:
-        import requests
-
-        try:
-            return send(
+            response = send(
                 self.session,
                 "GET",
                 url,
@@ -315,11 +304,10 @@ class _Download:
                 follow=True,
                 api_url=self.api_url,
             )
-        except requests.RequestException as error:
-            reason = describe(error)
         except LinkError as error:
             raise self._failed(url, f"the link cannot be used: {error}", _Useless) from None
-        raise Broken(reason)
+        with response:
+            self._receive(response, url, start)
 
     def _receive(self, response: Response, url: str, start: int | None) -> None:
         status = response.status_code

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import stat
+import tempfile
 import time
 import unicodedata
 import uuid
@@ -41,6 +42,11 @@ _VERSIONS = ("ETag", "etag", "LastModified", "last_modified", "mtime", "modified
 
 _NO_FILE = (errno.ELOOP, errno.ENAMETOOLONG)
 """Of a link that leads to itself, and of a name that no file can have."""
+
+_LASTING = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS, *_NO_FILE}
+)
+"""Why a folder cannot be written to, now and later."""
 
 _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
@@ -431,44 +437,25 @@ def probe_writable(folder: Any, *, conn_id: str | None = None, argument: str = "
     :raises TransferError: the store did not answer, which may pass.
     """
     location = locate(folder, conn_id=conn_id, argument=argument)
-    probe = location.child(f".probe-{uuid.uuid4().hex}")
-    try:
+    with storage_errors("cannot write to", location):
         if location.is_local:
-            _probe_disk(location, probe)
-        else:
-            with storage_errors("cannot write to", location):
-                _probe_store(probe)
-    except (PermissionError, FileNotFoundError, NotADirectoryError, FileExistsError) as error:
-        raise _not_writable(location, error, argument) from error
-    except OSError as error:
-        if error.errno not in (errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP):
-            with storage_errors("cannot write to", location):
-                raise
-        raise _not_writable(location, error, argument) from error
-
-
-def _probe_disk(folder: Location, probe: Location) -> None:
-    os.makedirs(folder.path, exist_ok=True)
-    fd = os.open(probe.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(fd, b"probe")
-    finally:
-        os.close(fd)
-        os.unlink(probe.path)
-
-
-def _probe_store(probe: Location) -> None:
-    probe.fs.pipe_file(probe.path, b"probe")
-    try:
-        probe.fs.rm_file(probe.path)
-    except Exception as error:
-        log.warning("%s was written as a probe and cannot be removed: %s", probe, type(error).__name__)
-
-
-def _not_writable(location: Location, error: OSError, argument: str) -> InvalidInputError:
-    return InvalidInputError(
-        f"{argument}: {location} cannot be written to: {error.strerror or error}.", parameter=argument
-    )
+            try:
+                os.makedirs(location.path, exist_ok=True)
+                with tempfile.NamedTemporaryFile(prefix=".probe-", dir=location.path, buffering=0) as file:
+                    file.write(b"probe")
+            except OSError as error:
+                if error.errno not in _LASTING:
+                    raise
+                raise InvalidInputError(
+                    f"{argument}: {location} cannot be written to: {error.strerror}.", parameter=argument
+                ) from error
+            return
+        probe = location.child(f".probe-{uuid.uuid4().hex}")
+        location.fs.pipe_file(probe.path, b"probe")
+        try:
+            location.fs.rm_file(probe.path)
+        except Exception as error:
+            log.warning("%s was written as a probe and cannot be removed: %s", probe, type(error).__name__)
 
 
 def _shortened(name: str) -> str:

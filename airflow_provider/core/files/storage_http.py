@@ -6,7 +6,6 @@ Also what uploads and downloads share: how they are repeated, and their progress
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import logging
 import re
@@ -120,7 +119,7 @@ def send(
     :param api_url: base URL of the API that gave the link. Loopback, link-local and private addresses are
         asked only when the API is at one itself. Default: the link's own host decides.
     :returns: the response, unread; the caller closes it.
-    :raises requests.RequestException: no answer.
+    :raises Broken: no answer.
     :raises LinkError: not a usable link, or a redirect that may not be followed.
     """
     import requests
@@ -139,7 +138,14 @@ def send(
         if agent is not None:
             prepared.headers.setdefault("User-Agent", str(agent))
         settings = session.merge_environment_settings(url, {}, True, None, None)
-        response = session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        reason = ""
+        try:
+            response = session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        except requests.RequestException as error:
+            reason = _name_of(error)
+        if reason:
+            # Raised outside the except block: a chained traceback would print the signed link.
+            raise Broken(reason)
         if not follow or not response.is_redirect:
             return response
         response.close()
@@ -220,14 +226,7 @@ def _redirected(url: str, location: str) -> str:
     return target
 
 
-def drain(response: Response) -> None:
-    """Read the short answer to an upload, so that its connection can be used again, and close it."""
-    with contextlib.suppress(Exception):
-        response.raw.read(64 * 1024, decode_content=False)
-    response.close()
-
-
-def describe(error: Exception) -> str:
+def _name_of(error: Exception) -> str:
     """
     Name a network error without quoting it: ``requests`` writes the whole signed link into its messages.
     """
@@ -268,7 +267,7 @@ def read_body(response: Response, chunk_size: int) -> Iterator[bytes]:
         try:
             data = read(chunk_size, decode_content=encoded)
         except (urllib3.exceptions.HTTPError, HTTPException, OSError) as error:
-            reason = describe(error)
+            reason = _name_of(error)
             break
         if not data:
             break

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import io
 import logging
 import time
@@ -19,11 +20,10 @@ from airflow_provider.core.files.storage_http import (
     DEFAULT_TIMEOUT,
     LINK_REFUSED,
     MAX_REFUSALS,
+    Broken,
     LinkError,
     Progress,
     Timeout,
-    describe,
-    drain,
     refused,
     safe_url,
     send,
@@ -207,26 +207,30 @@ class _BlobUpload:
             self._refresh(self.ask, may_move)
         while True:
             self.progress.reset(done)
-            response, trouble = self._send(query, body, headers)
-            status = None if response is None else response.status_code
-            # Not ``response.ok``: a redirect, which no storage host answers to a PUT, stores nothing.
-            if status is not None and 200 <= status < 300:
-                return
-            if status in _LINK_REFUSED and self.ask and refusals < MAX_REFUSALS:
-                refusals += 1
-                self.log.warning(
-                    "Upload of %s: the link was refused with %d; asking for a fresh one.",
-                    self.source.shown,
-                    status,
-                )
-                self._refresh(self.ask, may_move)
-                continue
-            if response is not None and status not in TRANSIENT_STATUS:
-                doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
-                raise refused(doing, self.link.url, response)
-            pause = retries.next_pause(
-                failures, asked=None if response is None else retry_after(response.headers)
-            )
+            status, asked = None, None
+            try:
+                response = self._send(query, body, headers)
+            except Broken as broken:
+                trouble = broken.reason
+            else:
+                status, asked = response.status_code, retry_after(response.headers)
+                trouble = f"the storage host answered {status}"
+                # Not ``response.ok``: a redirect, which no storage host answers to a PUT, stores nothing.
+                if 200 <= status < 300:
+                    return
+                if status in _LINK_REFUSED and self.ask and refusals < MAX_REFUSALS:
+                    refusals += 1
+                    self.log.warning(
+                        "Upload of %s: the link was refused with %d; asking for a fresh one.",
+                        self.source.shown,
+                        status,
+                    )
+                    self._refresh(self.ask, may_move)
+                    continue
+                if status not in TRANSIENT_STATUS:
+                    doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
+                    raise refused(doing, self.link.url, response)
+            pause = retries.next_pause(failures, asked=asked)
             failures += 1
             if pause is None:
                 raise self._failed(f"{trouble}; {failures} attempts were made")
@@ -241,15 +245,10 @@ class _BlobUpload:
             )
             self.sleep(pause)
             # A host that refuses a link early often just closes the connection on the rest of the body.
-            if response is None and self.ask and failures >= 2:
+            if status is None and self.ask and failures >= 2:
                 self._refresh(self.ask, may_move)
 
-    def _send(
-        self, query: str, body: StreamBody | bytes, headers: Mapping[str, str]
-    ) -> tuple[Response | None, str]:
-        """Send once; return the answer, or ``None`` and what went wrong."""
-        import requests
-
+    def _send(self, query: str, body: StreamBody | bytes, headers: Mapping[str, str]) -> Response:
         try:
             response = send(
                 self.session,
@@ -260,15 +259,12 @@ class _BlobUpload:
                 data=body,
                 api_url=self.api_url,
             )
-        except requests.RequestException as error:
-            return None, describe(error)
         except LinkError as error:
-            unusable = str(error)
-        else:
-            drain(response)
-            return response, f"the storage host answered {response.status_code}"
-        # Raised outside the except block: a chained traceback would print the signed link.
-        raise self._failed(f"the link cannot be used: {unusable}")
+            raise self._failed(f"the link cannot be used: {error}") from None
+        # The short answer is read, so that its connection can be used again.
+        with response, contextlib.suppress(Exception):
+            response.raw.read(64 * 1024, decode_content=False)
+        return response
 
     def _refresh(self, ask: Callable[[bool], UploadLink], may_move: bool) -> None:
         old = self.link

@@ -127,14 +127,8 @@ class MediaMagicHook(WebhookEndpoints):
         (source,) = resolve_sources([file], conn_id=conn_id, argument="file")
         link = UploadLink(upload_url, urlsplit(upload_url).path.lstrip("/"))
         try:
-            put_blob(
-                self.storage_session,
-                link,
-                source,
-                **transfer_options(self.settings),
-                log=cast("Logger", self.log),
-                sleep=self._sleep,
-            )
+            options = transfer_options(self.settings, log=cast("Logger", self.log), sleep=self._sleep)
+            put_blob(self.storage_session, link, source, **options)
         except TransferError as error:
             if error.http_status not in (401, 403, 404, 410):
                 raise

@@ -70,11 +70,9 @@ def report_id(report: ReportJob) -> str:
 @pytest.fixture(autouse=True)
 def no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     """Attempts follow each other at once."""
-    from airflow_provider.core.files import download, upload
+    from airflow_provider.core.files.storage_http import Transfer
 
-    for module in (download, upload):
-        function = getattr(module, "download" if module is download else "put_blob")
-        monkeypatch.setitem(function.__kwdefaults__, "sleep", lambda seconds: None)
+    monkeypatch.setattr(Transfer, "wait", lambda *args: None)
 
 
 @pytest.fixture

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO, Literal
+from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack
 
 from airflow_provider.core.files.atomic import AtomicFile, open_atomic, other_content, size_of_target
 from airflow_provider.core.files.locations import Location, locate
 from airflow_provider.core.files.manifest import Digest, make_manifest
 from airflow_provider.core.files.storage_http import (
-    DEFAULT_TIMEOUT,
     LINK_REFUSED,
     MAX_REFUSALS,
     Broken,
     LinkError,
     Progress,
-    Timeout,
+    Transfer,
+    TransferOptions,
     body_length,
     human_bytes,
     is_encoded,
     read_body,
     refused,
     safe_url,
-    send,
-    transfer_retries,
+    session_or_own,
 )
 from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.core.text import clean
@@ -77,13 +74,7 @@ def download(
     overwrite: bool = False,
     conn_id: str | None = None,
     max_bytes: int = MAX_BYTES,
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    max_retries: int = 4,
-    api_url: str | None = None,
-    log: logging.Logger | None = None,
-    clock: Callable[[], float] = time.monotonic,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    **options: Unpack[TransferOptions],
 ) -> dict[str, Any]:
     """
     Fetch what a signed link leads to into ``target``: the whole file, or a clear error and the target as it
@@ -104,9 +95,7 @@ def download(
     rewriting it. A different one is replaced when ``overwrite`` is true, and else an error; if the
     announced length already differs, the error comes before the body is fetched.
 
-    :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is
-        sent, never a key. ``None`` makes one. Its adapters should not retry by themselves: urllib3 logs
-        links when it does.
+    :param session: see :func:`storage_http.session_or_own`.
     :param link_factory: returns a link; called once at the start and again for a fresh one. Links are
         followed over https only, over http to this machine.
     :param target: local path or URL of a store (``s3://conn@bucket/key``).
@@ -115,46 +104,30 @@ def download(
     :param overwrite: see above. Default ``False``.
     :param conn_id: Airflow connection for a target URL that names none.
     :param max_bytes: largest file that is taken, default 2 GiB.
-    :param timeout: seconds to connect, and seconds without a single byte.
-    :param max_retries: failures in a row that bring no new byte, after the first; default 4. What a host
-        says in ``Retry-After`` is kept to.
-    :param api_url: base URL of the API that gives the links; see :func:`storage_http.send`.
-    :param log: repetitions and the progress of long downloads are written there.
-    :param clock: monotonic seconds.
-    :param now: epoch seconds, compared with ``expires_at``.
-    :param sleep: waits between attempts.
+    :param options: see :class:`TransferOptions`.
     :returns: a manifest: ``path``, ``bytes``, ``sha256``, ``media_type``.
     :raises InvalidInputError: ``target`` is not a path that can be opened, a folder or a device.
     :raises TransferError: no whole file of the expected type came within the attempts and the time, it is
         too large, or ``target`` holds something else. Names target and host, never the signature.
     """
-    import requests
-
     location = locate(target, conn_id=conn_id, argument="target")
     existing = size_of_target(location)
-    log = log or logging.getLogger(__name__)
-    own = session or requests.Session()
     file = open_atomic(location, readable=expected_type == "docx")
-    run = _Download(
-        session=own,
-        link_factory=link_factory,
-        location=location,
-        file=file,
-        existing=None if overwrite else existing,
-        need_length=expected_type is None,
-        max_bytes=max_bytes,
-        timeout=timeout,
-        max_retries=max_retries,
-        api_url=api_url,
-        log=log,
-        clock=clock,
-        now=now,
-        sleep=sleep,
-    )
     # A part is worth keeping after trouble on the way, not after it has turned out to be the wrong file.
     keep = True
     try:
-        host = run.fetch()
+        with session_or_own(session) as used:
+            run = _Download(
+                session=used,
+                link_factory=link_factory,
+                location=location,
+                file=file,
+                existing=None if overwrite else existing,
+                need_length=expected_type is None,
+                max_bytes=max_bytes,
+                **options,
+            )
+            host = run.fetch()
         keep = False
         name = f"what {host} sent for {location}"
         written = file.finish(
@@ -168,10 +141,8 @@ def download(
         raise
     finally:
         file.close(keep=keep)
-        if session is None:
-            own.close()
     if not written:
-        log.info("%s already holds the same %d bytes; left as it is.", location, file.digest.size)
+        run.log.info("%s already holds the same %d bytes; left as it is.", location, file.digest.size)
     media_type = MEDIA_TYPES.get(expected_type or "") or run.media_type
     return make_manifest(location.url, file.digest.size, file.digest.sha256(), media_type)
 
@@ -187,26 +158,17 @@ class _LinkRefused(Exception):
 
 
 @dataclass(kw_only=True)
-class _Download:
-    session: Session
+class _Download(Transfer):
     link_factory: Callable[[], str | DownloadLink]
     location: Location
     file: AtomicFile
     existing: int | None
     need_length: bool
     max_bytes: int
-    timeout: Timeout
-    max_retries: int
-    api_url: str | None
-    log: logging.Logger
-    clock: Callable[[], float]
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
     media_type: str = "application/octet-stream"
 
     def __post_init__(self) -> None:
         self._began = self.clock()
-        self._retries = transfer_retries(self.max_retries)
         self._progress = Progress(f"Download of {self.location.name}", None, self.log, clock=self.clock)
 
     def fetch(self) -> str:
@@ -248,32 +210,21 @@ class _Download:
                 furthest, failures, refusals = arrived, 0, 0
             if trouble.start_over or self.file.checkpoint is None:
                 self.file.restart()
-            pause = self._retries.next_pause(
-                failures, asked=trouble.asked, elapsed=self.clock() - self._began
-            )
+            pause = self.retries.next_pause(failures, asked=trouble.asked, elapsed=self.clock() - self._began)
             failures += 1
             if pause is None:
                 why = (
                     f"{failures} attempts brought nothing more"
                     if failures > self.max_retries
-                    else f"the {self._retries.total:.0f} s allowed are over"
+                    else f"the {self.retries.total:.0f} s allowed are over"
                 )
                 raise self._failed(link.url, f"{trouble.reason}; {why} ({arrived} bytes arrived)")
-            self.log.warning(
-                "Download of %s from %s: %s (%d bytes arrived); attempt %d of %d in %.0f s.",
-                self.location,
-                safe_url(link.url),
-                trouble.reason,
-                arrived,
-                failures + 1,
-                self.max_retries + 1,
-                pause,
-            )
-            self.sleep(pause)
+            what = f"Download of {self.location} from {safe_url(link.url)}"
+            self.wait(pause, failures, f"{what}: {trouble.reason} ({arrived} bytes arrived)")
 
     def check_time(self, where: str) -> None:
         """Raise :class:`TransferError` when the time is over; ``where`` is a link or what was fetched."""
-        allowed = self._retries.total
+        allowed = self.retries.total
         if self.clock() - self._began >= allowed:
             came = f"only {self.file.digest.size} of {self._progress.total or 'unknown'} bytes"
             raise self._failed(where, f"{came} came and were checked in the {allowed:.0f} s allowed")
@@ -295,15 +246,7 @@ class _Download:
             headers["Range"] = f"bytes={start}-"
             headers["If-Range"] = file.checkpoint.etag
         try:
-            response = send(
-                self.session,
-                "GET",
-                url,
-                headers=headers,
-                timeout=self.timeout,
-                follow=True,
-                api_url=self.api_url,
-            )
+            response = self.send("GET", url, headers, follow=True)
         except LinkError as error:
             raise self._failed(url, f"the link cannot be used: {error}", _Useless) from None
         with response:

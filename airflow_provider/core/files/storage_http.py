@@ -12,8 +12,10 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from urllib.parse import urljoin, urlsplit
 
 from airflow_provider.core.http.retry import RetryPolicy
@@ -46,26 +48,94 @@ DEFAULT_TIMEOUT: Timeout = (10.0, 60.0)
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,20}):", re.I)
 
 
-class TransferOptions(TypedDict):
-    """What a connection says about transfers; arguments of ``download`` and ``put_blob``."""
+class TransferOptions(TypedDict, total=False):
+    """
+    How ``download`` and ``put_blob`` go about it.
+
+    :param timeout: seconds to connect, and seconds without a single byte; default :data:`DEFAULT_TIMEOUT`.
+    :param max_retries: failures in a row that bring nothing new, after the first; default 4. What a host says
+        in ``Retry-After`` is kept to.
+    :param api_url: base URL of the API that gives the links; see :func:`send`.
+    :param log: repetitions and the progress of a long transfer are written there.
+    :param clock: monotonic seconds.
+    :param now: epoch seconds, compared with when a link ends.
+    :param sleep: waits between attempts.
+    """
 
     timeout: Timeout
     max_retries: int
-    api_url: str
+    api_url: str | None
+    log: logging.Logger
+    clock: Callable[[], float]
+    now: Callable[[], float]
+    sleep: Callable[[float], None]
 
 
-def transfer_options(settings: ConnectionSettings) -> TransferOptions:
-    """Return what the settings of a connection say about transfers."""
+def transfer_options(settings: ConnectionSettings, **more: Unpack[TransferOptions]) -> TransferOptions:
+    """Return what the settings of a connection say about transfers, and more."""
     return {
         "timeout": (settings.connect_timeout, settings.read_timeout),
         "max_retries": settings.max_retries,
         "api_url": settings.base_url,
+        **more,
     }
 
 
-def transfer_retries(max_retries: int) -> RetryPolicy:
-    """Return the policy of transfers; no jitter, because nobody makes them in step."""
-    return RetryPolicy(max_retries=max_retries, total=MAX_SECONDS, jitter=0.0)
+@contextmanager
+def session_or_own(session: Session | None) -> Iterator[Session]:
+    """
+    Return a session for transfers, made here where there is none.
+
+    :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is sent,
+        never a key. Its adapters should not retry by themselves: urllib3 logs links when it does.
+    """
+    import requests
+
+    if session is not None:
+        yield session
+    else:
+        with requests.Session() as own:
+            yield own
+
+
+@dataclass(kw_only=True)
+class Transfer:
+    """A file on its way; see :class:`TransferOptions`."""
+
+    session: Session
+    timeout: Timeout = DEFAULT_TIMEOUT
+    max_retries: int = 4
+    api_url: str | None = None
+    log: logging.Logger = field(default_factory=lambda: logging.getLogger(__name__))
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    sleep: Callable[[float], None] = time.sleep
+
+    @property
+    def retries(self) -> RetryPolicy:
+        """No jitter, because nobody makes transfers in step."""
+        return RetryPolicy(max_retries=self.max_retries, total=MAX_SECONDS, jitter=0.0)
+
+    def send(
+        self, method: str, url: str, headers: Mapping[str, str], *, data: Any = None, follow: bool = False
+    ) -> Response:
+        """Send one request; see the function :func:`send`."""
+        return send(
+            self.session,
+            method,
+            url,
+            headers=headers,
+            timeout=self.timeout,
+            data=data,
+            follow=follow,
+            api_url=self.api_url,
+        )
+
+    def wait(self, pause: float, failures: int, trouble: str) -> None:
+        """Wait before another attempt, and say why."""
+        attempt, most = failures + 1, self.max_retries + 1
+        self.log.warning("%s; attempt %d of %d in %.0f s.", trouble, attempt, most, pause)
+        self.sleep(pause)
 
 
 class LinkError(Exception):

@@ -6,28 +6,26 @@ import base64
 import contextlib
 import io
 import logging
-import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Unpack
 from urllib.parse import quote, urlsplit
 
 from airflow_provider.core.files.locations import storage_errors
 from airflow_provider.core.files.sent import DigestReader
 from airflow_provider.core.files.sources import Source
 from airflow_provider.core.files.storage_http import (
-    DEFAULT_TIMEOUT,
     LINK_REFUSED,
     MAX_REFUSALS,
     Broken,
     LinkError,
     Progress,
-    Timeout,
+    Transfer,
+    TransferOptions,
     refused,
     safe_url,
-    send,
-    transfer_retries,
+    session_or_own,
 )
 from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.core.text import clean
@@ -77,13 +75,7 @@ def put_blob(
     session: Session | None,
     link: UploadLink | Callable[[bool], UploadLink],
     source: Source,
-    *,
-    timeout: Timeout = DEFAULT_TIMEOUT,
-    max_retries: int = 4,
-    api_url: str | None = None,
-    log: logging.Logger | None = None,
-    now: Callable[[], float] = time.time,
-    sleep: Callable[[float], None] = time.sleep,
+    **options: Unpack[TransferOptions],
 ) -> UploadLink:
     """
     Upload ``source`` to Azure Blob Storage through a presigned link.
@@ -94,50 +86,29 @@ def put_blob(
     by asking for a fresh one, at most twice in a row. When the fresh link names another blob, the upload
     starts over there.
 
-    :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is
-        sent, never a key. ``None`` makes one. Its adapters should not retry by themselves: urllib3 logs
-        links when it does.
+    :param session: see :func:`storage_http.session_or_own`.
     :param link: called with ``False`` for the first link and ``True`` for a fresh one; or the one link
         there is.
     :param source: from ``resolve_sources``.
-    :param timeout: seconds to connect and seconds without an answer.
-    :param max_retries: attempts of one request after the first, default 4. What a host says in
-        ``Retry-After`` is kept to.
-    :param api_url: base URL of the API that gives the links; see :func:`storage_http.send`.
-    :param log: progress of a long upload and every repetition are written there.
-    :param now: epoch seconds.
-    :param sleep: waits between attempts.
+    :param options: see :class:`TransferOptions`.
     :returns: the link that was used last: its ``blob_path`` is the one that holds the file, and its
         ``sha256`` says which bytes.
     :raises TransferError: the upload did not get through, or the source changed meanwhile. Names blob, host
         and file, never the signature.
     """
-    import requests
-
-    log = log or logging.getLogger(__name__)
-    own = session or requests.Session()
-    upload = _BlobUpload(
-        session=own,
-        ask=None if isinstance(link, UploadLink) else link,
-        link=link if isinstance(link, UploadLink) else link(False),
-        source=source,
-        progress=Progress(f"Upload of {source.shown}", source.size, log),
-        timeout=timeout,
-        max_retries=max_retries,
-        api_url=api_url,
-        log=log,
-        now=now,
-        sleep=sleep,
-    )
-    try:
+    with session_or_own(session) as used:
+        upload = _BlobUpload(
+            session=used,
+            ask=None if isinstance(link, UploadLink) else link,
+            link=link if isinstance(link, UploadLink) else link(False),
+            source=source,
+            **options,
+        )
         with DigestReader(source.open()) as stream:
             if source.size <= SINGLE_PUT_LIMIT:
                 upload.put_single(stream)
             else:
                 upload.put_blocks(stream, max(BLOCK_BYTES, -(-source.size // MAX_BLOCKS)))
-    finally:
-        if session is None:
-            own.close()
     upload.progress.finish()
     return replace(upload.link, sha256=stream.sha256)
 
@@ -147,18 +118,13 @@ class _BlobMoved(Exception):
 
 
 @dataclass(kw_only=True)
-class _BlobUpload:
-    session: Session
+class _BlobUpload(Transfer):
     ask: Callable[[bool], UploadLink] | None
     link: UploadLink
     source: Source
-    progress: Progress
-    timeout: Timeout
-    max_retries: int
-    api_url: str | None
-    log: logging.Logger
-    now: Callable[[], float]
-    sleep: Callable[[float], None]
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(f"Upload of {self.source.shown}", self.source.size, self.log)
 
     def put_single(self, stream: BinaryIO) -> None:
         self._put("", self._body(stream, 0, self.source.size), {"x-ms-blob-type": "BlockBlob"})
@@ -200,7 +166,6 @@ class _BlobUpload:
     def _put(
         self, query: str, body: StreamBody | bytes, headers: Mapping[str, str], *, may_move: bool = True
     ) -> None:
-        retries = transfer_retries(self.max_retries)
         failures = refusals = 0
         done = self.progress.done
         if self.ask and self.link.expires_at is not None and self.now() >= self.link.expires_at:
@@ -230,35 +195,19 @@ class _BlobUpload:
                 if status not in TRANSIENT_STATUS:
                     doing = f"cannot upload {self.source.path} to blob {self.link.blob_path} at"
                     raise refused(doing, self.link.url, response)
-            pause = retries.next_pause(failures, asked=asked)
+            pause = self.retries.next_pause(failures, asked=asked)
             failures += 1
             if pause is None:
                 raise self._failed(f"{trouble}; {failures} attempts were made")
-            self.log.warning(
-                "Upload of %s to %s: %s; attempt %d of %d in %.0f s.",
-                self.source.shown,
-                safe_url(self.link.url),
-                trouble,
-                failures + 1,
-                self.max_retries + 1,
-                pause,
-            )
-            self.sleep(pause)
+            to = safe_url(self.link.url)
+            self.wait(pause, failures, f"Upload of {self.source.shown} to {to}: {trouble}")
             # A host that refuses a link early often just closes the connection on the rest of the body.
             if status is None and self.ask and failures >= 2:
                 self._refresh(self.ask, may_move)
 
     def _send(self, query: str, body: StreamBody | bytes, headers: Mapping[str, str]) -> Response:
         try:
-            response = send(
-                self.session,
-                "PUT",
-                self.link.url + query,
-                headers=headers,
-                timeout=self.timeout,
-                data=body,
-                api_url=self.api_url,
-            )
+            response = self.send("PUT", self.link.url + query, headers, data=body)
         except LinkError as error:
             raise self._failed(f"the link cannot be used: {error}") from None
         # The short answer is read, so that its connection can be used again.

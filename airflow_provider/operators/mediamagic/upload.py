@@ -129,13 +129,7 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
             expires_at=None if expires_at is None else hook.local_time(expires_at),
         )
 
-    return put_blob(
-        hook.storage_session,
-        link,
-        source,
-        **transfer_options(hook.settings),
-        log=log,
-    )
+    return put_blob(hook.storage_session, link, source, **transfer_options(hook.settings, log=log))
 
 
 def uploads(

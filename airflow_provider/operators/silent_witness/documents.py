@@ -204,8 +204,7 @@ class Documents:
                 expected_type="pdf" if file_format == "pdf" else "docx",
                 overwrite=self.overwrite,
                 conn_id=self.conn_id,
-                **transfer_options(hook.settings),
-                log=self._log,
+                **transfer_options(hook.settings, log=self._log),
             )
         except TransferError as error:
             raise TransferError(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import plain_json, quoted_id, required_text
-from airflow_provider.core.http.connection import is_loopback
+from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.core.http.error_bodies import ErrorBody, Paid
 from airflow_provider.core.http.responses import Body
 from airflow_provider.exceptions import InvalidInputError, TransferError
@@ -95,7 +95,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         def read(body: Body) -> dict[str, Any]:
             found = _read_blob(body, "uploadUrl")
-            if not _is_upload_url(found["uploadUrl"]):
+            if not is_secure_url(found["uploadUrl"]):
                 raise body.malformed("an uploadUrl that is not https")
             return found
 
@@ -119,7 +119,7 @@ class MediaMagicHook(WebhookEndpoints):
         from airflow_provider.core.files.storage_http import transfer_options
         from airflow_provider.core.files.upload import UploadLink, put_blob
 
-        if not _is_upload_url(required_text("upload_url", upload_url)):
+        if not is_secure_url(required_text("upload_url", upload_url)):
             raise InvalidInputError(
                 "upload_url must be the https address that create_upload_url returned.",
                 parameter="upload_url",
@@ -326,17 +326,6 @@ def _read_blob(body: Body, *needed: str) -> dict[str, Any]:
     if "://" in found["blobPath"] and "?" in found["blobPath"]:
         raise body.malformed("a signed link in the field `blobPath`")
     return found
-
-
-def _is_upload_url(url: str) -> bool:
-    """Whether a file may be sent there: over https, or to this machine."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return False
-    return bool(parts.hostname) and (
-        parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname or ""))
-    )
 
 
 def _submission_path(submission_id: str) -> str:

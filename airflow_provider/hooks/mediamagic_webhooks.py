@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import urlsplit
 
 from airflow_provider.core.arguments import plain_id, quoted_id, required_text
 from airflow_provider.core.http.client import ServiceHook
-from airflow_provider.core.http.connection import is_loopback
+from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic_answers import (
     read_deliveries,
@@ -159,14 +158,7 @@ def checked_endpoint(url: str) -> str:
     :raises InvalidInputError: no https address, or too long. Plain http is for a local server only.
     """
     text = required_text("endpoint_url", url).strip()
-    try:
-        parts = urlsplit(text)
-        host = parts.hostname or ""
-    except ValueError:
-        host = ""
-        parts = urlsplit("")
-    secure = parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host))
-    if not host or not secure or not text.isprintable() or len(text) > _LONGEST_URL:
+    if not is_secure_url(text) or not text.isprintable() or len(text) > _LONGEST_URL:
         raise InvalidInputError(
             f"endpoint_url must be an https address of at most {_LONGEST_URL} characters.",
             parameter="endpoint_url",

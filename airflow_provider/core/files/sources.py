@@ -175,36 +175,25 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
     """
     found = source.media_type
     named = type_of_name(source.name)
+    spelling = next((allowed for allowed in limits.max_bytes if canonical_type(allowed) == found), None)
     if named in _TEXTS and found == UNKNOWN:
-        raise InvalidInputError(
-            f"{argument}: {source.path} is named like {named}, but is no text in UTF-8, UTF-16 or a one-byte "
-            "code page. Save it as UTF-8, or send the file that was meant.",
-            parameter=argument,
+        why = (
+            f"is named like {named}, but is no text in UTF-8, UTF-16 or a one-byte code page. Save it as "
+            "UTF-8, or send the file that was meant."
         )
-    if named is not None and named != found:
-        raise InvalidInputError(
-            f"{argument}: {source.path} is named like {named} but contains {found}. "
-            "Rename it, or send the file that was meant.",
-            parameter=argument,
+    elif named is not None and named != found:
+        why = f"is named like {named} but contains {found}. Rename it, or send the file that was meant."
+    elif spelling is None:
+        accepted = ", ".join(sorted(limits.max_bytes))
+        why = f"is {found}, which {limits.service} does not accept. Accepted: {accepted}."
+    elif source.size > (largest := limits.max_bytes[spelling]):
+        why = (
+            f"has {source.size} bytes ({human_bytes(source.size)}); {limits.service} accepts {spelling} up "
+            f"to {largest} bytes ({human_bytes(largest)})."
         )
-    by_type: dict[str, str] = {}
-    for allowed in limits.max_bytes:
-        by_type.setdefault(canonical_type(allowed), allowed)
-    spelling = by_type.get(found)
-    if spelling is None:
-        raise InvalidInputError(
-            f"{argument}: {source.path} is {found}, which {limits.service} does not accept. "
-            f"Accepted: {', '.join(sorted(limits.max_bytes))}.",
-            parameter=argument,
-        )
-    largest = limits.max_bytes[spelling]
-    if source.size > largest:
-        raise InvalidInputError(
-            f"{argument}: {source.path} has {source.size} bytes ({human_bytes(source.size)}); "
-            f"{limits.service} accepts {spelling} up to {largest} bytes ({human_bytes(largest)}).",
-            parameter=argument,
-        )
-    return spelling
+    else:
+        return spelling
+    raise InvalidInputError(f"{argument}: {source.path} {why}", parameter=argument)
 
 
 def _expand(item: Any, conn_id: str | None, argument: str) -> tuple[Location, list[Location]]:
@@ -241,25 +230,22 @@ def _glob(location: Location) -> list[Location]:
 
 def _source(location: Location, argument: str) -> Source:
     stat = location.stat()
+    if stat is not None:
+        refuse_broken_name(argument, location.url)
     if stat is None:
-        raise InvalidInputError(f"{argument}: {location.url} does not exist.", parameter=argument)
-    kind, size, version = stat
-    refuse_broken_name(argument, location.url)
-    if kind == "other":
-        raise InvalidInputError(f"{argument}: {location.url} is no regular file.", parameter=argument)
-    if kind == "directory":
-        raise InvalidInputError(
-            f"{argument}: {location.url} is a folder; name its files or use a glob such as "
-            f"{location.url.rstrip('/')}/*.",
-            parameter=argument,
-        )
-    if size == 0:
-        raise InvalidInputError(f"{argument}: {location.url} is empty (0 bytes).", parameter=argument)
-    if location.is_local and not os.access(location.path, os.R_OK):
-        raise InvalidInputError(
-            f"{argument}: {location.url} cannot be read: permission denied.", parameter=argument
-        )
-    return Source(location.name, size, location, version)
+        why = "does not exist"
+    elif stat.kind == "other":
+        why = "is no regular file"
+    elif stat.kind == "directory":
+        glob = f"{location.url.rstrip('/')}/*"
+        why = f"is a folder; name its files or use a glob such as {glob}"
+    elif stat.size == 0:
+        why = "is empty (0 bytes)"
+    elif location.is_local and not os.access(location.path, os.R_OK):
+        why = "cannot be read: permission denied"
+    else:
+        return Source(location.name, stat.size, location, stat.version)
+    raise InvalidInputError(f"{argument}: {location.url} {why}.", parameter=argument)
 
 
 SNIFF_BYTES = 64 * 1024

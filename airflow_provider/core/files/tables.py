@@ -83,7 +83,7 @@ def write_rows(
     """
     location = locate(target, conn_id=conn_id, argument="target")
     chosen = format_of(location, argument="target")
-    converters = _converters(columns)
+    converters = _converters(columns, chosen)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
     with write_atomic(location, overwrite=overwrite) as file:
@@ -168,25 +168,14 @@ _Converter = Callable[[Any], Any]
 
 
 def _write_jsonl(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
-    timestamps = _named(columns, "timestamp")
     for batch in batches:
-        _replace(batch, timestamps, _time_text)
         file.write(_encoded("".join(f"{_json_text(row)}\n" for row in batch)))
 
 
 def _write_csv(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
     names = [name for name, _ in columns]
-    texts: list[tuple[list[str], Callable[[Any], str]]] = [
-        (_named(columns, "timestamp"), _time_text),
-        (_named(columns, "json"), _json_text),
-        # Python writes True; warehouses read true.
-        (_named(columns, "boolean"), _json_text),
-        (_named(columns, "string"), _no_formula),
-    ]
     file.write(_encoded(_csv_lines([dict(zip(names, names, strict=True))], names)))
     for batch in batches:
-        for columns_of_type, text in texts:
-            _replace(batch, columns_of_type, text)
         file.write(_encoded(_csv_lines(batch, names)))
 
 
@@ -217,13 +206,7 @@ class _CsvLines(io.StringIO):
 
 
 def _write_parquet(file: AtomicFile, columns: _Columns, batches: _Batches) -> None:
-    try:
-        import pyarrow as pa  # type: ignore[import-untyped]
-        import pyarrow.parquet as pq  # type: ignore[import-untyped]
-    except ImportError:
-        raise ConfigurationError(
-            "Parquet needs pyarrow. Install this provider with its extra 'parquet', or choose .jsonl or .csv."
-        ) from None
+    pa, pq = _pyarrow()
     types = {
         "string": pa.string(),
         "json": pa.string(),
@@ -233,12 +216,10 @@ def _write_parquet(file: AtomicFile, columns: _Columns, batches: _Batches) -> No
         "timestamp": pa.timestamp("us", tz="UTC"),
     }
     schema = pa.schema([(name, types[column_type]) for name, column_type in columns])
-    nested = _named(columns, "json")
     sink = _Sink(file)
     writer = pq.ParquetWriter(sink, schema)
     try:
         for batch in batches:
-            _replace(batch, nested, _json_text)
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     except BaseException:
         # close() writes the footer, and the garbage collector would call it.
@@ -267,21 +248,12 @@ class _Sink(io.RawIOBase):
         return len(data)
 
 
-def _replace(batch: list[dict[str, Any]], names: list[str], text: Callable[[Any], str]) -> None:
-    for row in batch:
-        row.update({name: text(row[name]) for name in names if row[name] is not None})
-
-
 def _time_text(value: datetime) -> str:
     return value.isoformat(timespec="microseconds")
 
 
 def _json_text(value: Any) -> str:
     return _whole_characters(json.dumps(value, ensure_ascii=False))
-
-
-def _named(columns: _Columns, column_type: ColumnType) -> list[str]:
-    return [name for name, each in columns if each == column_type]
 
 
 def _encoded(text: str) -> bytes:
@@ -293,7 +265,7 @@ def _whole_characters(text: str) -> str:
     return text if text.isascii() else _encoded(text).decode()
 
 
-def _converters(columns: _Columns) -> dict[str, _Converter]:
+def _converters(columns: _Columns, chosen: Format) -> dict[str, _Converter]:
     converters: dict[str, _Converter] = {}
     for name, column_type in columns:
         if column_type not in _CONVERTERS or name in converters:
@@ -302,10 +274,14 @@ def _converters(columns: _Columns) -> dict[str, _Converter]:
                 f"types are {', '.join(_CONVERTERS)}.",
                 parameter="columns",
             )
-        converters[name] = _CONVERTERS[column_type]
+        converters[name] = _as_text(_CONVERTERS[column_type], _TEXTS[chosen].get(column_type))
     if not converters:
         raise InvalidInputError("columns: at least one is needed.", parameter="columns")
     return converters
+
+
+def _as_text(convert: _Converter, text: Callable[[Any], str] | None) -> _Converter:
+    return convert if text is None else lambda value: text(convert(value))
 
 
 def _to_string(value: Any) -> str:
@@ -367,6 +343,14 @@ _CONVERTERS: dict[ColumnType, _Converter] = {
     "json": _to_json,
 }
 
+
+_TEXTS: dict[Format, dict[ColumnType, Callable[[Any], str]]] = {
+    "jsonl": {"timestamp": _time_text},
+    # Python writes True; warehouses read true.
+    "csv": {"timestamp": _time_text, "json": _json_text, "boolean": _json_text, "string": _no_formula},
+    "parquet": {"json": _json_text},
+}
+"""Types of which a format keeps a text."""
 
 _LONGEST_CSV_FIELD = 2**31 - 1
 
@@ -484,13 +468,19 @@ def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
 
 
 def _read_parquet(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
-    try:
-        import pyarrow.parquet as pq
-    except ImportError:
-        raise ConfigurationError(
-            "Parquet needs pyarrow. Install this provider with its extra 'parquet', or use .jsonl or .csv."
-        ) from None
+    _, pq = _pyarrow()
     file = pq.ParquetFile(stream)
     check(file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
         yield from batch.to_pylist()
+
+
+def _pyarrow() -> tuple[Any, Any]:
+    try:
+        import pyarrow  # type: ignore[import-untyped]
+        import pyarrow.parquet  # type: ignore[import-untyped]
+    except ImportError:
+        raise ConfigurationError(
+            "Parquet needs pyarrow. Install this provider with its extra 'parquet', or use .jsonl or .csv."
+        ) from None
+    return pyarrow, pyarrow.parquet

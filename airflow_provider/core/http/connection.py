@@ -122,10 +122,11 @@ class ConnectionSettings:
         conn_id = connection.conn_id
         if not connection.conn_type and "//" in (connection.schema or ""):
             # Python takes no underscore in a URL scheme, and Airflow then finds neither type nor password.
-            raise ConfigurationError(
-                f"Connection {conn_id!r}: its URI cannot be read. A connection type is written with a hyphen "
-                f"there: `{service.conn_type.replace('_', '-')}://`.",
-                parameter="conn_type",
+            raise unusable(
+                conn_id,
+                "conn_type",
+                "its URI cannot be read. A connection type is written with a hyphen there: "
+                f"`{service.conn_type.replace('_', '-')}://`.",
             )
         if connection.conn_type not in ("", None, "generic", service.conn_type):
             raise ConfigurationError(
@@ -210,7 +211,8 @@ def _warn_unverified(conn_id: str) -> None:
     )
 
 
-def _unusable(conn_id: str, parameter: str, why: str) -> ConfigurationError:
+def unusable(conn_id: str, parameter: str, why: str) -> ConfigurationError:
+    """Return the error for a connection, with the field or extra that is wrong."""
     return ConfigurationError(f"Connection {conn_id!r}: {why}", parameter=parameter)
 
 
@@ -221,17 +223,19 @@ def _checked_key(conn_id: str, key: str | None) -> str:
             f"Connection {conn_id!r} has no API key: put it in the field `password`.", parameter="password"
         )
     if set(key) == {"*"}:
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `password` holds Airflow's mask (***) and not the API key. "
-            "Some versions of Airflow save or test the mask of a form as the password: enter the key again.",
-            parameter="password",
+        raise unusable(
+            conn_id,
+            "password",
+            "the field `password` holds Airflow's mask (***) and not the API key. Some versions of Airflow "
+            "save or test the mask of a form as the password: enter the key again.",
         )
     # Also keeps requests from quoting the key in an InvalidHeader error.
     if not (key.isascii() and key.isprintable() and " " not in key):
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `password` holds characters that cannot be part of an API "
-            "key (blanks, line breaks or non-ASCII). Copy the key again.",
-            parameter="password",
+        raise unusable(
+            conn_id,
+            "password",
+            "the field `password` holds characters that cannot be part of an API key (blanks, line breaks or "
+            "non-ASCII). Copy the key again.",
         )
     return key
 
@@ -248,6 +252,16 @@ def is_loopback(hostname: str) -> bool:
         return ipaddress.ip_address(hostname).is_loopback
     except ValueError:
         return False
+
+
+def is_secure_url(url: str) -> bool:
+    """Whether what is sent there stays secret: an https URL with a host, or plain http to this machine."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname
+    except ValueError:
+        return False
+    return bool(host) and (parts.scheme == "https" or (parts.scheme == "http" and is_loopback(host or "")))
 
 
 def is_proxy_url(url: object) -> bool:
@@ -280,7 +294,7 @@ def _ascii_host(hostname: str) -> str:
 
 def _checked_url(conn_id: str, url: str) -> str:
     def refuse(why: str) -> ConfigurationError:
-        return _unusable(
+        return unusable(
             conn_id,
             "host",
             f"{why} Expected a host such as `api.example.com`, with or without scheme, port and a trailing "
@@ -306,7 +320,7 @@ def _checked_url(conn_id: str, url: str) -> str:
     if not _PATH.fullmatch(parts.path):
         raise refuse("the path in the field `host` holds dot segments, or characters that need quoting.")
     if parts.scheme == "http" and not is_loopback(hostname):
-        raise _unusable(
+        raise unusable(
             conn_id,
             "host",
             f"refusing to send an API key over plain http to {hostname}. Use https; http is for a local "
@@ -335,7 +349,7 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: str, schem
         own_scheme, rest = host.split("://", 1)
         if scheme and scheme != own_scheme.lower():
             which = f"{own_scheme} and {scheme}"
-            raise _unusable(
+            raise unusable(
                 conn_id, "schema", f"the fields `host` and `schema` name different URL schemes ({which})."
             )
         scheme = own_scheme.lower()
@@ -348,10 +362,10 @@ def _assemble_url(conn_id: str, service: Service, *, host: str, port: str, schem
         parts = urlsplit(f"//{netloc}")
         hostname, own_port = (parts.hostname or ""), parts.port
     except ValueError:
-        raise _unusable(conn_id, "host", "the field `host` (or its port) cannot be read.") from None
+        raise unusable(conn_id, "host", "the field `host` (or its port) cannot be read.") from None
     if port and own_port and port != str(own_port):
         which = f"{own_port} and {port}"
-        raise _unusable(conn_id, "port", f"the fields `host` and `port` name different ports ({which}).")
+        raise unusable(conn_id, "port", f"the fields `host` and `port` name different ports ({which}).")
     if port and not own_port:
         netloc = f"{netloc.rstrip(':')}:{port}"
     if not scheme:

@@ -20,7 +20,7 @@ from pydantic import (
     model_validator,
 )
 
-from airflow_provider.core.http.connection import is_proxy_url
+from airflow_provider.core.http.connection import is_proxy_url, unusable
 from airflow_provider.exceptions import ConfigurationError
 
 
@@ -144,13 +144,9 @@ def read_extras(conn_id: str, text: str | None, model: type[Extras]) -> Extras:
     try:
         values = json.loads(text) if text and text.strip() not in ("", "null") else {}
     except (ValueError, RecursionError):
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `extra` is not valid JSON.", parameter="extra"
-        ) from None
+        raise unusable(conn_id, "extra", "the field `extra` is not valid JSON.") from None
     if not isinstance(values, dict):
-        raise ConfigurationError(
-            f"Connection {conn_id!r}: the field `extra` must be a JSON object.", parameter="extra"
-        )
+        raise unusable(conn_id, "extra", "the field `extra` must be a JSON object.")
     keys = model.described()
     if unknown := sorted(set(values) - set(keys)):
         raise ConfigurationError(
@@ -162,6 +158,4 @@ def read_extras(conn_id: str, text: str | None, model: type[Extras]) -> Extras:
         return model.model_validate(values)
     except ValidationError as error:
         name = str(error.errors(include_url=False, include_context=False, include_input=False)[0]["loc"][0])
-    raise ConfigurationError(
-        f"Connection {conn_id!r}: the extra `{name}` must be {keys[name]}.", parameter=name
-    )
+    raise unusable(conn_id, name, f"the extra `{name}` must be {keys[name]}.")

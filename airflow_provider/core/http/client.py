@@ -51,8 +51,6 @@ T = TypeVar("T")
 LARGE_BODY = 256 * 1024
 """Bytes of an answer above which it is not parsed on the event loop, where thousands of waits would stand."""
 
-__all__ = ["ConnectionSettings", "ServiceHook"]
-
 
 def _as_sent(body: Body) -> Any:
     return body.data
@@ -371,7 +369,7 @@ class ServiceHook(BaseHook):
 
     def _attempts(self, method: str, path: str, policy: RetryPolicy) -> Attempts:
         log = cast("Logger", self.log)
-        return Attempts(method, endpoint_of(method, path), policy, log, self._now, self._rng)
+        return Attempts(method, endpoint_of(method, path), policy, log, self._now, self._rng, self._now())
 
     def _answer(self, method: str, path: str, **options: Any) -> Response:
         """Make one attempt, read the response whole and learn from its headers."""
@@ -463,22 +461,16 @@ class ServiceHook(BaseHook):
         :param total: seconds in which a further attempt may begin.
         """
         await self.aload_settings()
-
-        async def attempt() -> T:
-            answer = await self._aexchange(client, method, path, params=params, read_timeout=read_timeout)
-            self._compare_clocks(answer)
-            if self.on_headers is not None:
-                self.on_headers(answer.headers)
-            if len(answer.body) > LARGE_BODY:
-                return await asyncio.to_thread(self._result, answer, read)
-            return self._result(answer, read)
-
-        if attempts == 1:
-            return await attempt()
         tries = self._attempts(method, path, RetryPolicy(attempts - 1, total=total))
         while True:
             try:
-                return await attempt()
+                answer = await self._aexchange(client, method, path, params=params, read_timeout=read_timeout)
+                self._compare_clocks(answer)
+                if self.on_headers is not None:
+                    self.on_headers(answer.headers)
+                if len(answer.body) > LARGE_BODY:
+                    return await asyncio.to_thread(self._result, answer, read)
+                return self._result(answer, read)
             except ApiError as error:
                 pause = tries.pause_after(error)
             await self._asleep(pause)

@@ -152,7 +152,6 @@ def error_for(
     *,
     pending: bool = False,
     paid: Paid | None = None,
-    now: float | None = None,
 ) -> ApiError:
     """
     Turn an answer that is not 2xx, or a 2xx of ``{"success": false}``, into the error that says what to do.
@@ -166,7 +165,6 @@ def error_for(
     :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
     :param paid: set for a call that starts something paid: a 5xx then says that the outcome is not
         documented.
-    :param now: epoch seconds, for a ``Retry-After`` date.
     """
     status = answer.status
     said = ErrorBody.read(answer.body, secrets)
@@ -195,7 +193,7 @@ def error_for(
         parts.append(f"Bucket: {said.bucket}.")
     if known["request_id"]:
         parts.append(f"Request id: {known['request_id']}.")
-    wait = retry_after(answer.headers, now) if status in (429, 503) else None
+    wait = retry_after(answer.headers) if status in (429, 503) else None
     if wait is not None:
         parts.append(f"The service asks to wait {wait:.0f} s.")
     if kind is ServerError and paid:

@@ -11,7 +11,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from logging import Logger
 from typing import Final
 
@@ -137,6 +137,7 @@ class Attempts:
     :param log: each repetition is written there, with its reason and pause.
     :param now: returns seconds, monotonic.
     :param rng: source of jitter, 0 to 1.
+    :param began_at: when the first attempt began, on the same clock.
     """
 
     method: str
@@ -145,11 +146,8 @@ class Attempts:
     log: Logger
     now: Callable[[], float]
     rng: Callable[[], float]
+    began_at: float
     retries: int = 0
-    began_at: float = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.began_at = self.now()
 
     def pause_after(self, error: ApiError) -> float:
         """

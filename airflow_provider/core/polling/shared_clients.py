@@ -22,7 +22,8 @@ from airflow_provider.errors import (
 
 if TYPE_CHECKING:
     from airflow_provider.core.budget.store import Store
-    from airflow_provider.core.http.client import ConnectionSettings, ServiceHook
+    from airflow_provider.core.http.client import ServiceHook
+    from airflow_provider.core.http.connection import ConnectionSettings
     from airflow_provider.core.polling.key_state import Request
     from airflow_provider.core.polling.sweep import Watch
     from airflow_provider.core.polling.wait import Wait

@@ -30,7 +30,7 @@ POLICY = RetryPolicy(max_retries=3, total=100.0, first=1.0, cap=30.0)
 
 
 def attempts(luck: float = 1.0) -> Attempts:
-    return Attempts("GET", "GET /x", POLICY, logging.getLogger(__name__), lambda: 0.0, lambda: luck)
+    return Attempts("GET", "GET /x", POLICY, logging.getLogger(__name__), lambda: 0.0, lambda: luck, 0.0)
 
 
 def server_error(status: int, retry_after: float | None = None) -> ServerError:

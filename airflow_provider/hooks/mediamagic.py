@@ -236,12 +236,7 @@ class MediaMagicHook(WebhookEndpoints):
         )
 
     async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
-        """
-        Read the status of a submission through a shared client; see :meth:`get_submission`. Tried once.
-
-        :param client: from ``new_async_client``.
-        :param submission_id: UUID from :meth:`create_submission`.
-        """
+        """Read as :meth:`get_submission`, by :meth:`arequest`."""
         return await self.arequest(
             client, "GET", _submission_path(submission_id), read=partial(read_submission, submission_id)
         )

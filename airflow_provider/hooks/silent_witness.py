@@ -227,10 +227,8 @@ class SilentWitnessHook(OrganizationEndpoints):
         page: int | None = None,
     ) -> list[dict[str, Any]]:
         """
-        Read one page of cases through a shared client; see :meth:`list_cases`. Tried once.
-
-        :param client: from ``new_async_client``.
-        :return: of each case ``id``, ``analysis_status`` and the times are checked.
+        Read as :meth:`list_cases`, by :meth:`arequest`; of a case only ``id``, ``analysis_status`` and times
+        are checked.
         """
         return await self.arequest(
             client,
@@ -418,12 +416,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         return self.request("GET", _report(report_id), read=partial(read_report, report_id))
 
     async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
-        """
-        Read a report through a shared client; see :meth:`get_report`. Tried once.
-
-        :param client: from ``new_async_client``.
-        :param report_id: ``rpt_...``.
-        """
+        """Read as :meth:`get_report`, by :meth:`arequest`."""
         return await self.arequest(client, "GET", _report(report_id), read=partial(read_report, report_id))
 
     def list_reports(self, case_id: str) -> list[dict[str, Any]]:
@@ -442,12 +435,7 @@ class SilentWitnessHook(OrganizationEndpoints):
         )
 
     async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> list[dict[str, Any]]:
-        """
-        Read summaries of a case's reports through a shared client; see :meth:`list_reports`. Tried once.
-
-        :param client: from ``new_async_client``.
-        :param case_id: ``case_...``.
-        """
+        """Read as :meth:`list_reports`, by :meth:`arequest`."""
         params = {"case_id": plain_id("case_id", case_id)}
         return await self.arequest(
             client, "GET", "/api/reports", params=params, read=read_rows("reports", REPORT)
@@ -468,13 +456,10 @@ class SilentWitnessHook(OrganizationEndpoints):
 
     async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
         """
-        Cancel a report through a shared client; see :meth:`cancel_report`.
+        Cancel as :meth:`cancel_report`, by :meth:`arequest`.
 
         Tried up to three times and done, one way or the other, in well under 30 s: the time that Airflow
         gives a trigger that is killed.
-
-        :param client: from ``new_async_client``.
-        :param report_id: ``rpt_...``.
         """
         return await self.arequest(
             client, "DELETE", _report(report_id), read=read_deleted, attempts=3, read_timeout=6.0, total=12.0

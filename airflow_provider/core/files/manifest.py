@@ -32,14 +32,9 @@ def xcom_size(value: Any) -> int:
     return len(json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str).encode())
 
 
-def fits_xcom(value: Any, limit: int = XCOM_LIMIT_BYTES) -> bool:
-    """
-    Tell whether ``value`` may go to XCom as it is.
-
-    :param value: anything JSON serializable.
-    :param limit: bytes of JSON, default 32 KiB.
-    """
-    return xcom_size(value) <= limit
+def fits_xcom(value: Any) -> bool:
+    """Tell whether a value may go to XCom as it is."""
+    return xcom_size(value) <= XCOM_LIMIT_BYTES
 
 
 HEAD_BYTES = 1024

@@ -13,7 +13,6 @@ under one name), links are never followed, and nobody else can read a part befor
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import glob
 import hashlib
@@ -22,6 +21,7 @@ import os
 import stat
 import uuid
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from airflow_provider.core.files.manifest import Digest
@@ -91,15 +91,12 @@ class PartialFile:
             is.
         """
         checkpoint = self._read_sidecar() if self._resumable else None
-        if checkpoint is not None and os.fstat(self._file.fileno()).st_size >= checkpoint.offset:
+        if checkpoint is not None:
             digest = Digest()
             self._file.seek(0)
-            while digest.size < checkpoint.offset:
-                data = self._file.read(min(WRITE_BUFFER_BYTES, checkpoint.offset - digest.size))
-                if not data:
-                    break
+            while data := self._file.read(min(WRITE_BUFFER_BYTES, checkpoint.offset - digest.size)):
                 digest.update(data)
-            if digest.sha256() == checkpoint.sha256:
+            if (digest.size, digest.sha256()) == (checkpoint.offset, checkpoint.sha256):
                 self._file.truncate(checkpoint.offset)
                 self._file.seek(checkpoint.offset)
                 self._remove_sidecar()
@@ -169,8 +166,7 @@ class PartialFile:
     def remove(self) -> None:
         """Leave nothing behind."""
         self._remove_sidecar()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        Path(self.path).unlink(missing_ok=True)
 
     def close(self, *, keep: bool) -> None:
         """
@@ -200,8 +196,7 @@ class PartialFile:
         os.fchmod(fd, mode)
 
     def _remove_sidecar(self) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self._sidecar)
+        Path(self._sidecar).unlink(missing_ok=True)
 
     def _rename_to_new_name(self) -> bool:
         # link() refuses a name that exists, rename() does not.
@@ -265,8 +260,7 @@ def _remove_abandoned(base: str) -> None:
         if path.removeprefix(f"{base}.").isalnum() and len(path) == len(base) + 13:
             fd = _open_locked(path, create=False)
             if fd is not None:
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                Path(path).unlink(missing_ok=True)
                 os.close(fd)
 
 
@@ -309,8 +303,7 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             if made and not isinstance(error, BlockingIOError):
-                with contextlib.suppress(FileNotFoundError):
-                    os.unlink(path)
+                Path(path).unlink(missing_ok=True)
             os.close(fd)
             return None
         # The holder before us may have renamed or removed what we opened: the lock is then on another file.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from airflow_provider.compat import conf
-from airflow_provider.core.links import ProviderLink
+from airflow_provider.core.links import ProviderLink, web_address
 
 if TYPE_CHECKING:
     from airflow.sdk import BaseOperator
@@ -63,7 +63,7 @@ class FileLink(ProviderLink):
     suffixes: tuple[str, ...] = ("",)
 
     def address(self, operator: Any) -> str:
-        from airflow_provider.core.files.locations import locate, web_address
+        from airflow_provider.core.files.locations import locate
 
         for path in operator.files_written:
             if path.endswith(self.suffixes):

@@ -13,7 +13,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider import links
-from airflow_provider.core.files import locations
+from airflow_provider.core import links as core_links
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator as CreateReport
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
@@ -63,7 +63,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """A bucket whose server has a console; the connection of its URL is defined."""
     server = s3_server()
     monkeypatch.setenv("AIRFLOW_CONN_FILES_S3", server.connection)
-    monkeypatch.setattr(locations, "_aws_console", lambda location: "https://console.example")
+    monkeypatch.setattr(core_links, "_aws_console", lambda location: "https://console.example")
     server.fill()
     yield "s3://files_s3@bucket"
     server.clear()

@@ -12,7 +12,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider import links
-from airflow_provider.core.files import locations
+from airflow_provider.core import links as core_links
 from airflow_provider.operators.silent_witness import SilentWitnessCreateReportOperator as CreateReport
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
 from airflow_provider.simulator import Simulator
@@ -68,7 +68,7 @@ def runs(simulated_services_process: Simulator, airflow_db: None) -> Iterator[Ru
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(links.DASHBOARDS, "127.0.0.1", "https://app.silentwitness.ai")
-        patch.setattr(locations, "_aws_console", lambda location: CONSOLE)
+        patch.setattr(core_links, "_aws_console", lambda location: CONSOLE)
         patch.setenv("AIRFLOW_CONN_SILENT_WITNESS_DEFAULT", json.dumps(connection))
         patch.setenv("AIRFLOW_CONN_FILES_S3", store.connection)
         simulated_services_process.script("silent_witness", duration=SOON)

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, BinaryIO, Literal, NamedTuple, cast
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote
 
 from airflow_provider.core.text import clean, redact
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
@@ -466,41 +466,3 @@ def _shortened(name: str) -> str:
     tail = f"{dot}{suffix}" if stem and len(suffix.encode()) <= 16 else ""
     tail = f"-{hashlib.sha256(encoded).hexdigest()[:12]}{tail}"
     return encoded[: MAX_NAME_BYTES - len(tail.encode())].decode(errors="ignore") + tail
-
-
-AWS_CONSOLES = {
-    "aws": "https://console.aws.amazon.com",
-    "aws-cn": "https://console.amazonaws.cn",
-    "aws-us-gov": "https://console.amazonaws-us-gov.com",
-}
-"""Console by AWS partition."""
-
-GOOGLE_CONSOLE = "https://console.cloud.google.com"
-
-
-def web_address(location: Location) -> str:
-    """
-    Return the console page of a file on Amazon S3 or Google Cloud Storage.
-
-    Opening it asks people to log in; it carries no signature and no credential.
-
-    :param location: the file; its file system says which server it speaks to.
-    :return: empty where there is none: local disk, other stores, and servers that only speak S3 or GCS.
-    """
-    if location.fs is None:
-        return ""
-    bucket, _, key = location.path.partition("/")
-    schemes = protocols(location.fs)
-    if "s3" in schemes:
-        console = _aws_console(location)
-        return f"{console}/s3/object/{quote(bucket)}?prefix={quote(key, safe='')}" if console else ""
-    if "gs" in schemes and (urlsplit(location.fs.base).hostname or "").endswith(".googleapis.com"):
-        return f"{GOOGLE_CONSOLE}/storage/browser/_details/{quote(bucket)}/{quote(key)}"
-    return ""
-
-
-def _aws_console(location: Location) -> str:
-    client = location.fs.s3.meta
-    hostname = urlsplit(client.endpoint_url).hostname or ""
-    amazon = hostname.endswith((".amazonaws.com", ".amazonaws.com.cn"))
-    return AWS_CONSOLES.get(client.partition, "") if amazon else ""

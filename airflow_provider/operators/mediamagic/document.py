@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import required_text
+from airflow_provider.core.links import web_address
 from airflow_provider.core.operator import ServiceOperator
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import snippet
@@ -122,7 +123,7 @@ def write_document(
         its store, where it has one.
     """
     from airflow_provider.core.files.atomic import write_atomic
-    from airflow_provider.core.files.locations import locate, web_address
+    from airflow_provider.core.files.locations import locate
     from airflow_provider.core.files.manifest import make_manifest
     from airflow_provider.mediamagic.review_page import review_page
 

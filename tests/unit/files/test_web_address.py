@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from s3fs import S3FileSystem  # type: ignore[import-untyped]
 
-from airflow_provider.core.files.locations import Location, locate, web_address
+from airflow_provider.core.files.locations import Location, locate
+from airflow_provider.core.links import web_address
 
 
 def s3(region: str, path: str = "bucket/out/a report.pdf", **options: Any) -> Location:

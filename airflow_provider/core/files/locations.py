@@ -369,7 +369,7 @@ _FORBIDDEN = frozenset('<>:"|?*')
 log = logging.getLogger(__name__)
 
 
-def target_path(folder: Any, filename: str, *, conn_id: str | None = None, argument: str = "filename") -> str:
+def target_path(folder: Any, filename: str, *, conn_id: str | None = None) -> str:
     """
     Return where ``filename`` goes in ``folder``: always directly in it.
 
@@ -379,29 +379,26 @@ def target_path(folder: Any, filename: str, *, conn_id: str | None = None, argum
         leading dots and trailing dots and spaces go; what is longer than 200 bytes is cut, with a digest
         that keeps it unique.
     :param conn_id: Airflow connection for a folder URL that names none.
-    :param argument: operator argument, for the error.
     :returns: local path or URL.
     :raises InvalidInputError: an absolute path, a drive letter, ``..``, a NUL, nothing left of the name, or
         a symbolic link of that name that leads out of the folder.
     """
-    location = locate(folder, conn_id=conn_id, argument="folder").child(
-        safe_name(filename, argument=argument)
-    )
+    location = locate(folder, conn_id=conn_id, argument="folder").child(safe_name(filename))
     if location.is_local:
         root = os.path.realpath(os.path.dirname(location.path))
         real = os.path.realpath(location.path)
         if os.path.dirname(real) != root and not real.startswith(root.rstrip(os.sep) + os.sep):
             raise InvalidInputError(
-                f"{argument}: {location.path} is a symbolic link that leads out of its folder, to {real}.",
-                parameter=argument,
+                f"filename: {location.path} is a symbolic link that leads out of its folder, to {real}.",
+                parameter="filename",
             )
     return location.url
 
 
-def safe_name(filename: str, *, argument: str = "filename") -> str:
+def safe_name(filename: str) -> str:
     """Return ``filename`` as one safe path component. See :func:`target_path`."""
     if "\0" in filename:
-        raise InvalidInputError(f"{argument}: {filename!r} is not a file name.", parameter=argument)
+        raise InvalidInputError(f"filename: {filename!r} is not a file name.", parameter="filename")
     parts = _SEPARATORS.split(filename)
     if (
         (len(parts) > 1 and not parts[0])
@@ -409,8 +406,8 @@ def safe_name(filename: str, *, argument: str = "filename") -> str:
         or _DRIVE.match(filename)
     ):
         raise InvalidInputError(
-            f"{argument}: {filename!r} leads out of the target folder; give a plain file name.",
-            parameter=argument,
+            f"filename: {filename!r} leads out of the target folder; give a plain file name.",
+            parameter="filename",
         )
     name = "".join(
         "_" if char in _FORBIDDEN or unicodedata.category(char) in ("Cc", "Cf", "Cs", "Zl", "Zp") else char
@@ -418,7 +415,7 @@ def safe_name(filename: str, *, argument: str = "filename") -> str:
     )
     name = name.lstrip(". ").rstrip(". ")
     if not name or re.match(r"\s+\.", filename):
-        raise InvalidInputError(f"{argument}: {filename!r} leaves no file name.", parameter=argument)
+        raise InvalidInputError(f"filename: {filename!r} leaves no file name.", parameter="filename")
     return _shortened(name)
 
 

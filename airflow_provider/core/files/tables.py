@@ -46,7 +46,6 @@ def write_rows(
     *,
     columns: Sequence[tuple[str, ColumnType]],
     conn_id: str | None = None,
-    overwrite: bool = True,
     **ids: Any,
 ) -> dict[str, Any]:
     """
@@ -73,7 +72,6 @@ def write_rows(
     :param target: local path or URL of a store, with a suffix of ``.jsonl``, ``.csv`` or ``.parquet``.
     :param columns: ``(name, type)`` in order.
     :param conn_id: Airflow connection for a URL that names none.
-    :param overwrite: whether a target with other content may be replaced, default ``True``.
     :param ids: added to the manifest.
     :returns: a manifest with ``path``, ``bytes``, ``sha256``, ``media_type``, ``format``, ``rows`` and
         ``ids``.
@@ -86,7 +84,7 @@ def write_rows(
     converters = _converters(columns, chosen)
     write = {"jsonl": _write_jsonl, "csv": _write_csv, "parquet": _write_parquet}[chosen]
     batches = _Batches(rows, converters)
-    with write_atomic(location, overwrite=overwrite) as file:
+    with write_atomic(location) as file:
         write(file, columns, batches)
     return make_manifest(
         location.url,
@@ -99,14 +97,13 @@ def write_rows(
     )
 
 
-def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: Any) -> dict[str, Any]:
+def write_json(value: Any, target: Any, *, conn_id: str | None = None) -> dict[str, Any]:
     """
     Write one JSON document that is too large for XCom to a file that appears when it is complete.
 
     :param value: anything JSON serializable; a number that is not finite is ``null``.
     :param target: local path or URL of a store.
     :param conn_id: Airflow connection for a URL that names none.
-    :param ids: added to the manifest.
     :returns: a manifest.
     :raises TransferError: ``value`` is not JSON, or the file could not be written.
     """
@@ -119,7 +116,7 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None, **ids: An
                 file.write(_encoded(text))
         except (TypeError, ValueError) as error:
             raise TransferError(f"cannot write {location}: the value is not JSON: {error}") from None
-    return make_manifest(location.url, file.digest.size, file.digest.sha256(), "application/json", **ids)
+    return make_manifest(location.url, file.digest.size, file.digest.sha256(), "application/json")
 
 
 def format_of(location: Location, format: str | None = None, *, argument: str) -> Format:

@@ -170,14 +170,6 @@ def test_half_a_surrogate_pair_does_not_stop_the_load(tmp_path: Path, suffix: st
     assert write_rows(rows, target, columns=[("s", "string"), ("j", "json")])["rows"] == 1
 
 
-def test_an_existing_target_stays_when_it_may_not_be_overwritten(tmp_path: Path) -> None:
-    target = tmp_path / "i.jsonl"
-    target.write_text("mine\n")
-    with pytest.raises(TransferError, match=r"i\.jsonl holds other content"):
-        write_rows([ROW], target, columns=COLUMNS, overwrite=False)
-    assert target.read_text() == "mine\n"
-
-
 @pytest.mark.parametrize(
     ("target", "columns", "problem"),
     [
@@ -203,10 +195,9 @@ def test_parquet_without_pyarrow_names_the_extra(tmp_path: Path, monkeypatch: py
 
 def test_a_large_value_goes_to_a_json_file(tmp_path: Path) -> None:
     value = {"sections": [{"markdown": "Ünï " * 10} for _ in range(5000)]}
-    manifest = write_json(value, tmp_path / "r.json", report_id="rpt_1")
+    manifest = write_json(value, tmp_path / "r.json")
     assert json.loads((tmp_path / "r.json").read_text(encoding="utf-8")) == value
     assert manifest["bytes"] == (tmp_path / "r.json").stat().st_size
-    assert manifest["report_id"] == "rpt_1"
 
 
 def test_what_is_not_json_leaves_no_file(tmp_path: Path) -> None:

@@ -40,8 +40,8 @@ from airflow_provider.exceptions import InvalidInputError
 )
 def test_a_name_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
     for folder in (str(tmp_path), "memory://out"):
-        with pytest.raises(InvalidInputError, match="file_template:"):
-            target_path(folder, name, argument="file_template")
+        with pytest.raises(InvalidInputError, match="filename:"):
+            target_path(folder, name)
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
@@ -103,8 +104,7 @@ class ServiceHook(BaseHook):
         self.turns = Turns(patience=max_turn_wait, log=cast("Logger", self.log))
         self._aiohttp_refuses = False
         self._store: Store | None = None
-        self._session: requests.Session | None = None
-        self._storage_session: requests.Session | None = None
+        self._sessions: dict[str, requests.Session] = {}
         # Replaced in tests, so that none of them sleeps.
         self._now: Callable[[], float] = time.monotonic
         self._sleep: Callable[[float], None] = time.sleep
@@ -139,10 +139,8 @@ class ServiceHook(BaseHook):
         if self._settings is None:
             from airflow.sdk.log import mask_secret
 
-            try:
+            with self._defined():
                 connection = self.get_connection(self.conn_id)
-            except AirflowNotFoundException as error:
-                raise self._undefined() from error
             self._settings = ConnectionSettings.from_connection(connection, self.service)
 
             # The lookup masks the password; nested extras, such as a proxy's password, are ours to name.
@@ -158,10 +156,8 @@ class ServiceHook(BaseHook):
         :raises UndefinedConnectionError: there is none, or Airflow cannot look.
         """
         if self._settings is None:
-            try:
+            with self._defined():
                 connection = await self.aget_connection(self.conn_id)
-            except AirflowNotFoundException as error:
-                raise self._undefined() from error
             self._settings = ConnectionSettings.from_connection(connection, self.service)
             try:
                 from airflow.sdk.log import amask_secret
@@ -171,12 +167,16 @@ class ServiceHook(BaseHook):
                 await amask_secret(secret)
         return self._settings
 
-    def _undefined(self) -> UndefinedConnectionError:
-        return UndefinedConnectionError(
-            f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
-            "API key as password. Airflow says the same while its database is out of reach.",
-            parameter="conn_id",
-        )
+    @contextmanager
+    def _defined(self) -> Iterator[None]:
+        try:
+            yield
+        except AirflowNotFoundException as error:
+            raise UndefinedConnectionError(
+                f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
+                "API key as password. Airflow says the same while its database is out of reach.",
+                parameter="conn_id",
+            ) from error
 
     def test_connection(self) -> tuple[bool, str]:
         """Ask the API something that starts nothing; return whether the connection works, and what to do."""
@@ -239,18 +239,19 @@ class ServiceHook(BaseHook):
 
     def get_conn(self) -> requests.Session:
         """Return the hook's session for API calls. It holds no key: each request adds it."""
-        if self._session is None:
-            self._session = self._new_session()
-        return self._session
+        return self._opened("api")
 
     @property
     def storage_session(self) -> requests.Session:
         """
         A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
         """
-        if self._storage_session is None:
-            self._storage_session = self._new_session()
-        return self._storage_session
+        return self._opened("storage")
+
+    def _opened(self, use: str) -> requests.Session:
+        if use not in self._sessions:
+            self._sessions[use] = self._new_session()
+        return self._sessions[use]
 
     def _new_session(self) -> requests.Session:
         from airflow_provider.core.http.sessions import Session
@@ -265,10 +266,8 @@ class ServiceHook(BaseHook):
 
     def close(self) -> None:
         """Close the sessions; the hook opens new ones when it is used again."""
-        for session in (self._session, self._storage_session):
-            if session is not None:
-                session.close()
-        self._session = self._storage_session = None
+        while self._sessions:
+            self._sessions.popitem()[1].close()
 
     def __enter__(self) -> Self:
         return self

@@ -22,7 +22,7 @@ from typing import Any, get_args
 import pytest
 from airflow.sdk import DAG, BaseOperator, BaseSensorOperator
 
-from airflow_provider.core.files.sources import canonical_type
+from airflow_provider.core.files.media_types import canonical_type
 from airflow_provider.core.files.tables import ColumnType
 from airflow_provider.core.jobs.summary import JobSummary
 from airflow_provider.get_provider_info import get_provider_info

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from airflow_provider.core.files.sources import canonical_type, sniff, type_of_name
+from airflow_provider.core.files.media_types import canonical_type, sniff, type_of_name
 from tests.unit.files.samples import SAMPLES
 
 

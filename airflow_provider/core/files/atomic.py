@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from airflow_provider.core.files.locations import Location, locate, storage_errors
+from airflow_provider.core.files.locations import Location, locate, storage_errors, wrong
 from airflow_provider.core.files.manifest import Digest
 from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
-from airflow_provider.exceptions import InvalidInputError, TransferError
+from airflow_provider.exceptions import TransferError
 
 Check = Callable[[Digest, Callable[[], BinaryIO]], None]
 
@@ -127,12 +127,9 @@ def size_of_target(location: Location, *, argument: str = "target") -> int | Non
     if stat is None:
         return None
     if stat.kind == "directory":
-        raise InvalidInputError(f"{argument}: {location} is a folder; name a file in it.", parameter=argument)
+        raise wrong(argument, f"{location} is a folder; name a file in it.")
     if stat.kind == "other":
-        raise InvalidInputError(
-            f"{argument}: {location} is a device, a pipe or a socket; name a regular file.",
-            parameter=argument,
-        )
+        raise wrong(argument, f"{location} is a device, a pipe or a socket; name a regular file.")
     return stat.size
 
 

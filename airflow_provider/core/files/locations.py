@@ -250,16 +250,18 @@ def path_text(argument: str, value: object) -> str:
     if hasattr(type(value), "fs") and hasattr(type(value), "protocol"):
         value = _object_storage_url(value)
     if not isinstance(value, (str, os.PathLike)):
-        raise InvalidInputError(
-            f"{argument}: {type(value).__name__} is not a path; give a local path or a URL.",
-            parameter=argument,
-        )
+        raise wrong(argument, f"{type(value).__name__} is not a path; give a local path or a URL.")
     text = os.fspath(value)
     # An upstream task without XCom is rendered as "None".
     if not isinstance(text, str) or text.strip() in ("", "None") or "\0" in text:
-        raise InvalidInputError(f"{argument}: {text!r} is not a path.", parameter=argument)
+        raise wrong(argument, f"{text!r} is not a path.")
     refuse_broken_name(argument, text)
     return text
+
+
+def wrong(argument: str, why: str) -> InvalidInputError:
+    """Return the error for what an argument names."""
+    return InvalidInputError(f"{argument}: {why}", parameter=argument)
 
 
 def refuse_broken_name(argument: str, name: str) -> None:
@@ -267,9 +269,8 @@ def refuse_broken_name(argument: str, name: str) -> None:
     try:
         name.encode()
     except UnicodeEncodeError:
-        raise InvalidInputError(
-            f"{argument}: the name {name!a} is not UTF-8, so it cannot be sent or recorded. Rename the file.",
-            parameter=argument,
+        raise wrong(
+            argument, f"the name {name!a} is not UTF-8, so it cannot be sent or recorded. Rename the file."
         ) from None
 
 
@@ -289,10 +290,10 @@ def _local(text: str) -> Location:
 def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Location:
     if scheme in _WEB_SCHEMES:
         host = re.split(r"[/?#]", rest, maxsplit=1)[0]
-        raise InvalidInputError(
-            f"{argument}: a web address (of {host}) is no file of a store; give the store's own address, or "
+        raise wrong(
+            argument,
+            f"a web address (of {host}) is no file of a store; give the store's own address, or "
             "fetch the file first.",
-            parameter=argument,
         )
     url = f"{scheme}://{conn_id}@{rest}" if conn_id else f"{scheme}://{rest}"
     shown = redact(url)
@@ -306,18 +307,17 @@ def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Locat
         # Airflow knows the schemes of installed providers; fsspec knows more (memory, sftp, ...).
         fs = None if conn_id else _plain_fsspec(scheme)
         if fs is None:
-            raise InvalidInputError(
-                f"{argument}: nothing installed here can open {scheme}:// (for {shown}). Install the "
+            raise wrong(
+                argument,
+                f"nothing installed here can open {scheme}:// (for {shown}). Install the "
                 "provider of that store with its file system, for example "
                 "apache-airflow-providers-amazon[s3fs].",
-                parameter=argument,
             ) from None
     except ImportError as why:
-        raise InvalidInputError(f"{argument}: cannot open {shown}: {why}", parameter=argument) from None
+        raise wrong(argument, f"cannot open {shown}: {why}") from None
     except Exception as error:
-        raise InvalidInputError(
-            f"{argument}: cannot open the store of {shown}: {type(error).__name__}: {_brief(error)}",
-            parameter=argument,
+        raise wrong(
+            argument, f"cannot open the store of {shown}: {type(error).__name__}: {_brief(error)}"
         ) from error
     return Location(url, fs._strip_protocol(f"{scheme}://{rest}"), fs)
 
@@ -443,9 +443,7 @@ def probe_writable(folder: Any, *, conn_id: str | None = None, argument: str = "
             except OSError as error:
                 if error.errno not in _LASTING:
                     raise
-                raise InvalidInputError(
-                    f"{argument}: {location} cannot be written to: {error.strerror}.", parameter=argument
-                ) from error
+                raise wrong(argument, f"{location} cannot be written to: {error.strerror}.") from error
             return
         probe = location.child(f".probe-{uuid.uuid4().hex}")
         location.fs.pipe_file(probe.path, b"probe")

@@ -21,11 +21,12 @@ from airflow_provider.core.files.locations import (
     locate_source,
     refuse_broken_name,
     storage_errors,
+    wrong,
 )
 from airflow_provider.core.files.media_types import TEXTS, UNKNOWN, canonical_type, sniff, type_of_name
 from airflow_provider.core.files.storage_http import human_bytes
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import InvalidInputError, TransferError
+from airflow_provider.exceptions import TransferError
 
 _MAGIC = frozenset("*?[")
 
@@ -105,10 +106,10 @@ def list_of_files(argument: str, files: Any) -> Iterable[Any]:
     :raises InvalidInputError: they are not: a bare path would be read letter by letter.
     """
     if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
-        raise InvalidInputError(
-            f"{argument}: a list of files is needed, not {type(files).__name__} ({files!r}). "
+        raise wrong(
+            argument,
+            f"a list of files is needed, not {type(files).__name__} ({files!r}). "
             "Put a single file in brackets.",
-            parameter=argument,
         )
     return files
 
@@ -151,7 +152,7 @@ def resolve_sources(
     reason = f"no file matches {', '.join(unmatched)}." if unmatched else "the list of files is empty."
     if if_none == "skip" and not found:
         raise AirflowSkipException(f"{argument}: {reason}")
-    raise InvalidInputError(f"{argument}: {reason}", parameter=argument)
+    raise wrong(argument, reason)
 
 
 def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> str:
@@ -188,17 +189,14 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
         )
     else:
         return spelling
-    raise InvalidInputError(f"{argument}: {source.path} {why}", parameter=argument)
+    raise wrong(argument, f"{source.path} {why}")
 
 
 def _expand(item: Any, conn_id: str | None, argument: str) -> tuple[Location, list[Location]]:
     """Return an item and the files that it names: none for a glob that matches nothing."""
     if isinstance(item, Mapping):
         if "path" not in item:
-            raise InvalidInputError(
-                f"{argument}: a dict needs a 'path'; this one has {sorted(map(str, item))}.",
-                parameter=argument,
-            )
+            raise wrong(argument, f"a dict needs a 'path'; this one has {sorted(map(str, item))}.")
         location = locate(item["path"], conn_id=conn_id, argument=argument)
         return location, [location]
     location = locate_source(item, conn_id=conn_id, argument=argument)
@@ -280,4 +278,4 @@ def _source(location: Location, argument: str) -> Source:
         why = "cannot be read: permission denied"
     else:
         return Source(location.name, stat.size, location, stat.version)
-    raise InvalidInputError(f"{argument}: {location.url} {why}.", parameter=argument)
+    raise wrong(argument, f"{location.url} {why}.")

@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any, BinaryIO, Literal, cast
 
 from airflow_provider.core.files.atomic import AtomicFile, write_atomic
-from airflow_provider.core.files.locations import Location, locate, locate_source, storage_errors
+from airflow_provider.core.files.locations import Location, locate, locate_source, storage_errors, wrong
 from airflow_provider.core.files.manifest import make_manifest
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
@@ -127,9 +127,7 @@ def format_of(location: Location, format: str | None = None, *, argument: str) -
     """
     format = format or _FORMAT_BY_SUFFIX.get(f".{location.name.rpartition('.')[2].lower()}")
     if format not in MEDIA_TYPES:
-        raise InvalidInputError(
-            f"{argument}: no format for {location}; name it .jsonl, .csv or .parquet.", parameter=argument
-        )
+        raise wrong(argument, f"no format for {location}; name it .jsonl, .csv or .parquet.")
     return cast("Format", format)
 
 
@@ -377,7 +375,7 @@ def read_rows(
     chosen = format_of(location, manifest.get("format"), argument=argument)
     stat = location.stat()
     if stat is None or stat[0] != "file":
-        raise InvalidInputError(f"{argument}: there is no file {location}.", parameter=argument)
+        raise wrong(argument, f"there is no file {location}.")
     expected = manifest.get("sha256")
     if expected and (found := location.sha256()) != expected:
         raise TransferError(
@@ -387,14 +385,9 @@ def read_rows(
 
     def check(found: Collection[str]) -> None:
         if doubles := [name for name, number in Counter(iter(found)).items() if number > 1]:
-            raise InvalidInputError(
-                f"{argument}: {location} has {', '.join(doubles)} in several columns.", parameter=argument
-            )
+            raise wrong(argument, f"{location} has {', '.join(doubles)} in several columns.")
         if missing := [name for name in columns if name not in found]:
-            raise InvalidInputError(
-                f"{argument}: {location} is a file of something else: it has no {', '.join(missing)}.",
-                parameter=argument,
-            )
+            raise wrong(argument, f"{location} is a file of something else: it has no {', '.join(missing)}.")
 
     count = 0
     try:
@@ -405,10 +398,10 @@ def read_rows(
     except TransferError as error:
         cause = error.__cause__
         if isinstance(cause, UnicodeDecodeError):
-            raise InvalidInputError(
-                f"{argument}: {location} is text in an encoding that cannot be told, after row {count}. Save "
+            raise wrong(
+                argument,
+                f"{location} is text in an encoding that cannot be told, after row {count}. Save "
                 "it as UTF-8.",
-                parameter=argument,
             ) from None
         if isinstance(cause, ValueError | RecursionError | csv.Error):
             # A retry may help: somebody may still be writing it.

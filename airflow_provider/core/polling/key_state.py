@@ -18,6 +18,7 @@ from airflow_provider.core.polling.fallback import HintFallback, HintHealth
 from airflow_provider.core.polling.load import PollingLoad
 from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats
+from airflow_provider.core.polling.sleepers import Sleepers
 from airflow_provider.core.polling.sweep import Listing, Sweep
 from airflow_provider.errors import ProviderError, RateLimitedError
 
@@ -43,6 +44,9 @@ QUEUE_CHECK = 1.0
 
 EXCHANGE_EVERY = 1.0
 """Seconds between two exchanges with the budget's store; polls leave room for what others send meanwhile."""
+
+LOAD_FRESH = 1.0
+"""Seconds for which it is not reckoned anew who shares the budget: a thousand waits plan with it at once."""
 
 
 class LocalCopy:
@@ -153,6 +157,7 @@ class KeyState:
         self.metrics = Metrics(hook.conn_type, clock=clock)
         self.active = 0
         self.webhook_health = HintHealth()
+        self.sleepers = Sleepers(clock=clock, sleep=sleep, refresh=self._refresh_limited)
         self._sweeps: dict[Listing, Sweep] = {}
         self._clock = clock
         self._sleep = sleep
@@ -164,6 +169,7 @@ class KeyState:
         self._queue: list[tuple[bool, float, int, _Ticket]] = []
         self._overdue: list[tuple[float, int, _Ticket]] = []
         self._numbers = itertools.count()
+        self._load = PollingLoad(), -1, 0.0
         self._name = uuid.uuid4().hex[:8]
         self._dispatcher: asyncio.Task[None] | None = None
         self.use(hook)
@@ -177,6 +183,10 @@ class KeyState:
         """Learn what other processes do with the key, and let them know, at most once a second."""
         self.copy.waits[self._name] = (self.active, len(self._acquired_at))
         await self.copy.refresh()
+
+    async def _refresh_limited(self) -> None:
+        if self.budget.limits:
+            await self.refresh()
 
     def use(self, hook: ServiceHook) -> None:
         """
@@ -210,10 +220,16 @@ class KeyState:
         return self._sweeps[listing]
 
     def load(self) -> PollingLoad:
-        """Return who shares the budget now."""
-        if not self.budget.limits:
-            return PollingLoad()
+        """Return who shares the budget now; at most a second old."""
         now = self._clock()
+        known, active, at = self._load
+        if active == self.active and 0.0 <= now - at < LOAD_FRESH:
+            return known
+        load = self._load_at(now) if self.budget.limits else PollingLoad()
+        self._load = load, self.active, now
+        return load
+
+    def _load_at(self, now: float) -> PollingLoad:
         self._forget(now)
         begun = self._acquired_at or (now,)
         span = begun[-1] - begun[0]
@@ -248,6 +264,7 @@ class KeyState:
         if self._dispatcher is not None:
             self._dispatcher.cancel()
             self._dispatcher = None
+        self.sleepers.close()
         self._queue.clear()
         self._overdue.clear()
         self.metrics.gauge("active_waits", 0)

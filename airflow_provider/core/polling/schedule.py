@@ -196,15 +196,27 @@ class AdaptiveSchedule:
         self, elapsed: float, *, rng: Callable[[], float] = random.random, fraction: float | None = None
     ) -> float:
         """Return the seconds until the next poll; progress brings it forward to the likely end."""
-        load, jitter = self.load(), rng()
+        jitter = rng()
+        pause = self.delay_under(self.load(), elapsed, jitter)
+        if fraction:
+            # Never less than a part of the elapsed time: progress is known to stand still at 99%.
+            pause = min(pause, max(elapsed * (1.0 - fraction) / fraction, 0.05 * elapsed))
+            pause = max(pause, self.backoff.first * (1.0 - self.backoff.jitter * jitter))
+        return pause
+
+    def delay_under(self, load: PollingLoad, elapsed: float, jitter: float) -> float:
+        """
+        Return the seconds until the next poll of a job that shows no progress.
+
+        :param load: who shares the budget.
+        :param elapsed: seconds from submission to the last poll.
+        :param jitter: 0 to 1.
+        """
         shortened = 1.0 - self.backoff.jitter * jitter
         if load.capacity is None:
             pause = self.backoff.interval(elapsed) * shortened
         else:
             pause = self._pause(elapsed, jitter, load)
-        if fraction:
-            # Never less than a part of the elapsed time: progress is known to stand still at 99%.
-            pause = min(pause, max(elapsed * (1.0 - fraction) / fraction, 0.05 * elapsed))
         return max(self.backoff.first * shortened, pause)
 
     def _pause(self, elapsed: float, jitter: float, load: PollingLoad) -> float:

@@ -32,9 +32,6 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-RECONSIDER = 15.0
-"""A wait asks its schedule again after so many seconds, because others may have learnt something."""
-
 CONNECTION_TTL = 300.0
 """Seconds after which a connection is looked up again, so that a rotated key is picked up."""
 
@@ -195,11 +192,10 @@ class Lease:
         clock = self.clients.clock
         self._observe()
         while (pause := wait.next_poll() - clock()) > 0 and not (self.watch and self.watch.woken):
-            state = self._key_state if wait.learns else None
-            sleep = self.clients.sleep(pause if state is None else min(pause, RECONSIDER))
-            await (sleep if self.watch is None else self.watch.sleep(sleep))
-            if state is not None and state.budget.limits:
-                await state.refresh()
+            if wait.learns and self._key_state is not None:
+                await self._key_state.sleepers.sleep(wait, pause)
+            else:
+                await self.clients.sleep(pause)
         announced = self.watch is not None and self.watch.on_poll()
         return await self.on_key(lambda state: state.poll(wait, request, announced=announced))
 

@@ -87,7 +87,6 @@ class Watch(Hints):
         self._was_running = False
         self._state: object = _UNSEEN
         self._hinted_at: float | None = None
-        self._sleep: asyncio.Future[Any] | None = None
 
     def schedule(self) -> HintFallback:
         """Return the schedule of a wait whose job is watched."""
@@ -160,19 +159,8 @@ class Watch(Hints):
             self._hinted_at = at
             self._was_running = before is JobState.ACTIVE
             self.woken = True
-            if self._sleep is not None:
-                self._sleep.cancel()
         self._state = state
         return self.woken
-
-    async def sleep(self, sleep: Awaitable[Any]) -> None:
-        """Sleep, but no longer than until the list says that the job has ended."""
-        self._sleep = asyncio.ensure_future(sleep)
-        try:
-            await asyncio.wait([self._sleep])
-        finally:
-            self._sleep.cancel()
-            self._sleep = None
 
     def on_poll(self) -> bool:
         """Learn that the wait polls now; return whether the list has said that the job has ended."""
@@ -294,6 +282,7 @@ class Sweep:
         for watch in watches:
             may_wake = self.health.proven or woken < self.health.patience
             if watch.tell(found, asked_at, may_wake=may_wake):
+                self._state.sleepers.wake(watch.wait)
                 woken += 1
             useful += watch.woken or watch.running
         # A server that sends more rows than were asked for costs as if they had been asked for.

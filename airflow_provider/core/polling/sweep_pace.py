@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.windows import HOUR
@@ -14,6 +13,7 @@ from airflow_provider.core.polling.load import PLANNED_FOR
 if TYPE_CHECKING:
     from airflow_provider.core.polling.key_state import KeyState
     from airflow_provider.core.polling.load import PollingLoad
+    from airflow_provider.core.polling.schedule import AdaptiveSchedule
     from airflow_provider.core.polling.sweep import Watch
 
 LATE_PACE = 0.1
@@ -61,7 +61,7 @@ class SweepPace:
         self._read_at = now
         self._cost = cost
         load = self._state.load()
-        every = max(_polled_every(load, watch) for watch in watches)
+        every = _polled_every(load, watches)
         # It costs fewer requests than it saves, and finds ends as soon as polls would.
         pays = useful > cost and self._interval(load, watches) <= every
         self._setbacks = 0 if pays else self._setbacks + 1
@@ -99,7 +99,7 @@ class SweepPace:
         sustained = self._cost * load.spare_pause / load.active
         if load.left is None:
             return sustained
-        polled_every = max(_polled_every(load, watch) for watch in watches)
+        polled_every = _polled_every(load, watches)
         busy = self._state.budget.busy
         if busy and (load.left <= load.active or polled_every == math.inf):
             return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
@@ -121,20 +121,34 @@ class SweepPace:
         """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
         shared = load.shared(self._cost)
         soonest = math.inf
-        for watch in watches:
-            submitted_at = watch.wait.submitted_at
+        for submitted_at, usual in _each_second(watches).values():
             since = max(submitted_at, self._read_at)
             age = since - submitted_at
-            pause = replace(watch.usual, load=lambda: shared).delay(age, rng=lambda: 0.5)
-            _, likely_end = watch.usual.durations.range(load.active)
+            pause = usual.delay_under(shared, age, 0.5)
+            _, likely_end = usual.durations.range(load.active)
             if (late := age - likely_end) > 0:
                 pause = min(pause, LATE_PACE * late)
             soonest = min(soonest, since + pause)
         return soonest
 
 
-def _polled_every(load: PollingLoad, watch: Watch) -> float:
-    """Return the seconds between two polls of one job without the list; ``inf`` where one has to do."""
-    low, high = watch.usual.durations.range(load.active)
-    every = load.distance(high - low)
-    return max(2.0 * watch.usual.backoff.first, every) if every < high - low else math.inf
+def _each_second(watches: Collection[Watch]) -> dict[tuple[int, int], tuple[float, AdaptiveSchedule]]:
+    """Return of the jobs that were submitted in the same second and are planned alike the first."""
+    found: dict[tuple[int, int], tuple[float, AdaptiveSchedule]] = {}
+    for watch in watches:
+        submitted_at, usual = watch.wait.submitted_at, watch.usual
+        key = int(submitted_at), id(usual.durations)
+        if key not in found or submitted_at < found[key][0]:
+            found[key] = submitted_at, usual
+    return found
+
+
+def _polled_every(load: PollingLoad, watches: Collection[Watch]) -> float:
+    """Return the most seconds between two polls of a job without the list; ``inf`` where one has to do."""
+    longest = 0.0
+    for usual in {id(watch.usual.durations): watch.usual for watch in watches}.values():
+        low, high = usual.durations.range(load.active)
+        every = load.distance(high - low)
+        every = max(2.0 * usual.backoff.first, every) if every < high - low else math.inf
+        longest = max(longest, every)
+    return longest

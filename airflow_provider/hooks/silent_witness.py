@@ -20,6 +20,7 @@ from airflow_provider.hooks.silent_witness_answers import (
     REPORT,
     read_deleted,
     read_files,
+    read_listed_quickly,
     read_new_case,
     read_new_report,
     read_object,
@@ -225,16 +226,20 @@ class SilentWitnessHook(OrganizationEndpoints):
         limit: int | None = None,
         offset: int | None = None,
         page: int | None = None,
+        narrow: bool = False,
     ) -> list[dict[str, Any]]:
         """
         Read as :meth:`list_cases`, by :meth:`arequest`; of a case only ``id``, ``analysis_status`` and times
         are checked.
+
+        :param narrow: whether ``id`` and ``analysis_status`` of each case will do.
         """
         return await self.arequest(
             client,
             "GET",
             "/api/cases",
             params={"status": status, "limit": limit, "offset": offset, "page": page},
+            read_quickly=read_listed_quickly if narrow else None,
             read=read_rows("cases", LISTED, null_is_empty=True),
         )
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from functools import cache
+from typing import Any, Final, NotRequired, TypedDict
 
 from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields
 from airflow_provider.exceptions import NotFoundError
@@ -119,6 +120,51 @@ def read_rows(
         return listed
 
     return read
+
+
+class _Status(TypedDict, total=False):
+    status: str | None
+
+
+class _Analysis(TypedDict, total=False):
+    technical_report: _Status | None
+
+
+class _ListedCase(TypedDict):
+    id: str
+    analysis_status: NotRequired[_Analysis | None]
+
+
+class _ListedCases(TypedDict):
+    cases: list[_ListedCase]
+
+
+class _ListOfCases(TypedDict):
+    success: bool
+    data: _ListedCases
+
+
+def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
+    """
+    Read of a list of cases ``id`` and ``analysis_status``, some twenty times as fast as with a reader.
+
+    :param content: the body.
+    :raises ValueError: it is not exactly as documented, or an empty list.
+    """
+    try:
+        listed: Any = _list_of_cases().decode(content)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    if not listed["success"] or not listed["data"]["cases"]:
+        raise ValueError("no cases")
+    return list(listed["data"]["cases"])
+
+
+@cache
+def _list_of_cases() -> Any:
+    import msgspec  # with Airflow's task SDK; Dag files need it not
+
+    return msgspec.json.Decoder(_ListOfCases)
 
 
 _ROLES: Final = {"plaintiff": 0, "defendant": 1, "0": 0, "1": 1}

@@ -95,15 +95,17 @@ def listed_state(case: Mapping[str, Any]) -> JobState | None:
     See https://docs.silentwitness.ai/api-reference/cases/list
     """
     report = (case.get("analysis_status") or {}).get("technical_report") or {}
-    status = report.get("status")
-    return None if status in (None, "", "none") else REPORT_STATES.get(status, JobState.ACTIVE)
+    status = (report.get("status") or "none").strip().lower()
+    return None if status in ("", "none") else REPORT_STATES.get(status, JobState.ACTIVE)
 
 
 async def read_listed_states(
     hook: Any, client: aiohttp.ClientSession, *, offset: int, limit: int, page: int | None
 ) -> dict[str, JobState | None]:
     """Read from one page of the list of active cases what it says of their reports, by case id."""
-    rows = await hook.alist_cases(client, status="active", limit=limit, offset=offset or None, page=page)
+    rows = await hook.alist_cases(
+        client, status="active", limit=limit, offset=offset or None, page=page, narrow=True
+    )
     return {row["id"]: listed_state(row) for row in rows}
 
 

@@ -28,7 +28,8 @@ def hour_of_waiting(waits: int, url: str, authority: Path) -> None:
     rows: list[list[object]] = []
     spent: list[float] = []
     for contender, interval, seconds in AN_HOUR:
-        process = start("contenders", contender, waits, url, interval, seconds, trusting=authority)
+        arguments = (contender, waits, url, interval, seconds, "without stalls")
+        process = start("contenders", *arguments, trusting=authority)
         if (one := result(process, timeout=400)) is not None:
             spent.append(one["cpu_per_hour"])
             requests = 3600 * one["polls_per_second"]

@@ -92,6 +92,18 @@ class Night:
         return self
 
 
+def forget_runs() -> None:
+    """Take the runs of other tests out of the database."""
+    from airflow.models.dagrun import DagRun
+    from airflow.models.taskinstance import TaskInstance
+    from sqlalchemy import delete
+
+    session = fresh_session()
+    session.execute(delete(TaskInstance))
+    session.execute(delete(DagRun))
+    session.commit()
+
+
 def thousand_jobs(count: int = 1000) -> list[Night]:
     """Half submissions, half reports; two in a hundred failed, and five of each run."""
     half = count // 2

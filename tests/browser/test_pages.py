@@ -41,6 +41,7 @@ class Runs:
 
 @pytest.fixture(scope="module")
 def runs(airflow_db: None) -> Runs:
+    night.forget_runs()
     night.thousand_jobs()
     return Runs(
         night.blocked_review(), night.written_report(), night.report_in_one_task(), night.classes_of_users()

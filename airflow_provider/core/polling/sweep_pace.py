@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 LATE_PACE = 0.1
 """Pause of a job that takes longer than nearly all, by the seconds that it does."""
 
-STRETCHED_AFTER = 300.0
-"""To leave requests for polls an interval gets at most twice as long, or the time ahead divided by this."""
+STRETCHED, STRETCHED_AFTER = 1.75, 300.0
+"""To leave requests for polls an interval gets so many times as long at most, or the time ahead divided by
+this."""
 
 STEPS = 6
 """Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
@@ -106,7 +107,7 @@ class SweepPace:
         # What has gone on for long is expected to go on for as long again.
         longest = min(max(PLANNED_FOR, self._read_at - self._began_at), HOUR)
         stretched = max(self._affordable(load, longest * part / STEPS) for part in range(1, STEPS + 1))
-        allowed = max(sustained, min(stretched, sustained * max(2.0, longest / STRETCHED_AFTER)))
+        allowed = max(sustained, min(stretched, sustained * max(STRETCHED, longest / STRETCHED_AFTER)))
         if busy:
             return max(allowed, polled_every)
         return min(allowed, polled_every) if self._cost <= 1.0 else allowed

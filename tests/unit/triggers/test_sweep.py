@@ -60,6 +60,12 @@ def test_ends_are_found_at_once_with_hardly_more_than_one_poll_each(count: int, 
     assert len(service.reads) <= 60
 
 
+def test_of_more_jobs_than_the_hour_has_requests_none_is_lost() -> None:
+    service = followed(Service(spread(1000)), limit=7200.0)
+    assert statistics.median(service.delays) <= 6.0
+    assert len(Trigger.polls) + len(service.reads) <= 1.2 * 1000
+
+
 def test_an_hour_of_reports_leaves_requests_for_those_that_come_last() -> None:
     submitted = {f"job{number}": 18.0 * number for number in range(200)}
     service = followed(Service(spread(200), submitted=submitted))

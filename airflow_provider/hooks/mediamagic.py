@@ -49,12 +49,9 @@ class MediaMagicHook(WebhookEndpoints):
     One method per endpoint of the MediaMagic Lite integrations API; arguments and results carry the vendor's
     field names. See https://docs.mediamagic-lite.northell.io/introduction
 
-    Every method raises :class:`~airflow_provider.exceptions.AuthenticationError` (401),
-    :class:`~airflow_provider.exceptions.PlanError` (402, names the bucket),
-    :class:`~airflow_provider.exceptions.RateLimitedError` (429),
-    :class:`~airflow_provider.exceptions.ServerError` (5xx),
-    :class:`~airflow_provider.exceptions.TransportError` and
-    :class:`~airflow_provider.exceptions.MalformedResponseError`; what else it raises is named with it.
+    Of :mod:`airflow_provider.exceptions` every method raises ``AuthenticationError`` (401), ``PlanError``
+    (402, names the bucket), ``RateLimitedError`` (429), ``ServerError`` (5xx), ``TransportError`` and
+    ``MalformedResponseError``; what else it raises is named with it.
 
     :param conn_id: Airflow connection of type ``mediamagic``.
     :param mediamagic_conn_id: the same, by the name that Airflow passes it under.

@@ -73,14 +73,11 @@ class SilentWitnessHook(OrganizationEndpoints):
     One method per endpoint of the Silent Witness REST API; arguments and results carry the vendor's field
     names, without the ``{"success", "data"}`` envelope. See https://docs.staging.silentwitness.ai/api-reference/overview
 
-    Every method raises :class:`~airflow_provider.exceptions.AuthenticationError` (401),
-    :class:`~airflow_provider.exceptions.PermissionDeniedError` (403),
-    :class:`~airflow_provider.exceptions.RateLimitedError` (429),
-    :class:`~airflow_provider.exceptions.ServerError` (5xx),
-    :class:`~airflow_provider.exceptions.TransportError`,
-    :class:`~airflow_provider.exceptions.MalformedResponseError` and, for an argument that cannot be right,
-    :class:`~airflow_provider.exceptions.InvalidInputError` before anything is sent; what else it raises
-    is named with it. Each request carries an ``X-Request-ID`` of ours, which the errors name.
+    Of :mod:`airflow_provider.exceptions` every method raises ``AuthenticationError`` (401),
+    ``PermissionDeniedError`` (403), ``RateLimitedError`` (429), ``ServerError`` (5xx), ``TransportError``,
+    ``MalformedResponseError`` and, for an argument that cannot be right, ``InvalidInputError`` before
+    anything is sent; what else it raises is named with it. Each request carries an ``X-Request-ID`` of ours,
+    which the errors name.
 
     :param conn_id: Airflow connection of type ``silent_witness``.
     :param silent_witness_conn_id: the same, by the name that Airflow passes it under.

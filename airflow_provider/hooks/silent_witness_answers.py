@@ -202,11 +202,8 @@ def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
         for old in older:
             if named.get(new) is None and named.get(old) is not None:
                 named[new] = named[old]
-    index, size = named.get("vehicle_index"), named.get("file_size")
-    if isinstance(index, str):
+    if isinstance(index := named.get("vehicle_index"), str):
         named["vehicle_index"] = _ROLES.get(index.strip().lower())
-    if isinstance(size, str) and size.strip().isdecimal():
-        named["file_size"] = int(size)
     return named
 
 

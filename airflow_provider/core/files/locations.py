@@ -92,9 +92,7 @@ class Location:
         return self.path.rstrip("/").rsplit("/", 1)[-1]
 
     def child(self, name: str) -> Location:
-        """
-        Return the location of ``name`` in this folder. ``name`` is trusted: see ``targets.target_path``.
-        """
+        """Return the location of ``name`` in this folder. ``name`` is trusted: see :func:`target_path`."""
         return Location(f"{self.url.rstrip('/')}/{name}", f"{self.path.rstrip('/')}/{name}", self.fs)
 
     def sibling(self, name: str) -> Location:

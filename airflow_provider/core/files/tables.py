@@ -374,7 +374,7 @@ def read_rows(
     location = locate_source(manifest.get("path"), conn_id=conn_id, argument=argument)
     chosen = format_of(location, manifest.get("format"), argument=argument)
     stat = location.stat()
-    if stat is None or stat[0] != "file":
+    if stat is None or stat.kind != "file":
         raise wrong(argument, f"there is no file {location}.")
     expected = manifest.get("sha256")
     if expected and (found := location.sha256()) != expected:

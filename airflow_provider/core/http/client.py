@@ -15,7 +15,6 @@ from airflow.sdk import BaseHook
 from airflow_provider.compat import AirflowNotFoundException, answers_asynchronously
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
-from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.http.error_bodies import Paid, error_for, outcome_unknown
 from airflow_provider.core.http.responses import (
@@ -208,7 +207,7 @@ class ServiceHook(BaseHook):
         """
         if self._store is None:
             self._store = self._find_store()
-        return self.budget_in(self._store, bucket)
+        return self.settings.budget_in(self._store, bucket)
 
     async def ashared_budget(self, bucket: str) -> SharedBudget:
         """The same, without blocking the event loop; the settings must be loaded."""
@@ -218,7 +217,7 @@ class ServiceHook(BaseHook):
                 self._store = redis_store(await self.aget_connection(settings.budget_conn_id))
             else:
                 self._store = self._find_store()
-        return self.budget_in(self._store, bucket)
+        return self.settings.budget_in(self._store, bucket)
 
     def _find_store(self) -> Store:
         if not self.settings.shared_budget:
@@ -226,14 +225,6 @@ class ServiceHook(BaseHook):
         if self.settings.budget_conn_id is None:
             return embedded_store()
         return redis_store(self.get_connection(self.settings.budget_conn_id))
-
-    def budget_in(self, store: Store, bucket: str) -> SharedBudget:
-        """Return the key's budget in a store; the settings must be loaded."""
-        settings = self.settings
-        limits = windows(per_minute=settings.requests_per_minute, per_hour=settings.requests_per_hour)
-        # A limit that the connection names is the whole key's.
-        key = settings.identity if limits or not bucket else f"{settings.identity}:{bucket}"
-        return SharedBudget(store, key, limits)
 
     # -- sessions --------------------------------------------------------------------------------------------
 

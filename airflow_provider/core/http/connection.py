@@ -12,11 +12,14 @@ from functools import cache, cached_property
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit, urlunsplit
 
+from airflow_provider.core.budget.store import SharedBudget
+from airflow_provider.core.budget.windows import windows
 from airflow_provider.exceptions import ConfigurationError
 
 if TYPE_CHECKING:
     from airflow.sdk import Connection
 
+    from airflow_provider.core.budget.store import Store
     from airflow_provider.core.http.extras import Extras
 
 
@@ -185,6 +188,13 @@ class ConnectionSettings:
         never share one. A digest, because proxies hold passwords.
         """
         return hashlib.sha256(repr((self.verify, sorted(self.proxies.items()))).encode()).hexdigest()[:16]
+
+    def budget_in(self, store: Store, bucket: str) -> SharedBudget:
+        """Return the key's budget in a store; ``bucket`` as :class:`Service` names it."""
+        limits = windows(per_minute=self.requests_per_minute, per_hour=self.requests_per_hour)
+        # A limit that the connection names is the whole key's.
+        key = self.identity if limits or not bucket else f"{self.identity}:{bucket}"
+        return SharedBudget(store, key, limits)
 
     @cached_property
     def secrets(self) -> tuple[str, ...]:

@@ -109,7 +109,7 @@ class SharedClients:
         hook = hook_class(conn_id, settings=settings)
         bucket = hook.service.poll_bucket
         if self._store is not None:
-            shared = hook.budget_in(self._store, bucket)
+            shared = settings.budget_in(self._store, bucket)
         else:
             shared = await hook.ashared_budget(bucket)
         key = (hook_class, settings.identity, settings.route)

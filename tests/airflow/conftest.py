@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs import cancelling
+from airflow_provider.core.jobs import cancelling, pay_once
 from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
@@ -38,8 +38,9 @@ def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _cancels_are_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def _what_failed_is_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancelling, "CANCEL_PAUSES", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(pay_once, "READ_PAUSES", (0.01, 0.02, 0.05, 0.1, 0.15))
 
 
 @pytest.fixture

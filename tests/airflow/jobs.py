@@ -65,7 +65,7 @@ class Job:
     def vendor_says(self, job_id: str) -> dict[str, Any]:
         """The job as the vendor describes it now."""
         path = self.status_path.replace("*", job_id)
-        answer = requests.get(f"{self.simulator.url}{path}", headers={"X-API-Key": self.key}, timeout=20)
+        answer = requests.get(f"{self.simulator.url}{path}", headers={"X-API-Key": self.key}, timeout=60)
         assert answer.status_code == 200, answer.text
         return dict(answer.json())
 

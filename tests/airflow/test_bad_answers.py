@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from airflow_provider import exceptions as errors
-from airflow_provider.core.jobs import pay_once
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import (
     MediaMagicGetAssetResultOperator as GetResult,
@@ -214,8 +213,7 @@ def test_a_429_that_does_not_say(simulator: Simulator, connect: Connect) -> None
     assert caught.value.retry_after is None
 
 
-def test_what_a_case_lacks_for_a_report_is_passed_on(report: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pay_once, "READ_PAUSES", (0.01,))
+def test_what_a_case_lacks_for_a_report_is_passed_on(report: Any) -> None:
     case_id = report.talk.case(vehicles=[])
     with pytest.raises(errors.InvalidRequestError) as caught:
         execute(CreateReport(task_id="job", case_id=case_id))

@@ -10,6 +10,7 @@ import pytest
 from airflow.sdk import DAG
 
 from airflow_provider.core.jobs import pay_once
+from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
     SilentWitnessCreateReportOperator,
@@ -84,7 +85,7 @@ def test_evidence_of_a_moment_ago_that_a_report_is_refused_for_is_waited_for(
         report.simulator.fault("null_data", "/api/files", "GET")
     if not fresh:
         monkeypatch.setattr(new_case, "NEW_FOR", 0.0)
-        time.sleep(1.1)
+        report.simulator.advance(2.0)
     run.test()
     assert run.state == ("success" if fresh or not listed else "failed")
     assert len(report.seen()) == (run.state == "success")
@@ -97,14 +98,14 @@ def test_other_refusals_of_a_report_are_believed(report: ReportJob, status: int)
 
 
 def test_the_intent_of_a_report_that_is_sent_again_is_as_young_as_the_request(
-    report: ReportJob, deferrable: bool
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The search for a lost report counts from it."""
+    paused: list[float] = []
+    monkeypatch.setattr(JobRun, "pause", lambda self, seconds: paused.append(time.time()))
     report.takes(ENDLESS)
     report.simulator.fault("status", "/api/reports", "POST", status=422, times=2)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pay_once, "READ_PAUSES", (1.0, 1.0))
-        run = report.task(deferrable=deferrable, wait_for_completion=False).test()
-    record = run.record
+    record = report.task(deferrable=deferrable, wait_for_completion=False).test().record
     assert record is not None
-    assert record["submitted_at"] - record["intent_at"] < 1.0
+    assert len(paused) == 2
+    assert record["intent_at"] >= paused[-1]

@@ -56,7 +56,7 @@ class Relay:
                     f"{url}{self.path}", data=body or None, headers=headers, method=self.command
                 )
                 try:
-                    with urllib.request.urlopen(request, timeout=20) as reply:
+                    with urllib.request.urlopen(request, timeout=60) as reply:
                         status, content = reply.status, reply.read()
                 except urllib.error.HTTPError as refused:
                     status, content = refused.code, refused.read()

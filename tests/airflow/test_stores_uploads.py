@@ -42,7 +42,7 @@ def test_files_are_uploaded_at_once_and_returned_in_their_order(
     upload = MediaMagicHook.upload_direct
 
     def when_three_are_under_way(self: MediaMagicHook, *args: Any) -> Any:
-        together.wait(30)
+        together.wait(60)
         hooks.add(self)
         return upload(self, *args)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs import pay_once
 from airflow_provider.exceptions import JobFailedError, JobInputError
 from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
 from tests.airflow.interruptions import die_once
@@ -136,10 +135,9 @@ def test_a_retry_whose_answer_was_lost_is_not_sent_again(
 
 
 @pytest.fixture
-def slow_to_show(submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A service that shows a retry a while after it has accepted it; reading again takes no while here."""
+def slow_to_show(submission: SubmissionJob) -> None:
+    """A service that shows a retry a while after it has accepted it."""
     submission.simulator.settings(stale_status=SOON)
-    monkeypatch.setattr(pay_once, "READ_PAUSES", (0.1,))
 
 
 @pytest.mark.usefixtures("slow_to_show")

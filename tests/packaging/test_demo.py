@@ -67,7 +67,7 @@ def test_leaves_nothing_when_interrupted(
     assert _processes_of(tmp_path)
 
     demo.send_signal(number)
-    output, _ = demo.communicate(timeout=30)
+    output, _ = demo.communicate(timeout=120)
     assert demo.returncode == 128 + number, output
     assert f"Interrupted ({number.name})" in output
     assert _processes_of(tmp_path) == []

@@ -13,7 +13,7 @@ from typing import Any
 from standardwebhooks import Webhook
 
 #: Fails a test that would wait for ever; far more than any of them needs.
-GIVE_UP = 30
+GIVE_UP = 60
 
 
 def until(condition: Callable[[], Any]) -> Any:

@@ -46,7 +46,7 @@ class _Talk:
 
     def send(self, method: str, path: str, key: str | None = None, **kwargs: Any) -> requests.Response:
         headers = {"X-API-Key": key or self.key, **kwargs.pop("headers", {})}
-        return requests.request(method, f"{self.sim.url}{path}", headers=headers, timeout=20, **kwargs)
+        return requests.request(method, f"{self.sim.url}{path}", headers=headers, timeout=60, **kwargs)
 
 
 class MediaMagicTalk(_Talk):

@@ -18,20 +18,20 @@ def test_a_name_that_was_made_to_lead_here_controls_nothing(
     sim: Simulator, host: str, method: str, path: str
 ) -> None:
     headers = {"Host": host, "Content-Type": "application/json"}
-    answer = requests.request(method, f"{sim.url}/_simulator/{path}", headers=headers, timeout=5)
+    answer = requests.request(method, f"{sim.url}/_simulator/{path}", headers=headers, timeout=60)
     assert answer.status_code == 403
 
 
 @pytest.mark.parametrize("host", ["localhost", "localhost:1", "127.0.0.1:9", "[::1]:9", "127.9.9.9"])
 def test_names_of_this_machine_do(sim: Simulator, host: str) -> None:
-    answer = requests.get(f"{sim.url}/_simulator/health", headers={"Host": host}, timeout=5)
+    answer = requests.get(f"{sim.url}/_simulator/health", headers={"Host": host}, timeout=60)
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("kind", [None, "text/plain", "application/x-www-form-urlencoded"])
 def test_what_a_form_can_send_controls_nothing(sim: Simulator, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
-    answer = requests.post(f"{sim.url}/_simulator/advance", '{"seconds": 1}', headers=headers, timeout=5)
+    answer = requests.post(f"{sim.url}/_simulator/advance", '{"seconds": 1}', headers=headers, timeout=60)
     assert answer.status_code == 415
 
 
@@ -49,6 +49,6 @@ def test_a_bind_beyond_this_machine_warns() -> None:
         own = f"{socket.gethostname()}.example"
         for host, status in (("10.1.2.3", 200), (own, 403)):
             url = f"http://127.0.0.1:{port}/_simulator/health"
-            assert requests.get(url, headers={"Host": host}, timeout=5).status_code == status
+            assert requests.get(url, headers={"Host": host}, timeout=60).status_code == status
         _, errors = process.communicate("")
     assert "bound to 0.0.0.0, beyond this machine" in errors

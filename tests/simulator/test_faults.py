@@ -20,7 +20,7 @@ NOBODY: dict[str, Any] = {"organizations": [], "total": 0}
 
 
 def raw(sim: Simulator, path: str) -> tuple[http.client.HTTPResponse, http.client.HTTPConnection]:
-    connection = http.client.HTTPConnection(urlsplit(sim.url).netloc, timeout=5)
+    connection = http.client.HTTPConnection(urlsplit(sim.url).netloc, timeout=60)
     connection.request("GET", path, headers={"X-API-Key": "sk-1"})
     return connection.getresponse(), connection
 
@@ -37,7 +37,7 @@ def test_status_with_the_body_of_each_vendor(
         "7",
     )
     assert (theirs.status_code, list(theirs.json())) == (503, ["detail"])
-    assert "<Error>" in requests.get(f"{sim.storage_url}/reports/x", timeout=5).text
+    assert "<Error>" in requests.get(f"{sim.storage_url}/reports/x", timeout=60).text
 
 
 def test_status_instead_of_processing_or_after_it(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
@@ -164,13 +164,13 @@ def test_redirect(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
 
 def test_downloads_break_too(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:
     url = silent_witness.completed()["output"]["pdf_url"]
-    whole = requests.get(url, timeout=5).content
+    whole = requests.get(url, timeout=60).content
     sim.fault("wrong_length", path="/reports/*.pdf", times=1)
-    assert requests.get(url, timeout=5).content == whole[:-10]
+    assert requests.get(url, timeout=60).content == whole[:-10]
     sim.fault("truncate", path="/reports/*.pdf", times=1)
     with pytest.raises(requests.exceptions.ChunkedEncodingError):
-        requests.get(url, timeout=5)
-    assert requests.get(url, timeout=5).content == whole
+        requests.get(url, timeout=60)
+    assert requests.get(url, timeout=60).content == whole
 
 
 def test_when_faults_strike(sim: Simulator, silent_witness: SilentWitnessTalk) -> None:

@@ -15,7 +15,7 @@ from airflow_provider.simulator import Simulator
 from tests.simulator.talk import LIVE_KEY, WITNESS_KEY, picture
 
 #: Fails a test that would wait for ever; far more than any of them needs.
-GIVE_UP = 20
+GIVE_UP = 60
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,17 @@ def test_submit_wait_and_read_results(running: Simulator, tmp_path: Path) -> Non
         path.write_bytes(struct.pack(">I", 16) + b"ftypisom\0\0\2\0" + name.encode())
         with path.open("rb") as stream:
             upload = requests.post(
-                f"{base}/uploads/direct", headers=headers, files={"file": stream}, timeout=5
+                f"{base}/uploads/direct", headers=headers, files={"file": stream}, timeout=60
             )
         upload.raise_for_status()
         assets.append({"blobPath": upload.json()["blobPath"]})
     body = {"assets": assets, "sidekickIds": []}
-    submission = requests.post(f"{base}/submissions", headers=headers, json=body, timeout=5).json()
+    submission = requests.post(f"{base}/submissions", headers=headers, json=body, timeout=60).json()
     address = f"{base}/submissions/{submission['submissionId']}"
 
     seen, deadline = [], time.monotonic() + GIVE_UP
     while True:
-        status = requests.get(address, headers=headers, timeout=5).json()
+        status = requests.get(address, headers=headers, timeout=60).json()
         seen.append((status["status"], status["progressPercent"]))
         if status["status"] in ("complete", "failed"):
             break
@@ -53,7 +53,7 @@ def test_submit_wait_and_read_results(running: Simulator, tmp_path: Path) -> Non
     assert [percent for _, percent in seen] == sorted(percent for _, percent in seen)
 
     results = [
-        requests.get(f"{address}/assets/{asset['assetId']}", headers=headers, timeout=5).json()
+        requests.get(f"{address}/assets/{asset['assetId']}", headers=headers, timeout=60).json()
         for asset in status["assets"]
     ]
     assert [(result["filename"], result["status"]) for result in results] == [
@@ -62,10 +62,10 @@ def test_submit_wait_and_read_results(running: Simulator, tmp_path: Path) -> Non
     for result in results:
         assert result["issueCount"] == len(result["issues"])
         listed = requests.get(
-            f"{address}/assets/{result['assetId']}/issues", headers=headers, timeout=5
+            f"{address}/assets/{result['assetId']}/issues", headers=headers, timeout=60
         ).json()
         topics = requests.get(
-            f"{address}/assets/{result['assetId']}/topics", headers=headers, timeout=5
+            f"{address}/assets/{result['assetId']}/topics", headers=headers, timeout=60
         ).json()
         clustered = sum(len(topic["issues"]) for topic in topics["topics"]) + len(topics["orphanIssues"])
         assert len(listed) == clustered == result["issueCount"]
@@ -74,7 +74,7 @@ def test_submit_wait_and_read_results(running: Simulator, tmp_path: Path) -> Non
 def test_order_wait_download_and_order_again(running: Simulator, tmp_path: Path) -> None:
     def api(method: str, path: str, **kwargs: Any) -> Any:
         answer = requests.request(
-            method, f"{running.url}{path}", headers={"X-API-Key": WITNESS_KEY}, timeout=5, **kwargs
+            method, f"{running.url}{path}", headers={"X-API-Key": WITNESS_KEY}, timeout=60, **kwargs
         )
         answer.raise_for_status()
         return answer.json()
@@ -104,6 +104,6 @@ def test_order_wait_download_and_order_again(running: Simulator, tmp_path: Path)
     assert messages[-2:] == ["Analysis complete. Building report documents...", "Report generation complete"]
 
     for kind, start in (("pdf", b"%PDF-"), ("docx", b"PK")):
-        answer = requests.get(data["output"][f"{kind}_url"], timeout=5)
+        answer = requests.get(data["output"][f"{kind}_url"], timeout=60)
         assert answer.content.startswith(start)
     assert api("POST", "/api/reports", json=order)["data"]["id"] != report_id

@@ -117,13 +117,13 @@ def test_reset_forgets_everything(
     ],
 )
 def test_wrong_control_calls_say_so(sim: Simulator, path: str, body: object) -> None:
-    answer = requests.post(f"{sim.url}/_simulator/{path}", json=body, timeout=5)
+    answer = requests.post(f"{sim.url}/_simulator/{path}", json=body, timeout=60)
     assert (answer.status_code, list(answer.json())) == (400, ["error"])
 
 
 def test_control_calls_need_no_key_and_are_not_counted(sim: Simulator) -> None:
-    assert requests.get(f"{sim.url}/_simulator/health", timeout=5).json()["time_scale"] == 1
-    assert requests.get(f"{sim.url}/_simulator/nothing", timeout=5).status_code == 404
+    assert requests.get(f"{sim.url}/_simulator/health", timeout=60).json()["time_scale"] == 1
+    assert requests.get(f"{sim.url}/_simulator/nothing", timeout=60).status_code == 404
     assert sim.ledger()["total_requests"] == 0
 
 
@@ -135,7 +135,7 @@ def test_a_request_that_arrived_before_a_reset_is_not_counted_after_it(
         f"POST /api/cases HTTP/1.1\r\nHost: {address.netloc}\r\nX-API-Key: {silent_witness.key}\r\n"
         "Content-Length: 2\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n"
     )
-    with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+    with socket.create_connection((address.hostname, address.port), timeout=60) as connection:
         connection.sendall(head.encode())
         assert b"100 Continue" in connection.recv(1000), "the simulator reads the body"
         sim.reset()

@@ -71,7 +71,7 @@ def test_presigned_upload_goes_to_the_other_origin(sim: Simulator, mediamagic: M
     link = mediamagic.presign("campaign.txt", "text/plain")
     assert list(link) == ["uploadUrl", "blobPath", "expiresAt"]
     assert link["uploadUrl"].startswith(f"{sim.storage_url}/assets/{link['blobPath']}?")
-    put = requests.put(link["uploadUrl"], data=b"guaranteed", headers=BLOCK_BLOB, timeout=5)
+    put = requests.put(link["uploadUrl"], data=b"guaranteed", headers=BLOCK_BLOB, timeout=60)
     assert put.status_code == 201
     submission = mediamagic.submit(link["blobPath"])
     sim.advance(LONG)
@@ -84,12 +84,12 @@ def test_the_storage_wants_what_azure_wants(sim: Simulator, mediamagic: MediaMag
     def chunks() -> Iterator[bytes]:
         yield b"x"
 
-    no_type = requests.put(url, data=b"x", timeout=5)
-    no_length = requests.put(url, data=chunks(), headers=BLOCK_BLOB, timeout=5)
-    forged = requests.put(url.replace("sig=", "sig=0"), data=b"x", headers=BLOCK_BLOB, timeout=5)
-    unsigned = requests.put(url.partition("?")[0], data=b"x", headers=BLOCK_BLOB, timeout=5)
+    no_type = requests.put(url, data=b"x", timeout=60)
+    no_length = requests.put(url, data=chunks(), headers=BLOCK_BLOB, timeout=60)
+    forged = requests.put(url.replace("sig=", "sig=0"), data=b"x", headers=BLOCK_BLOB, timeout=60)
+    unsigned = requests.put(url.partition("?")[0], data=b"x", headers=BLOCK_BLOB, timeout=60)
     sim.advance(3601)
-    expired = requests.put(url, data=b"x", headers=BLOCK_BLOB, timeout=5)
+    expired = requests.put(url, data=b"x", headers=BLOCK_BLOB, timeout=60)
 
     codes = [one.status_code for one in (no_type, no_length, forged, unsigned, expired)]
     assert codes == [400, 411, 403, 403, 403]
@@ -102,10 +102,10 @@ def test_blocks_are_joined_in_the_order_of_the_list(sim: Simulator, mediamagic: 
     ids = [base64.b64encode(b"%04d" % number).decode() for number in range(3)]
     for block_id, content in zip(ids, (b"teed", b"guar", b"an"), strict=True):
         params = {"comp": "block", "blockid": block_id}
-        assert requests.put(link["uploadUrl"], params=params, data=content, timeout=5).status_code == 201
+        assert requests.put(link["uploadUrl"], params=params, data=content, timeout=60).status_code == 201
     latest = "".join(f"<Latest>{ids[position]}</Latest>" for position in (1, 2, 0))
     body = f'<?xml version="1.0" encoding="utf-8"?><BlockList>{latest}</BlockList>'
-    done = requests.put(link["uploadUrl"], params={"comp": "blocklist"}, data=body, timeout=5)
+    done = requests.put(link["uploadUrl"], params={"comp": "blocklist"}, data=body, timeout=60)
     assert done.status_code == 201
     submission = mediamagic.submit(link["blobPath"])
     sim.advance(LONG)
@@ -117,14 +117,14 @@ def test_blocks_are_joined_in_the_order_of_the_list(sim: Simulator, mediamagic: 
 def test_a_list_of_unknown_blocks(mediamagic: MediaMagicTalk) -> None:
     link = mediamagic.presign("big.txt", "text/plain")
     body = "<BlockList><Latest>AAAA</Latest></BlockList>"
-    answer = requests.put(link["uploadUrl"], params={"comp": "blocklist"}, data=body, timeout=5)
+    answer = requests.put(link["uploadUrl"], params={"comp": "blocklist"}, data=body, timeout=60)
     assert (answer.status_code, "InvalidBlockList" in answer.text) == (400, True)
 
 
 def test_size_and_type_of_a_presigned_upload_are_checked_at_submission(mediamagic: MediaMagicTalk) -> None:
     def submitted(filename: str, content_type: str, content: bytes) -> int:
         link = mediamagic.presign(filename, content_type)
-        requests.put(link["uploadUrl"], data=content, headers=BLOCK_BLOB, timeout=20)
+        requests.put(link["uploadUrl"], data=content, headers=BLOCK_BLOB, timeout=60)
         return mediamagic.send(
             "POST", "/submissions", json={"assets": [{"blobPath": link["blobPath"]}]}
         ).status_code

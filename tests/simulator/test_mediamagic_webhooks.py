@@ -233,12 +233,12 @@ def test_without_an_answer_there_is_no_status(
 ) -> None:
     sim.settings(webhook_timeout=0.2)
     receiver.silent.add("/hook")
-    with socket.create_server(("127.0.0.1", 0)) as closed:
+    with socket.socket() as closed:  # bound, so that no other server gets its port
+        closed.bind(("127.0.0.1", 0))
         nowhere = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    url = nowhere if why == "nobody there" else f"{receiver.url}/hook"
-    subscription = mediamagic.subscribe(url)
-    finish_one(sim, mediamagic)
-    delivery = attempted(sim, subscription, 1)
+        subscription = mediamagic.subscribe(nowhere if why == "nobody there" else f"{receiver.url}/hook")
+        finish_one(sim, mediamagic)
+        delivery = attempted(sim, subscription, 1)
     assert (delivery["response_statuses"], delivery["delivered_at"]) == ([None], None)
     (attempt,) = mediamagic.deliveries(subscription)
     assert (attempt["status"], attempt["responseStatus"]) == ("FAILED", None)

@@ -30,13 +30,14 @@ def test_a_request_may_be_carried_out_after_its_answer_was_lost(
     sim: Simulator, silent_witness: SilentWitnessTalk
 ) -> None:
     sim.fault("late", "/api/cases", "POST", delay=0.2, times=1)
+    asked_at = requests.get(f"{sim.url}/_simulator/health", timeout=60).json()["now"]
     with pytest.raises(requests.ConnectionError):
         silent_witness.case()
-    assert sim.ledger()["cases"] == []
-    until = time.monotonic() + 20
-    while not sim.ledger()["cases"]:
+    until = time.monotonic() + 60
+    while not (cases := sim.ledger()["cases"]):
         assert time.monotonic() < until
         time.sleep(0.05)
+    assert cases[0]["created_at"] >= asked_at + 0.2
 
 
 def test_what_is_new_may_not_be_shown_yet(

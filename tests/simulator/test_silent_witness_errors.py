@@ -12,7 +12,7 @@ from tests.simulator.talk import SilentWitnessTalk
 
 
 def test_no_key(sim: Simulator) -> None:
-    answer = requests.get(f"{sim.url}/api/cases", timeout=5)
+    answer = requests.get(f"{sim.url}/api/cases", timeout=60)
     body = answer.json()
     assert answer.status_code == 401
     assert list(body) == ["success", "error", "error_code", "error_type", "request_id"]
@@ -75,7 +75,7 @@ def test_the_published_figures(
     sim.settings(rate_limit_headers=True)
     if limits:
         sim.settings(silent_witness_limits=limits)
-    now = requests.get(f"{sim.url}/_simulator/health", timeout=5).json()["now"]
+    now = requests.get(f"{sim.url}/_simulator/health", timeout=60).json()["now"]
     headers = silent_witness.send("GET", "/api/cases").headers
     assert (headers["X-RateLimit-Limit"], headers["X-RateLimit-Remaining"]) == (str(count), str(count - 1))
     assert seconds <= int(headers["X-RateLimit-Reset"]) - now <= seconds + 30

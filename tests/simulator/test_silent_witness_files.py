@@ -118,9 +118,9 @@ def test_reading_back_what_was_sent(silent_witness: SilentWitnessTalk) -> None:
     direct = silent_witness.send("GET", f"/api/files/{uploaded['file_id']}")
     assert (direct.content, direct.headers["Content-Type"]) == (content, "image/jpeg")
     assert direct.headers["Content-Disposition"].startswith("inline; filename=")
-    assert requests.get(uploaded["url"], timeout=5).content == content
+    assert requests.get(uploaded["url"], timeout=60).content == content
     headers = {"X-API-Key": silent_witness.key}
-    assert requests.get(uploaded["download_url"], headers=headers, timeout=5).content == content
+    assert requests.get(uploaded["download_url"], headers=headers, timeout=60).content == content
 
 
 def test_deleting_a_file(silent_witness: SilentWitnessTalk) -> None:

@@ -234,7 +234,7 @@ def test_crash_values_depend_on_the_evidence(sim: Simulator, silent_witness: Sil
 
 def test_the_documents_are_about_this_case(silent_witness: SilentWitnessTalk) -> None:
     report = silent_witness.completed(name="Müller v. Jones")
-    pdf, word = (requests.get(report["output"][f"{kind}_url"], timeout=5) for kind in ("pdf", "docx"))
+    pdf, word = (requests.get(report["output"][f"{kind}_url"], timeout=60) for kind in ("pdf", "docx"))
     assert pdf.headers["Content-Type"] == "application/pdf"
     pdf_text = "\n".join(page.extract_text() for page in pypdf.PdfReader(io.BytesIO(pdf.content)).pages)
     word_text = "\n".join(paragraph.text for paragraph in docx.Document(io.BytesIO(word.content)).paragraphs)
@@ -260,7 +260,7 @@ def test_documents_survive_odd_text(silent_witness: SilentWitnessTalk) -> None:
     odd = "Ж" * 300 + "\x07\x00 \U0001f697"
     accident = {"date": "2026-01-31", "description": odd}
     report = silent_witness.completed(name=odd, attorney_name="- # <&>", accident=accident)
-    pdf, word = (requests.get(report["output"][f"{kind}_url"], timeout=5) for kind in ("pdf", "docx"))
+    pdf, word = (requests.get(report["output"][f"{kind}_url"], timeout=60) for kind in ("pdf", "docx"))
     assert len(pypdf.PdfReader(io.BytesIO(pdf.content)).pages) >= 1
     assert "Ж" * 300 in "".join(one.text for one in docx.Document(io.BytesIO(word.content)).paragraphs)
 
@@ -270,7 +270,7 @@ def test_links_are_new_at_each_get_and_the_bytes_are_not(silent_witness: SilentW
     second = silent_witness.report(first["id"])
     urls = [report["output"]["pdf_url"] for report in (first, second)]
     assert urls[0] != urls[1]
-    assert len({requests.get(url, timeout=5).content for url in urls}) == 1
+    assert len({requests.get(url, timeout=60).content for url in urls}) == 1
 
 
 def test_the_case_shows_a_summary_of_its_report(silent_witness: SilentWitnessTalk) -> None:
@@ -281,4 +281,4 @@ def test_the_case_shows_a_summary_of_its_report(silent_witness: SilentWitnessTal
     silent_witness.sim.advance(LONG)
     done = silent_witness.read_case(case_id)["report"]
     assert list(done) == ["id", "status", "type", "pdf_url", "docx_url", "created_at"]
-    assert requests.get(done["docx_url"], timeout=5).content[:2] == b"PK"
+    assert requests.get(done["docx_url"], timeout=60).content[:2] == b"PK"

@@ -16,7 +16,7 @@ def link(silent_witness: SilentWitnessTalk) -> str:
 
 def get(url: str, **headers: str) -> requests.Response:
     return requests.get(
-        url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=5
+        url, headers={name.replace("_", "-"): value for name, value in headers.items()}, timeout=60
     )
 
 
@@ -43,7 +43,7 @@ def test_the_whole_file_says_how_long_it_is(link: str) -> None:
     whole = get(link)
     assert int(whole.headers["Content-Length"]) == len(whole.content)
     assert whole.headers["Accept-Ranges"] == "bytes"
-    head = requests.head(link, timeout=5)
+    head = requests.head(link, timeout=60)
     assert (head.headers["Content-Length"], head.headers["ETag"]) == (
         whole.headers["Content-Length"], whole.headers["ETag"],
     )  # fmt: skip

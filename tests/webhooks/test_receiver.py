@@ -307,7 +307,7 @@ def test_a_refused_body_is_not_read_any_further(address: tuple[str, int], body: 
         sent = b"x" * (MOST_BYTES + 1)
     lines = [f"{name}: {value}" for name, value in headers.items()]
     head = "\r\n".join(["POST /webhooks/mm HTTP/1.1", "Host: localhost", *lines, "", ""]).encode()
-    with socket.create_connection(address, timeout=20) as connection:
+    with socket.create_connection(address, timeout=60) as connection:
         connection.sendall(head + (b"%x\r\n" % len(sent) + sent + b"\r\n" if body == "chunked" else sent))
         answer = b""
         while piece := connection.recv(65536):

@@ -296,7 +296,7 @@ def test_slow_bytes_run_into_the_read_timeout(origin: Origin, get: Get, folder: 
 
     def hang(sent: int) -> None:
         if sent > 500_000:
-            release.wait(20)
+            release.wait(60)
 
     origin.faults = [Fault(gate=hang)]
     try:

@@ -20,7 +20,7 @@ def run(origin: Origin, target: Path, names: list[str], *, overwrite: bool) -> l
 
     def gate(sent: int) -> None:
         if sent == 1024 * 1024:
-            meet.wait(10)
+            meet.wait(60)
 
     origin.faults = [Fault(gate=gate) for _ in names]
 

@@ -72,7 +72,7 @@ def kill_at(origin: Origin, nursery: subprocess.Popen[str]) -> Killed:
 
         def gate(sent: int) -> None:
             if sent >= offset and not reached.is_set():
-                known.wait(10)
+                known.wait(60)
                 os.kill(child[0], signal.SIGKILL)
                 reached.set()
 

@@ -269,7 +269,7 @@ def test_a_multipart_body_streams_through_requests(origin: Origin, source: Sourc
     with source.open() as stream:
         body = MultipartBody({"case_id": "c1"}, filename="clip", content_type="video/mp4", stream=stream)
         headers = {"Content-Type": body.content_type, "x-ms-blob-type": "BlockBlob"}
-        requests.put(origin.link("direct"), data=body, headers=headers, timeout=5)
+        requests.put(origin.link("direct"), data=body, headers=headers, timeout=60)
     received = origin.seen[0]
     assert received.headers["content-length"] == str(len(body)) == str(len(received.body))
     assert "transfer-encoding" not in received.headers

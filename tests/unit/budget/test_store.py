@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -114,16 +113,14 @@ def test_all_that_is_known_survives_the_way_through_the_store() -> None:
 
 
 @pytest.fixture
-def redis_port() -> Iterator[int]:
+def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis server of our own."""
     server = shutil.which("redis-server")
     if server is None:
         pytest.skip("redis-server is not installed")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = int(free.getsockname()[1])
+    path = tmp_path / "redis"
     process = subprocess.Popen(
-        [server, "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"],
+        [server, "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -131,22 +128,22 @@ def redis_port() -> Iterator[int]:
     for line in process.stdout:
         if "eady to accept connections" in line:
             break
-    yield port
+    yield f"unix://{path}"
     process.terminate()
-    process.communicate(timeout=30)
+    process.communicate(timeout=60)
 
 
-def test_machines_count_together_in_redis_and_go_on_without_it(redis_port: int) -> None:
-    store = f"RedisStore(redis.Redis(port={redis_port}))"
+def test_machines_count_together_in_redis_and_go_on_without_it(redis_url: str) -> None:
+    store = f"RedisStore(redis.Redis.from_url({redis_url!r}))"
     imports = "import redis\nfrom airflow_provider.core.budget.redis_store import RedisStore\n"
     _count_in_processes(store, imports)
     import redis
 
     from airflow_provider.core.budget.redis_store import RedisStore
 
-    shared: Store = FallbackStore(RedisStore(redis.Redis(port=redis_port)))
+    shared: Store = FallbackStore(RedisStore(redis.Redis.from_url(redis_url)))
     budget = SharedBudget(shared, "key", LIMITS)
     assert _sent(budget) == 60
-    redis.Redis(port=redis_port).shutdown(nosave=True)
+    redis.Redis.from_url(redis_url).shutdown(nosave=True)
     budget.update(_count)
     assert _sent(budget) == 1

@@ -15,7 +15,7 @@ from airflow_provider.core.arguments import whole_number
 from airflow_provider.core.files.parallel import Parallel
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 """Seconds after which a test that hangs fails; none waits for it when all is well."""
 
 

@@ -149,7 +149,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://northell-2444134e.mintlify.app/api-reference/uploads/direct-upload
         """
-        from airflow_provider.core.files.upload import MultipartBody
+        from airflow_provider.core.files.bodies import MultipartBody
 
         part = MultipartBody(
             {},

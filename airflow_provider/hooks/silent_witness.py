@@ -308,7 +308,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/files/upload
         """
-        from airflow_provider.core.files.upload import MultipartBody
+        from airflow_provider.core.files.bodies import MultipartBody
 
         role = check_file_role(category, vehicle_role)
         fields = {"case_id": plain_id("case_id", case_id), "file_category": category}

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from airflow.sdk import Connection
 
     from airflow_provider.core.budget.store import Store
-    from airflow_provider.core.files.upload import MultipartBody
+    from airflow_provider.core.files.bodies import MultipartBody
 
 T = TypeVar("T")
 

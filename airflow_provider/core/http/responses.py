@@ -25,7 +25,7 @@ from airflow_provider.core.text import encodable, snippet
 from airflow_provider.exceptions import InvalidInputError, MalformedResponseError
 
 if TYPE_CHECKING:
-    from airflow_provider.core.files.upload import MultipartBody
+    from airflow_provider.core.files.bodies import MultipartBody
     from airflow_provider.core.http.connection import ConnectionSettings
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ ALLOWED = 24 * 1024 * 1024
 
 PROGRAM = """
 import resource, sys, requests
-from airflow_provider.core.files.upload import MultipartBody
+from airflow_provider.core.files.bodies import MultipartBody
 from airflow_provider.core.files.download import download
 from airflow_provider.core.files.tables import write_rows
 from airflow_provider.core.files import upload

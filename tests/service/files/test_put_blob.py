@@ -11,9 +11,10 @@ import requests
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 
 from airflow_provider.core.files import upload
+from airflow_provider.core.files.bodies import MultipartBody
 from airflow_provider.core.files.sources import Source, resolve_sources
 from airflow_provider.core.files.storage_http import Progress
-from airflow_provider.core.files.upload import MultipartBody, UploadLink, put_blob
+from airflow_provider.core.files.upload import UploadLink, put_blob
 from airflow_provider.exceptions import TransferError
 from tests.service.files.conftest import Naps
 from tests.service.files.origin import SIGNATURE, Fault, Origin

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import requests
 
-from airflow_provider.core.files.upload import PIECE_BYTES, MultipartBody, StreamBody, measure
+from airflow_provider.core.files.bodies import PIECE_BYTES, MultipartBody, StreamBody, measure
 from airflow_provider.exceptions import InvalidInputError, TransferError
 
 

@@ -8,8 +8,8 @@ import random
 
 import pytest
 
+from airflow_provider.core.files.bodies import StreamBody, measure
 from airflow_provider.core.files.sent import DigestReader
-from airflow_provider.core.files.upload import StreamBody, measure
 
 CONTENT = random.Random(1).randbytes(1_000_003)
 

@@ -15,6 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
 
 from airflow_provider.testing.services import KEYS
@@ -36,6 +37,10 @@ os.environ |= {
 # Container images set this; every Python that a test starts would compile Airflow anew.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+
+# A loaded machine is no counterexample.
+hypothesis.settings.register_profile("any machine", deadline=None)
+hypothesis.settings.load_profile("any machine")
 
 MEDIAMAGIC_KEY = KEYS["mediamagic"]
 SILENT_WITNESS_KEY = KEYS["silent_witness"]

@@ -23,7 +23,7 @@ from tests.webhooks.conftest import Behind
 from tests.webhooks.envelopes import OTHER_SECRET, SECRET, envelope, signed
 
 EXAMPLES = int(os.environ.get("WEBHOOK_EXAMPLES", "100"))
-THOROUGH = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
 REFUSALS = {400, 401, 404, 405, 408, 413, 415, 422, 503}
 
 CONN_IDS = st.sampled_from(["mm", "bare", "nobody", "mm%00", "..", "%F0%9F", "a" * 300]) | st.text(

@@ -180,7 +180,7 @@ def test_a_limit_that_nobody_told_is_learned(retry_after: bool) -> None:
     assert max(night.finished.values()) < 2 * 420
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.sampled_from([10.0, 60.0, 3600.0])), min_size=1, max_size=2),
     st.integers(1, 12),

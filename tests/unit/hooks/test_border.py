@@ -281,20 +281,20 @@ def test_the_documented_body_is_read(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_any_json_is_read_or_refused(name: str, data: st.DataObject) -> None:
     feed(name, written(data.draw(ANY_JSON)))
 
 
 @pytest.mark.parametrize("name", CALLS)
-@settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data())
 def test_a_body_that_is_nearly_right_is_read_or_refused(name: str, data: st.DataObject) -> None:
     feed(name, written(data.draw(nearly(CALLS[name][2]))))
 
 
-@settings(max_examples=EXAMPLES, deadline=None)
+@settings(max_examples=EXAMPLES)
 @given(content=st.binary(max_size=200), status=st.sampled_from([200, 201, 301, 400, 401, 404, 429, 500]))
 def test_bytes_that_are_no_json_make_an_error_that_can_be_stored(content: bytes, status: int) -> None:
     with pytest.raises(ProviderError) as caught:
@@ -303,7 +303,7 @@ def test_bytes_that_are_no_json_make_an_error_that_can_be_stored(content: bytes,
     assert_plain(str(caught.value))
 
 
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@settings(max_examples=EXAMPLES * 4)
 @given(data=st.data())
 def test_what_is_known_of_a_job_is_plain_too(data: st.DataObject) -> None:
     for job, kind, body in (
@@ -323,7 +323,7 @@ def test_what_is_known_of_a_job_is_plain_too(data: st.DataObject) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
-@settings(max_examples=EXAMPLES * 4, deadline=None)
+@settings(max_examples=EXAMPLES * 4)
 @given(data=st.data())
 def test_issues_that_are_let_in_land(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, data: st.DataObject
@@ -341,7 +341,7 @@ def test_issues_that_are_let_in_land(
     assert_plain(manifest)
 
 
-@settings(max_examples=EXAMPLES * 2, deadline=None)
+@settings(max_examples=EXAMPLES * 2)
 @given(data=st.data())
 def test_the_asynchronous_half_reads_the_same(data: st.DataObject) -> None:
     content = written(data.draw(nearly(wrapped(JOB))))

@@ -36,7 +36,7 @@ VALUES = st.recursive(
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(TEXTS, inner, max_size=2),
     max_leaves=5,
 )
-THOROUGH = settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+THOROUGH = settings(max_examples=60, suppress_health_check=list(HealthCheck))
 
 
 def changed(row: dict[str, Any]) -> st.SearchStrategy[dict[str, Any]]:

@@ -207,10 +207,13 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(
     assert _uploads(simulator) == 3
 
 
-def test_an_upload_whose_answer_was_lost_is_adopted(
-    simulator: Simulator, report: ReportJob, photos: list[str]
+@pytest.mark.parametrize(
+    "fault", [{"kind": "lost_answer"}, {"kind": "status", "status": 409, "after": True}], ids=["lost", "409"]
+)
+def test_an_upload_whose_answer_does_not_say_that_it_arrived_is_adopted(
+    simulator: Simulator, report: ReportJob, photos: list[str], fault: dict[str, Any]
 ) -> None:
-    simulator.fault("lost_answer", "/api/files/upload", "POST", times=1)
+    simulator.fault(path="/api/files/upload", method="POST", times=1, **fault)
     found = execute(UploadEvidence(task_id="job", case_id=report.talk.case(), files=photos[:1]))
     assert [one["file_name"] for one in found] == ["photo_0.jpg"]
     assert _uploads(simulator) == 1

@@ -10,6 +10,7 @@ from airflow_provider.core.budget import rate_budget
 from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.exceptions import LedgerError, SubmissionLostError, SubmitOutcomeUnknownError
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once, refuse_results
@@ -271,6 +272,34 @@ def test_without_a_state_store_the_log_says_what_is_missing(
     job.takes(SOON)
     job.task(deferrable=True).test()
     assert "This Airflow has no task state store (3.3 has)" in capfd.readouterr().out
+
+
+@needs_state_store
+def test_a_report_of_another_dag_on_the_same_case_is_not_taken_for_a_lost_one(
+    report: ReportJob, deferrable: bool
+) -> None:
+    report.takes(SOON)
+    case = report.arguments()
+    run = report.task(deferrable=deferrable, **case)
+    report.simulator.fault("status", "/api/reports", "POST", status=500, times=1)
+    run.attempt()
+    other = report.task(deferrable=deferrable, **case).test()
+    run.attempt()
+    ids = [seen["id"] for seen in report.seen()]
+    assert [other.value["id"], run.value["id"]] == ids
+
+
+@needs_state_store
+def test_a_report_that_is_carried_out_long_after_its_answer_was_lost_is_found(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Within the read timeout of 60 s and half a minute."""
+    report.takes(SOON)
+    monkeypatch.setattr(report.operator, "arrives_within", ARRIVES_WITHIN / 60)
+    report.simulator.fault("late", "/api/reports", "POST", delay=80.0 / 60, times=1)
+    run = report.task(deferrable=deferrable, retries=1).test()
+    (seen,) = report.seen()
+    assert run.value == report.result_of(seen["id"])
 
 
 def _change(job: Job, run: TaskRun) -> None:

@@ -205,9 +205,14 @@ class ServiceHook(BaseHook):
 
         :param bucket: which of the service's limits; empty where there is one.
         """
+        return self.settings.budget_in(self.store, bucket)
+
+    @property
+    def store(self) -> Store:
+        """What all who use the key share, where they can."""
         if self._store is None:
             self._store = self._find_store()
-        return self.settings.budget_in(self._store, bucket)
+        return self._store
 
     async def ashared_budget(self, bucket: str) -> SharedBudget:
         """The same, without blocking the event loop; the settings must be loaded."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
+from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.nested import EARLIER
@@ -12,8 +13,33 @@ from airflow_provider.core.jobs.task_state import GIVEN_UP, GOING_ON
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.jobs.owners import JobOwners
+
 MOST_RUNS = 20
 """Other runs of the Dag that are asked about at most: each is one request to Airflow."""
+
+
+class Claims(Collection[str]):
+    """
+    The jobs that others have.
+
+    :param ids: those of other tasks of this Dag.
+    :param owners: knows those of all Dags, one by one.
+    """
+
+    def __init__(self, ids: Collection[str], owners: JobOwners) -> None:
+        self._ids = ids
+        self._owners = owners
+
+    def __contains__(self, job_id: object) -> bool:
+        return job_id in self._ids or self._owners.is_others(str(job_id))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._ids)
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
 
 ACTIVE = (*GIVEN_UP, *GOING_ON)
 """States of a task that goes on, or has its next attempt due."""
@@ -24,8 +50,6 @@ log = logging.getLogger(__name__)
 def claimed_ids(context: Context, key: str) -> set[str] | None:
     """
     Return the ids that other tasks of this Dag have pushed to XCom, in this run and in others.
-
-    What other Dags have is not known here.
 
     :param context: of the running task instance.
     :param key: XCom key of such ids.

@@ -8,7 +8,9 @@ from typing import Any
 
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
+from airflow_provider.core.jobs.claims import Claims
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
+from airflow_provider.core.jobs.owners import JobOwners
 from airflow_provider.core.jobs.paid_request import (
     ATTACH,
     NEW,
@@ -49,6 +51,7 @@ class PayOnce:
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
     :param claimed: returns the ids that other tasks of this Dag have; ``None`` when that is not known.
     :param announce: tells the other tasks which id this one has.
+    :param owner: name of the task instance, for the tasks of other Dags; empty for none.
     :param pause: waits some seconds.
     :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
         when nothing is on record.
@@ -72,6 +75,7 @@ class PayOnce:
         discard_stale: Callable[[Entry], object] = lambda entry: None,
         claimed: Callable[[], Collection[str] | None] = set,
         announce: Callable[[str], object] = lambda job_id: None,
+        owner: str = "",
         pause: Callable[[float], None] = time.sleep,
         find_existing: Callable[[], str | None] = lambda: None,
         push_result: Callable[[dict[str, Any]], object] = lambda value: None,
@@ -88,6 +92,7 @@ class PayOnce:
         self._discard_stale = discard_stale
         self._claimed = claimed
         self._announce = announce
+        self._owner = owner
         self._pause = pause
         self._find_existing = find_existing
         self._push_result = push_result
@@ -298,6 +303,7 @@ class PayOnce:
         self, entry: Entry, body: dict[str, Any], submitted_at: float
     ) -> tuple[Entry, dict[str, Any]]:
         job_id = self.paid.id_of(body)
+        self._owners.take(job_id)
         self.log.info("%s %s", self.paid.noun.capitalize(), job_id)
         deadline = submitted_at + self._wait_limit()
         pauses = iter(RECORD_PAUSES)
@@ -399,14 +405,26 @@ class PayOnce:
                     ) from error
             self._pause(pause)
 
+    @property
+    def _owners(self) -> JobOwners:
+        return JobOwners(self.hook, self._owner)
+
     def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+        def claimed() -> Claims | None:
+            ids = self._claimed()
+            return None if ids is None else Claims(ids, self._owners)
+
+        def announce(job_id: str) -> None:
+            self._owners.take(job_id)
+            self._announce(job_id)
+
         return search(
             self.paid,
             self.hook,
             entry,
             may_probe=may_probe,
-            claimed=self._claimed,
-            announce=self._announce,
+            claimed=claimed,
+            announce=announce,
             pause=self._pause,
         )
 

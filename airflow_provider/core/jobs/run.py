@@ -15,6 +15,7 @@ from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
 from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
+from airflow_provider.core.jobs.owners import owner_name
 from airflow_provider.core.jobs.paid_request import NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
@@ -73,7 +74,9 @@ class JobRun:
         self.job = task.job
         self.context = context
         self.ti: Any = context["ti"]
-        self.ledger = Ledger.of(context, part_of_record(task, context, task.request))
+        part = part_of_record(task, context, task.request)
+        self.ledger = Ledger.of(context, part)
+        self._owner = owner_name(context, part)
         self.summary = JobSummary(self.job.noun, task.item_name())
         self.log = task.task_log
         self._begun_at = time.time()
@@ -151,6 +154,7 @@ class JobRun:
                     discard_stale=self.canceller.discard_stale,
                     claimed=lambda: claimed_ids(self.context, self.job.id_key),
                     announce=lambda job_id: self.task.announce(self.context, job_id),
+                    owner=self._owner,
                     pause=self.pause,
                     push_result=lambda value: self.task.push_result(self.context, value),
                     recorded=self._remember,

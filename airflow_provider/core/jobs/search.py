@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.jobs.paid_request import PaidRequest
 
 ARRIVES_WITHIN = 30.0
-"""Seconds after the loss of its answer within which a request may still be carried out, at least."""
+"""Seconds in which a request may still be carried out, beside those in which it may have been answered."""
 
 SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
 """Seconds between searches for what a request has started; the last one repeats."""
@@ -54,7 +54,12 @@ def search(
         try:
             # A search that began again from the start would take the loss for one of an earlier attempt.
             with hook.turns.in_place():
-                found = paid.find_orphaned(hook, entry, may_probe=may_probe, claimed=others or ()) or found
+                found = (
+                    paid.find_orphaned(
+                        hook, entry, may_probe=may_probe, claimed=() if others is None else others
+                    )
+                    or found
+                )
         except NotFoundError as error:
             unread = error
         if found is not None and paid.id_of(found) in paid.request().values():
@@ -105,4 +110,4 @@ def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -
     """
     # A sender that died may have waited for its answer for as long as it was allowed to.
     lost_at: float = entry.details.get("lost_at") or entry.intent_at + pace * read_timeout
-    return lost_at + pace * max(ARRIVES_WITHIN, read_timeout)
+    return lost_at + pace * (ARRIVES_WITHIN + read_timeout)

@@ -11,6 +11,7 @@ from airflow_provider.core.jobs.claims import claimed_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
+from airflow_provider.core.jobs.owners import owner_name
 from airflow_provider.core.jobs.paid_request import check_paying
 from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
@@ -169,7 +170,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
         wrong = check_all(self, self.check)
-        ledger = Ledger.of(context, part_of_record(self, context, self.request))
+        part = part_of_record(self, context, self.request)
+        ledger = Ledger.of(context, part)
         if is_nested(self, context):
             keep_earlier_ids(context, "case_id")
             keep_earlier_ids(context, NEW_CASE)
@@ -181,6 +183,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
                 ledger,
                 claimed=lambda: claimed_ids(context, "case_id"),
                 announce=lambda case_id: self.announce(context, case_id),
+                owner=owner_name(context, part),
                 find_existing=lambda: self._existing(hook),
                 push_result=lambda value: self.push_result(context, value),
                 wrong=wrong,

@@ -24,6 +24,7 @@ from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import comparable
 from airflow_provider.exceptions import (
     ApiError,
+    ConflictError,
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
@@ -381,7 +382,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 pause=time.sleep,
             )
         except ApiError as error:
-            if not may_have_started(error):
+            # A 409 may be about the upload itself, which something on the way has sent twice.
+            if not (may_have_started(error) or isinstance(error, ConflictError)):
                 raise
             sha256 = source.location.sha256()
             found = self._search(hook, case_id, part, source, sha256)
@@ -423,7 +425,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, sha256: str
     ) -> dict[str, Any] | None:
         """Search for a file whose answer was lost, for as long as it may still arrive."""
-        until = time.time() + self.arrives_within
+        pace = self.arrives_within / ARRIVES_WITHIN
+        until = time.time() + pace * (ARRIVES_WITHIN + hook.settings.read_timeout)
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             alike = self._alike(source, self._present(hook, case_id, part))
             for file_id, record in alike.items():

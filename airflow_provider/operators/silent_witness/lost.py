@@ -62,11 +62,11 @@ def created_since(
     :return: ``None`` when there is none.
     :raises LedgerError: it cannot be told which is meant, or whether one is.
     """
-    others = {*entry.details.get("earlier_ids", ()), *claimed}
+    earlier = entry.details.get("earlier_ids", ())
     rows: list[dict[str, Any]] = []
     incomplete: LedgerError | None = None
     try:
-        rows.extend(row for row in read_rows() if row["id"] not in others)
+        rows.extend(row for row in read_rows() if row["id"] not in earlier)
     except MalformedResponseError as error:
         raise LedgerError(
             f"A request for a {noun} was sent and its answer lost, and the {noun}s cannot be listed: {error} "
@@ -76,7 +76,11 @@ def created_since(
     except LedgerError as error:
         incomplete = error
     window = Window(entry, hook)
-    times = {row["id"]: row.get("created_at") for row in rows}
+    times = {
+        row["id"]: row.get("created_at")
+        for row in rows
+        if window.concerns(row.get("created_at")) and row["id"] not in claimed
+    }
     found = [one for one, created_at in times.items() if window.has(created_at)]
     undated = [one for one, created_at in times.items() if one not in found and window.is_undated(created_at)]
     near = [
@@ -137,6 +141,10 @@ class Window:
         if moment is None or not _has_time(created_at) or not self._is_in(moment, self._offset):
             return False
         return not (self._is_set and self._until + self._offset_now < moment <= self._now + MARGIN)
+
+    def concerns(self, created_at: Any) -> bool:
+        """Whether a time may say anything about it."""
+        return self.may_have(created_at) or self.has(created_at) or self.is_undated(created_at)
 
     def is_undated(self, created_at: Any) -> bool:
         """Whether a time says nothing about it."""

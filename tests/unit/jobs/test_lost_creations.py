@@ -59,7 +59,7 @@ def test_the_services_clock_may_be_ahead_or_behind(skew: float) -> None:
 
 @pytest.mark.parametrize("lost_after", [0.0, 61.0])
 def test_what_was_created_when_no_request_was_under_way_any_more_is_anothers(lost_after: float) -> None:
-    rows = [{"id": "a", "created_at": at(119)}, {"id": "b", "created_at": at(130)}]
+    rows = [{"id": "a", "created_at": at(149)}, {"id": "b", "created_at": at(160)}]
     assert find(rows, clock_offset=0.0) == "a"
     assert find(rows, clock_offset=0.0, lost_at=INTENT + 61.0) == "a"
     late = [{"id": "c", "created_at": at(lost_after + 1000)}]

@@ -76,6 +76,14 @@ def test_the_framework_stands_behind_our_deadline(job: Job) -> None:
     assert timedelta(seconds=100) < patience < timedelta(seconds=100 + 600)
 
 
+@pytest.mark.parametrize("deferrable", [True, False])
+@pytest.mark.parametrize("name", ["poll_interval", "max_wait"])
+def test_intervals_can_be_timedeltas(job: Job, name: str, deferrable: bool) -> None:
+    job.takes(SOON)
+    intervals: dict[str, Any] = {"poll_interval": 0.05, name: timedelta(milliseconds=50)}
+    assert job.task(deferrable=deferrable, **intervals).test().state == "success"
+
+
 @pytest.mark.parametrize("timeout", [timedelta(seconds=90), 90, "90", 90.0])
 def test_time_can_be_given_as_number_text_or_timedelta(job: Job, timeout: Any) -> None:
     job.takes(ENDLESS)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.compat import TaskDeferralError, TaskDeferralTimeout, conf
 from airflow_provider.core.arguments import positive_seconds, switch
 from airflow_provider.core.jobs.dry_run import DryRun
+from airflow_provider.core.jobs.event import no_outcome, says_outcome
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.paid_request import check_paying
@@ -37,10 +38,10 @@ class JobOperator(ServiceOperator[HookT]):
         default_deferrable``. Results, errors, cancelling and crash safety are the same in both modes.
     :param timeout: seconds, or a timedelta, that the job may take, counted from its submission and over
         retries. Default: the vendor's advice for this kind of job. ``execution_timeout`` shortens it.
-    :param poll_interval: first interval in seconds; alone it is a fixed interval. Default: a schedule that
-        fits the job and the rate limit.
+    :param poll_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default: a
+        schedule that fits the job and the rate limit.
     :param exponential_backoff: let the interval grow; a number is the factor.
-    :param max_wait: longest interval in seconds.
+    :param max_wait: longest interval in seconds, or a timedelta.
     :param cancel_on_kill: cancel the job when the task is killed, where the API can.
     :param cancel_on_timeout: cancel the job when it exceeds ``timeout``, or when waiting is given up and no
         retry follows, where the API can.
@@ -68,9 +69,9 @@ class JobOperator(ServiceOperator[HookT]):
         wait_for_completion: bool = True,
         deferrable: bool = conf.getboolean("operators", "default_deferrable", fallback=False),
         timeout: float | timedelta | None = None,
-        poll_interval: float | None = None,
+        poll_interval: float | timedelta | None = None,
         exponential_backoff: bool | float | None = None,
-        max_wait: float | None = None,
+        max_wait: float | timedelta | None = None,
         cancel_on_kill: bool = True,
         cancel_on_timeout: bool = True,
         reuse_completed: bool = False,
@@ -171,8 +172,9 @@ class JobOperator(ServiceOperator[HookT]):
         return run.start()
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
-        """Resume after the trigger's event."""
-        return self._new_run(context).resume(event)
+        """Resume after the trigger's event; after none, or one that says nothing, by the record."""
+        run = self._new_run(context)
+        return run.resume(event) if says_outcome(event) else run.resume_without_event(no_outcome(event))
 
     def go_on(self, method: str, arguments: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; follow a job up whose deferral Airflow itself has ended."""
@@ -233,16 +235,19 @@ class JobOperator(ServiceOperator[HookT]):
     @property
     def own_intervals(self) -> bool:
         """Whether the Dag sets intervals of its own."""
-        asked = (self.poll_interval, self.exponential_backoff, self.max_wait)
-        return any(value is not None for value in asked)
+        return any(value is not None for value in self.intervals().values())
+
+    def intervals(self) -> dict[str, Any]:
+        """Return the arguments that say how often to poll, in seconds; ``None`` for the default."""
+        asked = {name: getattr(self, name) for name in ("max_wait", "exponential_backoff", "poll_interval")}
+        return {
+            name: value.total_seconds() if isinstance(value, timedelta) else value
+            for name, value in asked.items()
+        }
 
     def backoff(self) -> Backoff:
         """Return the polling intervals: the vendor's, with what the Dag sets."""
-        return self.job.backoff.adjusted(
-            poll_interval=self.poll_interval,
-            exponential_backoff=self.exponential_backoff,
-            max_wait=self.max_wait,
-        )
+        return self.job.backoff.adjusted(**self.intervals())
 
     def timeout_seconds(self) -> float | None:
         """
@@ -259,15 +264,15 @@ class JobOperator(ServiceOperator[HookT]):
         self.timeout_seconds()
         if self.max_turn_wait is not None:
             positive_seconds("max_turn_wait", self.max_turn_wait)
-        asked = {name: getattr(self, name) for name in ("max_wait", "exponential_backoff", "poll_interval")}
+        asked = self.intervals()
         # Each alone first, to name the one that is wrong.
-        for given in (*({name: value} for name, value in asked.items()), asked):
+        for some in (*({name: value} for name, value in asked.items()), asked):
             try:
-                self.job.backoff.adjusted(**{**dict.fromkeys(asked), **given})
+                self.job.backoff.adjusted(**{**dict.fromkeys(asked), **some})
             except (TypeError, ValueError) as error:
                 raise InvalidInputError(
                     f"poll_interval, exponential_backoff or max_wait is not usable: {error}",
-                    parameter=[*given][-1],
+                    parameter=[*some][-1],
                 ) from error
         self.check()
 

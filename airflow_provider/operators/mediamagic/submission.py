@@ -146,7 +146,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         if self.submission_id is not None:
             self.submission_id = required_id("submission_id", self.submission_id)
         elif (self.files is None) == (self.blob_paths is None):
-            raise InvalidInputError("Give either files or blob_paths.", parameter="files")
+            neither = (
+                "; both are None. Did the upstream task return something?" if self.files is None else "."
+            )
+            raise InvalidInputError(f"Give either files or blob_paths{neither}", parameter="files")
         elif self.files is not None:
             from airflow_provider.core.files.sources import list_of_files
 

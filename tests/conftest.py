@@ -104,6 +104,14 @@ def _connection(monkeypatch: pytest.MonkeyPatch, conn_type: str, url: str, key: 
     return conn_id
 
 
+@pytest.fixture
+def simulated_pace(monkeypatch: pytest.MonkeyPatch, simulated_services_time_scale: float) -> None:
+    """Waits in the simulator's time, for Dags as users write them, without an interval for tests."""
+    from airflow_provider.testing.pace import quicken
+
+    quicken(monkeypatch, simulated_services_time_scale)
+
+
 @pytest.fixture(scope="session")
 def media_files(tmp_path_factory: pytest.TempPathFactory) -> Inputs:
     """Real input files for both services, the same as the demo's. To be read, not changed."""

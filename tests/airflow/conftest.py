@@ -40,6 +40,7 @@ def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _what_failed_is_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancelling, "CANCEL_PAUSES", (0.01, 0.02, 0.03))
+    monkeypatch.setattr(pay_once, "RECORD_PAUSES", (0.01, 0.02, 0.05))
     monkeypatch.setattr(pay_once, "READ_PAUSES", (0.01, 0.02, 0.05, 0.1, 0.15))
 
 

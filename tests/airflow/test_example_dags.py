@@ -46,7 +46,9 @@ def example(name: str) -> DAG:
 
 
 @pytest.fixture
-def run_example(airflow_db: None, mediamagic_conn: str, silent_witness_conn: str) -> RunDag:
+def run_example(
+    airflow_db: None, simulated_pace: None, mediamagic_conn: str, silent_witness_conn: str
+) -> RunDag:
     """Run an example Dag."""
     from tests.airflow.task_run import register
 

@@ -120,6 +120,8 @@ def test_a_deferred_task_says_what_to_expect(job: Job, capfd: pytest.CaptureFixt
 
 def test_a_worker_that_waits_tells_how_far_the_job_is(report: ReportJob) -> None:
     report.takes(SOON)
+    at_first = {"field": "data.status", "value": "processing", "times": 2}
+    report.simulator.fault("set_field", report.status_path, "GET", **at_first)
     run = report.task(deferrable=False, **QUICK).test()
     assert run.xcoms[PROGRESS_KEY]["job_id"] == report.seen()[0]["id"]
     assert run.xcoms[PROGRESS_KEY]["status"] in ("pending", "processing")

@@ -31,7 +31,7 @@ from tests.simulator.talk import picture
 PASSWORD = "the-password-of-the-warehouse"
 TEMPLATE = "{{ conn.warehouse.password }}"
 
-pytestmark = pytest.mark.usefixtures("airflow_db")
+pytestmark = pytest.mark.usefixtures("airflow_db", "simulated_pace")
 
 
 class Relay:

@@ -36,7 +36,9 @@ def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Server]:
 
 
 @pytest.fixture
-def run_example(airflow_db: None, mediamagic_conn: str, silent_witness_conn: str) -> RunDag:
+def run_example(
+    airflow_db: None, simulated_pace: None, mediamagic_conn: str, silent_witness_conn: str
+) -> RunDag:
     """Run an example Dag."""
     from tests.airflow.task_run import register
 

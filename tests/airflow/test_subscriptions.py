@@ -55,7 +55,7 @@ def hook(conn: str) -> Iterator[MediaMagicHook]:
 
 
 @pytest.fixture
-def dag(submission: SubmissionJob, conn: str) -> DAG:
+def dag(submission: SubmissionJob, conn: str, simulated_pace: None) -> DAG:
     """The example Dag, on one file."""
     submission.takes(SOON)
     dag = example("mediamagic_webhooks")

@@ -44,7 +44,7 @@ def handed_on(value: Any) -> Any:
     return list(value) if not isinstance(value, dict) else value
 
 
-pytestmark = pytest.mark.usefixtures("airflow_db")
+pytestmark = pytest.mark.usefixtures("airflow_db", "simulated_pace")
 
 
 def test_a_review_hands_on_all_that_it_found(submission: SubmissionJob) -> None:

@@ -47,7 +47,10 @@ def test_a_rate_limit_is_waited_out_on_the_worker(
     assert run.value == job.result_of(job.seen()[0]["id"])
 
 
-def test_a_rate_limit_is_waited_out_in_the_triggerer(report: ReportJob) -> None:
+def test_a_rate_limit_is_waited_out_in_the_triggerer(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
     report.takes(SOON)
     headers = {"Retry-After": "1"}
     report.simulator.fault("status", report.status_path, "GET", status=429, headers=headers, times=1)

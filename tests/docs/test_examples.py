@@ -48,6 +48,7 @@ def dags(name: str, folder: Path = HERE / "dags") -> dict[str, DAG]:
 @pytest.fixture
 def run(
     airflow_db: None,
+    simulated_pace: None,
     mediamagic_conn: str,
     silent_witness_conn: str,
     simulator: Simulator,
@@ -144,10 +145,7 @@ def test_jobs_of_others_are_waited_for(run: Run, simulator: Simulator, case_id: 
     assert returned(finished, "report")["id"] == report_id
 
 
-def test_a_transient_failure_gets_a_new_report(
-    run: Run, simulator: Simulator, case_id: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("airflow_provider.operators.silent_witness.report.RETRY_PAUSE", 0.0)
+def test_a_transient_failure_gets_a_new_report(run: Run, simulator: Simulator, case_id: str) -> None:
     simulator.clear_scripts()
     simulator.script(
         "silent_witness", duration=SOON, status="failed", message="Report generation timed out", times=1

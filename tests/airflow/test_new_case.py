@@ -91,6 +91,16 @@ def test_evidence_of_a_moment_ago_that_a_report_is_refused_for_is_waited_for(
     assert len(report.seen()) == (run.state == "success")
 
 
+@pytest.mark.parametrize("clocks", [(0.0, 300.0), (-300.0, 300.0), (300.0, -300.0), (0.0, -7200.0)], ids=str)
+def test_evidence_is_new_on_any_of_the_clocks(report: ReportJob, clocks: tuple[float, float]) -> None:
+    report.takes(SOON)
+    clock, date = clocks
+    report.simulator.settings(clock_skew=clock, date_skew=date)
+    run = report.task()
+    report.simulator.fault("status", "/api/reports", "POST", status=422, times=1)
+    assert run.test().state == "success"
+
+
 @pytest.mark.parametrize("status", [400, 403])
 def test_other_refusals_of_a_report_are_believed(report: ReportJob, status: int) -> None:
     report.simulator.fault("status", "/api/reports", "POST", status=status, times=1)

@@ -41,8 +41,8 @@ SCALE = 60.0
 DURATION = 6.0
 """Vendor seconds that a job takes."""
 
-LATE = 0.1
-"""Real seconds after which a lost request is carried out; a search takes half a second at this pace."""
+LATE = (0.1, 0.6)
+"""Real seconds after which a lost request is carried out; a search takes two thirds of one at this pace."""
 
 WRONG = ("duplicate", "orphan", "foreign adoption", "another's result", "raw error")
 
@@ -57,7 +57,7 @@ UNANSWERED: list[dict[str, Any]] = [
     {"kind": "reset"},
     {"kind": "truncate"},
     {"kind": "html"},
-    {"kind": "late", "delay": LATE},
+    *({"kind": "late", "delay": delay} for delay in LATE),
     {"kind": "status", "status": 500},
     {"kind": "status", "status": 503, "after": True},
     {"kind": "status", "status": 409},
@@ -131,6 +131,8 @@ class Request:
     result: Callable[[Any], Any]
     cancellable: bool = False
     listed: str = ""
+    behind: tuple[int, ...] = ()
+    """Refusals of a service that does not see everywhere what was uploaded a moment ago."""
     named: bool = False
     """Whether the user has named something that exists: an answer that denies it is believed."""
 
@@ -177,6 +179,7 @@ class World:
             lambda value: value["id"],
             cancellable=True,
             listed="/api/reports",
+            behind=(422,),
         )
 
     def case(self) -> Request:
@@ -199,6 +202,7 @@ class World:
             "/api/integrations/submissions/*",
             lambda: self.of_ledger("submissions"),
             lambda value: value["submissionId"],
+            behind=(403, 404),
         )
 
     def retry(self) -> Request:
@@ -293,6 +297,10 @@ def violations(world: World, request: Request, story: list[str]) -> list[str]:
             world.skew += rng.choice(CLOCKS)
             simulator.settings(clock_skew=world.skew)
             story.append(f"{number}: clock_skew={world.skew}")
+        if request.behind and rng.random() < 0.3:
+            refusal = {"status": rng.choice(request.behind), "times": rng.randint(1, 3)}
+            simulator.fault("status", request.create_path, "POST", **refusal)
+            story.append(f"{number}: behind {refusal}")
         if request.cancellable:
             simulator.fault(path=request.read_path, method="DELETE", **rng.choice(REFUSED_CANCELS))
             if rng.random() < 0.2:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
 NEW_CASE = "new_case_id"
 """XCom key of the id of a case that the task itself has made."""
 
-NEW_FOR = 300.0
-"""Seconds for which a case or its evidence may be known in one place and not in another; not documented."""
+NEW_FOR = 900.0
+"""
+Seconds for which a case or its evidence counts as new, and may be known in one place and not in another; not
+documented. Longer than clocks are usually wrong.
+"""
 
 
 def is_new_case(context: Context, case_id: str) -> bool:
@@ -36,7 +39,8 @@ def has_changed_lately(hook: SilentWitnessHook, case_id: str) -> bool:
         rows = [hook.get_case(case_id), *files]
     except ApiError:
         return True
-    since = hook.service_time(time.time()) - NEW_FOR
+    now = time.time()
+    since = min(now, hook.service_time(now)) - NEW_FOR
     times = [epoch_seconds(row.get(name)) for row in rows for name in ("created_at", "updated_at")]
     known = [moment for moment in times if moment is not None]
     return not files or not known or max(known) > since

@@ -136,3 +136,32 @@ def test_a_kill_during_re_attachment_cancels_the_recorded_report(
     with pytest.raises(JobCancelledError, match="was cancelled"):
         execute(task, store=store)
     assert report.running() == []
+
+
+@pytest.mark.parametrize("named_next", ["another", None], ids=str)
+@pytest.mark.parametrize("cleared", [True, False], ids=["cleared", "retried"])
+def test_a_report_that_was_only_named_is_not_cancelled_when_it_is_named_no_more(
+    report: ReportJob, deferrable: bool, named_next: str | None, cleared: bool
+) -> None:
+    """The user may have named the wrong one of several."""
+    report.takes(ENDLESS)
+    theirs = report.order()
+    run = report.task(deferrable=deferrable, report_id=theirs, wait_for_completion=False).attempt()
+    run.task.report_id = report.order() if named_next else None
+    if not named_next:
+        run.task.use_demo_data = True
+    if cleared:
+        run.clear()
+    run.attempt()
+    assert run.value["id"] != theirs
+    assert theirs in report.simulator.ledger()["running_ids"]
+
+
+def test_a_clear_pays_for_a_new_report_beside_one_that_was_only_named(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    theirs = report.order()
+    run = report.task(report_id=theirs, wait_for_completion=False).attempt()
+    run.task.report_id = None
+    run.clear().attempt()
+    assert run.value["id"] != theirs
+    assert theirs in report.simulator.ledger()["running_ids"]

@@ -117,7 +117,7 @@ class PayOnce:
             entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
         ):
             if entry is not None and entry.job_id not in ("", adopts):
-                self._discard_stale(entry)
+                self._discard(entry)
             return self._adopt(mark, adopts, entry)
         if entry is not None and entry.fingerprint != mark:
             if entry.intent_at:
@@ -126,7 +126,7 @@ class PayOnce:
                     self.paid.noun,
                     entry.job_id,
                 )
-                self._discard_stale(entry)
+                self._discard(entry)
             carried, entry = carry_over(entry), None
         if entry is not None and entry.intent_at:
             self._recorded(entry.job_id or None)
@@ -176,6 +176,11 @@ class PayOnce:
     def _stop_for_wrong_arguments(self) -> None:
         for error in self._wrong.values():
             raise error
+
+    def _discard(self, entry: Entry) -> None:
+        """Deal with what is recorded and no longer asked for; what was only named goes on."""
+        if not is_adopted(entry):
+            self._discard_stale(entry)
 
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
         """Take what exists already, as the user says; nothing is paid for."""
@@ -427,6 +432,11 @@ class PayOnce:
             announce=announce,
             pause=self._pause,
         )
+
+
+def is_adopted(entry: Entry) -> bool:
+    """Whether the job on record was named by a user, and may be another's: nobody paid for it here."""
+    return bool(entry.job_id) and entry.details.get("adopted") == entry.job_id
 
 
 def asked_at(entry: Entry) -> float:

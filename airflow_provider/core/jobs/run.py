@@ -17,7 +17,7 @@ from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
 from airflow_provider.core.jobs.owners import owner_name
 from airflow_provider.core.jobs.paid_request import NEW
-from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
+from airflow_provider.core.jobs.pay_once import PayOnce, carry_over, is_adopted
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
 from airflow_provider.core.links import show_links
@@ -241,6 +241,9 @@ class JobRun:
                 return True
             if not self.job.can_cancel:
                 self.log.warning("It cannot be cancelled and goes on beside the new one (on_clear='new').")
+                return False
+            if is_adopted(entry):
+                self.log.warning("This task has not started it: it goes on beside the new one.")
                 return False
             return self.canceller.cancel(entry.job_id) is Cancelled.FAILED
         if state is JobState.SUCCEEDED or self.task.repairable(body):

@@ -141,7 +141,7 @@ class _ListedCases(TypedDict):
 
 class _ListOfCases(TypedDict):
     success: bool
-    data: _ListedCases
+    data: list[_ListedCase] | _ListedCases
 
 
 def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
@@ -155,9 +155,11 @@ def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
         listed: Any = _list_of_cases().decode(content)
     except RecursionError:
         raise ValueError("nested too deeply") from None
-    if not listed["success"] or not listed["data"]["cases"]:
+    data = listed["data"]
+    rows = data["cases"] if isinstance(data, dict) else data
+    if not listed["success"] or not rows:
         raise ValueError("no cases")
-    return list(listed["data"]["cases"])
+    return list(rows)
 
 
 @cache

@@ -193,6 +193,7 @@ def send(
     :raises LinkError: not a usable link, or a redirect that may not be followed.
     """
     import requests
+    import urllib3
 
     keep_queries_out_of_logs()
     home = url if api_url is None else api_url
@@ -211,6 +212,9 @@ def send(
         reason = ""
         try:
             response = session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
+        except urllib3.exceptions.LocationValueError:
+            # A label of its host is empty or too long; requests lets this one out.
+            raise LinkError("it names no host that can exist") from None
         except requests.RequestException as error:
             reason = _name_of(error)
         if reason:

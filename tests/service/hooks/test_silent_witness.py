@@ -17,6 +17,7 @@ from airflow_provider.exceptions import (
     SubmitOutcomeUnknownError,
 )
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
+from airflow_provider.hooks.silent_witness_answers import read_listed_quickly
 from airflow_provider.simulator import Simulator
 from tests.service.hooks.conftest import Ask, HookMaker
 from tests.service.hooks.odd_server import OddServer, answer
@@ -108,6 +109,13 @@ def test_a_case_is_created_with_its_invoice_read_listed_and_changed(hook: Silent
     hook.update_case(case_id, status="archived", attorney_name="Max Law")
     assert hook.get_case(case_id)["attorney_name"] == "Max Law"
     assert hook.list_cases(status="active") == []
+
+
+def test_the_list_of_cases_is_one_that_is_read_quickly(hook: SilentWitnessHook, simulator: Simulator) -> None:
+    case_id = create_case(hook)
+    key = {"X-API-Key": hook.settings.api_key}
+    content = hook.get_conn().get(f"{simulator.url}/api/cases", headers=key, timeout=5).content
+    assert [row["id"] for row in read_listed_quickly(content)] == [case_id]
 
 
 def test_an_unknown_case_is_not_found(hook: SilentWitnessHook) -> None:

@@ -73,6 +73,13 @@ def test_a_link_that_is_not_plain_https_is_refused(url: str, problem: str) -> No
     assert "example" not in str(raised.value)
 
 
+@pytest.mark.parametrize("host", ["storage..example", f"{'a' * 64}.example"])
+def test_a_host_that_cannot_exist_is_a_link_that_cannot_be_used(host: str) -> None:
+    with requests.Session() as session, pytest.raises(LinkError, match="no host that can exist") as raised:
+        send(session, "GET", f"https://{host}/a?sig=SECRET", headers={}, timeout=(1.0, 1.0))
+    assert "SECRET" not in str(raised.value)
+
+
 class Storage(BaseAdapter):
     """A public storage host that redirects; remembers who was asked."""
 

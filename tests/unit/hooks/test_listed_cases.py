@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -45,8 +46,9 @@ case = st.fixed_dictionaries(
     {"id": st.sampled_from(["case_1", "case_2"]) | any_json},
     optional={"analysis_status": analysis | any_json, "name": any_json},
 )
+cases = st.lists(case, max_size=3)
 answer = st.fixed_dictionaries(
-    {"data": st.fixed_dictionaries({"cases": st.lists(case, max_size=3) | any_json}) | any_json},
+    {"data": cases | st.fixed_dictionaries({"cases": cases | any_json}) | any_json},
     optional={"success": st.just(True) | any_json},
 )
 
@@ -64,9 +66,12 @@ def test_both_readers_agree(body: dict[str, Any]) -> None:
 @pytest.mark.parametrize(
     "shown", ["none", "processing", "completed", "failed", " Completed ", "PROCESSING", "", "new", None]
 )
-def test_what_is_documented_is_read_quickly(shown: str | None) -> None:
+@pytest.mark.parametrize(
+    "around", [list, lambda rows: {"cases": rows, "pagination": {"total": 1}}], ids=["bare", "under its name"]
+)
+def test_what_is_documented_is_read_quickly(around: Callable[[list[Any]], Any], shown: str | None) -> None:
     row = {**ROW, "analysis_status": {"technical_report": {"status": shown}}}
-    content = json.dumps({"success": True, "data": {"cases": [row], "pagination": {"total": 1}}}).encode()
+    content = json.dumps({"success": True, "data": around([row])}).encode()
     assert states(read_listed_quickly(content)) == carefully(content)
 
 
@@ -74,7 +79,8 @@ def test_what_is_documented_is_read_quickly(shown: str | None) -> None:
     "content",
     [
         json.dumps({"success": True, "data": {"cases": []}}).encode(),
-        json.dumps({"success": True, "data": [ROW]}).encode(),
+        json.dumps({"success": True, "data": []}).encode(),
+        json.dumps({"success": True, "data": [ROW, 7]}).encode(),
         json.dumps({"success": False, "data": {"cases": [ROW]}}).encode(),
         json.dumps({"success": True, "data": {"cases": [{**ROW, "id": 7}]}}).encode(),
         b'{"success": true, "data": {"cases": [{"id": "c", "x": ' + b"[" * 9000 + b"]" * 9000 + b"}]}}",

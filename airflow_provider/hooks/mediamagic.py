@@ -252,7 +252,7 @@ class MediaMagicHook(WebhookEndpoints):
 
         See https://docs.mediamagic-lite.northell.io/concepts/assets
         """
-        return self.request("GET", _asset_path(submission_id, asset_id), read=read_asset)
+        return self.request("GET", _asset_path(submission_id, asset_id), read=partial(read_asset, asset_id))
 
     def get_issues(self, submission_id: str, asset_id: str) -> list[dict[str, Any]]:
         """
@@ -282,7 +282,7 @@ class MediaMagicHook(WebhookEndpoints):
         See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
         """
         path = f"{_asset_path(submission_id, asset_id)}/topics"
-        return self.request("GET", path, pending=True, read=read_topics)
+        return self.request("GET", path, pending=True, read=partial(read_topics, asset_id))
 
     def retry_asset(self, submission_id: str, asset_id: str) -> dict[str, Any]:
         """

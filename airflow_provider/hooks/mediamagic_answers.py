@@ -84,17 +84,18 @@ def read_submission(submission_id: str, body: Body) -> dict[str, Any]:
     Read a submission; what follows a finished one reads its assets one by one, so they must have ids.
     """
     found = body.object("submissionId", "status", kinds=_SUBMISSION)
-    if found["submissionId"].lower() != submission_id.lower():
-        raise body.malformed(f"another submission ({found['submissionId']!r}) than was asked for")
+    body.check_asked("submission", submission_id.lower(), found["submissionId"].lower())
     if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
         assets = body.part(found)
         body.part(assets.require("assets", list)).rows("assets", "assetId")
     return found
 
 
-def read_asset(body: Body) -> dict[str, Any]:
+def read_asset(asset_id: str, body: Body) -> dict[str, Any]:
     """Read the result of an asset."""
-    return body.object("assetId", "status", kinds=_ASSET)
+    found = body.object("assetId", "status", kinds=_ASSET)
+    body.check_asked("asset", asset_id.lower(), found["assetId"].lower())
+    return found
 
 
 def read_issues(body: Body) -> list[dict[str, Any]]:
@@ -105,10 +106,12 @@ def read_issues(body: Body) -> list[dict[str, Any]]:
     return found
 
 
-def read_topics(body: Body) -> dict[str, Any]:
-    """Read topics and the issues in none."""
+def read_topics(asset_id: str, body: Body) -> dict[str, Any]:
+    """Read topics of an asset and the issues in none."""
     body.require("topics", list)
-    return body.object(kinds=_TOPICS)
+    found = body.object(kinds=_TOPICS)
+    body.check_asked("asset", asset_id.lower(), (found.get("assetId") or "").lower())
+    return found
 
 
 def read_subscription(body: Body) -> dict[str, Any]:

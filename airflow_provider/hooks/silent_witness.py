@@ -18,6 +18,7 @@ from airflow_provider.hooks.silent_witness_answers import (
     FILE,
     ORGANIZATION,
     REPORT,
+    read_case,
     read_deleted,
     read_files,
     read_listed_quickly,
@@ -177,7 +178,7 @@ class SilentWitnessHook(OrganizationEndpoints):
 
         See https://docs.silentwitness.ai/api-reference/cases/get
         """
-        return self.request("GET", _case(case_id), read=read_object("case", "id", kinds=CASE))
+        return self.request("GET", _case(case_id), read=partial(read_case, case_id))
 
     def list_cases(
         self,

@@ -251,6 +251,12 @@ def read_report(report_id: str, body: Body) -> dict[str, Any]:
         )
     report = read_object("report", "id", "status", kinds=REPORT)(body)
     # A case's id is taken too: https://docs.silentwitness.ai/api-reference/reports/get
-    if report_id not in (report["id"], report.get("case_id")):
-        raise body.malformed(f"another report ({report['id']!r}) than was asked for")
+    body.check_asked("report", report_id, report["id"], report.get("case_id"))
     return report
+
+
+def read_case(case_id: str, body: Body) -> dict[str, Any]:
+    """Read a case."""
+    case = read_object("case", "id", kinds=CASE)(body)
+    body.check_asked("case", case_id, case["id"])
+    return case

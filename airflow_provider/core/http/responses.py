@@ -323,6 +323,16 @@ class Body:
             raise self.malformed(f"something other than a list of {what}")
         return [self.part(row).object(*needed, kinds=kinds) for row in self.data]
 
+    def check_asked(self, noun: str, asked: str, *named: str | None) -> None:
+        """
+        Check that the body is about what was asked for.
+
+        :param named: the ids that it names, any of which may be the one asked for.
+        :raises MalformedResponseError: it names others.
+        """
+        if any(named) and asked not in named:
+            raise self.malformed(f"another {noun} ({named[0]!r}) than was asked for")
+
     def left_out(self, shown: int) -> str:
         """
         Return what a list says of rows that it does not show, such as ``1 of 3``; empty for nothing.

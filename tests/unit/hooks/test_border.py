@@ -483,14 +483,28 @@ def test_an_id_that_fits_no_path_is_refused_where_it_is_read(name: str, value: A
     assert len(str(caught.value)) < 1000
 
 
+ASKED_BY_ID: dict[str, Callable[[Any, str], Any]] = {
+    "get_submission": lambda hook, job: hook.get_submission(job),
+    "get_asset_result": lambda hook, asset: hook.get_asset_result("s1", asset),
+    "get_topics": lambda hook, asset: hook.get_topics("s1", asset),
+    "get_case": lambda hook, case: hook.get_case(case),
+    "get_report": lambda hook, report: hook.get_report(report),
+}
+
+
+@pytest.mark.parametrize("name", ASKED_BY_ID)
+def test_an_answer_about_another_thing_than_was_asked_for_is_none(name: str) -> None:
+    kind, _, documented = CALLS[name]
+    with pytest.raises(MalformedResponseError, match=r"another .* than was asked for"):
+        ASKED_BY_ID[name](answering(kind, written(documented)), "4711")
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_an_id_that_is_a_number_is_read_as_text(name: str) -> None:
-    kind, call, _ = CALLS[name]
-    # An answer about another job than the one asked for is no answer.
-    known = {"get_submission": lambda hook: hook.get_submission("4711")}
-    known["get_report"] = lambda hook: hook.get_report("4711")
+    kind, as_documented, _ = CALLS[name]
+    call = ASKED_BY_ID.get(name, lambda hook, _: as_documented(hook))
 
-    found = known.get(name, call)(answering(kind, with_id(name, 4711)))
+    found = call(answering(kind, with_id(name, 4711)), "4711")
 
     assert '"4711"' in json.dumps(found)
 

@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.jobs.owners import JobOwners
 
+log = logging.getLogger(__name__)
+
+ACTIVE = (*GIVEN_UP, *GOING_ON)
+"""States of a task that goes on, or has its next attempt due."""
+
 MOST_RUNS = 20
 """Other runs of the Dag that are asked about at most: each is one request to Airflow."""
 
@@ -39,12 +44,6 @@ class Claims(Collection[str]):
 
     def __len__(self) -> int:
         return len(self._ids)
-
-
-ACTIVE = (*GIVEN_UP, *GOING_ON)
-"""States of a task that goes on, or has its next attempt due."""
-
-log = logging.getLogger(__name__)
 
 
 def claimed_ids(context: Context, key: str) -> set[str] | None:

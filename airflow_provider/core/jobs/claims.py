@@ -1,4 +1,4 @@
-"""Which jobs the other tasks of a Dag have, so that none is taken for a lost one."""
+"""Which jobs other tasks have, of this Dag and of others, so that none is taken for a lost one."""
 
 from __future__ import annotations
 

@@ -66,6 +66,12 @@ CONTRADICTIONS: dict[str, tuple[dict[str, Any], Any, str]] = {
         [issue(1)],
         "iss-2",
     ),
+    "one without an id": (
+        {"issueCount": 1, "issues": [issue(1)]},
+        [{name: value for name, value in issue(1).items() if name != "id"}],
+        "iss-1",
+    ),
+    "the result of another asset": ({"assetId": "other", "issues": []}, [], "another asset .'other'"),
     "one of another severity": (
         {"issueCount": 1, "issues": [issue(1, "CRITICAL")]},
         [issue(1)],

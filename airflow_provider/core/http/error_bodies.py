@@ -154,7 +154,8 @@ def error_for(
     paid: Paid | None = None,
 ) -> ApiError:
     """
-    Turn an answer that is not 2xx, or a 2xx of ``{"success": false}``, into the error that says what to do.
+    Turn an answer that is not 2xx, a 2xx of ``{"success": false}`` or one that is not documented into the
+    error that says what to do.
 
     A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
     about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
@@ -179,7 +180,8 @@ def error_for(
     }
     if 200 <= status < 300:
         endpoint = known.pop("endpoint")
-        return malformed(endpoint, f'`"success": false` with a success status: {said.text}', **known)
+        what = '`"success": false` with a success status' if "success" in said.names else f"status {status}"
+        return malformed(endpoint, f"{what}: {said.text}", **known)
     if status < 400:
         return _redirected(answer, known)
     foreign = status == 404 and _COMPLAINTS.isdisjoint(said.names)

@@ -91,9 +91,9 @@ def fetched(
             continue
         must_be_reviewed(asset)
         found = hook.get_issues(submission_id, asset_id)
-        gathered.add(found, asset_id, filename)
         must_be_complete(asset, found)
         must_be_complete({**asset, "issueCount": counts.get(asset_id)}, found)
+        gathered.add(found, asset_id, filename)
         gathered.fetched.append({"assetId": asset_id, "filename": filename, "issues": found})
     return gathered
 

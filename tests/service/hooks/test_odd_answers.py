@@ -765,6 +765,15 @@ def test_a_streamed_file_that_is_cut_is_an_error(make_hook: HookMaker) -> None:
             list(pieces)
 
 
+@pytest.mark.parametrize("status", [202, 204, 206])
+def test_a_part_of_a_file_is_none(make_hook: HookMaker, status: int) -> None:
+    with (
+        OddServer(answer(status, b"" if status == 204 else b"%PDF")) as server,
+        pytest.raises(MalformedResponseError, match=rf"GET /api/files/file_1 answered with status {status}"),
+    ):
+        make_hook(SilentWitnessHook, server.url).get_file("file_1")
+
+
 def test_a_file_that_is_not_there_is_named_at_once(make_hook: HookMaker) -> None:
     with (
         OddServer(answer(404, {"success": False, "error": "File not found"})) as server,

@@ -12,6 +12,7 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, NotRequired, TypedDict
 
+from airflow_provider.core.arguments import is_plain_id
 from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields
 from airflow_provider.exceptions import NotFoundError
 
@@ -157,8 +158,8 @@ def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
         raise ValueError("nested too deeply") from None
     data = listed["data"]
     rows = data["cases"] if isinstance(data, dict) else data
-    if not listed["success"] or not rows:
-        raise ValueError("no cases")
+    if not (listed["success"] and rows and all(is_plain_id(row["id"]) for row in rows)):
+        raise ValueError("no cases, or ids that are none")
     return list(rows)
 
 

@@ -93,8 +93,11 @@ def test_anything_else_is_left_to_the_careful_reader(content: bytes) -> None:
         read_listed_quickly(content)
 
 
-def test_half_a_character_is_not_read_quickly() -> None:
-    content = b'{"success": true, "data": {"cases": [{"id": "\\ud83d"}]}}'
+@pytest.mark.parametrize(
+    "case_id", ["\ud83d", "c\0", "../c", " ", "", "c" * 129, "https://s.example.com/c?sig=SECRET"]
+)
+def test_an_id_that_is_none_is_not_read_quickly(case_id: str) -> None:
+    content = json.dumps({"success": True, "data": [ROW, {**ROW, "id": case_id}]}).encode()
     with pytest.raises(ValueError, match=r"."):
         read_listed_quickly(content)
     with pytest.raises(ProviderError):

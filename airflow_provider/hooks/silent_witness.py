@@ -17,7 +17,6 @@ from airflow_provider.hooks.silent_witness_answers import (
     CASE,
     FILE,
     ORGANIZATION,
-    REPORT,
     read_case,
     read_deleted,
     read_files,
@@ -26,6 +25,7 @@ from airflow_provider.hooks.silent_witness_answers import (
     read_new_report,
     read_object,
     read_report,
+    read_reports,
     read_rows,
     read_uploaded_file,
 )
@@ -338,7 +338,7 @@ class SilentWitnessHook(OrganizationEndpoints):
             "GET",
             "/api/files",
             params={"caseId": plain_id("case_id", case_id)},
-            read=read_files,
+            read=partial(read_files, case_id),
         )
 
     def get_file(self, file_id: str, *, chunk_size: int = 256 * 1024) -> Iterator[bytes]:
@@ -434,14 +434,14 @@ class SilentWitnessHook(OrganizationEndpoints):
             "GET",
             "/api/reports",
             params={"case_id": plain_id("case_id", case_id)},
-            read=read_rows("reports", REPORT),
+            read=partial(read_reports, case_id),
         )
 
     async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> list[dict[str, Any]]:
         """Read as :meth:`list_reports`, by :meth:`arequest`."""
         params = {"case_id": plain_id("case_id", case_id)}
         return await self.arequest(
-            client, "GET", "/api/reports", params=params, read=read_rows("reports", REPORT)
+            client, "GET", "/api/reports", params=params, read=partial(read_reports, case_id)
         )
 
     def cancel_report(self, report_id: str) -> dict[str, Any]:

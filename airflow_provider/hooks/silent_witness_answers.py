@@ -183,9 +183,9 @@ _FILE_NAMES: Final = {
 """Fields of a file's record with their names in older pages and in answers to uploads."""
 
 
-def read_files(body: Body) -> list[dict[str, Any]]:
+def read_files(case_id: str, body: Body) -> list[dict[str, Any]]:
     """
-    Read the records of a case's files, in the spelling of either generation.
+    Read the records of a case's files, in the spelling of either generation, without those of others.
 
     Where there is no list a case has no files: nothing is paid for on it, and a file that is there after all
     is sent again.
@@ -196,7 +196,8 @@ def read_files(body: Body) -> list[dict[str, Any]]:
         listed = next((data[key] for key in ("files", "items", "data") if key in data), None)
         data = [data] if listed is None and any(data.get(name) for name in ("id", "file_id")) else listed
     files = body.part([] if data is None else data).rows("files")
-    return body.part([_newer_spelling(file) for file in files]).rows("files", "id", kinds=FILE)
+    files = body.part([_newer_spelling(file) for file in files]).rows("files", "id", kinds=FILE)
+    return [file for file in files if file.get("case_id") in (None, case_id)]
 
 
 def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
@@ -237,6 +238,14 @@ def read_new_report(body: Body) -> dict[str, Any]:
     report = read_object("report", "id", kinds=REPORT)(body)
     report["status"] = report.get("status") or "pending"
     return report
+
+
+def read_reports(case_id: str, body: Body) -> list[dict[str, Any]]:
+    """Read summaries of a case's reports. One of another case could be taken for one that was lost."""
+    reports = read_rows("reports", REPORT)(body)
+    for report in reports:
+        body.check_asked("case", case_id, report.get("case_id"))
+    return reports
 
 
 def read_report(report_id: str, body: Body) -> dict[str, Any]:

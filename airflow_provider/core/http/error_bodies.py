@@ -181,7 +181,7 @@ def error_for(
     if 200 <= status < 300:
         endpoint = known.pop("endpoint")
         what = '`"success": false` with a success status' if "success" in said.names else f"status {status}"
-        return malformed(endpoint, f"{what}: {said.text}", **known)
+        return malformed(endpoint, f"{what}: {said.text}" if said.text else what, **known)
     if status < 400:
         return _redirected(answer, known)
     foreign = status == 404 and _COMPLAINTS.isdisjoint(said.names)

@@ -499,6 +499,20 @@ def test_an_answer_about_another_thing_than_was_asked_for_is_none(name: str) -> 
         ASKED_BY_ID[name](answering(kind, written(documented)), "4711")
 
 
+def test_reports_of_another_case_are_no_list_of_this_one() -> None:
+    content = written(wrapped({"reports": [{"id": "rpt_1", "case_id": "case_2", "status": "pending"}]}))
+    with pytest.raises(MalformedResponseError, match=r"another case .'case_2'"):
+        answering(SilentWitnessHook, content).list_reports("case_1")
+
+
+def test_files_of_other_cases_are_left_out() -> None:
+    files = [
+        {"id": f"file_{number}", "case_id": case} for number, case in enumerate(["case_1", "case_2", None])
+    ]
+    found = answering(SilentWitnessHook, written(wrapped(files))).list_files("case_1")
+    assert [file["id"] for file in found] == ["file_0", "file_2"]
+
+
 @pytest.mark.parametrize("name", IDS)
 def test_an_id_that_is_a_number_is_read_as_text(name: str) -> None:
     kind, as_documented, _ = CALLS[name]

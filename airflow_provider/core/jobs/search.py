@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 ARRIVES_WITHIN = 30.0
 """Seconds in which a request may still be carried out, beside those in which it may have been answered."""
 
+SHOWN_WITHIN = 10.0
+"""Seconds by which what a service shows may be behind what it has carried out."""
+
 SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
 """Seconds between searches for what a request has started; the last one repeats."""
 
@@ -46,7 +49,7 @@ def search(
     """
     # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
     pace = paid.arrives_within / ARRIVES_WITHIN
-    until = carried_out_until(entry, hook.settings.read_timeout, pace=pace) if pace else 0.0
+    until = shown_until(entry, hook.settings.read_timeout, pace=pace) if pace else 0.0
     pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
     found: dict[str, Any] | None = None
     while True:
@@ -100,6 +103,11 @@ def _claim(
         f"A request for a {paid.noun} was sent and its answer lost; {job_id} may be what it has started, and "
         f"{why}. Nothing was sent again; a retry searches again."
     )
+
+
+def shown_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
+    """Return until when what such a request has started may appear, see :func:`carried_out_until`."""
+    return carried_out_until(entry, read_timeout, pace=pace) + pace * SHOWN_WITHIN
 
 
 def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:

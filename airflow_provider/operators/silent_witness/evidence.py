@@ -18,7 +18,7 @@ from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
 from airflow_provider.core.jobs.nested import part_of_record
 from airflow_provider.core.jobs.resend import resend_refused
-from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES, SHOWN_WITHIN
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import comparable
@@ -426,7 +426,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     ) -> dict[str, Any] | None:
         """Search for a file whose answer was lost, for as long as it may still arrive."""
         pace = self.arrives_within / ARRIVES_WITHIN
-        until = time.time() + pace * (ARRIVES_WITHIN + hook.settings.read_timeout)
+        until = time.time() + pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             alike = self._alike(source, self._present(hook, case_id, part))
             for file_id, record in alike.items():

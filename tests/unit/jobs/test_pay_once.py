@@ -280,12 +280,12 @@ def test_nothing_is_taken_while_it_is_not_known_what_others_have(service: Servic
 
 def test_a_conflict_may_be_with_what_an_earlier_request_has_started(service: Service) -> None:
     """It began to run after the search for it had ended, or the list shows it later than that."""
-    asked, store = Asked(service, [("lost", 5 * LATE), ("conflict", 0.0)]), Store()
+    asked, store = Asked(service, [("lost", 8 * LATE), ("conflict", 0.0)]), Store()
     with pytest.raises(TransportError):
         attempt(asked, store)
     with pytest.raises(ConflictError):
         attempt(asked, store)
-    service.now += 5 * LATE
+    service.now += 8 * LATE
     entry, _ = attempt(asked, store)
     assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
 

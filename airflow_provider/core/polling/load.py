@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.windows import HOUR
@@ -28,10 +29,10 @@ SPENT = 0.5
 """When less than this part of its share is left, a wait no longer spends polls on the likely range."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PollingLoad:
     """
-    What a key affords, and the waits that divide it.
+    What a key affords, and the waits that divide it. What follows from it is reckoned once for all of them.
 
     :param capacity: status requests that the key allows for polling within the hour, beside all others;
         ``None`` when unlimited.
@@ -88,22 +89,22 @@ class PollingLoad:
         """
         return self.recent * min(ahead, self.going_on) / max(self.span, PLANNED_FOR)
 
-    @property
+    @cached_property
     def others_each(self) -> float:
         """Requests for each wait that are no polls."""
         return self.others / max(1, self.recent)
 
-    @property
+    @cached_property
     def in_all(self) -> float:
         """Waits that divide an hour: those that began in it, and those expected in the rest of it."""
         return max(1, self.recent, self.active) + self.expected(max(0.0, HOUR - self.span))
 
-    @property
+    @cached_property
     def sustained_pause(self) -> float:
         """Seconds between two polls of one wait that all active waits can keep up for ever."""
         return self._pause_beside(self.others_each)
 
-    @property
+    @cached_property
     def spare_pause(self) -> float:
         """The same for polls that find no end, beside one for each wait that does."""
         return self._pause_beside(1.0 + self.others_each)
@@ -133,9 +134,13 @@ class PollingLoad:
         """
         if self.capacity is None:
             return 0.0
-        share = self.capacity / self.in_all
-        if self.left is not None and self.left < SPENT * share * self.active:
-            return math.inf
-        polls = min(share * max(0.5, share / PLENTY), GOOD_POLLS * math.cbrt(share))
         # A job that ends anywhere in a range r is found after r / 2d + 1/2 polls at a distance d, on average.
-        return length / (2.0 * polls - 1.0) if polls > 0.5 else math.inf
+        return length / (2.0 * self._polls - 1.0) if self._polls > 0.5 else math.inf
+
+    @cached_property
+    def _polls(self) -> float:
+        """How many polls a wait spends on the range in which its job may end; 0 for none."""
+        share = (self.capacity or 0.0) / self.in_all
+        if self.left is not None and self.left < SPENT * share * self.active:
+            return 0.0
+        return min(share * max(0.5, share / PLENTY), GOOD_POLLS * math.cbrt(share))

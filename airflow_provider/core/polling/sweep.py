@@ -260,7 +260,7 @@ class Sweep:
     async def _run(self) -> None:
         while True:
             watches = self._all()
-            pause = self._pace.due(watches, lost=self.health.lost) - self._clock()
+            pause = self._pace.due(watches, self.health) - self._clock()
             if pause > 0:
                 await self._sleep(min(pause, min(watch.usual.backoff.first for watch in watches)))
             else:
@@ -289,7 +289,7 @@ class Sweep:
         cost = max(float(requests), len(found) / LARGE_PAGE)
         self._pace.on_read(now, cost, useful, watches)
         self._judge(found, asked_at)
-        due = self._pace.due(watches, lost=self.health.lost)
+        due = self._pace.due(watches, self.health)
         self._fresh_until = now + FRESH + 3.0 * (due - now) if self._pace.pays else -math.inf
 
     async def _request(self, **where: Any) -> Page:

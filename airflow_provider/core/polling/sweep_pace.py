@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.windows import HOUR
-from airflow_provider.core.polling.fallback import LONGEST
+from airflow_provider.core.polling.fallback import LONGEST, HintHealth
 from airflow_provider.core.polling.load import PLANNED_FOR
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ this."""
 
 STEPS = 6
 """Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
+
+LATE_TRIAL = 60.0
+"""Seconds between two reads of a list that has not proved itself, when all jobs take longer than nearly all do:
+each is polled meanwhile."""
 
 MOST_SETBACKS = 8
 """Reads in a row that were of no use, after which the interval is longest."""
@@ -78,22 +82,30 @@ class SweepPace:
         if setback:
             self._setbacks = MOST_SETBACKS if useless else self._setbacks + 1
 
-    def due(self, watches: Collection[Watch], *, lost: bool) -> float:
+    def due(self, watches: Collection[Watch], health: HintHealth) -> float:
         """
         Return when to read next, epoch seconds.
 
         :param watches: all waits that it is read for.
-        :param lost: whether the list is no longer believed.
+        :param health: whether the list is believed.
         """
         load = self._state.load()
         interval = self._interval(load, watches)
         soonest = self._soonest(load, watches)
-        if lost:
+        if health.lost:
             interval = LONGEST
+        elif not health.proven and self._all_late(load, watches):
+            interval = max(interval, LATE_TRIAL)
         elif self._setbacks:
             pause = max(interval, soonest - self._read_at)
             interval = min(LONGEST, pause * 2.0 ** min(self._setbacks, MOST_SETBACKS))
         return max(soonest, self._read_at + interval)
+
+    def _all_late(self, load: PollingLoad, watches: Collection[Watch]) -> bool:
+        return all(
+            self._read_at - submitted_at > usual.durations.range(load.active)[1]
+            for submitted_at, usual in _each_second(watches).values()
+        )
 
     def _interval(self, load: PollingLoad, watches: Collection[Watch]) -> float:
         """Return the seconds between two reads that the key affords, at most those between polls of each."""

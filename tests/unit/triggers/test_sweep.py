@@ -60,6 +60,11 @@ def test_ends_are_found_at_once_with_hardly_more_than_one_poll_each(count: int, 
     assert len(service.reads) <= 60
 
 
+def test_jobs_that_all_take_far_longer_than_usual_do_not_spend_the_hour_on_a_list_without_proof() -> None:
+    service = followed(Service(spread(100, 1200.0, 1210.0)), limit=2400.0)
+    assert statistics.median(service.delays) <= 60.0
+
+
 def test_of_more_jobs_than_the_hour_has_requests_none_is_lost() -> None:
     service = followed(Service(spread(1000)), limit=7200.0)
     assert statistics.median(service.delays) <= 6.0

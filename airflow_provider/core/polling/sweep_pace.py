@@ -27,8 +27,8 @@ STEPS = 6
 """Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
 
 LATE_TRIAL = 60.0
-"""Seconds between two reads of a list that has not proved itself, when all jobs take longer than nearly all do:
-each is polled meanwhile."""
+"""Seconds between two reads of a list that has not proved itself, when all jobs take longer than nearly all
+do: each is polled meanwhile."""
 
 MOST_SETBACKS = 8
 """Reads in a row that were of no use, after which the interval is longest."""

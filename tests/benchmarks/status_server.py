@@ -61,6 +61,12 @@ def answering(body: object) -> web.RequestHandler[web.Request]:  # type: ignore[
     return handle  # type: ignore[return-value]
 
 
+async def one_submission(request: web.Request) -> web.Response:
+    global polls
+    polls += 1
+    return web.json_response(SUBMISSION | {"submissionId": request.match_info["id"]})
+
+
 async def one_report(request: web.Request) -> web.Response:
     global polls
     polls += 1
@@ -74,7 +80,7 @@ async def count(request: web.Request) -> web.Response:
 def main() -> None:
     app = web.Application()
     app.router.add_get("/polls", count)
-    app.router.add_get("/api/integrations/submissions/{id}", answering(SUBMISSION))  # type: ignore[arg-type]
+    app.router.add_get("/api/integrations/submissions/{id}", one_submission)
     app.router.add_get("/api/v2/accounts/{account}/runs/{run}/", answering(DBT))  # type: ignore[arg-type]
     app.router.add_get("/jobs/{id}", answering(AIRBYTE))  # type: ignore[arg-type]
     app.router.add_get("/v1/jobs/{id}", answering(AIRBYTE))  # type: ignore[arg-type]

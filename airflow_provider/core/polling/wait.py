@@ -245,7 +245,8 @@ class Wait:
             was_there = self.submission_known or self.last is not None
             if not was_there or _refuses_key(error) or self._refusals >= REFUSALS_BELIEVED:
                 return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
-        self._trouble = error
+        # Its frames would keep the answer in memory, for each of thousands of waits.
+        self._trouble = error.with_traceback(None)
         if isinstance(error, RateLimitedError):
             self.trouble_since = None  # a refusal is a wait: it ends with the deadline, not before
         elif self.trouble_since is None:

@@ -62,9 +62,10 @@ def test_leaves_nothing_when_interrupted(
     for line in demo.stdout:
         if moment in line:
             break
-    # Long enough for Airflow to have started processes of its own.
-    time.sleep(1)
-    assert _processes_of(tmp_path)
+    latest = time.monotonic() + 60
+    while len(_processes_of(tmp_path)) < 2:  # the demo, and what it has started
+        assert time.monotonic() < latest, "Airflow has started no process"
+        time.sleep(0.05)
 
     demo.send_signal(number)
     output, _ = demo.communicate(timeout=120)

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 RECONSIDER = 15.0
 """Seconds after which all waits that sleep are asked again when their next poll is due."""
 
+MOST_A_SECOND, LONGEST = 40, 60.0
+"""Waits that are asked per second on average, so that many are asked less often; but each after a minute."""
+
 SOONER = 1.0
 """Seconds by which a poll must have come nearer for its wait to be woken."""
 
@@ -67,7 +70,7 @@ class Sleepers:
 
     async def _reconsider(self) -> None:
         while self._asleep:
-            await self._sleep(RECONSIDER)
+            await self._sleep(max(RECONSIDER, min(LONGEST, len(self._asleep) / MOST_A_SECOND)))
             await self._refresh()
             for number, (wait, (due, _)) in enumerate(list(self._asleep.items()), 1):
                 if wait.next_poll() < due - SOONER:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from airflow_provider.core.polling.fallback import LATE, HintFallback, HintHealth, Hints
 from airflow_provider.core.polling.pages import LARGE_PAGE, Page, Pages
-from airflow_provider.core.polling.sweep_pace import SweepPace
+from airflow_provider.core.polling.sweep_pace import SweepPace, Watched
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
 from airflow_provider.core.text import clean
 from airflow_provider.errors import ProviderError, RateLimitedError
@@ -203,6 +203,7 @@ class Sweep:
         self._clock = clock
         self._sleep = sleep
         self._watches: dict[str, set[Watch]] = {}
+        self._all: Watched | None = None
         self._task: asyncio.Task[None] | None = None
         self._pace = SweepPace(state)
         self._fresh_until = -math.inf
@@ -213,6 +214,7 @@ class Sweep:
         """Observe a job; called by :meth:`Watch.join`."""
         assert watch.place is not None
         self._watches.setdefault(watch.place, set()).add(watch)
+        self._all = None
         if self._task is None and len(self._watches) >= LEAST:
             self._task = asyncio.create_task(self._run())
 
@@ -221,6 +223,7 @@ class Sweep:
         assert watch.place is not None
         watches = self._watches[watch.place]
         watches.discard(watch)
+        self._all = None
         if not watches:
             del self._watches[watch.place]
         if self._task is not None and len(self._watches) < LEAST:
@@ -259,10 +262,10 @@ class Sweep:
 
     async def _run(self) -> None:
         while True:
-            watches = self._all()
-            pause = self._pace.due(watches, self.health) - self._clock()
+            watched = self._watched
+            pause = self._pace.due(watched, self.health) - self._clock()
             if pause > 0:
-                await self._sleep(min(pause, min(watch.usual.backoff.first for watch in watches)))
+                await self._sleep(min(pause, min(usual.backoff.first for usual in watched.schedules)))
             else:
                 await self._read()
 
@@ -278,8 +281,8 @@ class Sweep:
         now = self._clock()
         self.listed = found
         useful = woken = 0
-        watches = self._all()
-        for watch in watches:
+        watched = self._watched
+        for watch in watched.watches:
             may_wake = self.health.proven or woken < self.health.patience
             if watch.tell(found, asked_at, may_wake=may_wake):
                 self._state.sleepers.wake(watch.wait)
@@ -287,9 +290,9 @@ class Sweep:
             useful += watch.woken or watch.running
         # A server that sends more rows than were asked for costs as if they had been asked for.
         cost = max(float(requests), len(found) / LARGE_PAGE)
-        self._pace.on_read(now, cost, useful, watches)
+        self._pace.on_read(now, cost, useful, watched)
         self._judge(found, asked_at)
-        due = self._pace.due(watches, self.health)
+        due = self._pace.due(watched, self.health)
         self._fresh_until = now + FRESH + 3.0 * (due - now) if self._pace.pays else -math.inf
 
     async def _request(self, **where: Any) -> Page:
@@ -335,5 +338,8 @@ class Sweep:
         assert watch.place is not None
         return len(self._watches.get(watch.place, ())) <= 1
 
-    def _all(self) -> Collection[Watch]:
-        return [watch for watches in self._watches.values() for watch in watches]
+    @property
+    def _watched(self) -> Watched:
+        if self._all is None:
+            self._all = Watched(watch for watches in self._watches.values() for watch in watches)
+        return self._all

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Iterable
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.windows import HOUR
@@ -34,6 +35,33 @@ MOST_SETBACKS = 8
 """Reads in a row that were of no use, after which the interval is longest."""
 
 
+class Watched:
+    """
+    The waits that a list is read for. What follows from them is reckoned once, as long as they are the same.
+
+    :param watches: all of them.
+    """
+
+    def __init__(self, watches: Iterable[Watch]) -> None:
+        self.watches = list(watches)
+
+    @cached_property
+    def each_second(self) -> list[tuple[float, AdaptiveSchedule]]:
+        """When the first of those was submitted that were so in the same second and are planned alike."""
+        found: dict[tuple[int, int], tuple[float, AdaptiveSchedule]] = {}
+        for watch in self.watches:
+            submitted_at, usual = watch.wait.submitted_at, watch.usual
+            key = int(submitted_at), id(usual.durations)
+            if key not in found or submitted_at < found[key][0]:
+                found[key] = submitted_at, usual
+        return list(found.values())
+
+    @cached_property
+    def schedules(self) -> list[AdaptiveSchedule]:
+        """One of those that plan alike."""
+        return list({id(usual.durations): usual for _, usual in self.each_second}.values())
+
+
 class SweepPace:
     """
     Reads are as far apart as the key affords, never further than the polls that they replace, and begin when
@@ -53,22 +81,22 @@ class SweepPace:
         """Whether the last read was of use."""
         return not self._setbacks
 
-    def on_read(self, now: float, cost: float, useful: int, watches: Collection[Watch]) -> None:
+    def on_read(self, now: float, cost: float, useful: int, watched: Watched) -> None:
         """
         Learn of a read.
 
         :param cost: in requests.
         :param useful: waits for which the list said something.
-        :param watches: all waits that it is read for.
+        :param watched: the waits that it is read for.
         """
         if now - self._read_at > LONGEST:
             self._began_at = now
         self._read_at = now
         self._cost = cost
         load = self._state.load()
-        every = _polled_every(load, watches)
+        every = _polled_every(load, watched)
         # It costs fewer requests than it saves, and finds ends as soon as polls would.
-        pays = useful > cost and self._interval(load, watches) <= every
+        pays = useful > cost and self._interval(load, watched) <= every
         self._setbacks = 0 if pays else self._setbacks + 1
 
     def on_failed(self, now: float, *, setback: bool, useless: bool) -> None:
@@ -82,37 +110,37 @@ class SweepPace:
         if setback:
             self._setbacks = MOST_SETBACKS if useless else self._setbacks + 1
 
-    def due(self, watches: Collection[Watch], health: HintHealth) -> float:
+    def due(self, watched: Watched, health: HintHealth) -> float:
         """
         Return when to read next, epoch seconds.
 
-        :param watches: all waits that it is read for.
+        :param watched: the waits that it is read for.
         :param health: whether the list is believed.
         """
         load = self._state.load()
-        interval = self._interval(load, watches)
-        soonest = self._soonest(load, watches)
+        interval = self._interval(load, watched)
+        soonest = self._soonest(load, watched)
         if health.lost:
             interval = LONGEST
-        elif not health.proven and self._all_late(load, watches):
+        elif not health.proven and self._all_late(load, watched):
             interval = max(interval, LATE_TRIAL)
         elif self._setbacks:
             pause = max(interval, soonest - self._read_at)
             interval = min(LONGEST, pause * 2.0 ** min(self._setbacks, MOST_SETBACKS))
         return max(soonest, self._read_at + interval)
 
-    def _all_late(self, load: PollingLoad, watches: Collection[Watch]) -> bool:
+    def _all_late(self, load: PollingLoad, watched: Watched) -> bool:
         return all(
             self._read_at - submitted_at > usual.durations.range(load.active)[1]
-            for submitted_at, usual in _each_second(watches).values()
+            for submitted_at, usual in watched.each_second
         )
 
-    def _interval(self, load: PollingLoad, watches: Collection[Watch]) -> float:
+    def _interval(self, load: PollingLoad, watched: Watched) -> float:
         """Return the seconds between two reads that the key affords, at most those between polls of each."""
         sustained = self._cost * load.spare_pause / load.active
         if load.left is None:
             return sustained
-        polled_every = _polled_every(load, watches)
+        polled_every = _polled_every(load, watched)
         busy = self._state.budget.busy
         if busy and (load.left <= load.active or polled_every == math.inf):
             return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
@@ -130,11 +158,11 @@ class SweepPace:
         room = self._state.budget.room(self._state.copy.now(), ahead) - needed
         return self._cost * load.processes * ahead / max(1.0, room)
 
-    def _soonest(self, load: PollingLoad, watches: Collection[Watch]) -> float:
+    def _soonest(self, load: PollingLoad, watched: Watched) -> float:
         """Return when the first of the waits would poll if all requests were its own, epoch seconds."""
         shared = load.shared(self._cost)
         soonest = math.inf
-        for submitted_at, usual in _each_second(watches).values():
+        for submitted_at, usual in watched.each_second:
             since = max(submitted_at, self._read_at)
             age = since - submitted_at
             pause = usual.delay_under(shared, age, 0.5)
@@ -145,21 +173,10 @@ class SweepPace:
         return soonest
 
 
-def _each_second(watches: Collection[Watch]) -> dict[tuple[int, int], tuple[float, AdaptiveSchedule]]:
-    """Return of the jobs that were submitted in the same second and are planned alike the first."""
-    found: dict[tuple[int, int], tuple[float, AdaptiveSchedule]] = {}
-    for watch in watches:
-        submitted_at, usual = watch.wait.submitted_at, watch.usual
-        key = int(submitted_at), id(usual.durations)
-        if key not in found or submitted_at < found[key][0]:
-            found[key] = submitted_at, usual
-    return found
-
-
-def _polled_every(load: PollingLoad, watches: Collection[Watch]) -> float:
+def _polled_every(load: PollingLoad, watched: Watched) -> float:
     """Return the most seconds between two polls of a job without the list; ``inf`` where one has to do."""
     longest = 0.0
-    for usual in {id(watch.usual.durations): watch.usual for watch in watches}.values():
+    for usual in watched.schedules:
         low, high = usual.durations.range(load.active)
         every = load.distance(high - low)
         every = max(2.0 * usual.backoff.first, every) if every < high - low else math.inf

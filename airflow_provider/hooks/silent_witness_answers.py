@@ -152,10 +152,12 @@ def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
     :param content: the body.
     :raises ValueError: it is not exactly as documented, or an empty list.
     """
+    import msgspec  # with Airflow's task SDK; Dag files need it not
+
     try:
         listed: Any = _list_of_cases().decode(content)
-    except RecursionError:
-        raise ValueError("nested too deeply") from None
+    except (RecursionError, msgspec.MsgspecError):  # its older versions raise no ValueError
+        raise ValueError("no list of cases as documented") from None
     data = listed["data"]
     rows = data["cases"] if isinstance(data, dict) else data
     if not (listed["success"] and rows and all(is_plain_id(row["id"]) for row in rows)):
@@ -165,7 +167,7 @@ def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
 
 @cache
 def _list_of_cases() -> Any:
-    import msgspec  # with Airflow's task SDK; Dag files need it not
+    import msgspec
 
     return msgspec.json.Decoder(_ListOfCases)
 

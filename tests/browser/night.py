@@ -6,7 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from airflow.sdk import DAG
+from airflow.triggers.base import BaseTrigger
 
+from airflow_provider.core.jobs.turn_trigger import TurnTrigger
 from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperator as Gate
 from airflow_provider.operators.mediamagic import MediaMagicCreateSubmissionOperator as Submit
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
@@ -59,10 +61,16 @@ class Night:
         name: str | None = None,
         ago: float = 600.0,
         took: float = 130.0,
+        trigger: type[BaseTrigger] | None = None,
         **xcoms: Any,
     ) -> None:
-        """Add a task instance, or give that of a task that is not mapped its state; with its XComs."""
+        """
+        Add a task instance, or give that of a task that is not mapped its state; with its XComs.
+
+        :param trigger: what a deferred one waits for.
+        """
         from airflow.models.taskinstance import TaskInstance
+        from airflow.models.trigger import Trigger
         from airflow.models.xcom import XComModel
         from sqlalchemy import select
 
@@ -82,6 +90,8 @@ class Night:
             ti.end_date = ti.start_date + timedelta(seconds=took)
             ti.duration = took
         ti._rendered_map_index = name
+        if trigger is not None:
+            ti.trigger = Trigger(f"{trigger.__module__}.{trigger.__qualname__}", {})
         self.session.flush()
         for key, value in xcoms.items():
             XComModel.set(key, value, **place, map_index=number, session=self.session)
@@ -105,7 +115,10 @@ def forget_runs() -> None:
 
 
 def thousand_jobs(count: int = 1000) -> list[Night]:
-    """Half submissions, half reports; two in a hundred failed, and five of each run."""
+    """
+    Half submissions, half reports. Of each half the first five run, one waits for its turn on the key, one
+    was cancelled, and two in a hundred failed.
+    """
     half = count // 2
     with DAG("nightly_spots", schedule=None) as spots:
         Submit.partial(task_id="review").expand(files=[[f"spot_{n:03}.mp4"] for n in range(half)])
@@ -121,8 +134,10 @@ def thousand_jobs(count: int = 1000) -> list[Night]:
         for n in range(half):
             name = f"spot_{n:03}.mp4" if prefix == "sub" else f"Case {n} v. Insurance"
             job: dict[str, Any] = {key: f"{prefix}_{n:04}"}
-            state = "deferred" if n < 5 else "failed" if n % 50 == 7 else "success"
-            if state == "deferred":
+            state = "deferred" if n < 6 else "failed" if n == 6 or n % 50 == 7 else "success"
+            if n == 5:
+                job = {}
+            elif state == "deferred":
                 job["job_expected"] = {
                     "job_id": job[key],
                     "name": name,
@@ -143,12 +158,20 @@ def thousand_jobs(count: int = 1000) -> list[Night]:
                 job["job_summary"] = {
                     "job_id": job[key],
                     "name": name,
-                    "status": "failed" if state == "failed" else "complete",
+                    "status": "cancelled" if n == 6 else "failed" if state == "failed" else "complete",
                     "paid_requests": 2 if n == 20 else 1,
                     "status_requests": 4,
                     "waited_seconds": 131.0,
                 }
-            night.add(task_id, n, state=state, name=name, ago=60.0 if n < 5 else 600.0 + n, **job)
+            night.add(
+                task_id,
+                n,
+                state=state,
+                name=name,
+                ago=60.0 if n < 6 else 600.0 + n,
+                trigger=TurnTrigger if n == 5 else None,
+                **job,
+            )
         nights.append(night.save())
     return nights
 

@@ -105,9 +105,10 @@ def test_a_thousand_jobs(runs: Runs, web: Web, watched: Page) -> None:
     print(f"\npaid jobs: first rows after {first:.1f} s, all after {time.monotonic() - began:.1f} s")
     expect(page.locator("#sum-jobs")).to_have_text(f"{ALL:,}")
     expect(page.locator("#sum-running")).to_have_text("10")
-    expect(page.locator("#sum-failed")).to_have_text("20")
+    expect(page.locator("#sum-waiting")).to_have_text("2")
+    expect(page.locator("#sum-failed")).to_have_text("22")
     going = page.locator("tbody tr.going")
-    expect(going).to_have_count(10)
+    expect(going).to_have_count(12)
     expect(page.locator("tbody tr").first).to_have_class("going")
     expect(going.filter(has_text="spot_000.mp4").get_by_role("progressbar")).to_have_attribute("value", "0.4")
     expect(going.filter(has_text="Case 0").get_by_text("Reading the damage profile")).to_be_visible()
@@ -127,7 +128,7 @@ def test_the_newest_jobs_do_not_wait_for_the_others(runs: Runs, web: Web, watche
 
     watched.route(re.compile(r"taskInstances\?.*offset=[1-9]"), hold)
     watched.goto(f"{web.url}/paid-jobs/jobs.html")
-    expect(watched.locator("tbody tr")).to_have_count(110, timeout=SLOW)
+    expect(watched.locator("tbody tr")).to_have_count(112, timeout=SLOW)
     shown = True
     for route in others:
         route.continue_()
@@ -138,18 +139,39 @@ def test_filters_choose_the_jobs_and_their_sums(runs: Runs, web: Web, watched: P
     watched.goto(f"{web.url}/paid-jobs/jobs.html")
     expect(watched.locator("tbody tr")).to_have_count(ALL, timeout=SLOW)
     watched.get_by_label("State").select_option("failed")
-    expect(watched.locator("tbody tr")).to_have_count(20)
+    expect(watched.locator("tbody tr")).to_have_count(22)
     watched.get_by_label("Service").select_option("silent_witness")
-    expect(watched.locator("tbody tr")).to_have_count(10)
-    expect(watched.locator("#sum-jobs")).to_have_text("10")
-    expect(watched.locator("#sum-paid")).to_have_text("10")
-    expect(watched.get_by_role("status")).to_have_text("10 jobs found.")
+    expect(watched.locator("tbody tr")).to_have_count(11)
+    expect(watched.locator("#sum-jobs")).to_have_text("11")
+    expect(watched.locator("#sum-paid")).to_have_text("11")
+    expect(watched.get_by_role("status")).to_have_text("11 jobs found.")
     watched.get_by_role("button", name="Clear").click()
     watched.get_by_label("Dag").fill("claims_of_today")
     watched.get_by_label("Dag").blur()
     expect(watched.locator("tbody tr")).to_have_count(1)
     watched.get_by_label("Day").fill("2020-01-01")
     expect(watched.get_by_text("No job fits these filters.")).to_be_visible()
+
+
+def test_a_job_that_waits_for_its_turn_does_not_look_like_one_that_runs(
+    runs: Runs, web: Web, watched: Page
+) -> None:
+    watched.goto(f"{web.url}/paid-jobs/jobs.html")
+    watched.get_by_label("State").select_option("waiting")
+    rows = watched.locator("tbody tr")
+    expect(rows).to_have_count(2, timeout=SLOW)
+    expect(watched.locator("#sum-running")).to_have_text("0")
+    waits = rows.filter(has_text="Case 5")
+    expect(waits).to_contain_text("waiting for a turn")
+    expect(waits).to_contain_text("no request to spare yet")
+    expect(waits.get_by_role("progressbar")).to_have_count(0)
+
+
+def test_a_cancelled_job_says_so(runs: Runs, web: Web, watched: Page) -> None:
+    watched.goto(f"{web.url}/paid-jobs/jobs.html")
+    watched.get_by_label("State").select_option("failed")
+    cancelled = watched.locator("tbody tr").filter(has_text="Case 6 ")
+    expect(cancelled.locator(".badge")).to_have_text("cancelled", timeout=SLOW)
 
 
 def test_classes_of_users_are_found(runs: Runs, web: Web, watched: Page) -> None:

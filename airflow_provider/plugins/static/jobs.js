@@ -184,10 +184,11 @@ const LABELS = {
   up_for_retry: "retry follows",
 };
 
-function badge(ti) {
+function badge(ti, job) {
   const waits = isWaiting(ti);
   const kind = waits ? "waiting" : ti.state;
-  return element("span", { className: `badge ${kind}` }, waits ? "waiting for a turn" : LABELS[ti.state] ?? ti.state);
+  const ended = ti.state === "failed" && job.status === "cancelled" ? "cancelled" : LABELS[ti.state] ?? ti.state;
+  return element("span", { className: `badge ${kind}` }, waits ? "waiting for a turn" : ended);
 }
 
 function progressOf(ti, job) {
@@ -219,7 +220,7 @@ function row(ti) {
   const link = (href, text) => element("a", { href }, text);
   return element(
     "tr", { className: isGoingOn(ti) ? "going" : "" },
-    element("td", {}, badge(ti)),
+    element("td", {}, badge(ti, job)),
     element("td", { className: "whole" }, serviceOf(ti).name),
     element("th", { scope: "row" }, job.name || "–"),
     element("td", { className: "progress" }, progressOf(ti, job)),

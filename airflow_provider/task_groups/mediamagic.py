@@ -11,7 +11,6 @@ from airflow.sdk import TaskGroup, literal, task
 
 from airflow_provider.core.arguments import plain_id
 from airflow_provider.exceptions import InvalidInputError
-from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.operators.mediamagic import (
     MediaMagicComplianceGateOperator,
     MediaMagicCreateSubmissionOperator,
@@ -19,6 +18,7 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicGetTopicsOperator,
     MediaMagicReviewDocumentOperator,
 )
+from airflow_provider.task_groups.given import deferred, given
 
 if TYPE_CHECKING:
     from airflow_provider.mediamagic.compliance import CompliancePolicy
@@ -75,7 +75,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
     :param output_conn_id: connection for an ``output_path`` or ``document_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id.
-    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
+    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``. ``default_args``
+        of the group or the Dag count for what is not given here.
     """
 
     def __init__(
@@ -85,7 +86,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         files: Sequence[Any],
         sidekick_ids: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
-        allow_partial: bool = False,
+        allow_partial: bool | None = None,
         timeout: float | timedelta | None = None,
         topics: bool = False,
         output_path: str | None = None,
@@ -93,13 +94,13 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         policy: CompliancePolicy | Mapping[str, Any] | None = None,
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         on_clear: str | None = None,
         max_paid_requests: int | None = None,
-        if_no_files: str = "fail",
+        if_no_files: str | None = None,
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
-        mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
+        mediamagic_conn_id: str | None = None,
         **group: Any,
     ) -> None:
         if policy is None and (on_blocked, blocked_task_ids) != ("fail", None):
@@ -107,21 +108,24 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
             )
         super().__init__(group_id=group_id, **group)
-        conn_ids = {"mediamagic_conn_id": mediamagic_conn_id, "output_conn_id": output_conn_id}
+        conn_id = given(mediamagic_conn_id=mediamagic_conn_id)
+        conn_ids = {**conn_id, **given(output_conn_id=output_conn_id)}
         with self:
             submit = MediaMagicCreateSubmissionOperator(
                 task_id="submit",
                 files=files,
-                sidekick_ids=sidekick_ids,
-                metadata=metadata,
-                allow_partial=allow_partial,
-                timeout=timeout,
-                deferrable=deferrable,
-                on_clear=on_clear,
-                max_paid_requests=max_paid_requests,
-                if_no_files=if_no_files,
-                source_conn_id=source_conn_id,
-                mediamagic_conn_id=mediamagic_conn_id,
+                **deferred(self, deferrable),
+                **given(
+                    sidekick_ids=sidekick_ids,
+                    metadata=metadata,
+                    allow_partial=allow_partial,
+                    timeout=timeout,
+                    on_clear=on_clear,
+                    max_paid_requests=max_paid_requests,
+                    if_no_files=if_no_files,
+                    source_conn_id=source_conn_id,
+                ),
+                **conn_id,
             )
             submission: Any = submit.output
             whole = any(True for _ in self.iter_mapped_task_groups())
@@ -151,8 +155,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     blocked_task_ids=blocked_task_ids,
                     document_path=document_path,
                     topics=topics_found if document_path else None,
-                    output_conn_id=output_conn_id,
-                    mediamagic_conn_id=mediamagic_conn_id,
+                    **conn_ids,
                     **found,
                 )
                 [issues_of, topics_of or issues_of] >> gate
@@ -164,8 +167,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     issues=issues_of.output,
                     output_path=document_path,
                     topics=topics_found,
-                    output_conn_id=output_conn_id,
-                    mediamagic_conn_id=mediamagic_conn_id,
+                    **conn_ids,
                 ).output
         self.submission = submission
         self.assets: Any = targets["assets"] if whole else targets.map(_ids)
@@ -177,7 +179,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
 
 def _read_each(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
     """Make the tasks that read one asset each."""
-    targets: Any = assets(submission, output_path)
+    # By name, or Airflow binds what default_args call the same.
+    targets: Any = assets(submission=submission, output_path=output_path)
     issues_of = MediaMagicGetIssuesOperator.partial(task_id="issues", **conn_ids).expand_kwargs(
         targets.map(_as_it_is)
     )
@@ -191,7 +194,7 @@ def _read_each(submission: Any, output_path: Any, topics: bool, conn_ids: dict[s
 
 def _read_whole(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
     """Make the tasks that read all assets."""
-    targets: Any = all_assets(submission, output_path)
+    targets: Any = all_assets(submission=submission, output_path=output_path)
     ids = {"submission_id": targets["submission_id"], "asset_id": targets["asset_ids"]}
 
     def path(of: str) -> Any:
@@ -224,32 +227,36 @@ def all_assets(submission: dict[str, Any], output_path: str | None) -> dict[str,
 
 
 @task
-def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
+def assets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, Any]]:
     """What to fetch of which assets, and where to."""
     return _targets(submission, output_path)
 
 
-def _targets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, str]]:
+def _targets(submission: dict[str, Any], output_path: str | None) -> list[dict[str, Any]]:
     from airflow_provider.core.files.locations import path_text
 
     targets = []
     folder = path_text("output_path", output_path) if output_path else ""
     submission_id = plain_id("submission_id", submission["submissionId"])
     for asset_id in submission["completedAssetIds"]:
-        target = {"submission_id": submission_id, "asset_id": plain_id("asset_id", asset_id)}
-        if folder:
-            target["output_path"] = f"{folder.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}"
-        targets.append(target)
+        path = f"{folder.rstrip('/')}/{quote(asset_id, safe='')}{ISSUES_SUFFIX}" if folder else None
+        targets.append(
+            {
+                "submission_id": submission_id,
+                "asset_id": plain_id("asset_id", asset_id),
+                "output_path": path,  # also None, or one of default_args would take all assets
+            }
+        )
     return targets
 
 
-def _as_it_is(target: dict[str, str]) -> dict[str, Any]:
+def _as_it_is(target: dict[str, Any]) -> dict[str, Any]:
     """Airflow renders what ``expand_kwargs`` takes from a task as templates (apache/airflow#38745)."""
     return {name: literal(value) for name, value in target.items()}
 
 
-def _topics_target(target: dict[str, str]) -> dict[str, Any]:
-    if "output_path" in target:
+def _topics_target(target: dict[str, Any]) -> dict[str, Any]:
+    if target["output_path"]:
         path = f"{target['output_path'].removesuffix(ISSUES_SUFFIX)}.topics.json"
         target = {**target, "output_path": path}
     return {name: literal(value) for name, value in target.items()}

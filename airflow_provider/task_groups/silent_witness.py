@@ -8,13 +8,12 @@ from typing import Any
 
 from airflow.sdk import TaskGroup
 
-from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator,
     SilentWitnessDownloadReportOperator,
     SilentWitnessUploadEvidenceOperator,
 )
-from airflow_provider.operators.silent_witness.documents import FORMATS
+from airflow_provider.task_groups.given import deferred, given
 
 
 class SilentWitnessReportTaskGroup(TaskGroup):
@@ -62,7 +61,8 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     :param source_conn_id: connection for object-storage URLs in ``evidence`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
     :param silent_witness_conn_id: Silent Witness connection id.
-    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``.
+    :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``. ``default_args``
+        of the group or the Dag count for what is not given here.
     """
 
     def __init__(
@@ -74,33 +74,36 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         output_path: str,
         evidence: Any = None,
         analysis_type: str | None = None,
-        formats: Sequence[str] = FORMATS,
+        formats: Sequence[str] | None = None,
         filename: str | None = None,
-        overwrite: bool = False,
-        report_retries: int = 0,
+        overwrite: bool | None = None,
+        report_retries: int | None = None,
         timeout: float | timedelta | None = None,
-        deferrable: bool = True,
+        deferrable: bool | None = None,
         on_clear: str | None = None,
         max_paid_requests: int | None = None,
-        if_no_files: str = "fail",
+        if_no_files: str | None = None,
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,
-        silent_witness_conn_id: str = SilentWitnessHook.default_conn_name,
+        silent_witness_conn_id: str | None = None,
         **group: Any,
     ) -> None:
         super().__init__(group_id=group_id, **group)
+        conn_id = given(silent_witness_conn_id=silent_witness_conn_id)
         with self:
             report = SilentWitnessCreateReportOperator(
                 task_id="report",
                 case_id=case_id,
-                case_name=case_name,
-                analysis_type=analysis_type,
-                report_retries=report_retries,
-                timeout=timeout,
-                deferrable=deferrable,
-                on_clear=on_clear,
-                max_paid_requests=max_paid_requests,
-                silent_witness_conn_id=silent_witness_conn_id,
+                **deferred(self, deferrable),
+                **given(
+                    case_name=case_name,
+                    analysis_type=analysis_type,
+                    report_retries=report_retries,
+                    timeout=timeout,
+                    on_clear=on_clear,
+                    max_paid_requests=max_paid_requests,
+                ),
+                **conn_id,
             )
             report_output: Any = report.output
             uploaded: Any = None
@@ -109,9 +112,8 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                     task_id="evidence",
                     case_id=case_id,
                     evidence=evidence,
-                    if_no_files=if_no_files,
-                    source_conn_id=source_conn_id,
-                    silent_witness_conn_id=silent_witness_conn_id,
+                    **given(if_no_files=if_no_files, source_conn_id=source_conn_id),
+                    **conn_id,
                 )
                 uploaded = uploads.output
                 uploads >> report
@@ -119,11 +121,13 @@ class SilentWitnessReportTaskGroup(TaskGroup):
                 task_id="download",
                 report_id=report_output["report_id"],
                 output_path=output_path,
-                formats=formats,
-                filename=filename,
-                output_conn_id=output_conn_id,
-                overwrite=overwrite,
-                silent_witness_conn_id=silent_witness_conn_id,
+                **given(
+                    formats=formats,
+                    filename=filename,
+                    output_conn_id=output_conn_id,
+                    overwrite=overwrite,
+                ),
+                **conn_id,
             )
         self.evidence: Any = uploaded
         self.report = report_output

@@ -14,5 +14,5 @@ def given(**arguments: Any) -> dict[str, Any]:
 
 def deferred(group: TaskGroup, deferrable: bool | None) -> dict[str, Any]:
     """Return whether the group's job waits in the triggerer; it does, where nobody says otherwise."""
-    defaults = {**(group.dag.default_args if group.dag else {}), **group.default_args}
+    defaults = {**group.dag.default_args, **group.default_args}
     return {"deferrable": defaults.get("deferrable", True) if deferrable is None else deferrable}

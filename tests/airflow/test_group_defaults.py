@@ -33,7 +33,7 @@ OF_THE_DAG: dict[str, Any] = {
 
 def operators_of(*, where: str, **given: Any) -> dict[str, Any]:
     """The operators of both groups, with default arguments of the Dag or of the groups."""
-    of_group = {"default_args": OF_THE_DAG} if where == "group" else {}
+    of_group: dict[str, Any] = {"default_args": OF_THE_DAG} if where == "group" else {}
     with DAG("group_defaults", schedule=None, default_args=OF_THE_DAG if where == "dag" else {}) as dag:
         Review(files=["claims.txt"], topics=True, policy={}, **of_group, **given)
         evidence = [{"files": ["rear.jpg"]}]
@@ -59,7 +59,7 @@ def test_groups_wait_in_the_triggerer_where_nobody_says_otherwise() -> None:
     with DAG("group_deferred", schedule=None) as dag:
         Review(files=["claims.txt"])
         Report(case_id="case", output_path="out")
-    assert {dag.get_task(name).deferrable for name in ("review.submit", "report.report")} == {True}
+    assert {unmapped(dag.get_task(name)).deferrable for name in ("review.submit", "report.report")} == {True}
 
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["each", "whole"])

@@ -3,23 +3,17 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from typing import Any, Final
-from urllib.parse import quote
 from uuid import UUID
 
-from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import InvalidInputError
 
 IF_NO_FILES: Final = ("fail", "skip")
 """What a task may do that has no file to send."""
-
-PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
-"""What an id of either service may look like: nothing that a path, a template or a log reads as its own."""
 
 
 def required_id(argument: str, value: Any) -> str:
@@ -121,11 +115,6 @@ def required_text(argument: str, value: Any) -> str:
     return value
 
 
-def is_plain_id(value: Any) -> bool:
-    """Whether it is a text of :data:`PLAIN_ID`, and no dot segment, which would name another endpoint."""
-    return isinstance(value, str) and bool(PLAIN_ID.fullmatch(value)) and value not in (".", "..")
-
-
 def plain_json(argument: str, value: Any) -> Any:
     """
     Return a copy of a value as JSON has it, converting what rows of databases and DataFrames hold: dates,
@@ -173,30 +162,6 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
-
-
-def plain_id(argument: str, value: Any) -> str:
-    """
-    Return an id of the service, which may have come from anywhere.
-
-    :raises InvalidInputError: it is none, see :func:`is_plain_id`.
-    """
-    if not is_plain_id(value):
-        raise InvalidInputError(
-            f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : -; got "
-            f"{snippet(repr(value))}.",
-            parameter=argument,
-        )
-    return str(value)
-
-
-def quoted_id(argument: str, value: Any) -> str:
-    """
-    Return an id for use in a path.
-
-    :raises InvalidInputError: it is no :func:`plain_id`.
-    """
-    return quote(plain_id(argument, value), safe="")
 
 
 def named_files(files: Any) -> list[str]:

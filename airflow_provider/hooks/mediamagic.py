@@ -8,10 +8,10 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from airflow_provider.core.arguments import plain_json, quoted_id, required_text
+from airflow_provider.core.arguments import plain_json, required_text
 from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.core.http.error_bodies import ErrorBody, Paid
-from airflow_provider.core.http.responses import Body
+from airflow_provider.core.http.responses import Body, quoted_id
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic_answers import (
     read_asset,

@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from airflow_provider.core.arguments import plain_id, required_text
+from airflow_provider.core.arguments import required_text
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds

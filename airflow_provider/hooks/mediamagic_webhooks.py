@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from airflow_provider.core.arguments import plain_id, quoted_id, required_text
+from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import is_secure_url
+from airflow_provider.core.http.responses import plain_id, quoted_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic_answers import (
     read_deliveries,

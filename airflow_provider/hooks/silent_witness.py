@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
-from airflow_provider.core.arguments import one_of, plain_id, quoted_id, required_text
+from airflow_provider.core.arguments import one_of, required_text
 from airflow_provider.core.http.connection import Service
 from airflow_provider.core.http.error_bodies import Paid
+from airflow_provider.core.http.responses import plain_id, quoted_id
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (
@@ -22,17 +22,13 @@ from airflow_provider.hooks.silent_witness_answers import (
     read_files,
     read_listed_quickly,
     read_new_case,
-    read_new_report,
     read_object,
-    read_report,
-    read_reports,
     read_rows,
     read_uploaded_file,
 )
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
     CASE_STATUSES,
-    REPORT_TYPES,
     SIDES,
     check_accident,
     check_file_role,
@@ -42,6 +38,7 @@ from airflow_provider.hooks.silent_witness_case import (
 from airflow_provider.hooks.silent_witness_organizations import OrganizationEndpoints
 from airflow_provider.hooks.silent_witness_report import (
     REPORT_STATES,
+    ReportEndpoints,
     observe_report,
     report_failure_is_input,
 )
@@ -66,10 +63,12 @@ SILENT_WITNESS: Final = Service(
     base_url="https://api.silentwitness.ai",
     requests_per_minute=100,
     requests_per_hour=1000,
+    # https://docs.silentwitness.ai/api-reference/errors: used unchanged; the vendor's own look like this.
+    request_id_prefix="req_",
 )
 
 
-class SilentWitnessHook(OrganizationEndpoints):
+class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
     """
     One method per endpoint of the Silent Witness REST API; arguments and results carry the vendor's field
     names, without the ``{"success", "data"}`` envelope. See https://docs.staging.silentwitness.ai/api-reference/overview
@@ -97,10 +96,6 @@ class SilentWitnessHook(OrganizationEndpoints):
         from airflow_provider.get_provider_info import field_behaviour
 
         return field_behaviour(cls.conn_type)
-
-    def _new_request_id(self) -> str:
-        # https://docs.silentwitness.ai/api-reference/errors: used unchanged; the vendor's own look like this.
-        return f"req_{uuid.uuid4().hex}"
 
     def _probe(self) -> str:
         self.request(
@@ -378,96 +373,6 @@ class SilentWitnessHook(OrganizationEndpoints):
         """
         return self.request("DELETE", _file(file_id), read=read_deleted)
 
-    # -- reports ---------------------------------------------------------------------------------------------
-
-    def create_report(
-        self, case_id: str, *, report_type: str = "technical_report", use_demo_data: bool = False
-    ) -> dict[str, Any]:
-        """
-        Start a report on a case. Paid, and not protected against duplicates: a case can hold several reports.
-
-        :param case_id: ``case_...``.
-        :param report_type: ``technical_report``, the only one.
-        :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
-        :return: the report, ``status`` ``pending``.
-        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
-        :raises InvalidRequestError: 422, the case lacks something: a vehicle, photos or an EDR file of the
-            plaintiff's vehicle, occupants, the accident's date.
-
-        See https://docs.silentwitness.ai/api-reference/reports/create
-        """
-        payload: dict[str, Any] = {
-            "case_id": plain_id("case_id", case_id),
-            "type": one_of("report_type", report_type, REPORT_TYPES),
-        }
-        if use_demo_data:
-            payload["options"] = {"use_demo_data": True}
-        paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
-        return self.request("POST", "/api/reports", json=payload, paid=paid, read=read_new_report)
-
-    def get_report(self, report_id: str) -> dict[str, Any]:
-        """
-        Read a report. On a completed one ``output`` holds fresh links, signed and valid for 1 hour: do not
-        store them.
-
-        :param report_id: ``rpt_...``; the API also takes a case id, and which of its reports it then returns
-            is not documented.
-        :raises NotFoundError: unknown: the API answers 200 with ``"data": null``.
-
-        See https://docs.silentwitness.ai/api-reference/reports/get
-        """
-        return self.request("GET", _report(report_id), read=partial(read_report, report_id))
-
-    async def aget_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
-        """Read as :meth:`get_report`, by :meth:`arequest`."""
-        return await self.arequest(client, "GET", _report(report_id), read=partial(read_report, report_id))
-
-    def list_reports(self, case_id: str) -> list[dict[str, Any]]:
-        """
-        Read summaries of a case's reports, newest first.
-
-        :return: each with ``id``, ``case_id``, ``type``, ``status``, ``created_at``.
-
-        See https://docs.silentwitness.ai/api-reference/reports/list
-        """
-        return self.request(
-            "GET",
-            "/api/reports",
-            params={"case_id": plain_id("case_id", case_id)},
-            read=partial(read_reports, case_id),
-        )
-
-    async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> list[dict[str, Any]]:
-        """Read as :meth:`list_reports`, by :meth:`arequest`."""
-        params = {"case_id": plain_id("case_id", case_id)}
-        return await self.arequest(
-            client, "GET", "/api/reports", params=params, read=partial(read_reports, case_id)
-        )
-
-    def cancel_report(self, report_id: str) -> dict[str, Any]:
-        """
-        Cancel a report that is pending or processing.
-
-        :return: ``id``, ``status`` ``cancelled``, ``message``.
-        :raises InvalidRequestError: 400, already completed. What a failed or cancelled one answers is not
-            documented.
-        :raises NotFoundError: 404, unknown.
-
-        See https://docs.silentwitness.ai/api-reference/reports/delete
-        """
-        return self.request("DELETE", _report(report_id), read=read_deleted)
-
-    async def acancel_report(self, client: aiohttp.ClientSession, report_id: str) -> dict[str, Any]:
-        """
-        Cancel as :meth:`cancel_report`, by :meth:`arequest`.
-
-        Tried up to three times and done, one way or the other, in well under 30 s: the time that Airflow
-        gives a trigger that is killed.
-        """
-        return await self.arequest(
-            client, "DELETE", _report(report_id), read=read_deleted, attempts=3, read_timeout=6.0, total=12.0
-        )
-
 
 def _case(case_id: str) -> str:
     return f"/api/cases/{quoted_id('case_id', case_id)}"
@@ -475,10 +380,6 @@ def _case(case_id: str) -> str:
 
 def _file(file_id: str) -> str:
     return f"/api/files/{quoted_id('file_id', file_id)}"
-
-
-def _report(report_id: str) -> str:
-    return f"/api/reports/{quoted_id('report_id', report_id)}"
 
 
 def _texts(**given: str | None) -> dict[str, Any]:

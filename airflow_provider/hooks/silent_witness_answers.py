@@ -12,25 +12,14 @@ from datetime import datetime
 from functools import cache
 from typing import Any, Final, NotRequired, TypedDict
 
-from airflow_provider.core.arguments import is_plain_id
-from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields
-from airflow_provider.exceptions import NotFoundError
+from airflow_provider.core.http.responses import Body, Id, Kind, Reader, Word, fields, is_plain_id
 
-_TIMES: Final = fields(datetime, "created_at", "updated_at")
-_STATUS: Final = fields(Word, "status")
-
-REPORT: Final[Mapping[str, Kind]] = {
-    **_TIMES,
-    **_STATUS,
-    **fields(Id, "id", "case_id"),
-    "type": str,
-    "progress": {**fields(str, "message", "current_step"), "steps_completed": list},
-    "output": {**fields(str, "pdf_url", "docx_url"), "report": dict},
-}
+TIMES: Final = fields(datetime, "created_at", "updated_at")
+STATUS: Final = fields(Word, "status")
 
 CASE: Final[Mapping[str, Kind]] = {
-    **_TIMES,
-    **_STATUS,
+    **TIMES,
+    **STATUS,
     "id": Id,
     **fields(str, "name", "plaintiff_name", "defendant_name", "attorney_name", "side"),
     **fields(str, "account_id", "organization_id", "analysis_type"),
@@ -38,35 +27,24 @@ CASE: Final[Mapping[str, Kind]] = {
     "accident": fields(str, "description", "date", "time", "location"),
     "vehicles": [{**fields(str, "id", "role", "edr_file_id"), "image_file_ids": list}],
     "occupants": [fields(str, "id", "name")],
-    "report": {**_TIMES, **_STATUS, **fields(str, "id", "type", "pdf_url", "docx_url")},
-    "analysis_status": fields(
-        _STATUS, "accident_reconstruction", "biomechanics_analysis", "technical_report"
-    ),
+    "report": {**TIMES, **STATUS, **fields(str, "id", "type", "pdf_url", "docx_url")},
+    "analysis_status": fields(STATUS, "accident_reconstruction", "biomechanics_analysis", "technical_report"),
 }
 
 FILE: Final[Mapping[str, Kind]] = {
-    **_TIMES,
-    **_STATUS,
+    **TIMES,
+    **STATUS,
     **fields(Id, "id", "file_id", "case_id"),
     **fields(str, "file_name", "file_type", "file_source", "file_category", "url", "download_url"),
     **fields(int, "file_size", "vehicle_index"),
 }
 
 ORGANIZATION: Final[Mapping[str, Kind]] = {
-    **_TIMES,
+    **TIMES,
     "id": Id,
     **fields(str, "account_id", "name", "phone_number", "street_address", "city", "state"),
     **fields(str, "zip_code", "country"),
 }
-
-
-def read_data(body: Body) -> Body:
-    """Unwrap ``{"success": true, "data": ...}``."""
-    envelope = body.object()
-    if envelope.get("data") is None:
-        found = "null" if "data" in envelope else "nothing"
-        raise body.malformed(f"{found} in the field `data`")
-    return body.part(envelope["data"])
 
 
 def read_object(
@@ -81,22 +59,15 @@ def read_object(
     """
 
     def read(body: Body) -> dict[str, Any]:
-        found = read_data(body)
-        return found.part(inner(found.data, key) if key else found.data).object(*needed, kinds=kinds)
+        found = body.within("data")
+        return (found.named(key) if key else found).object(*needed, kinds=kinds)
 
     return read
 
 
 def read_deleted(body: Body) -> dict[str, Any]:
     """Read the answer to a DELETE; the error pages also list 204, without a body."""
-    return {} if body.data is None else read_object(kinds={**_STATUS, "message": str})(body)
-
-
-def inner(data: Any, key: str) -> Any:
-    """Return the object under its name, or the data itself when that is the object already."""
-    if isinstance(data, dict) and "id" not in data and isinstance(data.get(key), dict):
-        return data[key]
-    return data
+    return {} if body.data is None else read_object(kinds={**STATUS, "message": str})(body)
 
 
 def read_rows(
@@ -111,7 +82,7 @@ def read_rows(
     def read(body: Body) -> list[dict[str, Any]]:
         if null_is_empty and body.object().get("data") is None:
             return []
-        found = read_data(body)
+        found = body.within("data")
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
             return []
@@ -215,56 +186,20 @@ def _newer_spelling(file: dict[str, Any]) -> dict[str, Any]:
 
 def read_new_case(body: Body) -> dict[str, Any]:
     """Read a created case and its invoice, which may be missing."""
-    data = read_data(body)
-    case = data.part(inner(data.data, "case")).object("id", kinds=CASE)
+    data = body.within("data")
+    case = data.named("case").object("id", kinds=CASE)
     invoice = data.data.get("invoice")
     return {"case": case, "invoice": invoice if isinstance(invoice, dict) else None}
 
 
 def read_uploaded_file(body: Body) -> dict[str, Any]:
     """Read the record of an uploaded file, in the spelling of either generation."""
-    data = read_data(body)
+    data = body.within("data")
     found = data.object()
     for new, old in (("file_id", "fileId"), ("file_name", "fileName"), ("download_url", "downloadUrl")):
         if found.get(new) is None and old in found:
             found[new] = found.pop(old)
     return data.part(found).object("file_id", kinds=FILE)
-
-
-def read_new_report(body: Body) -> dict[str, Any]:
-    """
-    Read a report that was just ordered.
-
-    Without a ``status`` it is read as ``pending``, which is what the API documents: the id is paid for.
-    """
-    report = read_object("report", "id", kinds=REPORT)(body)
-    report["status"] = report.get("status") or "pending"
-    return report
-
-
-def read_reports(case_id: str, body: Body) -> list[dict[str, Any]]:
-    """Read summaries of a case's reports. One of another case could be taken for one that was lost."""
-    reports = read_rows("reports", REPORT)(body)
-    for report in reports:
-        body.check_asked("case", case_id, report.get("case_id"))
-    return reports
-
-
-def read_report(report_id: str, body: Body) -> dict[str, Any]:
-    """Read a report; ``"data": null`` is how the API says that it knows none."""
-    envelope = body.object()
-    if "data" in envelope and envelope["data"] is None:
-        raise NotFoundError(
-            f"{body.endpoint}: Silent Witness knows no report {report_id!r} (it answers 200 with `data` "
-            "null). Check the id, and that the key belongs to the account that owns the report.",
-            http_status=200,
-            job_id=report_id,
-            endpoint=body.endpoint,
-        )
-    report = read_object("report", "id", "status", kinds=REPORT)(body)
-    # A case's id is taken too: https://docs.silentwitness.ai/api-reference/reports/get
-    body.check_asked("report", report_id, report["id"], report.get("case_id"))
-    return report
 
 
 def read_case(case_id: str, body: Body) -> dict[str, Any]:

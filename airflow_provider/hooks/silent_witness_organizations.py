@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from airflow_provider.core.arguments import one_of, quoted_id, required_text
+from airflow_provider.core.arguments import one_of, required_text
 from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.responses import quoted_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (
     ORGANIZATION,

@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 from airflow.sdk import TaskGroup, literal, task
 
-from airflow_provider.core.arguments import plain_id
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.operators.mediamagic import (
     MediaMagicComplianceGateOperator,

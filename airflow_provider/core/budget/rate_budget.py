@@ -348,7 +348,7 @@ class RateBudget:
             "streak": [self._streak, self._streak_since],
             "spacing": self.spacing,
             "start": self._start,
-            "waits": {name: counts for name, counts in self.waits.items() if counts[2] > now - MINUTE},
+            "waits": self.waits,
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
             "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
         }
@@ -418,6 +418,7 @@ class RateBudget:
     def _forget(self, now: float) -> None:
         for entries in (self._sent, self._polled, self._refused):
             del entries[: max(bisect_right(entries, now - HOUR - LATENCY), len(entries) - MOST_REMEMBERED)]
+        self.waits = {name: counts for name, counts in self.waits.items() if counts[2] > now - MINUTE}
 
 
 def _part(window: Window, share: float) -> int:

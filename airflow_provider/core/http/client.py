@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
+import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from logging import Logger
@@ -274,8 +275,8 @@ class ServiceHook(BaseHook):
     # -- requests --------------------------------------------------------------------------------------------
 
     def _new_request_id(self) -> str | None:
-        """Return an id to send along where the service takes one, so that a lost answer can be traced."""
-        return None
+        prefix = self.service.request_id_prefix
+        return None if prefix is None else f"{prefix}{uuid.uuid4().hex}"
 
     def request(
         self,

@@ -51,6 +51,8 @@ class Service:
     :param requests_per_hour: documented limit per key; ``None`` where none is published.
     :param bucket: returns which of the service's rate limits a request (method and path) counts against.
     :param poll_bucket: that of status requests.
+    :param request_id_prefix: how ids begin that requests carry, so that a lost answer can be traced; ``None``
+        where the service takes none.
     :param extras: returns the model of the connection's ``extra``; a function, so that a Dag file does not
         import pydantic models.
     """
@@ -62,6 +64,7 @@ class Service:
     requests_per_hour: int | None = None
     bucket: Callable[[str, str], str] = _one_bucket
     poll_bucket: str = ""
+    request_id_prefix: str | None = None
     extras: Callable[[], type[Extras]] = _shared_extras
 
 

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 from airflow_provider import DISTRIBUTION, __version__
-from airflow_provider.core.arguments import is_plain_id
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import encodable, snippet
 from airflow_provider.exceptions import InvalidInputError, MalformedResponseError
@@ -36,6 +35,8 @@ MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 100
 """Objects and arrays inside each other; no answer of these services comes near."""
 
+PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+"""What an id of either service may look like: nothing that a path, a template or a log reads as its own."""
 
 _NUMBER = re.compile("-?[0-9]{1,18}")
 
@@ -45,7 +46,7 @@ class Word:
 
 
 class Id:
-    """An id: a text that :func:`~airflow_provider.core.arguments.is_plain_id` takes, or a whole number."""
+    """An id: a text that :func:`is_plain_id` takes, or a whole number."""
 
 
 class Name:
@@ -63,6 +64,35 @@ a list of such objects (``[{"name": Kind}]``).
 def fields(kind: Kind, *names: str) -> dict[str, Kind]:
     """Return the documented type of several fields."""
     return dict.fromkeys(names, kind)
+
+
+def is_plain_id(value: Any) -> bool:
+    """Whether it is a text of :data:`PLAIN_ID`, and no dot segment, which would name another endpoint."""
+    return isinstance(value, str) and bool(PLAIN_ID.fullmatch(value)) and value not in (".", "..")
+
+
+def plain_id(argument: str, value: Any) -> str:
+    """
+    Return an id of the service, which may have come from anywhere.
+
+    :raises InvalidInputError: it is none, see :func:`is_plain_id`.
+    """
+    if not is_plain_id(value):
+        raise InvalidInputError(
+            f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : -; got "
+            f"{snippet(repr(value))}.",
+            parameter=argument,
+        )
+    return str(value)
+
+
+def quoted_id(argument: str, value: Any) -> str:
+    """
+    Return an id for use in a path.
+
+    :raises InvalidInputError: it is no :func:`plain_id`.
+    """
+    return quote(plain_id(argument, value), safe="")
 
 
 def load_json(content: bytes | str) -> Any:
@@ -272,6 +302,21 @@ class Body:
     def part(self, data: Any) -> Body:
         """Return a part of the body."""
         return Body(self.endpoint, data)
+
+    def within(self, name: str) -> Body:
+        """
+        Return what is under a name.
+
+        :raises MalformedResponseError: nothing is, or the data is no object.
+        """
+        return self.part(self.require(name, object))
+
+    def named(self, name: str) -> Body:
+        """Return the object under its name, or the body itself when that is the object already."""
+        data = self.data
+        if isinstance(data, dict) and "id" not in data and isinstance(data.get(name), dict):
+            return self.part(data[name])
+        return self
 
     def malformed(self, what: str) -> MalformedResponseError:
         """Return the error for a body that holds ``what`` instead of what is documented."""

@@ -49,10 +49,14 @@ def push(ti: Any, key: str, value: dict[str, Any]) -> None:
 
 
 class Progress:
-    """Tells what is worth an XCom: status or progress that has changed, at most once in :data:`PAUSE`."""
+    """
+    Tells what is worth an XCom: status or progress that has changed, at most once in :data:`PAUSE`.
+
+    ``shown`` is what the last XCom told, see :attr:`Wait.standing`.
+    """
 
     def __init__(self) -> None:
-        self._known: tuple[Any, ...] | None = None
+        self.shown: tuple[Any, ...] | None = None
         self._pushed_at = -math.inf
         self._pushing: asyncio.Task[None] | None = None
 
@@ -63,13 +67,10 @@ class Progress:
         :param wait: after a poll.
         :param now: epoch seconds.
         """
-        last = wait.last
-        if last is None or last.finished or now - self._pushed_at < PAUSE:
+        last, standing = wait.last, wait.standing
+        if last is None or last.finished or now - self._pushed_at < PAUSE or standing == self.shown:
             return None
-        stands = (last.raw_status, last.progress, last.fraction)
-        if stands == self._known:
-            return None
-        self._known, self._pushed_at = stands, now
+        self.shown, self._pushed_at = standing, now
         return {
             "job_id": wait.job_id,
             "status": last.raw_status,
@@ -79,16 +80,20 @@ class Progress:
             "seen_at": wait.seen_at,
         }
 
-    def send(self, ti: Any, value: dict[str, Any]) -> None:
+    def send(self, ti: Any, wait: Wait, now: float) -> None:
         """
-        Push an XCom from the triggerer while the wait goes on; nothing depends on it.
+        Push the XCom that is due, from the triggerer while the wait goes on; nothing depends on it.
 
         :param ti: the task instance that the trigger waits for; ``None`` where there is none.
+        :param wait: after a poll.
+        :param now: epoch seconds.
         """
-        if ti is None or (self._pushing is not None and not self._pushing.done()):
+        value = self.changed(wait, now)
+        if ti is None or value is None:
             return
-        # In a task of its own, which nobody cancels: Airflow 3.1 needs every answer to be read.
-        self._pushing = asyncio.create_task(_send(ti, value))
+        if self._pushing is None or self._pushing.done():
+            # In a task of its own, which nobody cancels: Airflow 3.1 needs every answer to be read.
+            self._pushing = asyncio.create_task(_send(ti, value))
 
 
 async def _send(ti: Any, value: dict[str, Any]) -> None:

@@ -201,8 +201,8 @@ class JobTrigger(BaseTrigger):
                         lease.on_polled(wait, finished=observation.finished)
                     if line := wait.status_line():
                         self.log.info("%s", line)
-                    if self.push_progress and (stands := self._progress.changed(wait, now)):
-                        self._progress.send(self.task_instance, stands)
+                    if self.push_progress and wait.standing != self._progress.shown:
+                        self._progress.send(self.task_instance, wait, now)
                 if outcome is not None:
                     return outcome
 

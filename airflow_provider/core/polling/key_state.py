@@ -7,13 +7,13 @@ import heapq
 import itertools
 import uuid
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget
-from airflow_provider.core.budget.store import SharedBudget, restored
+from airflow_provider.core.budget.store import SharedBudget
 from airflow_provider.core.polling.fallback import HintFallback, HintHealth
 from airflow_provider.core.polling.load import PollingLoad
 from airflow_provider.core.polling.metrics import Metrics
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     import aiohttp
 
     from airflow_provider.core.budget.turn_queue import TurnQueue
-    from airflow_provider.core.budget.windows import Window
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.polling.wait import Wait
 
@@ -112,27 +111,24 @@ class LocalCopy:
         self._exchanged_at = self._clock()
         told, self._untold = self._untold, []
 
-        def exchange(queue: TurnQueue, now: float) -> tuple[bool, dict[str, Any], dict[str, Any], float]:
+        def exchange(queue: TurnQueue, now: float) -> tuple[bool, RateBudget, float]:
             for change in told:
                 change(queue.budget)
             for name, counts in self.waits.items():
                 queue.budget.waits[name] = (*counts, now)
-            return act(queue.budget, now), queue.budget.state(now), queue.state(), now
+            return act(queue.budget, now), queue.budget, now
 
         if self._shared.store.blocking:
-            done, state, waiting, store_time = await asyncio.to_thread(self._shared.update, exchange)
+            done, budget, store_time = await asyncio.to_thread(self._shared.update, exchange)
         else:
-            done, state, waiting, store_time = self._shared.update(exchange)
+            done, budget, store_time = self._shared.update(exchange)
         self._offset = store_time - self._clock()
-        self._take_over(state, waiting, store_time, self._shared.limits)
-        return done
-
-    def _take_over(
-        self, state: dict[str, Any], waiting: dict[str, Any], now: float, limits: Sequence[Window]
-    ) -> None:
-        self.budget = restored({**state, "waiting": waiting}, limits, now).budget
+        # The store keeps plain JSON: this budget is nobody else's.
+        budget.limit_to(self._shared.limits)
         for change in self._untold:
-            change(self.budget)
+            change(budget)
+        self.budget = budget
+        return done
 
 
 class KeyState:
@@ -319,18 +315,20 @@ class KeyState:
             seen = await request(self.hook, self.client)
         except ProviderError as error:
             if isinstance(error, RateLimitedError):
-                self.metrics.count("rate_limited")
+                self.metrics.counts["rate_limited"] += 1
                 self._refused(error.retry_after)
             else:
-                self.metrics.count("transient_errors")
+                self.metrics.counts["transient_errors"] += 1
             raise
         else:
             self._answered()
             return seen
         finally:
             self._in_flight -= 1
-            if self.metrics.count("sweeps") if listing else self.metrics.count("polls"):
+            self.metrics.counts["sweeps" if listing else "polls"] += 1
+            if self._clock() >= self.metrics.due:
                 self.metrics.gauge("active_waits", self.active)
+                self.metrics.flush()
             if self._retired and not self._in_flight:
                 await self._close_retired()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -14,28 +15,17 @@ class Metrics:
     """
     Counters of one key, reported as ``<service>.<name>``.
 
+    ``counts`` are those since the last report, and ``due`` is when the next one is, epoch seconds.
+
     :param service: connection type, the prefix of every name.
     :param clock: epoch seconds.
     """
 
     def __init__(self, service: str, *, clock: Callable[[], float]) -> None:
         self.service = service
+        self.counts: Counter[str] = Counter()
+        self.due = clock() + FLUSH_EVERY
         self._clock = clock
-        self._counts: dict[str, int] = {}
-        self._flushed_at = clock()
-
-    def count(self, name: str) -> bool:
-        """
-        Count one ``name``; reported within :data:`FLUSH_EVERY` seconds of the next count, or at
-        :meth:`flush`.
-
-        :return: whether that was reported now.
-        """
-        self._counts[name] = self._counts.get(name, 0) + 1
-        if self._clock() - self._flushed_at < FLUSH_EVERY:
-            return False
-        self.flush()
-        return True
 
     def timing(self, name: str, seconds: float) -> None:
         """Report a duration at once."""
@@ -47,8 +37,8 @@ class Metrics:
 
     def flush(self) -> None:
         """Report what was counted since the last report."""
-        counts, self._counts = self._counts, {}
-        self._flushed_at = self._clock()
+        counts, self.counts = self.counts, Counter()
+        self.due = self._clock() + FLUSH_EVERY
         stats = _stats()
         for name, count in counts.items():
             stats.incr(f"{self.service}.{name}", count)

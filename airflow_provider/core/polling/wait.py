@@ -331,6 +331,11 @@ class Wait:
         """Seconds from the job's end to the poll that found it."""
         return self.seen_at - self.ended_at
 
+    @property
+    def standing(self) -> tuple[str, str, float | None] | None:
+        """Status, progress and its fraction as last seen."""
+        return (self.last.raw_status, self.last.progress, self.last.fraction) if self.last else None
+
     def status_line(self) -> str | None:
         """
         Return a line for the task log: when status or progress changed since the last line, and after

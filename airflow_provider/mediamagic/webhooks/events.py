@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from standardwebhooks import Webhook
 
-from airflow_provider.core.arguments import PLAIN_ID
+from airflow_provider.core.http.responses import PLAIN_ID
 from airflow_provider.core.text import clean
 from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS
 

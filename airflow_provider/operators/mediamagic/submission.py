@@ -11,11 +11,11 @@ from airflow_provider.core.arguments import (
     IF_NO_FILES,
     named_files,
     one_of,
-    plain_id,
     plain_json,
     required_id,
     whole_number,
 )
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.paid_request import PaidInVainError, PreparedInVainError

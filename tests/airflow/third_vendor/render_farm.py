@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.arguments import quoted_id, required_id, required_text
+from airflow_provider.core.arguments import required_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import Service
 from airflow_provider.core.http.error_bodies import Paid
-from airflow_provider.core.http.responses import Body
+from airflow_provider.core.http.responses import Body, quoted_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.hooks.silent_witness_answers import inner
+from airflow_provider.core.http.responses import Body
 
 CASE = {"id": "case_1", "report": {"id": "rpt_1"}}
 
@@ -22,4 +22,4 @@ CASE = {"id": "case_1", "report": {"id": "rpt_1"}}
     ],
 )
 def test_the_object_is_found(data: Any, key: str, found: Any) -> None:
-    assert inner(data, key) == found
+    assert Body("GET /api", data).named(key).data == found

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.trigger import JobTrigger
-from airflow_provider.core.polling.fallback import LATE, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.hints import LATE, HintFallback, HintHealth, Hints
 from airflow_provider.exceptions import ProviderError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION

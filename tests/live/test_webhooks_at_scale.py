@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from airflow_provider.core.polling.fallback import LONGEST
+from airflow_provider.core.polling.hints import LONGEST
 from tests.live.harness.airflow import Airflow
 from tests.live.harness.bench import Bench
 from tests.live.harness.patience import until

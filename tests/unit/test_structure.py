@@ -29,8 +29,8 @@ from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 PACKAGE = Path(airflow_provider.__file__).parent
-FILES_TO_THE_REQUEST = 18
-FILES_OF_A_POLL = 22
+FILES_TO_THE_REQUEST = 11
+FILES_OF_A_POLL = 12
 """With those that read the answer, count it and show it."""
 
 SPEED = 200.0

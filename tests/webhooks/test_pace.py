@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from airflow_provider.core.polling.fallback import LONGEST, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.hints import LONGEST, HintFallback, HintHealth, Hints
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.hooks.mediamagic import MediaMagicHook

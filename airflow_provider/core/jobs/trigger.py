@@ -13,9 +13,9 @@ from airflow_provider.core.jobs import cancelling
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.progress import Progress
 from airflow_provider.core.jobs.task_state import task_state
+from airflow_provider.core.polling.hints import Watch
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
-from airflow_provider.core.polling.sweep import Watch
 from airflow_provider.core.polling.wait import (
     CLOCK_TOLERANCE,
     TROUBLE_TOLERANCE,

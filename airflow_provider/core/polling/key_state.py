@@ -14,11 +14,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.store import SharedBudget
-from airflow_provider.core.polling.fallback import HintFallback, HintHealth
-from airflow_provider.core.polling.load import PollingLoad
+from airflow_provider.core.polling.hints import HintFallback, HintHealth
 from airflow_provider.core.polling.metrics import Metrics
-from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats
-from airflow_provider.core.polling.sleepers import Sleepers
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
 from airflow_provider.core.polling.sweep import Listing, Sweep
 from airflow_provider.errors import ProviderError, RateLimitedError
 
@@ -43,6 +41,18 @@ QUEUE_CHECK = 1.0
 
 EXCHANGE_EVERY = 1.0
 """Seconds between two exchanges with the budget's store; polls leave room for what others send meanwhile."""
+
+RECONSIDER = 15.0
+"""Seconds after which all waits that sleep are asked again when their next poll is due."""
+
+MOST_A_SECOND, LONGEST_ASLEEP = 40, 60.0
+"""Waits that are asked per second on average, so that many are asked less often; but each after a minute."""
+
+SOONER = 1.0
+"""Seconds by which a poll must have come nearer for its wait to be woken."""
+
+AT_ONCE = 100
+"""Waits that are asked without letting others have the event loop."""
 
 LOAD_FRESH = 1.0
 """Seconds for which it is not reckoned anew who shares the budget: a thousand waits plan with it at once."""
@@ -129,6 +139,63 @@ class LocalCopy:
             change(budget)
         self.budget = budget
         return done
+
+
+class Sleepers:
+    """
+    The waits on one key that sleep until their next poll. One timer asks for all of them, so that a thousand
+    that sleep for minutes cost little.
+
+    :param clock: epoch seconds.
+    :param sleep: as :func:`asyncio.sleep`.
+    :param refresh: learns what other processes do with the key.
+    """
+
+    def __init__(
+        self,
+        *,
+        clock: Callable[[], float],
+        sleep: Callable[[float], Awaitable[Any]],
+        refresh: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._clock = clock
+        self._sleep = sleep
+        self._refresh = refresh
+        self._asleep: dict[Wait, tuple[float, asyncio.Future[Any]]] = {}
+        self._timer: asyncio.Task[None] | None = None
+
+    async def sleep(self, wait: Wait, seconds: float) -> None:
+        """Sleep so long at most, until the wait's next poll may be due."""
+        asleep = asyncio.ensure_future(self._sleep(seconds))
+        self._asleep[wait] = self._clock() + seconds, asleep
+        if self._timer is None or self._timer.done():
+            self._timer = asyncio.create_task(self._reconsider())
+        try:
+            await asyncio.wait([asleep])
+        finally:
+            asleep.cancel()
+            del self._asleep[wait]
+
+    def wake(self, wait: Wait) -> None:
+        """End the sleep of a wait, if it sleeps."""
+        if wait in self._asleep:
+            self._asleep[wait][1].cancel()
+
+    def close(self) -> None:
+        """Stop the timer; nothing sleeps any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _reconsider(self) -> None:
+        while self._asleep:
+            await self._sleep(max(RECONSIDER, min(LONGEST_ASLEEP, len(self._asleep) / MOST_A_SECOND)))
+            await self._refresh()
+            for number, (wait, (due, _)) in enumerate(list(self._asleep.items()), 1):
+                if wait.next_poll() < due - SOONER:
+                    self.wake(wait)
+                if not number % AT_ONCE:
+                    await asyncio.sleep(0)
 
 
 class KeyState:

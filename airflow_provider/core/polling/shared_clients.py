@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from airflow_provider.core.budget.store import Store
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.http.connection import ConnectionSettings
+    from airflow_provider.core.polling.hints import Watch
     from airflow_provider.core.polling.key_state import Request
-    from airflow_provider.core.polling.sweep import Watch
     from airflow_provider.core.polling.wait import Wait
 
 T = TypeVar("T")

@@ -11,9 +11,9 @@ import logging
 import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from airflow_provider.core.polling.fallback import LATE, HintFallback, HintHealth, Hints
+from airflow_provider.core.polling.hints import LATE, HintHealth, Watch
 from airflow_provider.core.polling.pages import LARGE_PAGE, Page, Pages
 from airflow_provider.core.polling.sweep_pace import SweepPace, Watched
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS, JobState
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from airflow_provider.core.http.client import ServiceHook
     from airflow_provider.core.polling.key_state import KeyState
-    from airflow_provider.core.polling.schedule import AdaptiveSchedule
-    from airflow_provider.core.polling.wait import Wait
 
 T = TypeVar("T")
 
@@ -44,8 +42,6 @@ NOT_YET = 0.25
 MOST_UNANNOUNCED = 100
 """Jobs that are remembered because the list did not announce their end."""
 
-_UNSEEN: Final = object()
-
 
 @dataclass(frozen=True, slots=True)
 class Listing:
@@ -62,116 +58,6 @@ class Listing:
     noun: str
     place_of: Callable[[Mapping[str, Any]], str | None]
     read_page: Callable[..., Awaitable[Page]]
-
-
-class Watch(Hints):
-    """
-    What a sweep says of the job of one wait.
-
-    :param wait: the wait.
-    :param listing: the list that shows its job.
-    :param place: under which id; ``None`` as long as that is not known.
-    :param usual: the wait's schedule without the sweep.
-    """
-
-    def __init__(self, wait: Wait, listing: Listing, place: str | None, usual: AdaptiveSchedule) -> None:
-        super().__init__()
-        self.wait = wait
-        self.listing = listing
-        self.place = place
-        self.usual = usual
-        self.running = False
-        self.woken = False
-        self.sweep: Sweep | None = None
-        self._caused_poll = False
-        self._was_running = False
-        self._state: object = _UNSEEN
-        self._hinted_at: float | None = None
-
-    def schedule(self) -> HintFallback:
-        """Return the schedule of a wait whose job is watched."""
-        limit = self.wait.deadline - self.wait.submitted_at
-        return HintFallback(limit, self.usual, self, self.usual.backoff)
-
-    @property
-    def relied_on(self) -> bool:
-        return self.sweep is not None and self.sweep.observes(self)
-
-    @property
-    def likely_end(self) -> float:
-        return self._likely_range[1]
-
-    @property
-    def running_at(self) -> float:
-        known = self.sweep is not None and self.sweep.knows(self)
-        return self.wait.listed_at - self.wait.submitted_at if known else 0.0
-
-    @property
-    def ended_at(self) -> float | None:
-        if self._hinted_at is None or self.sweep is None or self.sweep.health.lost:
-            return None
-        return self._hinted_at - self.wait.submitted_at
-
-    @property
-    def earliest_end(self) -> float:
-        """The age at which the first of such jobs end."""
-        return self._likely_range[0]
-
-    @property
-    def _likely_range(self) -> tuple[float, float]:
-        return self.usual.durations.range(self.usual.load().active)
-
-    def join(self, sweep: Sweep) -> None:
-        """Have this sweep observe the job, as soon as it is known under which id."""
-        if self.sweep is not sweep and self.place is not None:
-            self.leave()
-            self.sweep = sweep
-            self._state = sweep.listed.get(self.place, _UNSEEN)
-            sweep.join(self)
-
-    def leave(self) -> None:
-        """Have the job observed no longer."""
-        sweep, self.sweep = self.sweep, None
-        self.running = False
-        if sweep is not None:
-            sweep.leave(self)
-
-    def tell(self, page: Page, at: float, *, may_wake: bool) -> bool:
-        """
-        Learn what the list shows; return whether it says that the job has ended, which it did not before.
-
-        :param page: all that was read of it.
-        :param at: when it was asked for, epoch seconds.
-        :param may_wake: whether the wait may poll because of it; else the next page is to say it again.
-        """
-        if self.place is None or self.place not in page:
-            self.running = False
-            return False
-        before, state = self._state, page[self.place]
-        self.running = state is JobState.ACTIVE
-        if self.running:
-            self._hinted_at = None
-            self.wait.on_listed(at)
-        elif before is JobState.ACTIVE or state not in (None, before):
-            # What is shown at first may be an earlier job.
-            if not may_wake or (before is _UNSEEN and at < self.wait.submitted_at + self.earliest_end):
-                return False
-            self._hinted_at = at
-            self._was_running = before is JobState.ACTIVE
-            self.woken = True
-        self._state = state
-        return self.woken
-
-    def on_poll(self) -> bool:
-        """Learn that the wait polls now; return whether the list has said that the job has ended."""
-        self._caused_poll, self.woken = self.woken, False
-        return self._caused_poll and self.ended_at is not None
-
-    def on_polled(self, *, finished: bool) -> None:
-        """Learn what the poll found."""
-        if self.sweep is not None:
-            misled = self._caused_poll and self._was_running
-            self.sweep.on_polled(self, finished=finished, misled=misled)
 
 
 class Sweep:

@@ -8,14 +8,13 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.windows import HOUR
-from airflow_provider.core.polling.fallback import LONGEST, HintHealth
-from airflow_provider.core.polling.load import PLANNED_FOR
+from airflow_provider.core.polling.hints import LONGEST, HintHealth
+from airflow_provider.core.polling.schedule import PLANNED_FOR
 
 if TYPE_CHECKING:
+    from airflow_provider.core.polling.hints import Watch
     from airflow_provider.core.polling.key_state import KeyState
-    from airflow_provider.core.polling.load import PollingLoad
-    from airflow_provider.core.polling.schedule import AdaptiveSchedule
-    from airflow_provider.core.polling.sweep import Watch
+    from airflow_provider.core.polling.schedule import AdaptiveSchedule, PollingLoad
 
 LATE_PACE = 0.1
 """Pause of a job that takes longer than nearly all, by the seconds that it does."""

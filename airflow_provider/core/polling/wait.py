@@ -16,7 +16,6 @@ from math import isfinite
 from traceback import format_exception_only
 from typing import Any
 
-from airflow_provider.core.polling.fallback import HintFallback
 from airflow_provider.core.polling.schedule import Backoff, Schedule
 from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
@@ -355,8 +354,7 @@ class Wait:
     def _outlook(self) -> str:
         waited = f"{duration(self.seen_at - self.submitted_at)} since submission, " * self.submission_known
         ends = f"; gives up at {clock_time(self.deadline)}" if isfinite(self.deadline) else ""
-        hinted = isinstance(self.schedule, HintFallback) and self.schedule.hints.relied_on
-        sooner = ", sooner when its end is announced" * hinted
+        sooner = ", sooner when its end is announced" * self.schedule.announced
         return f"{waited}next poll about {clock_time(self.next_poll())}{sooner}{ends}"
 
     def _pause(self, since: float) -> float:

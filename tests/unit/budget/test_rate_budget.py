@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.windows import Window, windows
-from airflow_provider.core.polling.load import PollingLoad
+from airflow_provider.core.polling.schedule import PollingLoad
 
 HOUR = Window(1000, 3600.0)
 

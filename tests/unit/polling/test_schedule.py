@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.windows import windows
-from airflow_provider.core.polling.load import PollingLoad
-from airflow_provider.core.polling.schedule import AdaptiveSchedule, Backoff, DurationStats
+from airflow_provider.core.polling.schedule import AdaptiveSchedule, Backoff, DurationStats, PollingLoad
 
 VENDOR = Backoff(3.0, 1.5, 15.0)
 REPORT = (120.0, 300.0)

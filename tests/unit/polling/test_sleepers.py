@@ -6,8 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from airflow_provider.core.polling import sleepers
-from airflow_provider.core.polling.sleepers import RECONSIDER, Sleepers
+from airflow_provider.core.polling import key_state
+from airflow_provider.core.polling.key_state import RECONSIDER, Sleepers
 from airflow_provider.core.polling.wait import Wait
 
 
@@ -96,7 +96,7 @@ def test_what_is_hardly_nearer_wakes_nobody() -> None:
         night, wait = Night(), Asked(300.0)
         asleep = night.begin(wait)
         await night.settle()
-        wait.due -= sleepers.SOONER / 2
+        wait.due -= key_state.SOONER / 2
         await night.pass_by(4 * RECONSIDER)
         assert not asleep.done()
         asleep.cancel()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.budget.rate_budget import RateBudget
-from airflow_provider.core.polling.fallback import LATE, LONGEST
+from airflow_provider.core.polling.hints import LATE, LONGEST
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     AuthenticationError,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.rate_budget import RateBudget
 from airflow_provider.core.budget.store import SharedBudget
+from airflow_provider.core.budget.windows import HOUR
 from airflow_provider.core.polling.hints import HintFallback, HintHealth
 from airflow_provider.core.polling.metrics import Metrics
 from airflow_provider.core.polling.schedule import AdaptiveSchedule, DurationStats, PollingLoad
@@ -33,8 +34,6 @@ T = TypeVar("T")
 
 LAST_POLL_PATIENCE = 30.0
 """Seconds past its deadline that a wait queues for its last poll."""
-
-HOUR = 3600.0
 
 QUEUE_CHECK = 1.0
 """Longest sleep in seconds while somebody queues."""
@@ -75,7 +74,7 @@ class LocalCopy:
         self._offset = 0.0
         self._exchanged_at: float | None = None
         self.waits: dict[str, tuple[int, int]] = {}
-        self._untold: list[Callable[[RateBudget], None]] = []
+        self._untold: list[tuple[Callable[[RateBudget, float], None], float]] = []
 
     def use(self, shared: SharedBudget) -> None:
         """Go on with another store, or other limits."""
@@ -86,10 +85,11 @@ class LocalCopy:
         """Return the store's time, epoch seconds."""
         return self._clock() + self._offset
 
-    def tell(self, change: Callable[[RateBudget], None]) -> None:
-        """Change the budget, here at once and in the store soon."""
-        change(self.budget)
-        self._untold.append(change)
+    def tell(self, change: Callable[[RateBudget, float], None]) -> None:
+        """Change the budget as of now, here at once and in the store soon."""
+        now = self.now()
+        self._untold.append((change, now))
+        change(self.budget, now)
 
     async def refresh(self) -> None:
         """Exchange with the store what happened since, at most once a second."""
@@ -105,8 +105,7 @@ class LocalCopy:
         :param is_free: whether the budget, as the store has it, has room at the store's time.
         """
         if not self._shared.limits:
-            now = self.now()
-            self.tell(lambda budget: budget.acquire(now))
+            self.tell(RateBudget.acquire)
             return True
 
         def act(budget: RateBudget, store_time: float) -> bool:
@@ -122,8 +121,8 @@ class LocalCopy:
         told, self._untold = self._untold, []
 
         def exchange(queue: TurnQueue, now: float) -> tuple[bool, RateBudget, float]:
-            for change in told:
-                change(queue.budget)
+            for change, at in told:
+                change(queue.budget, at)
             for name, counts in self.waits.items():
                 queue.budget.waits[name] = (*counts, now)
             return act(queue.budget, now), queue.budget, now
@@ -135,8 +134,8 @@ class LocalCopy:
         self._offset = store_time - self._clock()
         # The store keeps plain JSON: this budget is nobody else's.
         budget.limit_to(self._shared.limits)
-        for change in self._untold:
-            change(budget)
+        for change, at in self._untold:
+            change(budget, at)
         self.budget = budget
         return done
 
@@ -347,20 +346,14 @@ class KeyState:
             self.metrics.timing("job_duration", wait.duration)
         self.metrics.timing("detection_delay", wait.detection_delay)
 
-    async def poll(self, wait: Wait, request: Request[T], *, announced: bool = False) -> T | None:
-        """
-        Wait for a turn, then make one status request.
-
-        :param wait: whose turn it is to be.
-        :param request: makes the request.
-        :param announced: whether the job is said to have ended.
-        :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
-        """
-        ticket = _Ticket(wait.deadline, announced)
-        return await self.send(request, ticket=ticket, since=wait.seen_at)
-
     async def send(
-        self, request: Request[T], *, since: float, ticket: _Ticket | None = None, listing: bool = False
+        self,
+        request: Request[T],
+        *,
+        since: float,
+        deadline: float = inf,
+        announced: bool = False,
+        listing: bool = False,
     ) -> T | None:
         """
         Wait for a turn, then make one request.
@@ -370,12 +363,13 @@ class KeyState:
 
         :param request: makes the request.
         :param since: when the job was last seen, epoch seconds.
-        :param ticket: by default that of a request that may wait for ever.
+        :param deadline: of the wait, epoch seconds; by default the request may queue for ever.
+        :param announced: whether the job is said to have ended.
         :param listing: whether it is for a list in place of a job.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
         await self.refresh()
-        ticket = ticket or _Ticket()
+        ticket = _Ticket(deadline, announced)
         if (self._queue or not await self._acquire(ticket)) and not await self._turn(ticket, since):
             return None
         try:
@@ -383,12 +377,14 @@ class KeyState:
         except ProviderError as error:
             if isinstance(error, RateLimitedError):
                 self.metrics.counts["rate_limited"] += 1
-                self._refused(error.retry_after)
+                asked = error.retry_after
+                self.copy.tell(lambda budget, now: budget.on_429(now, asked))
             else:
                 self.metrics.counts["transient_errors"] += 1
             raise
         else:
-            self._answered()
+            if self.budget.refusing or self.budget.spacing:
+                self.copy.tell(RateBudget.on_success)
             return seen
         finally:
             self._in_flight -= 1
@@ -405,41 +401,30 @@ class KeyState:
 
     def _on_headers(self, headers: Mapping[str, str]) -> None:
         if "x-ratelimit-remaining" in headers:
-            now, kept = self.copy.now(), dict(headers)
-            self.copy.tell(lambda budget: budget.on_headers(now, kept))
+            kept = dict(headers)
+            self.copy.tell(lambda budget, now: budget.on_headers(now, kept))
 
     async def _acquire(self, ticket: _Ticket) -> bool:
         if not self._may_go(ticket):
             return False
-        last_poll = ticket.deadline <= self._clock()
         self._in_flight += 1
         acquired = False
         try:
-            acquired = await self.copy.acquire(
-                lambda budget, now: budget.free_at(now, reserve=last_poll, announced=ticket.announced) <= now
-            )
+            acquired = await self.copy.acquire(lambda budget, now: self._free_at(ticket, budget, now) <= now)
         finally:
             self._in_flight -= not acquired
         return acquired
 
-    def _refused(self, retry_after: float | None) -> None:
-        now = self.copy.now()
-        self.copy.tell(lambda budget: budget.on_429(now, retry_after))
-
-    def _answered(self) -> None:
-        if self.budget.refusing or self.budget.spacing:
-            now = self.copy.now()
-            self.copy.tell(lambda budget: budget.on_success(now))
-
-    def _free_at(self, ticket: _Ticket) -> float:
+    def _free_at(self, ticket: _Ticket, budget: RateBudget, now: float) -> float:
         last_poll = ticket.deadline <= self._clock()
-        return self.budget.free_at(self.copy.now(), reserve=last_poll, announced=ticket.announced)
+        return budget.free_at(now, reserve=last_poll, announced=ticket.announced)
 
     def _may_go(self, ticket: _Ticket) -> bool:
         # After a 429 one request goes alone, to learn whether the others may follow.
         if self._in_flight and self.budget.refusing:
             return False
-        return self._free_at(ticket) <= self.copy.now()
+        now = self.copy.now()
+        return self._free_at(ticket, self.budget, now) <= now
 
     async def _turn(self, ticket: _Ticket, since: float) -> bool:
         ticket.granted = asyncio.get_running_loop().create_future()
@@ -464,7 +449,8 @@ class KeyState:
             elif self._clock() >= ticket.deadline + LAST_POLL_PATIENCE:
                 ticket.granted.set_result(False)
             else:
-                pause = self._free_at(ticket) - self.copy.now()
+                now = self.copy.now()
+                pause = self._free_at(ticket, self.budget, now) - now
                 await self._sleep(min(max(pause, 0.02), QUEUE_CHECK))
                 await self.refresh()
 
@@ -488,6 +474,6 @@ class KeyState:
 
 @dataclass(slots=True, eq=False)
 class _Ticket:
-    deadline: float = inf
-    announced: bool = False
+    deadline: float
+    announced: bool
     granted: asyncio.Future[bool] = field(init=False)

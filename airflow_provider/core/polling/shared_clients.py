@@ -197,7 +197,9 @@ class Lease:
             else:
                 await self.clients.sleep(pause)
         announced = self.watch is not None and self.watch.on_poll()
-        return await self.on_key(lambda state: state.poll(wait, request, announced=announced))
+        return await self.on_key(
+            lambda state: state.send(request, since=wait.seen_at, deadline=wait.deadline, announced=announced)
+        )
 
     def _observe(self) -> None:
         if self.watch is not None and self._key_state is not None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from logging import Logger
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from airflow.sdk import BaseOperator
@@ -118,6 +119,11 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
                 context["ti"].xcom_push(key=key, value=value)
             except Exception as error:
                 self.log.warning("Could not push XCom %s: %s", key, error)
+
+    def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
+        """Render a template: a text or an ``ObjectStoragePath``, as in Airflow, and a ``Path`` too."""
+        content = str(content) if isinstance(content, PurePath) and "{" in str(content) else content
+        return super().render_template(content, *args, **kwargs)
 
     # -- turns on the key ------------------------------------------------------------------------------------
 

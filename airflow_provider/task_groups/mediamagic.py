@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -89,7 +90,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         allow_partial: bool | None = None,
         timeout: float | timedelta | None = None,
         topics: bool = False,
-        output_path: str | None = None,
+        output_path: str | PurePath | None = None,
         document_path: str | None = None,
         policy: CompliancePolicy | Mapping[str, Any] | None = None,
         on_blocked: str = "fail",
@@ -108,6 +109,8 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
             )
         super().__init__(group_id=group_id, **group)
+        if isinstance(output_path, PurePath):
+            output_path = str(output_path)  # Airflow's own task takes it, which renders no Path
         conn_id = given(mediamagic_conn_id=mediamagic_conn_id)
         conn_ids = {**conn_id, **given(output_conn_id=output_conn_id)}
         with self:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from airflow.models.dagrun import DagRun
-from airflow.sdk import DAG, task
+from airflow.sdk import DAG, ObjectStoragePath, task
 
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator as CreateSubmission,
@@ -43,6 +43,7 @@ from airflow_provider.operators.silent_witness import (
 )
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
+from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
 from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
 from tests.airflow.task_run import register
 from tests.simulator.talk import picture
@@ -154,6 +155,31 @@ def test_every_template_field_is_rendered(cls: type[Any]) -> None:
     assert {field: getattr(operator, field) for field in fields} == {
         field: json.loads(json.dumps(value).replace("{{ x }}", "rendered")) for field, value in given.items()
     }
+
+
+@pytest.mark.parametrize("native", [False, True], ids=["text", "native"])
+@pytest.mark.parametrize("form", [Path, ObjectStoragePath])
+def test_a_template_in_a_path_object_is_rendered(
+    submission: SubmissionJob, run_whole: RunWhole, tmp_path: Path, form: Any, native: bool
+) -> None:
+    """Airflow itself leaves a ``Path`` as it is: a folder with the name ``{{ ds }}`` would be written to."""
+    submission.takes(0.0)
+    submission.file("one.txt")
+    ids = {"submission_id": submission.order()}
+    of_params = {"params": {"name": "one"}, "render_template_as_native_obj": native}
+    with DAG(f"templated_{form.__name__}_{native}", schedule=None, **of_params) as dag:
+        UploadFiles(task_id="plain", files=[form(f"{tmp_path}/{{{{ params.name }}}}.txt")])
+        paths = form(f"{tmp_path}/{{{{ params.name }}}}/i.jsonl")
+        GetIssues.partial(task_id="mapped", output_path=paths).expand_kwargs([ids])
+    assert _states(run_whole(dag)) == {"plain": ["success"], "mapped": ["success"]}
+    assert (tmp_path / "one" / "i.jsonl").is_file()
+
+
+def test_a_template_in_a_path_object_reaches_the_task_of_a_group_as_text() -> None:
+    with DAG("templated_group", schedule=None) as dag:
+        MediaMagicReviewTaskGroup(files=["a.txt"], output_path=Path("/data/{{ ds }}"))
+    task_of_airflow: Any = dag.get_task("review.assets")
+    assert task_of_airflow.op_kwargs["output_path"] == "/data/{{ ds }}"
 
 
 def test_native_rendering_passes_lists_and_objects_on(submission: SubmissionJob, run_whole: RunWhole) -> None:

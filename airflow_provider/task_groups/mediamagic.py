@@ -113,7 +113,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
             output_path = str(output_path)  # Airflow's own task takes it, which renders no Path
         conn_id = given(mediamagic_conn_id=mediamagic_conn_id)
         conn_ids = {**conn_id, **given(output_conn_id=output_conn_id)}
-        with self:
+        with self.dag, self:  # the Dag may be an argument, and no context
             submit = MediaMagicCreateSubmissionOperator(
                 task_id="submit",
                 files=files,

@@ -90,7 +90,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
     ) -> None:
         super().__init__(group_id=group_id, **group)
         conn_id = given(silent_witness_conn_id=silent_witness_conn_id)
-        with self:
+        with self.dag, self:  # the Dag may be an argument, and no context
             report = SilentWitnessCreateReportOperator(
                 task_id="report",
                 case_id=case_id,

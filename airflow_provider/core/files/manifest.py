@@ -39,23 +39,29 @@ def fits_xcom(value: Any) -> bool:
 
 HEAD_BYTES = 1024
 TAIL_BYTES = 2048
+PADDING = b"\0\t\n\f\r "
+"""What some writers fill a document up with after its end, tens of kilobytes of it."""
 
 
 class Digest:
-    """SHA-256, size, and the two ends of a byte stream, in constant memory."""
+    """SHA-256, size, and the two ends of a byte stream, padding aside, in constant memory."""
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self.size = 0
         self.head = b""
         self.tail = b""
+        self._padding = b""
 
     def update(self, data: bytes) -> None:
         self._sha256.update(data)
         self.size += len(data)
         if len(self.head) < HEAD_BYTES:
             self.head += data[: HEAD_BYTES - len(self.head)]
-        self.tail = (self.tail + data[-TAIL_BYTES:])[-TAIL_BYTES:]
+        if content := data.rstrip(PADDING):
+            self.tail = (self.tail + self._padding + content[-TAIL_BYTES:])[-TAIL_BYTES:]
+            self._padding = b""
+        self._padding = (self._padding + data[len(content) :])[-TAIL_BYTES:]
 
     def sha256(self) -> str:
         """Hex digest of what has gone by so far; more may follow."""

@@ -37,6 +37,16 @@ def test_whole_documents_pass(word: bytes) -> None:
     check(None, b"anything")
 
 
+@pytest.mark.parametrize("padding", [b"\0", b" ", b"\r\n", b"\0 \n"])
+@pytest.mark.parametrize("piece", [1000, 1 << 20])
+def test_a_pdf_may_be_padded(padding: bytes, piece: int) -> None:
+    """Some writers fill up with 80,000 bytes after the end marker, and every reader opens it."""
+    data, digest = pdf() + padding * 80_000, Digest()
+    for start in range(0, len(data), piece):
+        digest.update(data[start : start + piece])
+    check_content("pdf", digest, lambda: io.BytesIO(data), name="report")
+
+
 @pytest.mark.parametrize(
     ("spoil", "problem"),
     [

@@ -1,4 +1,4 @@
-"""Task groups under ``default_args``: what the Dag says counts, unless the group was given something else."""
+"""Task groups in Dags of users: what the Dag says counts, unless the group was given something else."""
 
 from __future__ import annotations
 
@@ -60,6 +60,17 @@ def test_groups_wait_in_the_triggerer_where_nobody_says_otherwise() -> None:
         Review(files=["claims.txt"])
         Report(case_id="case", output_path="out")
     assert {unmapped(dag.get_task(name)).deferrable for name in ("review.submit", "report.report")} == {True}
+
+
+def test_the_dag_of_a_group_can_be_an_argument() -> None:
+    dag = DAG("group_of_argument", schedule=None)
+    Review(files=["claims.txt"], topics=True, policy={}, dag=dag)
+    Report(case_id="case", output_path="out", evidence=[{"files": ["rear.jpg"]}], dag=dag)
+    assert {task.dag for task in dag.tasks} == {dag}
+    assert {*dag.task_ids} == {
+        *(f"review.{name}" for name in ("submit", "assets", "issues", "topics", "gate")),
+        *(f"report.{name}" for name in ("evidence", "report", "download")),
+    }
 
 
 @pytest.mark.parametrize("mapped", [False, True], ids=["each", "whole"])

@@ -166,7 +166,7 @@ def test_a_template_in_a_path_object_is_rendered(
     submission.takes(0.0)
     submission.file("one.txt")
     ids = {"submission_id": submission.order()}
-    of_params = {"params": {"name": "one"}, "render_template_as_native_obj": native}
+    of_params: dict[str, Any] = {"params": {"name": "one"}, "render_template_as_native_obj": native}
     with DAG(f"templated_{form.__name__}_{native}", schedule=None, **of_params) as dag:
         UploadFiles(task_id="plain", files=[form(f"{tmp_path}/{{{{ params.name }}}}.txt")])
         paths = form(f"{tmp_path}/{{{{ params.name }}}}/i.jsonl")

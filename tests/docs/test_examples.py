@@ -140,7 +140,7 @@ def test_jobs_of_others_are_waited_for(run: Run, simulator: Simulator, case_id: 
     submission_id = talk.submit(talk.upload("ad.txt", b"A guaranteed cure."))["submissionId"]
     report_id = _witness(simulator).order(case_id).json()["data"]["id"]
     simulator.advance(60)
-    finished = run("jobs_of_others", {"submission_id": submission_id, "report_id": report_id})
+    finished = run("jobs_of_others", {"submission_id": submission_id, "case_id": case_id})
     assert finished.state == "success"
     assert returned(finished, "report")["id"] == report_id
 

@@ -2,35 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from functools import partial
 from logging import Logger
-from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
+from typing import Any, BinaryIO, ClassVar, Final, cast
 from urllib.parse import urlsplit
 
-from airflow_provider.core.arguments import plain_json, required_text
+from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.core.http.error_bodies import ErrorBody, Paid
 from airflow_provider.core.http.responses import Body, quoted_id
 from airflow_provider.exceptions import InvalidInputError, TransferError
-from airflow_provider.hooks.mediamagic_answers import (
-    read_asset,
-    read_issues,
-    read_started,
-    read_submission,
-    read_topics,
-)
-from airflow_provider.hooks.mediamagic_connection import MEDIAMAGIC
+from airflow_provider.hooks.mediamagic_answers import read_asset, read_issues, read_topics
+from airflow_provider.hooks.mediamagic_connection import API, MEDIAMAGIC
 from airflow_provider.hooks.mediamagic_submission import (
     SUBMISSION_STATES,
-    check_assets,
-    check_simulation_delay,
+    SubmissionEndpoints,
     observe_submission,
+    read_started,
+    submission_path,
 )
 from airflow_provider.hooks.mediamagic_webhooks import WebhookEndpoints
-
-if TYPE_CHECKING:
-    import aiohttp
 
 __all__ = ["DIRECT_UPLOAD_MAX_BYTES", "SUBMISSION_STATES", "MediaMagicHook", "observe_submission"]
 
@@ -40,11 +31,10 @@ Largest file for :meth:`MediaMagicHook.upload_direct`. The vendor says 10 MB; wh
 binary is not documented, so this is the smaller reading.
 """
 
-_API: Final = "/api/integrations"
 _NIL_UUID: Final = "00000000-0000-0000-0000-000000000000"
 
 
-class MediaMagicHook(WebhookEndpoints):
+class MediaMagicHook(SubmissionEndpoints, WebhookEndpoints):
     """
     One method per endpoint of the MediaMagic Lite integrations API; arguments and results carry the vendor's
     field names. See https://docs.mediamagic-lite.northell.io/introduction
@@ -96,7 +86,7 @@ class MediaMagicHook(WebhookEndpoints):
                 raise body.malformed("an uploadUrl that is not https")
             return found
 
-        return self.request("POST", f"{_API}/uploads/url", json=payload, read=read)
+        return self.request("POST", f"{API}/uploads/url", json=payload, read=read)
 
     def put_upload(self, upload_url: str, file: Any, *, conn_id: str | None = None) -> None:
         """
@@ -159,84 +149,7 @@ class MediaMagicHook(WebhookEndpoints):
             log=cast("Logger", self.log),
         )
 
-        return self.request("POST", f"{_API}/uploads/direct", body=part, read=_read_blob)
-
-    # -- submissions -----------------------------------------------------------------------------------------
-
-    def create_submission(
-        self,
-        assets: Sequence[Mapping[str, Any]],
-        *,
-        sidekick_ids: Sequence[str] | None = None,
-        metadata: Mapping[str, Any] | None = None,
-        simulation_delay_seconds: float | None = None,
-    ) -> dict[str, Any]:
-        """
-        Submit uploaded assets for review. **Billed**, and not protected against duplicates: the API documents
-        no idempotency key and no endpoint that lists submissions.
-
-        :param assets: one or more of ``{"blobPath": ..., "previousSubmissionId": ...}``; the second field
-            makes the asset a new version of the asset of that submission.
-        :param sidekick_ids: UUIDs of the sidekicks to review with; default none.
-        :param metadata: free-form object; whether it is returned anywhere is not documented.
-        :param simulation_delay_seconds: sandbox keys only, 0 to 30; a live key answers 400.
-        :return: ``submissionId``, ``workflowId``, ``ablyChannel``, ``status``, ``assets``.
-        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
-        :raises InvalidInputError: an argument is wrong; nothing was sent.
-        :raises InvalidRequestError: 400, 413 (file above its category's limit), 415 (content does not match
-            its type), 422.
-        :raises PermissionDeniedError: 403, invalid blob path.
-        :raises NotFoundError: 404, the previous submission is unknown.
-        :raises ConflictError: 409, asset already submitted.
-
-        See https://northell-2444134e.mintlify.app/api-reference/submissions/create-submission
-        """
-        payload: dict[str, Any] = {"assets": check_assets(assets)}
-        if sidekick_ids is not None:
-            if isinstance(sidekick_ids, str):
-                raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
-            payload["sidekickIds"] = [required_text("sidekick_ids", item) for item in sidekick_ids]
-        if metadata is not None:
-            if not isinstance(metadata, Mapping):
-                raise InvalidInputError("metadata must be an object.", parameter="metadata")
-            payload["metadata"] = plain_json("metadata", metadata)
-        params: dict[str, Any] = {}
-        if (delay := check_simulation_delay(simulation_delay_seconds)) is not None:
-            params["simulationDelaySeconds"] = f"{delay:g}"
-        paid = Paid(
-            "the submission",
-            "The API has no endpoint that lists submissions: look in the MediaMagic app, or ask the vendor, "
-            "before submitting these assets again.",
-        )
-        return self.request(
-            "POST",
-            f"{_API}/submissions",
-            json=payload,
-            params=params,
-            paid=paid,
-            read=partial(read_started, "submitted"),
-        )
-
-    def get_submission(self, submission_id: str) -> dict[str, Any]:
-        """
-        Read the status of a submission.
-
-        :param submission_id: UUID from :meth:`create_submission`.
-        :return: ``submissionId``, ``status``, ``progressPercent``, ``createdAt``, ``completedAt``,
-            ``errorMessage``, ``isRetryable``, ``assets`` with each asset's ``issueCount`` and error fields.
-        :raises NotFoundError: 404, unknown or in another workspace.
-
-        See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
-        """
-        return self.request(
-            "GET", _submission_path(submission_id), read=partial(read_submission, submission_id)
-        )
-
-    async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
-        """Read as :meth:`get_submission`, by :meth:`arequest`."""
-        return await self.arequest(
-            client, "GET", _submission_path(submission_id), read=partial(read_submission, submission_id)
-        )
+        return self.request("POST", f"{API}/uploads/direct", body=part, read=_read_blob)
 
     # -- results ---------------------------------------------------------------------------------------------
 
@@ -305,7 +218,7 @@ class MediaMagicHook(WebhookEndpoints):
         return self.request("POST", path, paid=paid, read=partial(read_started, "processing"))
 
     def _probe(self) -> str:
-        answer = self._answer("GET", _submission_path(_NIL_UUID))
+        answer = self._answer("GET", submission_path(_NIL_UUID))
         # What is not the API answers 404 too, and in other words.
         if answer.status != 404 or "detail" not in ErrorBody.read(answer.body).names:
             self._result(answer, lambda body: body.data)
@@ -320,9 +233,5 @@ def _read_blob(body: Body, *needed: str) -> dict[str, Any]:
     return found
 
 
-def _submission_path(submission_id: str) -> str:
-    return f"{_API}/submissions/{quoted_id('submission_id', submission_id)}"
-
-
 def _asset_path(submission_id: str, asset_id: str) -> str:
-    return f"{_submission_path(submission_id)}/assets/{quoted_id('asset_id', asset_id)}"
+    return f"{submission_path(submission_id)}/assets/{quoted_id('asset_id', asset_id)}"

@@ -7,35 +7,13 @@ See https://docs.mediamagic-lite.northell.io/introduction
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any, Final
 
-from airflow_provider.core.http.responses import Body, Id, Kind, Name, Word, fields
-from airflow_provider.core.polling.wait import JobState
-from airflow_provider.hooks.mediamagic_submission import SUBMISSION_STATES
-
-_TIMES: Final = fields(datetime, "createdAt", "updatedAt", "completedAt")
-
-_SUBMISSION: Final[Mapping[str, Kind]] = {
-    **_TIMES,
-    "submissionId": Id,
-    **fields(str, "workflowId", "workspaceId", "ablyChannel", "errorMessage"),
-    "status": Word,
-    "progressPercent": float,
-    "isRetryable": bool,
-    "assets": [
-        {
-            # A submission ends, and was paid for, whatever its assets are called.
-            "assetId": Name,
-            **fields(str, "versionGroupId", "errorMessage", "errorType"),
-            **fields(int, "versionNumber", "issueCount", "retryCount"),
-            "isRetryable": bool,
-        }
-    ],
-}
+from airflow_provider.core.http.responses import Body, Id, Kind, Word, fields
+from airflow_provider.hooks.mediamagic_submission import TIMES
 
 _ISSUE: Final[Mapping[str, Kind]] = {
-    **_TIMES,
+    **TIMES,
     **fields(str, "id", "ruleCode", "summary", "severity", "status", "sidekickId"),
     **fields(str, "severityReasoning", "severityReasoningHeadline"),
     "referenceNumber": int,
@@ -53,7 +31,7 @@ _ASSET: Final[Mapping[str, Kind]] = {
 _TOPICS: Final[Mapping[str, Kind]] = {"assetId": Id, "orphanIssues": [_ISSUE], "metadata": dict}
 
 _SUBSCRIPTION: Final[Mapping[str, Kind]] = {
-    **_TIMES,
+    **TIMES,
     "id": Id,
     **fields(str, "workspaceId", "description"),
     "eventTypes": list,
@@ -61,34 +39,10 @@ _SUBSCRIPTION: Final[Mapping[str, Kind]] = {
 }
 
 _DELIVERY: Final[Mapping[str, Kind]] = {
-    **_TIMES,
+    **TIMES,
     **fields(str, "id", "status", "eventId"),
     "responseStatus": int,
 }
-
-
-def read_started(status: str, body: Body) -> dict[str, Any]:
-    """
-    Read what a paid call has started.
-
-    :param status: what the API documents right after the call; an answer that leaves it out is read as if it
-        had said so, because the id in it is paid for.
-    """
-    found = body.object("submissionId", kinds=_SUBMISSION)
-    found["status"] = found.get("status") or status
-    return found
-
-
-def read_submission(submission_id: str, body: Body) -> dict[str, Any]:
-    """
-    Read a submission; what follows a finished one reads its assets one by one, so they must have ids.
-    """
-    found = body.object("submissionId", "status", kinds=_SUBMISSION)
-    body.check_asked("submission", submission_id.lower(), found["submissionId"].lower())
-    if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
-        assets = body.part(found)
-        body.part(assets.require("assets", list)).rows("assets", "assetId")
-    return found
 
 
 def read_asset(asset_id: str, body: Body) -> dict[str, Any]:

@@ -11,6 +11,8 @@ from airflow_provider.core.http.connection import Service
 if TYPE_CHECKING:
     from airflow_provider.core.http.extras import Extras
 
+API: Final = "/api/integrations"
+
 MOST_SUBSCRIPTIONS: Final = 50
 """Most webhook secrets that an object by subscription may hold: each is tried on every event."""
 
@@ -36,7 +38,7 @@ def rate_limit_bucket(method: str, path: str) -> str:
 
     See https://docs.mediamagic-lite.northell.io/reference/rate-limiting
     """
-    group = path.removeprefix("/api/integrations").lstrip("/").partition("/")[0]
+    group = path.removeprefix(API).lstrip("/").partition("/")[0]
     kind = "read" if method == "GET" else "write"
     return {
         "submissions": f"submission_{kind}",

@@ -1,5 +1,5 @@
 """
-A MediaMagic submission as data: what may go in, what its status means. Pure.
+MediaMagic submissions: their endpoints, what may go in, how an answer is read, what a status means.
 
 See https://docs.mediamagic-lite.northell.io/concepts/submissions
 """
@@ -7,15 +7,23 @@ See https://docs.mediamagic-lite.northell.io/concepts/submissions
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from datetime import datetime
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider.core.arguments import required_text
-from airflow_provider.core.http.responses import plain_id
+from airflow_provider.core.arguments import plain_json, required_text
+from airflow_provider.core.http.client import ServiceHook
+from airflow_provider.core.http.error_bodies import Paid
+from airflow_provider.core.http.responses import Body, Id, Kind, Name, Word, fields, plain_id, quoted_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds
 from airflow_provider.core.text import clean, public, redact
 from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.hooks.mediamagic_connection import API
+
+if TYPE_CHECKING:
+    import aiohttp
 
 SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
     "uploading": JobState.ACTIVE,
@@ -25,6 +33,26 @@ SUBMISSION_STATES: Final[Mapping[str, JobState]] = {
     "failed": JobState.FAILED,
 }
 """What the status words of a submission mean. There is none for cancelled: the API cannot cancel."""
+
+TIMES: Final = fields(datetime, "createdAt", "updatedAt", "completedAt")
+
+_SUBMISSION: Final[Mapping[str, Kind]] = {
+    **TIMES,
+    "submissionId": Id,
+    **fields(str, "workflowId", "workspaceId", "ablyChannel", "errorMessage"),
+    "status": Word,
+    "progressPercent": float,
+    "isRetryable": bool,
+    "assets": [
+        {
+            # A submission ends, and was paid for, whatever its assets are called.
+            "assetId": Name,
+            **fields(str, "versionGroupId", "errorMessage", "errorType"),
+            **fields(int, "versionNumber", "issueCount", "retryCount"),
+            "isRetryable": bool,
+        }
+    ],
+}
 
 
 def observe_submission(body: Mapping[str, Any]) -> Observation:
@@ -135,6 +163,113 @@ def check_assets(assets: Any) -> list[dict[str, Any]]:
             )
         checked.append(item)
     return checked
+
+
+def read_started(status: str, body: Body) -> dict[str, Any]:
+    """
+    Read what a paid call has started.
+
+    :param status: what the API documents right after the call; an answer that leaves it out is read as if it
+        had said so, because the id in it is paid for.
+    """
+    found = body.object("submissionId", kinds=_SUBMISSION)
+    found["status"] = found.get("status") or status
+    return found
+
+
+def read_submission(submission_id: str, body: Body) -> dict[str, Any]:
+    """
+    Read a submission; what follows a finished one reads its assets one by one, so they must have ids.
+    """
+    found = body.object("submissionId", "status", kinds=_SUBMISSION)
+    body.check_asked("submission", submission_id.lower(), found["submissionId"].lower())
+    if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:
+        assets = body.part(found)
+        body.part(assets.require("assets", list)).rows("assets", "assetId")
+    return found
+
+
+class SubmissionEndpoints(ServiceHook):
+    """Part of :class:`~airflow_provider.hooks.mediamagic.MediaMagicHook`."""
+
+    def create_submission(
+        self,
+        assets: Sequence[Mapping[str, Any]],
+        *,
+        sidekick_ids: Sequence[str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        simulation_delay_seconds: float | None = None,
+    ) -> dict[str, Any]:
+        """
+        Submit uploaded assets for review. **Billed**, and not protected against duplicates: the API documents
+        no idempotency key and no endpoint that lists submissions.
+
+        :param assets: one or more of ``{"blobPath": ..., "previousSubmissionId": ...}``; the second field
+            makes the asset a new version of the asset of that submission.
+        :param sidekick_ids: UUIDs of the sidekicks to review with; default none.
+        :param metadata: free-form object; whether it is returned anywhere is not documented.
+        :param simulation_delay_seconds: sandbox keys only, 0 to 30; a live key answers 400.
+        :return: ``submissionId``, ``workflowId``, ``ablyChannel``, ``status``, ``assets``.
+        :raises SubmitOutcomeUnknownError: the request was sent and its answer was lost. It is not sent again.
+        :raises InvalidInputError: an argument is wrong; nothing was sent.
+        :raises InvalidRequestError: 400, 413 (file above its category's limit), 415 (content does not match
+            its type), 422.
+        :raises PermissionDeniedError: 403, invalid blob path.
+        :raises NotFoundError: 404, the previous submission is unknown.
+        :raises ConflictError: 409, asset already submitted.
+
+        See https://northell-2444134e.mintlify.app/api-reference/submissions/create-submission
+        """
+        payload: dict[str, Any] = {"assets": check_assets(assets)}
+        if sidekick_ids is not None:
+            if isinstance(sidekick_ids, str):
+                raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
+            payload["sidekickIds"] = [required_text("sidekick_ids", item) for item in sidekick_ids]
+        if metadata is not None:
+            if not isinstance(metadata, Mapping):
+                raise InvalidInputError("metadata must be an object.", parameter="metadata")
+            payload["metadata"] = plain_json("metadata", metadata)
+        params: dict[str, Any] = {}
+        if (delay := check_simulation_delay(simulation_delay_seconds)) is not None:
+            params["simulationDelaySeconds"] = f"{delay:g}"
+        paid = Paid(
+            "the submission",
+            "The API has no endpoint that lists submissions: look in the MediaMagic app, or ask the vendor, "
+            "before submitting these assets again.",
+        )
+        return self.request(
+            "POST",
+            f"{API}/submissions",
+            json=payload,
+            params=params,
+            paid=paid,
+            read=partial(read_started, "submitted"),
+        )
+
+    def get_submission(self, submission_id: str) -> dict[str, Any]:
+        """
+        Read the status of a submission.
+
+        :param submission_id: UUID from :meth:`create_submission`.
+        :return: ``submissionId``, ``status``, ``progressPercent``, ``createdAt``, ``completedAt``,
+            ``errorMessage``, ``isRetryable``, ``assets`` with each asset's ``issueCount`` and error fields.
+        :raises NotFoundError: 404, unknown or in another workspace.
+
+        See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-submission-status
+        """
+        return self.request(
+            "GET", submission_path(submission_id), read=partial(read_submission, submission_id)
+        )
+
+    async def aget_submission(self, client: aiohttp.ClientSession, submission_id: str) -> dict[str, Any]:
+        """Read as :meth:`get_submission`, by :meth:`arequest`."""
+        return await self.arequest(
+            client, "GET", submission_path(submission_id), read=partial(read_submission, submission_id)
+        )
+
+
+def submission_path(submission_id: str) -> str:
+    return f"{API}/submissions/{quoted_id('submission_id', submission_id)}"
 
 
 SUBMISSION: Final = JobKind(

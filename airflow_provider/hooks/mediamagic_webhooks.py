@@ -16,11 +16,12 @@ from airflow_provider.hooks.mediamagic_answers import (
     read_subscription,
     read_subscriptions,
 )
+from airflow_provider.hooks.mediamagic_connection import API
 
 EVENT_TYPES: Final = ("asset.processing.completed", "asset.processing.failed")
 """Everything that MediaMagic sends; both are about one asset, none about a submission."""
 
-_SUBSCRIPTIONS: Final = "/api/integrations/webhooks/subscriptions"
+_SUBSCRIPTIONS: Final = f"{API}/webhooks/subscriptions"
 _LONGEST_URL: Final = 2083
 
 
@@ -146,7 +147,7 @@ class WebhookEndpoints(ServiceHook):
             payload["errorMessage"] = error_message
         return self.request(
             "POST",
-            "/api/integrations/sandbox/events/fire",
+            f"{API}/sandbox/events/fire",
             json=payload,
             read=lambda body: int(body.require("dispatched", int)),
         )

@@ -7,6 +7,7 @@ import json
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from types import FrameType
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 import airflow_provider
+from airflow_provider.core.jobs.trigger import JobTrigger
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator,
@@ -26,6 +28,7 @@ from airflow_provider.operators.silent_witness import (
 )
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
+from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 
 PACKAGE = Path(airflow_provider.__file__).parent
@@ -37,8 +40,7 @@ SPEED = 200.0
 """How much faster than real time the wait runs."""
 
 REPORT = {"id": "rpt_1", "status": "processing", "progress": {"message": "Reading photos"}}
-BODY = json.dumps({"success": True, "data": REPORT}).encode()
-ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(BODY) + BODY
+SUBMISSION = {"submissionId": "5b1e", "status": "processing", "progressPercent": 40, "assets": []}
 
 
 def modules_in(*folders: str) -> list[str]:
@@ -52,14 +54,22 @@ def test_waiting_is_decided_without_airflow(module: str) -> None:
     subprocess.run([sys.executable, "-c", script], check=True, timeout=120, cwd=PACKAGE.parent)
 
 
-async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], set[str]]:
+async def files_of_a_poll(
+    monkeypatch: pytest.MonkeyPatch,
+    trigger_class: type[JobTrigger] = SilentWitnessReportTrigger,
+    job_id: str = "rpt_1",
+    answer: Mapping[str, Any] = {"success": True, "data": REPORT},
+) -> tuple[set[str], set[str]]:
     """
     Return the package's files that run code between two status requests of a wait.
 
+    :param answer: what the service says of the job.
     :return: those on the way down, from when the next poll is chosen until aiohttp sends; and all, with those
         that read the answer.
     """
     answers = 0
+    body = json.dumps(answer).encode()
+    head = f"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
     entered: set[str] = set()
     before_sending: set[str] = set()
     steps: list[str] = []
@@ -84,12 +94,12 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
                 elif answers == 4:
                     sys.settrace(None)
                     enough.set()
-                writer.write(ANSWER)
+                writer.write(head.encode() + body)
         writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1")
     host = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    connection = {"conn_type": "silent_witness", "host": host, "password": "sk_test"}
+    connection = {"conn_type": trigger_class.hook_class.conn_type, "host": host, "password": "sk_test"}
     monkeypatch.setenv("AIRFLOW_CONN_POLLED", json.dumps(connection))
     # What is done once for all waits, every second or every few minutes, this wait's time runs too fast for.
     monkeypatch.setattr("airflow_provider.core.polling.key_state.EXCHANGE_EVERY", 1e9)
@@ -101,7 +111,7 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
         sleep=lambda seconds: asyncio.sleep(seconds / SPEED),
     )
     SharedClients._of_loop[asyncio.get_running_loop()] = clients
-    trigger = SilentWitnessReportTrigger("polled", "rpt_1", began - 150.0, began + 36_000.0)
+    trigger = trigger_class("polled", job_id, began - 150.0, began + 36_000.0)
     wait = asyncio.ensure_future(anext(trigger.run()))
     try:
         await asyncio.wait_for(enough.wait(), 60)
@@ -113,8 +123,17 @@ async def files_of_a_poll(monkeypatch: pytest.MonkeyPatch) -> tuple[set[str], se
     return before_sending, entered
 
 
-def test_a_poll_in_the_triggerer_passes_through_few_files(monkeypatch: pytest.MonkeyPatch) -> None:
-    before_sending, entered = asyncio.run(files_of_a_poll(monkeypatch))
+@pytest.mark.parametrize(
+    "waited_for",
+    [
+        (SilentWitnessReportTrigger, "rpt_1", {"success": True, "data": REPORT}),
+        (MediaMagicSubmissionTrigger, "5b1e", SUBMISSION),
+    ],
+)
+def test_a_poll_in_the_triggerer_passes_through_few_files(
+    waited_for: tuple[type[JobTrigger], str, Mapping[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before_sending, entered = asyncio.run(files_of_a_poll(monkeypatch, *waited_for))
     assert "core/polling/wait.py" in before_sending
     assert len(before_sending) <= FILES_TO_THE_REQUEST, "\n".join(sorted(before_sending))
     assert len(entered) <= FILES_OF_A_POLL, "\n".join(sorted(entered))

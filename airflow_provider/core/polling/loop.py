@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from logging import Logger
 
+from airflow_provider.core.budget.turns import SLICE
 from airflow_provider.core.polling.wait import Observation, PollOutcome, Wait
 from airflow_provider.errors import ProviderError
-
-SLICE = 1.0
-"""Longest single sleep in seconds, so that a kill is noticed soon."""
 
 
 def wait_here(

@@ -41,9 +41,9 @@ class JobRetryPolicy(RetryPolicy):
     """
     Choose the delay before a retry by what went wrong; other errors keep the task's own ``retry_delay``.
 
-    - An answer that says when to come back (429, 503): then. From Airflow 3.4 on a 429 or 503 uses up no
+    - An answer with ``Retry-After`` (429, 503): after that time. From Airflow 3.4 on a 429 or 503 uses up no
       retry, for up to two hours.
-    - An unknown outcome, or a record that could not be read: after 30 s; the retry looks before it pays.
+    - An unknown outcome, or a record that could not be read: after 30 s; the retry searches before it pays.
     - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches where the job goes on.
       A report that exceeded ``timeout`` was cancelled, unless ``cancel_on_timeout=False``, and the retry pays
       for a new one.

@@ -17,14 +17,16 @@ class MediaMagicSubmissionSensor(JobSensor[MediaMagicHook]):
     Wait for a submission that something else made. Returns the vendor's submission.
 
     :param submission_id: the submission.
-    :param mediamagic_conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param poke_interval: first interval in seconds; default 2 s, growing to 30 s; deferred, the
-        schedule that all waits on the key share.
-    :param exponential_backoff: let a given ``poke_interval`` grow.
-    :param max_wait: longest interval in seconds.
-    :param timeout: seconds from the sensor's start; default 600.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param poke_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default
+        2 s, growing to 30 s; deferred, the schedule that all waits on the key share.
+    :param exponential_backoff: let a given ``poke_interval`` grow, by a factor of 1.5; default false.
+    :param max_wait: longest interval in seconds, or a timedelta; default 30, or ``poke_interval`` where that
+        is longer.
+    :param timeout: seconds from the sensor's start, or a timedelta; default 600.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://northell-2444134e.mintlify.app/guides/poll-status
     """

@@ -17,14 +17,16 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     Wait for a report that something else started. Returns the vendor's report without its signed links.
 
     :param report_id: the report.
-    :param silent_witness_conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
-    :param poke_interval: first interval in seconds; default 3 s, growing to 15 s; deferred, the
-        schedule that all waits on the key share.
-    :param exponential_backoff: let a given ``poke_interval`` grow.
-    :param max_wait: longest interval in seconds.
-    :param timeout: seconds from the sensor's start; default 600.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param poke_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default
+        3 s, growing to 15 s; deferred, the schedule that all waits on the key share.
+    :param exponential_backoff: let a given ``poke_interval`` grow, by a factor of 1.5; default false.
+    :param max_wait: longest interval in seconds, or a timedelta; default 15, or ``poke_interval`` where that
+        is longer.
+    :param timeout: seconds from the sensor's start, or a timedelta; default 600.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """

@@ -53,11 +53,11 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param group_id: of the group, default ``review``.
     :param files: paths, globs or object-storage URLs, as a list.
     :param sidekick_ids: UUIDs of the sidekicks to review with, as a list; default none.
-    :param metadata: free-form object for the submission.
+    :param metadata: free-form object that goes with the submission; default none.
     :param allow_partial: go on with the assets that completed when others failed; those are in
         ``submission["failedAssetIds"]`` and are not judged.
     :param timeout: seconds that the review may take, or a timedelta; default 600.
-    :param topics: fetch the topics of every asset too.
+    :param topics: fetch the topics of every asset too; default false.
     :param output_path: folder, local or an object-storage URL, to write ``<asset id>.issues.jsonl`` and
         ``<asset id>.topics.json`` to; in a mapped task group ``<submission id>.issues.jsonl`` and
         ``<submission id>.topics.json``. Needed when the result of one task is more than 32 KB of JSON.
@@ -75,7 +75,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
     :param if_no_files: ``fail`` (default), or ``skip`` the group when there is no file.
     :param source_conn_id: connection for object-storage URLs in ``files`` that name none.
     :param output_conn_id: connection for an ``output_path`` or ``document_path`` that names none.
-    :param mediamagic_conn_id: MediaMagic connection id.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
     :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``. ``default_args``
         of the group or the Dag count for what is not given here.
     """

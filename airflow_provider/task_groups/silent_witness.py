@@ -45,12 +45,12 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         ``[{"files": [...], "category": "vehicle_photo", "vehicle_role": "plaintiff"}, ...]``, or the output
         of a task that returns such a list. Templates are rendered in what the Dag itself says, not in what
         a task returns. Default, or an empty list: the case has its evidence already.
-    :param analysis_type: the case's analysis type, for the time a report may take.
+    :param analysis_type: the case's analysis type, which decides the default ``timeout``; not sent.
     :param formats: ``pdf``, ``docx`` or both (default), as a list.
     :param filename: file name without suffix; default the report id.
-    :param overwrite: replace files with other content.
-    :param report_retries: how many new reports are started after failures that may pass, default 0.
-    :param timeout: seconds that the report may take, or a timedelta; default by ``analysis_type``.
+    :param overwrite: replace files with other content; default false, which makes them an error.
+    :param report_retries: how many new, paid reports are started after failures that may pass, default 0.
+    :param timeout: seconds that the report may take, or a timedelta; default 600, 300 for ``accident_only``.
     :param deferrable: wait in the triggerer (default).
     :param on_clear: of the report, when a user clears its task: ``attach`` takes the one that was paid for,
         ``new`` pays for another one.
@@ -60,7 +60,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         an entry may say so for itself.
     :param source_conn_id: connection for object-storage URLs in ``evidence`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
-    :param silent_witness_conn_id: Silent Witness connection id.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
     :param group: other arguments of ``TaskGroup``, such as ``default_args`` or ``tooltip``. ``default_args``
         of the group or the Dag count for what is not given here.
     """

@@ -73,14 +73,16 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         )
 
     The ``extra["payload"]`` of the asset event holds ``event_id``, ``type``, ``conn_id``, ``submission_id``,
-    ``asset_id``, ``status`` and ``timestamp``. Copies of an event are dropped. Which events were seen is kept
-    in the asset's state store, so that a restart changes nothing; before Airflow 3.3.2, and where several
-    assets share one trigger, there is none, and only what was signed in the last five minutes counts. How the
-    queue is acknowledged is up to its own trigger.
+    ``asset_id``, ``status`` and ``timestamp``. Copies of an event are dropped. On Airflow 3.3.2 and newer,
+    with one asset for the trigger, the asset's state store remembers the events, also over a restart.
+    Elsewhere only events that were signed in the last five minutes are taken. How the queue is acknowledged
+    is up to its own trigger.
 
     :param scheme: the queue's kind, as ``MessageQueueTrigger`` knows it: ``sqs``, ``redis+pubsub``, ...
-    :param conn_id: connection whose webhook secret proves the events.
-    :param max_age: seconds that an event may have lain in the queue, default a day; 300 without a store.
+    :param conn_id: MediaMagic connection whose webhook secret proves the events, default
+        ``mediamagic_default``.
+    :param max_age: seconds that an event may have lain in the queue, default 86,400; at most 300 without a
+        store.
     :param queue: arguments of the queue's own trigger, such as ``sqs_queue``.
     """
 

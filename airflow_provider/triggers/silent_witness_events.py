@@ -51,16 +51,16 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
 
     The list of active cases is read, and of a case that has changed its reports. The ``extra["payload"]`` of
     the asset event holds ``report_id``, ``case_id``, ``status`` (``completed``, ``failed`` or ``cancelled``),
-    ``created_at`` and ``conn_id``. What had ended before the trigger first ran is not told.
+    ``created_at`` and ``conn_id``. Reports that had ended before the trigger first ran make no event.
 
-    Each report is told of once. Which were is kept in the asset's state store, so that a restart changes
-    nothing, and what ends while no triggerer runs is told afterwards; a second report on an old case only
-    where the API then shows a new ``updated_at``, which is not documented. Before Airflow 3.3.2, and where
-    several assets share one trigger, there is no store: what ends while no triggerer runs is not told.
+    Each report makes one event. On Airflow 3.3.2 and newer, with one asset for the trigger, the asset's state
+    store remembers them: after a restart none is repeated, and reports that ended while no triggerer ran make
+    theirs (a second report on an old case only where the API then shows a new ``updated_at``, which is not
+    documented). Elsewhere reports that end while no triggerer runs make no event.
 
-    :param conn_id: connection id.
+    :param conn_id: Silent Witness connection id, default ``silent_witness_default``.
     :param poll_interval: seconds between two reads of the list, default 120; longer where a read takes more
-        than two requests. Waits on the same key that read the list make it quicker.
+        than two requests. Ends are seen sooner while tasks wait for reports on the same key.
     """
 
     def __init__(

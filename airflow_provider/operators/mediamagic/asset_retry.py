@@ -28,23 +28,28 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
 
     :param submission_id: the submission.
     :param asset_id: the asset; it must be failed and retryable.
-    :param allow_partial: succeed when at least one asset completed; the result says which.
-    :param asset_retries: how often each asset that fails again is retried once more.
-    :param mediamagic_conn_id: MediaMagic connection id.
+    :param allow_partial: succeed when at least one asset completed; the result says which. Default false.
+    :param asset_retries: how often each asset that fails again is retried once more, paid; default 0.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
     :param wait_for_completion: wait for the submission's end (default), or return as soon as the retry runs.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from the retry, or a timedelta; default 600.
-    :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
-    :param exponential_backoff: let the interval grow; a number is the factor.
-    :param max_wait: longest interval in seconds.
+    :param poll_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default 2
+        s, growing to 30 s.
+    :param exponential_backoff: let ``poll_interval`` grow, by a factor of 1.5 or the number given here.
+        Default: only where there is no ``poll_interval``.
+    :param max_wait: longest interval in seconds, or a timedelta; default 30, or ``poll_interval`` where that
+        is longer.
     :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
     :param cancel_on_timeout: no effect, for the same reason.
     :param reuse_completed: when a user clears the task after it succeeded, do not retry the asset again.
+        Default false.
     :param on_clear: when a user clears the task: ``attach`` never retries the asset again, ``new`` does.
         Default: as :class:`MediaMagicCreateSubmissionOperator`.
     :param max_paid_requests: most retries of assets that this task sends; the next one is an error. Default:
         no limit.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """

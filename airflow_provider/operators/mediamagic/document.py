@@ -35,7 +35,7 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
     :param output_path: ``.html`` file to write, local or an object-storage URL. An older one is replaced.
     :param topics: what ``MediaMagicGetTopicsOperator`` returns, of one task or of a mapped one.
     :param verdict: what ``MediaMagicComplianceGateOperator`` returns.
-    :param title: heading of the document.
+    :param title: heading of the document, default ``Review``.
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
     :param output_conn_id: connection for an ``output_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id; not used, as no service is asked.

@@ -35,9 +35,11 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     :param output_path: write the result to this file (local path or object-storage URL) and return a
         manifest. Required when the result is larger than 32 KB of JSON.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
     """
 
     hook_class = MediaMagicHook
@@ -179,9 +181,11 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
     :param asset_id: the asset, or a list of assets; default all assets of the submission.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -205,9 +209,11 @@ class MediaMagicGetIssuesOperator(AssetOperator):
         have failed then.
     :param output_path: ``.jsonl``, ``.csv`` or ``.parquet`` file to write.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -250,9 +256,11 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     :param asset_id: the asset, or a list of assets; default all assets of the submission.
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
     """

@@ -65,33 +65,40 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     :param submission_id: a submission that exists already, to be taken instead: nothing is uploaded,
         submitted or paid for. For one whose id was lost, or that was made by hand; ``files`` may stay.
     :param sidekick_ids: UUIDs of the sidekicks to review with, as a list; default none.
-    :param metadata: free-form object for the submission.
-    :param previous_submission_id: makes each asset the next version of the asset of that submission.
+    :param metadata: free-form object that goes with the submission; default none.
+    :param previous_submission_id: makes each asset the next version of the asset of that submission; default
+        none.
     :param source_conn_id: connection for object-storage URLs that name none.
     :param if_no_files: ``fail`` (default) or ``skip`` the task when ``files`` is empty or its globs match
         nothing, and there is no submission of an earlier attempt.
     :param max_parallel: how many files are uploaded at a time, default 4.
-    :param allow_partial: succeed when at least one asset completed; the result says which.
-    :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
+    :param allow_partial: succeed when at least one asset completed; the result says which. Default false.
+    :param asset_retries: how often each failed asset is retried, paid, where the service says that it can be;
+        default 0.
     :param on_lost_submission: what to do when a submission was made and its id is lost: ``fail`` (default),
         or ``resubmit`` to upload the files anew and pay for a second submission.
-    :param simulation_delay_seconds: 0 to 30, with sandbox keys only.
-    :param mediamagic_conn_id: MediaMagic connection id.
+    :param simulation_delay_seconds: 0 to 30, with sandbox keys only; default none.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
     :param wait_for_completion: wait for the review's end (default), or return as soon as it is submitted.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from submission, or a timedelta; default 600.
-    :param poll_interval: first interval in seconds; default 2 s, growing to 30 s.
-    :param exponential_backoff: let the interval grow; a number is the factor.
-    :param max_wait: longest interval in seconds.
+    :param poll_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default 2
+        s, growing to 30 s.
+    :param exponential_backoff: let ``poll_interval`` grow, by a factor of 1.5 or the number given here.
+        Default: only where there is no ``poll_interval``.
+    :param max_wait: longest interval in seconds, or a timedelta; default 30, or ``poll_interval`` where that
+        is longer.
     :param cancel_on_kill: no effect: MediaMagic cannot cancel. The log says that the submission goes on.
     :param cancel_on_timeout: no effect, for the same reason.
     :param reuse_completed: when a user clears the task after it succeeded, return the same submission again.
+        Default false.
     :param on_clear: when a user clears the task: ``attach`` takes the submission that was paid for, running
         or complete; ``new`` pays for another one, and one that runs goes on. Default: a running submission
         is taken; one that was returned is replaced, one that never was is taken.
     :param max_paid_requests: most submissions and retries of assets that this task sends, over retries,
         clears and ``asset_retries``; the next one is an error. Default: no limit.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/guides/submit-assets
     """

@@ -41,11 +41,14 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     """
     What operators that wait for a submission share.
 
-    :param allow_partial: succeed when at least one asset completed; the result says which.
-    :param asset_retries: how often each failed asset that says it can be retried is retried through the API.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param allow_partial: succeed when at least one asset completed; the result says which. Default false.
+    :param asset_retries: how often each failed asset is retried, paid, where the service says that it can be;
+        default 0.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
     """
 
     hook_class = MediaMagicHook

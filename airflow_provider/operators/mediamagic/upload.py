@@ -169,9 +169,11 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     :param if_no_files: ``fail`` (default) or ``skip`` the task when ``files`` is empty or its globs match
         nothing.
     :param max_parallel: how many files are uploaded at a time, default 4.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/guides/file-upload
     """

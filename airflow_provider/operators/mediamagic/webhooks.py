@@ -29,9 +29,11 @@ class WebhookOperator(ServiceOperator[MediaMagicHook]):
     """
     What operators for subscriptions share.
 
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
     """
 
     hook_class = MediaMagicHook
@@ -52,21 +54,23 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
     an Airflow Variable, never into XCom or a log. Running the task again finds the subscription by its
     address and event types and enables it; when its secret is no longer in the Variable, it is replaced by a
     new one. Secrets that the Variable holds already stay, be they one, a list or an object by subscription.
-    Of a full Variable (50) those whose subscription the workspace no longer has are dropped; when all count,
-    nothing is created.
+    It holds 50 at most: a full one loses those whose subscription is gone; where none is gone, the task fails
+    and creates nothing.
 
-    Returns the subscription without its secret. XCom ``subscription_id`` is what the other operators take,
-    and XCom ``existed`` whether there was such a subscription before, be it replaced since: a teardown keeps
-    that one. What an earlier attempt of the task has made existed before as well.
+    Returns the subscription without its secret. XCom ``subscription_id`` is what the other operators take.
+    XCom ``existed`` says whether there was such a subscription before this attempt, also one that was
+    replaced: a teardown keeps it.
 
     :param endpoint_url: https address.
     :param event_types: ``asset.processing.completed``, ``asset.processing.failed``; default both.
     :param secret_variable: name of the Variable; default what the connection's extra
         ``webhook_secret_variable`` names. It must hold ``secret`` in its name, so that Airflow masks it.
-    :param description: for people.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param description: of the subscription, for people; default none.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
     """
@@ -182,9 +186,11 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
     :param secret_variable: as there; default what the connection names. Without either no secret is deleted.
     :param keep: leave the subscription and its secret as they are, default false. In a teardown the XCom
         ``existed`` of creating, so that only what this run has made is deleted.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/reference/error-codes
     """
@@ -226,9 +232,11 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
 
     :param subscription_id: the subscription.
     :param enabled: true or false.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
     """
@@ -252,9 +260,11 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
     """
     List the workspace's subscriptions, without their secrets.
 
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/webhooks
     """
@@ -272,9 +282,11 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
     :param subscription_id: the subscription.
     :param status_filter: as the vendor names it; the values are not published.
     :param limit: 1 to 200, default 50.
-    :param mediamagic_conn_id: MediaMagic connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
     """

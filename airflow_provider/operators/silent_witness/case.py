@@ -61,9 +61,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     """
     Create a case. **Raises an invoice**, once per task instance.
 
-    Returns the vendor's answer, ``{"case": {...}, "invoice": {...} or None}``; XCom ``case_id`` is set too. A
-    retry after a lost answer looks through the cases for one with the same parties created since (Airflow
-    3.3).
+    Returns the vendor's answer, ``{"case": {...}, "invoice": {...} or None}``; XCom ``case_id`` is set too.
+    After a lost answer the task, or a retry of it (Airflow 3.3), searches the cases for one with the same
+    parties that was created since then.
 
     :param plaintiff_name: the injured party.
     :param defendant_name: the party at fault.
@@ -72,7 +72,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     :param side: ``plaintiff`` (default) or ``defense``.
     :param analysis_type: ``accident_only`` (default), ``accident_injury``, ``delta_v_only`` or
         ``biomechanics_only``; those with injuries need occupants.
-    :param organization_id: organization the case belongs to.
+    :param organization_id: organization the case belongs to, ``org_...``; default none.
     :param user_email: passed on; its meaning is not documented.
     :param accident: ``description``, ``date`` (YYYY-MM-DD), ``time`` (HH:MM), ``location``; date and time
         may be objects as a database returns them.
@@ -81,18 +81,21 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         ``position``, ``seatbelt_worn``, ...
     :param case_id: a case that exists already, to be taken instead: nothing is created or invoiced. For one
         whose id was lost, or that was made by hand; the other arguments may stay as they are.
-    :param reuse_existing: take an active case of the same request that exists already, and create one only
-        when there is none. Same are names, side, analysis type, organization and what ``accident`` says, each
-        as given or by the API's default. Up to 2,000 cases are searched. Several, or one that does not show
-        all that was given, are an error that names them.
+    :param reuse_existing: default false. Take an active case of the same request that exists already, and
+        create one only when there is none. Compared are names, side, analysis type, organization and
+        ``accident``, each as given or by the API's default. Up to 2,000 cases are searched. Several that
+        fit, or one that does not show all that was given, are an error that names them.
     :param reuse_completed: when a user clears the task after it succeeded, return the same case again.
+        Default false.
     :param on_clear: when a user clears the task: ``attach`` returns the case that was created, ``new``
         creates another one. Default: a case that was returned is replaced, one that never was is taken.
     :param max_paid_requests: most cases that this task creates, over retries and clears; the next one is an
         error. Default: no limit.
-    :param silent_witness_conn_id: Silent Witness connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/api-reference/cases/create
     """

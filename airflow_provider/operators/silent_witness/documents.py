@@ -47,9 +47,11 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     :param output_conn_id: connection for an object-storage URL that names none.
     :param overwrite: replace a file with other content. Without it that is an error; a file with the same
         content is always left as it is.
-    :param silent_witness_conn_id: Silent Witness connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """

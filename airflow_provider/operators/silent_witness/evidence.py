@@ -104,9 +104,9 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
 
     Give ``files`` of one category and vehicle, or ``evidence``, a list of such entries. Returns
     ``[{"file_id", "file_name", "status"}, ...]`` in the order of ``files``; of ``evidence`` a list per entry.
-    All files are checked before the first is sent. A file of the same name, bytes and category that the case
-    already has is not uploaded again: what no record of this task says of its bytes is told by reading them
-    back.
+    All files are checked before the first is sent. A file that the case has already, with the same name,
+    bytes and category, is not uploaded again; bytes that this task has no record of are read back and
+    compared.
 
     :param case_id: the case.
     :param files: paths, globs or object-storage URLs, as a list; at most 50 MB each.
@@ -120,9 +120,11 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         nothing.
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
         each replaces the one before, and so do files of one name and size, which the case cannot tell apart.
-    :param silent_witness_conn_id: Silent Witness connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/guides/uploading-evidence
     """

@@ -70,43 +70,49 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     XCom ``report_id`` is set as soon as it is known.
 
     A retry re-attaches to the report (Airflow 3.3); after a lost answer it lists the case's reports and
-    adopts the one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
+    takes the one created since. Failures for bad photos or incomplete occupants stop Airflow's retries.
 
     :param case_id: the case; it needs a vehicle and photos or an EDR report of the plaintiff's vehicle.
     :param case_name: what people call the case, shown in place of its id; not sent.
     :param report_id: a report that exists already, to be taken instead: nothing is started or paid for. For
         one whose id was lost, or that was started by hand.
     :param report_type: ``technical_report``, the only one.
-    :param use_demo_data: use ready-made crash values. Whether that is billed is not documented.
-    :param analysis_type: the case's analysis type, for the time a report may take.
+    :param use_demo_data: use ready-made crash values, default false. Whether that is billed is not
+        documented.
+    :param analysis_type: the case's analysis type, which decides the default ``timeout``; not sent.
     :param output_path: download the report's documents too: a folder to write to, local or an object-storage
         URL. The result then has their manifests under ``documents``, as
         :class:`SilentWitnessDownloadReportOperator` returns them, with one request less.
     :param formats: ``pdf``, ``docx`` or both (default), as a list.
     :param filename: file name without suffix; default the report id.
     :param output_conn_id: connection for an object-storage URL that names none.
-    :param overwrite: replace a file with other content; without it that is an error.
-    :param report_retries: how many new, paid reports are started on the case after failures; one minute
-        apart, never for bad photos or occupants.
-    :param silent_witness_conn_id: Silent Witness connection id.
+    :param overwrite: replace a file with other content; default false, which makes it an error.
+    :param report_retries: how many new, paid reports are started on the case after failures, one minute
+        apart; default 0. Never after a failure for bad photos or occupants.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
     :param wait_for_completion: wait for the report's end (default), or return as soon as it is started.
     :param deferrable: wait in the triggerer. Default: ``[operators] default_deferrable``.
     :param timeout: seconds from submission, or a timedelta; default 600, 300 for ``accident_only``, 120 for
         demo data.
-    :param poll_interval: first interval in seconds; default a pace that fits the job and the rate limit.
-    :param exponential_backoff: let the interval grow; a number is the factor.
-    :param max_wait: longest interval in seconds.
+    :param poll_interval: first interval in seconds, or a timedelta; alone it is a fixed interval. Default: a
+        schedule that fits the job and the rate limit.
+    :param exponential_backoff: let ``poll_interval`` grow, by a factor of 1.5 or the number given here.
+        Default: only where there is no ``poll_interval``.
+    :param max_wait: longest interval in seconds, or a timedelta; default 15, or ``poll_interval`` where that
+        is longer.
     :param cancel_on_kill: cancel the report when the task is killed (default); deferred tasks: Airflow 3.3.
     :param cancel_on_timeout: cancel the report when it exceeds ``timeout``, or when waiting is given up and
         no retry follows (default).
     :param reuse_completed: when a user clears the task after it succeeded, return the same report again.
+        Default false.
     :param on_clear: when a user clears the task: ``attach`` takes the report that was paid for, running or
         completed; ``new`` pays for another one and cancels one that runs. Default: a running report is
         cancelled and replaced, unless ``cancel_on_kill=False``; one that was returned is replaced, one that
         never was is taken.
     :param max_paid_requests: most reports that this task starts, over retries, clears and ``report_retries``;
         the next one is an error. Default: no limit.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/api-reference/reports/create
     """
@@ -336,9 +342,11 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
     that cannot be read is cancelled all the same.
 
     :param report_id: the report.
-    :param silent_witness_conn_id: Silent Witness connection id.
-    :param deferrable: wait for turns in the triggerer. Default: ``[operators] default_deferrable``.
-    :param max_turn_wait: seconds that one wait for a turn on the key may take; default the connection's.
+    :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
+    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
+        default_deferrable``.
+    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
+        43,200.
 
     See https://docs.silentwitness.ai/api-reference/reports/delete
     """

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, time, timedelta
 from decimal import Decimal
 from math import isfinite
+from pathlib import PurePath
 from typing import Any, Final
 from uuid import UUID
 
@@ -162,6 +163,15 @@ def _is_unicode(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def path_as_template(value: Any) -> Any:
+    """
+    Return a ``Path`` as text, for Airflow renders no other; anything else as it is.
+
+    Airflow renders its ``ObjectStoragePath`` itself, which on Airflow 3.1 is a ``Path`` with a protocol.
+    """
+    return str(value) if isinstance(value, PurePath) and not hasattr(value, "protocol") else value
 
 
 def named_files(files: Any) -> list[str]:

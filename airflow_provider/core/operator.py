@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from logging import Logger
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from airflow.sdk import BaseOperator
 
 from airflow_provider.compat import conf
-from airflow_provider.core.arguments import positive_seconds, switch
+from airflow_provider.core.arguments import path_as_template, positive_seconds, switch
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_line
 from airflow_provider.core.jobs.nested import is_nested, require_running_task
@@ -122,8 +121,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a template: a text or an ``ObjectStoragePath``, as in Airflow, and a ``Path`` too."""
-        content = str(content) if isinstance(content, PurePath) and "{" in str(content) else content
-        return super().render_template(content, *args, **kwargs)
+        return super().render_template(path_as_template(content), *args, **kwargs)
 
     # -- turns on the key ------------------------------------------------------------------------------------
 

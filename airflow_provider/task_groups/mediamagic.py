@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from airflow.sdk import TaskGroup, literal, task
 
+from airflow_provider.core.arguments import path_as_template
 from airflow_provider.core.http.responses import plain_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.operators.mediamagic import (
@@ -109,8 +110,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 "on_blocked and blocked_task_ids are for the gate, which takes a policy.", parameter="policy"
             )
         super().__init__(group_id=group_id, **group)
-        if isinstance(output_path, PurePath):
-            output_path = str(output_path)  # Airflow's own task takes it, which renders no Path
+        output_path = path_as_template(output_path)  # for a task that is Airflow's own
         conn_id = given(mediamagic_conn_id=mediamagic_conn_id)
         conn_ids = {**conn_id, **given(output_conn_id=output_conn_id)}
         with self.dag, self:  # the Dag may be an argument, and no context

@@ -7,13 +7,14 @@ from collections import UserList
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
+from pathlib import PurePosixPath
 from typing import Any
 from uuid import UUID
 
 import pendulum
 import pytest
 
-from airflow_provider.core.arguments import plain_json
+from airflow_provider.core.arguments import path_as_template, plain_json
 from airflow_provider.exceptions import InvalidInputError
 
 
@@ -90,3 +91,16 @@ def test_what_holds_itself_is_named() -> None:
     value.append(value)
     with pytest.raises(InvalidInputError, match="metadata is nested too deeply"):
         plain_json("metadata", value)
+
+
+class PathWithProtocol(PurePosixPath):
+    """What ``ObjectStoragePath`` is on Airflow 3.1."""
+
+    protocol = "s3"
+
+
+def test_only_a_path_that_airflow_does_not_render_becomes_text() -> None:
+    store = PathWithProtocol("/bucket/{{ ds }}")
+    assert path_as_template(PurePosixPath("/data/{{ ds }}")) == "/data/{{ ds }}"
+    assert path_as_template(store) is store
+    assert path_as_template(["a"]) == ["a"]

@@ -160,12 +160,15 @@ class Application:
     async def _lose_then_process(
         self, call: Call, service: Service, route: Route | None, path_exists: bool, seconds: float
     ) -> None:
-        """Carry a request out after its sender has learnt that the connection is lost."""
+        """Carry a request out after its sender has learnt that the connection is lost, unless a reset came."""
+        ledger = self._world.ledger
         messages: list[Message] = []
         while not call.body_done:
             messages.append(await call.receive())
         await self._abort(call)
         await asyncio.sleep(seconds)
+        if self._world.ledger is not ledger:
+            return
 
         async def receive() -> Message:
             return messages.pop(0) if messages else {"type": "http.disconnect"}

@@ -40,6 +40,21 @@ def test_a_request_may_be_carried_out_after_its_answer_was_lost(
     assert cases[0]["created_at"] >= asked_at + 0.2
 
 
+def test_what_is_late_is_not_carried_out_after_a_reset(
+    sim: Simulator, silent_witness: SilentWitnessTalk
+) -> None:
+    for name in ("before", "after"):
+        sim.reset()
+        sim.fault("late", "/api/cases", "POST", delay=0.2, times=1)
+        with pytest.raises(requests.ConnectionError):
+            silent_witness.case(name=name)
+    until = time.monotonic() + 60
+    while not (cases := sim.ledger()["cases"]):  # the first was due earlier
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert [case["name"] for case in cases] == ["after"]
+
+
 def test_what_is_new_may_not_be_shown_yet(
     sim: Simulator, silent_witness: SilentWitnessTalk, mediamagic: MediaMagicTalk
 ) -> None:

@@ -18,7 +18,7 @@ from airflow_provider.core.jobs.paid_request import (
     PaidRequest,
     PreparedInVainError,
 )
-from airflow_provider.core.jobs.search import search
+from airflow_provider.core.jobs.search import asked_at, search
 from airflow_provider.core.jobs.wrong_arguments import Wrong
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.core.text import public
@@ -437,12 +437,6 @@ class PayOnce:
 def is_adopted(entry: Entry) -> bool:
     """Whether the job on record was named by a user, and may be another's: nobody paid for it here."""
     return bool(entry.job_id) and entry.details.get("adopted") == entry.job_id
-
-
-def asked_at(entry: Entry) -> float:
-    """Return since when there is a request of which nobody knows what became, epoch seconds."""
-    moment: float = entry.details.get("asked_at") or entry.intent_at
-    return moment
 
 
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:

@@ -105,6 +105,12 @@ def _claim(
     )
 
 
+def asked_at(entry: Entry) -> float:
+    """Return since when there is a request of which nobody knows what became, epoch seconds."""
+    moment: float = entry.details.get("asked_at") or entry.intent_at
+    return moment
+
+
 def shown_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
     """Return until when what such a request has started may appear, see :func:`carried_out_until`."""
     return carried_out_until(entry, read_timeout, pace=pace) + pace * SHOWN_WITHIN

@@ -1,14 +1,25 @@
-"""Find what a paid request with a lost answer has created, and nothing that may be somebody else's."""
+"""
+Which report or case is the lost one: what a paid request whose answer was lost has created.
+
+The request was carried out, if ever, between its intent and the time when it no longer can be. What was
+created in that window is ours, what was created at another time is not. It is taken when it is the only one;
+while another may be it as well, none is, and the error names them all.
+
+Three clocks are in this. Ours has written the record. The service's is known by the ``Date`` of its answers,
+then, when the answer was lost, and now: it may have been set between the two. What is created may be dated by
+another clock, of which nobody knows anything; so may be ours what is dated near the window, or in the future.
+"""
 
 from __future__ import annotations
 
 import re
 import time
 from collections.abc import Callable, Collection, Iterable
+from enum import Enum, auto
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.jobs.pay_once import asked_at
-from airflow_provider.core.jobs.search import carried_out_until
+from airflow_provider.core.jobs.search import asked_at, carried_out_until
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
 
@@ -23,10 +34,10 @@ AGREE = 5.0
 """Seconds by which clocks differ that agree."""
 
 NEAR = 600.0
-"""Seconds by which the clock of what is created may be wrong though ``Date`` and our own clock agree."""
+"""Seconds by which a creation may be dated wrong though the service's clock and ours agree."""
 
 WRONG_BY = 3600.0
-"""The same, where they do not, or no ``Date`` is known from the time of the request."""
+"""The same, where they do not, or the service's clock is not known from the time of the request."""
 
 MOST_NAMED = 20
 """Candidates that an error names."""
@@ -34,6 +45,14 @@ MOST_NAMED = 20
 DAY = 86_400.0
 ANY_ZONE = 14 * 3600.0
 """Seconds by which a time of day without a zone may differ from UTC."""
+
+
+class Verdict(Enum):
+    """Whether a request has created something."""
+
+    OURS = auto()
+    NOT_OURS = auto()
+    NOT_KNOWN = auto()
 
 
 def created_since(
@@ -46,12 +65,7 @@ def created_since(
     claimed: Collection[str],
 ) -> str | None:
     """
-    Return the id of the one thing that was created while a request may have been carried out, on the
-    service's own clock, which the ``Date`` of its answers shows.
-
-    That clock may be wrong, be set between the request and the search, and ``Date`` may not show it: what
-    was created near that time by any of the clocks, or later than now, may be it as well. So may be what
-    shows no time, a date alone, or a time in an unknown zone.
+    Return the id of what the request has created.
 
     :param read_rows: lists what may be it, with ``id`` and ``created_at``.
     :param entry: the record of the request.
@@ -62,61 +76,64 @@ def created_since(
     :return: ``None`` when there is none.
     :raises LedgerError: it cannot be told which is meant, or whether one is.
     """
-    earlier = entry.details.get("earlier_ids", ())
+    sent = f"A request for a {noun} was sent and its answer lost"
+    unpaid = "Nothing was sent again, and what was asked for may be billed."
+    way_on = f"{argument}='...' takes the right one and pays nothing; on_clear='new' and a clear pay anew."
     rows: list[dict[str, Any]] = []
     incomplete: LedgerError | None = None
     try:
-        rows.extend(row for row in read_rows() if row["id"] not in earlier)
+        rows.extend(read_rows())
     except MalformedResponseError as error:
         raise LedgerError(
-            f"A request for a {noun} was sent and its answer lost, and the {noun}s cannot be listed: {error} "
-            "Nothing was sent again, and what was asked for may be billed. A retry searches again; "
-            f"{_way_on(argument)}"
+            f"{sent}, and the {noun}s cannot be listed: {error} {unpaid} A retry searches again; {way_on}"
         ) from error
     except LedgerError as error:
         incomplete = error
     window = Window(entry, hook)
-    times = {
-        row["id"]: row.get("created_at")
-        for row in rows
-        if window.concerns(row.get("created_at")) and row["id"] not in claimed
-    }
-    found = [one for one, created_at in times.items() if window.has(created_at)]
-    undated = [one for one, created_at in times.items() if one not in found and window.is_undated(created_at)]
-    near = [
-        one
-        for one, created_at in times.items()
-        if one not in found
-        and (window.rivals(created_at, times[found[0]]) if found else window.may_have(created_at))
-    ]
-    if len(found) == 1 and not undated and not near:
-        return str(found[0])
-    candidates = list(dict.fromkeys([*found, *undated, *near]))
-    if candidates:
-        when = "were" if len(found) == len(candidates) else "may have been"
+    spent = entry.details.get("earlier_ids", ())
+    candidates = [Candidate(row) for row in rows if row["id"] not in spent]
+    # Who has which is asked last: it may be a request for each.
+    possible = {
+        one.id: one
+        for one in candidates
+        if window.verdict(one) is not Verdict.NOT_OURS and one.id not in claimed
+    }.values()
+    ours = [one for one in possible if window.verdict(one) is Verdict.OURS]
+    unclear = [one for one in possible if one not in ours and (not ours or window.is_rival(one, ours[0]))]
+    if len(ours) == 1 and not unclear:
+        return ours[0].id
+    if ours or unclear:
+        ids = [one.id for one in (*ours, *unclear)]
+        more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
         raise LedgerError(
-            f"A request for a {noun} was sent and its answer lost; these {when} created since: "
-            f"{_first(candidates)}. Nothing was sent again, and what was asked for may be billed. Look at "
-            f"them: {_way_on(argument)}"
+            f"{sent}; these {'may have been' if unclear else 'were'} created since: "
+            f"{', '.join(ids[:MOST_NAMED])}{more}. {unpaid} Look at them: {way_on}"
         )
     if incomplete is not None:
         raise incomplete
     return None
 
 
-def _first(ids: list[str]) -> str:
-    """Return ids for an error that a person reads."""
-    shown = ", ".join(ids[:MOST_NAMED])
-    return shown if len(ids) <= MOST_NAMED else f"{shown} and {len(ids) - MOST_NAMED} more"
+class Candidate:
+    """
+    What a list shows of something that the request may have created.
 
+    :param row: of the list. ``at`` is when it was created, in epoch seconds; ``nan`` when it shows no time.
+    """
 
-def _way_on(argument: str) -> str:
-    return f"{argument}='...' takes the right one and pays nothing; on_clear='new' and a clear pay anew."
+    def __init__(self, row: dict[str, Any]) -> None:
+        self.id = str(row["id"])
+        shown = row.get("created_at")
+        at = epoch_seconds(shown)
+        self.at = nan if at is None else at
+        text = shown.strip() if isinstance(shown, str) else ""
+        self.is_date_alone = not isnan(self.at) and not re.search(r"\d[T ]?\d\d:?\d\d", text[8:])
+        self.has_zone = re.search(r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$", text[10:], re.IGNORECASE) is not None
 
 
 class Window:
     """
-    When a request may have been carried out.
+    When a request may have been carried out, by our clock, and what is known of the others.
 
     :param entry: the record of the request.
     :param hook: that has just listed what there is.
@@ -125,62 +142,57 @@ class Window:
     def __init__(self, entry: Entry, hook: SilentWitnessHook) -> None:
         self._since = asked_at(entry) - MARGIN
         self._until = carried_out_until(entry, hook.settings.read_timeout) + MARGIN
-        now, then = hook.clock_offset, entry.details.get("clock_offset")
-        known = [offset for offset in (then, now) if offset is not None]
-        self._offset = known[0] if known else 0.0
-        self._offset_now = known[-1] if known else 0.0
-        self._other_offsets = {*known, 0.0}
-        self._now = time.time() + self._offset_now
-        self._is_set = abs(self._offset - self._offset_now) > AGREE
-        self._is_doubtful = then is None or any(abs(offset) > AGREE for offset in known)
-        self._doubt = WRONG_BY if self._is_doubtful else NEAR
+        then, now = entry.details.get("clock_offset"), hook.clock_offset
+        known = [offset for offset in (then, now) if offset is not None] or [0.0]
+        self._then, self._now = known[0], known[-1]
+        self._clocks = {*known, 0.0}
+        self._clock_was_set = abs(self._then - self._now) > AGREE
+        self._clocks_differ = then is None or any(abs(offset) > AGREE for offset in known)
+        self._service_time = time.time() + self._now
 
-    def has(self, created_at: Any) -> bool:
-        """Whether a time is within it, and only there, whenever the clock was set."""
-        moment = epoch_seconds(created_at)
-        if moment is None or not _has_time(created_at) or not self._is_in(moment, self._offset):
-            return False
-        return not (self._is_set and self._until + self._offset_now < moment <= self._now + MARGIN)
+    def verdict(self, one: Candidate) -> Verdict:
+        """Whether the request has created it, by its time alone."""
+        if self._is_undated(one):
+            return Verdict.NOT_KNOWN
+        if self._is_within(one) and not self._is_later_by_new_clock(one):
+            return Verdict.OURS
+        if self._is_near(one) or self._is_in_future(one):
+            return Verdict.NOT_KNOWN
+        return Verdict.NOT_OURS
 
-    def concerns(self, created_at: Any) -> bool:
-        """Whether a time may say anything about it."""
-        return self.may_have(created_at) or self.has(created_at) or self.is_undated(created_at)
-
-    def is_undated(self, created_at: Any) -> bool:
-        """Whether a time says nothing about it."""
-        moment = epoch_seconds(created_at)
-        return moment is None or (not _has_time(created_at) and self._is_in(moment, self._offset, DAY))
-
-    def may_have(self, created_at: Any) -> bool:
-        """Whether a time may be within it, if a clock was set or is wrong."""
-        moment = epoch_seconds(created_at)
-        if moment is None:
+    def is_rival(self, one: Candidate, ours: Candidate) -> bool:
+        """
+        Whether something that is not known to be ours makes doubtful what is: it is undated, or the later of
+        the two where a clock is wrong.
+        """
+        if self._is_undated(one):
             return True
-        doubt = self._doubt if _has_zone(created_at) else max(self._doubt, ANY_ZONE)
-        near = any(self._is_in(moment, offset, doubt) for offset in self._other_offsets)
-        return near or self._is_future(moment)
+        wrong = self._is_in_future(one) or (self._clocks_differ and self._is_near(one))
+        return wrong and one.at > ours.at
 
-    def rivals(self, created_at: Any, found_at: Any) -> bool:
-        """
-        Whether a time makes another doubtful that is within it: where a clock is wrong, of two that may be
-        it the later one.
-        """
-        moment, found = epoch_seconds(created_at), epoch_seconds(found_at)
-        if moment is None or found is None or moment <= found:
-            return False
-        return self._is_future(moment) or (self._is_doubtful and self.may_have(created_at))
+    def _is_undated(self, one: Candidate) -> bool:
+        """It shows no time, or a date alone about that of the window."""
+        return isnan(one.at) or (one.is_date_alone and self._holds(one, self._then, DAY))
 
-    def _is_future(self, moment: float) -> bool:
-        return self._now + MARGIN < moment < self._now + DAY
+    def _is_within(self, one: Candidate) -> bool:
+        """It is dated within the window, by the service's clock as it was then."""
+        return not one.is_date_alone and self._holds(one, self._then)
 
-    def _is_in(self, moment: float, offset: float, doubt: float = 0.0) -> bool:
-        return self._since + offset - doubt <= moment <= self._until + offset + doubt
+    def _is_later_by_new_clock(self, one: Candidate) -> bool:
+        """The clock was set, and by what it shows now it was created since the window."""
+        since = self._until + self._now
+        return self._clock_was_set and since < one.at <= self._service_time + MARGIN
 
+    def _is_near(self, one: Candidate) -> bool:
+        """It would be within the window by another clock, or by one that is wrong."""
+        doubt = WRONG_BY if self._clocks_differ else NEAR
+        doubt = doubt if one.has_zone else max(doubt, ANY_ZONE)
+        return any(self._holds(one, offset, doubt) for offset in self._clocks)
 
-def _has_time(created_at: str) -> bool:
-    """Whether a timestamp is more than a date."""
-    return re.search(r"\d[T ]?\d\d:?\d\d", created_at[8:]) is not None
+    def _is_in_future(self, one: Candidate) -> bool:
+        """It is dated later than now, so by a wrong clock."""
+        return self._service_time + MARGIN < one.at < self._service_time + DAY
 
-
-def _has_zone(created_at: str) -> bool:
-    return re.search(r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$", created_at.strip()[10:], re.IGNORECASE) is not None
+    def _holds(self, one: Candidate, offset: float, doubt: float = 0.0) -> bool:
+        """It is dated within the window by a clock that differs from ours by so much, give or take a doubt."""
+        return self._since + offset - doubt <= one.at <= self._until + offset + doubt

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -16,10 +18,10 @@ from airflow_provider.compat import conf
 from airflow_provider.core.arguments import path_as_template, positive_seconds, switch
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_line
-from airflow_provider.core.jobs.nested import is_nested, require_running_task
+from airflow_provider.core.jobs.ledger import Ledger
 from airflow_provider.core.lineage import literal_paths, operator_lineage
 from airflow_provider.core.naming import show_name
-from airflow_provider.errors import RateLimitedError
+from airflow_provider.exceptions import InvalidInputError, RateLimitedError
 
 if TYPE_CHECKING:
     from airflow.providers.openlineage.extractors import OperatorLineage
@@ -44,7 +46,7 @@ def in_turn(
 
     @functools.wraps(execute)
     def deferring(self: OperatorT, context: Context, *args: P.args, **kwargs: P.kwargs) -> T:
-        require_running_task(self, context)
+        self._require_running_task(context)
         self._wait_here_inside_another_task(context)
         with self.waiting_for_turns("execute", {}):
             return execute(self, context, *args, **kwargs)
@@ -123,6 +125,34 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         """Render a template: a text or an ``ObjectStoragePath``, as in Airflow, and a ``Path`` too."""
         return super().render_template(path_as_template(content), *args, **kwargs)
 
+    # -- the task that runs ----------------------------------------------------------------------------------
+
+    def is_nested(self, context: Context) -> bool:
+        """Whether another task runs, and calls this operator, as in ``Operator(...).execute(context)``."""
+        task = getattr(context["ti"], "task", self)
+        return not hasattr(task, "resume_after_turn") or task.task_id != self.task_id
+
+    def ledger(self, context: Context, request: Callable[[], dict[str, Any]]) -> Ledger:
+        """
+        Return the record of what this task instance has asked for.
+
+        :param request: returns what is asked for, as plain JSON: it tells those apart that one task calls.
+        """
+        if not self.is_nested(context):
+            return Ledger.of(context)
+        asked = [self.task_id, type(self).__name__, self.conn_id, request()]
+        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
+        return Ledger.of(context, digest[:16])
+
+    def _require_running_task(self, context: Any) -> None:
+        """Refuse to run outside a task, where there is no record to find a paid job by."""
+        if not context or context.get("ti") is None:
+            raise InvalidInputError(
+                f"{type(self).__name__}.execute needs the context of a running task. Let Airflow run the "
+                "operator (dag.test() does as well), or pass get_current_context() inside a @task.",
+                parameter="context",
+            )
+
     # -- turns on the key ------------------------------------------------------------------------------------
 
     @property
@@ -163,7 +193,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
 
     def _wait_here_inside_another_task(self, context: Context) -> None:
         """Airflow resumes the task that runs, and a ``@task`` that calls an operator cannot go on with it."""
-        if self.deferrable is True and is_nested(self, context):
+        if self.deferrable is True and self.is_nested(context):
             self.log.warning(
                 "%s runs inside the task %s, which Airflow could not resume for it: it waits on the worker. "
                 "Make it a task of its own to defer it, and to have a kill cancel its job.",

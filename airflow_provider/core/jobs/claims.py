@@ -7,21 +7,59 @@ from collections import Counter
 from collections.abc import Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.jobs.nested import EARLIER
 from airflow_provider.core.jobs.task_state import GIVEN_UP, GOING_ON
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
-    from airflow_provider.core.jobs.owners import JobOwners
-
 log = logging.getLogger(__name__)
+
+EARLIER = "earlier_"
+"""What the XCom key of the ids begins with that operators called before in the same task have pushed."""
 
 ACTIVE = (*GIVEN_UP, *GOING_ON)
 """States of a task that goes on, or has its next attempt due."""
 
 MOST_RUNS = 20
 """Other runs of the Dag that are asked about at most: each is one request to Airflow."""
+
+
+class JobOwners:
+    """
+    The owners of jobs. What cannot be read or written is not known: nothing but a search depends on it.
+
+    :param hook: of the service; jobs are told apart by its host and key.
+    :param name: of the task instance that asks, see :attr:`Ledger.owner`; empty for none.
+    """
+
+    def __init__(self, hook: Any, name: str) -> None:
+        self._hook = hook
+        self._name = name
+
+    def take(self, job_id: str) -> None:
+        """Record that the task instance has the job, unless another has it."""
+        self._first_of(job_id, self._name)
+
+    def is_others(self, job_id: str) -> bool:
+        """Whether another task instance has the job."""
+        return self._first_of(job_id, "") not in ("", self._name)
+
+    def _first_of(self, job_id: str, name: str) -> str:
+        """Return who has the job; the given one, if nobody has."""
+
+        def change(state: dict[str, Any] | None, _: float) -> tuple[dict[str, Any], str]:
+            owner = str((state or {}).get("owner") or name)
+            return {"owner": owner}, owner
+
+        if not self._name:
+            return ""
+        try:
+            key = f"{self._hook.settings.identity}:job:{job_id}"
+            owner: str = self._hook.store.update(key, change)
+        except Exception as error:
+            log.warning("Which task has job %s is not known: %s", job_id, error)
+            return ""
+        return owner
 
 
 class Claims(Collection[str]):
@@ -85,3 +123,20 @@ def _other_runs(ti: Any) -> list[str]:
 def _when(run_id: str) -> str:
     """Return what most ids of runs end with: a date that sorts as text."""
     return run_id.rpartition("__")[2]
+
+
+def keep_earlier_ids(context: Context, key: str) -> None:
+    """
+    Keep what operators called before in the same task have pushed, which the next one replaces.
+
+    :param context: of the running task instance.
+    :param key: XCom key of the id.
+    """
+    ti: Any = context["ti"]
+    own = {"task_ids": ti.task_id, "map_indexes": ti.map_index}
+    try:
+        last = ti.xcom_pull(key=key, **own)
+        if isinstance(last, str):
+            ti.xcom_push(key=EARLIER + key, value=[*(ti.xcom_pull(key=EARLIER + key, **own) or ()), last])
+    except Exception as error:
+        log.warning("Could not keep which %s this task had before: %s", key, error)

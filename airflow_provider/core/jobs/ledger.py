@@ -170,10 +170,12 @@ class Ledger:
     :param store: where it is kept.
     :param max_tries: the task instance's ``max_tries`` now.
     :param last_try: whether Airflow will not retry the task after this try.
+    :param owner: names the task instance, the same for all its attempts; empty for none.
     """
 
-    def __init__(self, store: Store, *, max_tries: int = 0, last_try: bool = False) -> None:
+    def __init__(self, store: Store, *, max_tries: int = 0, last_try: bool = False, owner: str = "") -> None:
         self._store = store
+        self.owner = owner
         self.max_tries = max_tries
         self.last_try = last_try
 
@@ -193,7 +195,9 @@ class Ledger:
             from airflow_provider.core.jobs.record_file import RecordFile
 
             store = FileBackedStore(store, RecordFile(folder, context, part), attempt=attempt)
-        return cls(store, max_tries=max_tries, last_try=attempt > max_tries)
+        ids = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, part)
+        owner = "\0".join(str(one) for one in ids)
+        return cls(store, max_tries=max_tries, last_try=attempt > max_tries, owner=owner)
 
     @property
     def durable(self) -> bool:

@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.compat import TaskDeferralError, TaskDeferralTimeout, conf
 from airflow_provider.core.arguments import positive_seconds, switch
 from airflow_provider.core.jobs.dry_run import DryRun
-from airflow_provider.core.jobs.event import no_outcome, says_outcome
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.paid_request import check_paying
+from airflow_provider.core.jobs.paid_request import Wrong, check_all, check_paying, stop_unless_paid
 from airflow_provider.core.jobs.run import JobRun
-from airflow_provider.core.jobs.wrong_arguments import Wrong, check_all, stop_unless_paid
 from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.exceptions import InvalidInputError
@@ -173,8 +171,7 @@ class JobOperator(ServiceOperator[HookT]):
 
     def execute_complete(self, context: Context, event: dict[str, Any]) -> Any:
         """Resume after the trigger's event; after none, or one that says nothing, by the record."""
-        run = self._new_run(context)
-        return run.resume(event) if says_outcome(event) else run.resume_without_event(no_outcome(event))
+        return self._new_run(context).resume(event)
 
     def go_on(self, method: str, arguments: dict[str, Any] | None, context: Context) -> Any:
         """As every operator; follow a job up whose deferral Airflow itself has ended."""
@@ -216,13 +213,17 @@ class JobOperator(ServiceOperator[HookT]):
 
     def announce(self, context: Context, job_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
-        self.push_early(context, self.job.id_key, job_id)
+        self.push_early(context, self.id_key, job_id)
 
     # -- what an attempt asks --------------------------------------------------------------------------------
 
     @property
     def noun(self) -> str:
         return self.job.noun
+
+    @property
+    def id_key(self) -> str:
+        return self.job.id_key
 
     def fetch(self, hook: HookT, job_id: str) -> dict[str, Any]:
         """Return the service's present description of the job."""

@@ -1,14 +1,27 @@
-"""PaidRequest: what an operator says about the one thing that it pays for."""
+"""
+PaidRequest: what an operator says about the one thing that it pays for, and the checks of its arguments.
+
+An argument that is wrong where something is paid for already stops nothing: what was paid for is found and
+waited for, and no more is paid for.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Collection
+import inspect
+import re
+from collections.abc import Callable, Collection
 from logging import Logger
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from airflow_provider.core.arguments import one_of, switch, whole_number
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.exceptions import InvalidInputError, ProviderError
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+Wrong = dict[str, InvalidInputError]
+"""Errors by the argument that is wrong, in the order in which they were found."""
 
 ATTACH, NEW = "attach", "new"
 """What a user's clear may mean; ``None`` is the rule of :meth:`PayOnce.still_owed`."""
@@ -42,6 +55,7 @@ class PaidRequest(Protocol):
     may still reach the service after its sender died, where finding it is reading only: a retry that comes
     sooner must not conclude from an empty list that there is nothing. ``conflict_may_be_own`` says whether a
     409 to the paid request may be about that request itself, which something on the way has sent twice.
+    ``wrong`` are the arguments that are: with one nothing is paid for, and what was paid for is taken.
     """
 
     arrives_within: float
@@ -49,6 +63,7 @@ class PaidRequest(Protocol):
     reuse_completed: bool
     on_clear: str | None
     max_paid_requests: int | None
+    wrong: Wrong
 
     @property
     def adopts(self) -> str | None:
@@ -56,6 +71,10 @@ class PaidRequest(Protocol):
 
     @property
     def noun(self) -> str: ...
+
+    @property
+    def id_key(self) -> str:
+        """XCom key of the id."""
 
     @property
     def conn_id(self) -> str: ...
@@ -99,6 +118,12 @@ class PaidRequest(Protocol):
     def id_of(self, body: dict[str, Any]) -> str:
         """Return its id from the service's description."""
 
+    def announce(self, context: Context, job_id: str) -> None:
+        """Push the id to XCom at once, for people, links and other tasks."""
+
+    def push_result(self, context: Context, value: Any) -> None:
+        """Push what the task is about to return, to know whether Airflow takes it."""
+
 
 def check_paying(paid: PaidRequest) -> None:
     """
@@ -115,3 +140,51 @@ def check_paying(paid: PaidRequest) -> None:
             )
     if paid.max_paid_requests is not None:
         whole_number("max_paid_requests", paid.max_paid_requests)
+
+
+def check_all(task: Any, check: Callable[[], object], *, kept: Collection[str] = ()) -> Wrong:
+    """
+    Check a task's arguments, and give each that is wrong its default, where it has one.
+
+    :param task: the operator.
+    :param check: checks its arguments; raises the first error.
+    :param kept: arguments that shape the result: without the right ones it is not returned.
+    :return: what was wrong.
+    """
+    wrong: Wrong = {}
+    defaults: dict[str, Any] = {}
+    while True:
+        try:
+            check()
+        except InvalidInputError as error:
+            argument = re.split(r"[.\[]", error.parameter or "", maxsplit=1)[0]
+            defaults = defaults or _defaults(type(task))
+            known = argument in wrong or argument not in defaults
+            wrong.setdefault(argument, error)
+            if known or argument in kept:
+                return wrong
+            setattr(task, argument, defaults[argument])
+        else:
+            return wrong
+
+
+def stop_unless_paid(wrong: Wrong, ledger: Ledger) -> None:
+    """
+    Stop an attempt with wrong arguments before anything is sent, unless an earlier one has sent its request.
+
+    :raises InvalidInputError: the first error.
+    """
+    if wrong:
+        entry = ledger.read()
+        if entry is None or not entry.intent_at:
+            raise next(iter(wrong.values()))
+
+
+def _defaults(operator: type[Any]) -> dict[str, Any]:
+    return {
+        parameter.name: parameter.default
+        for cls in reversed(operator.__mro__)
+        if "__init__" in vars(cls)
+        for parameter in inspect.signature(vars(cls)["__init__"]).parameters.values()
+        if parameter.default is not parameter.empty
+    }

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
-from typing import Any
+from collections.abc import Callable
+from logging import Logger
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
-from airflow_provider.core.jobs.claims import Claims
+from airflow_provider.core.jobs.claims import Claims, JobOwners, claimed_ids
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
-from airflow_provider.core.jobs.owners import JobOwners
 from airflow_provider.core.jobs.paid_request import (
     ATTACH,
     NEW,
@@ -19,7 +19,6 @@ from airflow_provider.core.jobs.paid_request import (
     PreparedInVainError,
 )
 from airflow_provider.core.jobs.search import asked_at, search
-from airflow_provider.core.jobs.wrong_arguments import Wrong
 from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
@@ -31,6 +30,11 @@ from airflow_provider.exceptions import (
     PaidRequestsLimitError,
     ProviderError,
 )
+
+if TYPE_CHECKING:
+    from airflow.sdk import Context
+
+T = TypeVar("T")
 
 RECORD_PAUSES = (1.0, 3.0, 10.0)
 """Seconds between attempts to record what was paid for."""
@@ -46,20 +50,15 @@ class PayOnce:
     :param paid: what is paid for.
     :param hook: of the service.
     :param ledger: the task instance's record.
+    :param context: of the running task instance.
     :param wait_limit: returns the seconds that waiting may take, counted from submission; default none.
     :param should_reattach: whether a recorded thing in its present state serves this attempt.
     :param discard_stale: deals with a recorded thing that belongs to another request of this task instance.
-    :param claimed: returns the ids that other tasks of this Dag have; ``None`` when that is not known.
-    :param announce: tells the other tasks which id this one has.
-    :param owner: name of the task instance, for the tasks of other Dags; empty for none.
     :param pause: waits some seconds.
     :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
         when nothing is on record.
-    :param push_result: pushes what the task returns to XCom.
     :param recorded: is told the id of a recorded thing before it is known whether it serves, and ``None``
         when it does not.
-    :param wrong: arguments that are wrong; with one nothing is paid for, and what an earlier attempt has paid
-        for is taken.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
     """
@@ -69,36 +68,28 @@ class PayOnce:
         paid: PaidRequest,
         hook: Any,
         ledger: Ledger,
+        context: Context,
         *,
         wait_limit: Callable[[], float] = lambda: 0.0,
         should_reattach: Callable[[Entry, dict[str, Any]], bool] | None = None,
         discard_stale: Callable[[Entry], object] = lambda entry: None,
-        claimed: Callable[[], Collection[str] | None] = set,
-        announce: Callable[[str], object] = lambda job_id: None,
-        owner: str = "",
         pause: Callable[[float], None] = time.sleep,
         find_existing: Callable[[], str | None] = lambda: None,
-        push_result: Callable[[dict[str, Any]], object] = lambda value: None,
         recorded: Callable[[str | None], object] = lambda job_id: None,
-        wrong: Wrong | None = None,
         may_be_unread: bool = False,
     ) -> None:
         self.paid = paid
         self.hook = hook
         self.ledger = ledger
+        self.context = context
         self.log = paid.task_log
         self._wait_limit = wait_limit
         self._should_reattach = should_reattach or (lambda entry, body: self.still_owed(entry))
         self._discard_stale = discard_stale
-        self._claimed = claimed
-        self._announce = announce
-        self._owner = owner
         self._pause = pause
         self._find_existing = find_existing
-        self._push_result = push_result
         self._may_be_unread = may_be_unread
         self._recorded = recorded
-        self._wrong = wrong or {}
 
     def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
         """
@@ -161,7 +152,7 @@ class PayOnce:
 
     def _fingerprint(self, entry: Entry | None) -> str:
         asked = self.paid.request()
-        if entry is not None and self._wrong.keys() & asked.keys():
+        if entry is not None and self.paid.wrong.keys() & asked.keys():
             # It asks for nothing, so for nothing else than the attempt before.
             return entry.fingerprint
         return self._digest(asked)
@@ -174,7 +165,7 @@ class PayOnce:
         return fingerprint(request, connection=f"{self.paid.conn_id} {self.hook.settings.base_url}")
 
     def _stop_for_wrong_arguments(self) -> None:
-        for error in self._wrong.values():
+        for error in self.paid.wrong.values():
             raise error
 
     def _discard(self, entry: Entry) -> None:
@@ -239,7 +230,7 @@ class PayOnce:
 
     def allowance(self, entry: Entry) -> int | None:
         """Return how many more paid requests ``max_paid_requests`` allows; ``None`` without a limit."""
-        limit = 0 if self._wrong else self.paid.max_paid_requests
+        limit = 0 if self.paid.wrong else self.paid.max_paid_requests
         return None if limit is None else max(0, limit - paid_requests(entry))
 
     def require_allowance(self, entry: Entry, why: str = "") -> None:
@@ -272,7 +263,7 @@ class PayOnce:
         """
         value = public(value)
         try:
-            self._push_result(value)
+            self.paid.push_result(self.context, value)
         except Exception as error:
             raise LedgerError(
                 f"The result of {self.paid.noun} {entry.job_id} could not be pushed to XCom: "
@@ -369,13 +360,13 @@ class PayOnce:
         self.log.info(
             "Re-attaching to %s %s of an earlier attempt; nothing is paid for again.", noun, entry.job_id
         )
-        for wrong in self._wrong.values():
+        for wrong in self.paid.wrong.values():
             self.log.warning("An argument is wrong and counts by its default, for it is paid for: %s", wrong)
         return entry, body
 
     def _require_what_a_search_needs(self) -> None:
         """Refuse to search with wrong arguments for what was asked for with right ones, or to probe."""
-        for argument, error in self._wrong.items():
+        for argument, error in self.paid.wrong.items():
             if argument in self.paid.request() or not self.paid.arrives_within:  # it would be sent again
                 raise InvalidInputError(
                     f"{error} An earlier attempt has sent its request for a {self.paid.noun} and recorded no "
@@ -412,16 +403,16 @@ class PayOnce:
 
     @property
     def _owners(self) -> JobOwners:
-        return JobOwners(self.hook, self._owner)
+        return JobOwners(self.hook, self.ledger.owner)
 
     def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
         def claimed() -> Claims | None:
-            ids = self._claimed()
+            ids = claimed_ids(self.context, self.paid.id_key)
             return None if ids is None else Claims(ids, self._owners)
 
         def announce(job_id: str) -> None:
             self._owners.take(job_id)
-            self._announce(job_id)
+            self.paid.announce(self.context, job_id)
 
         return search(
             self.paid,
@@ -444,3 +435,34 @@ def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:
     earlier = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
     kept = {name: value for name, value in entry.details.items() if name in ("adopted", "retried")}
     return {**kept, "earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain}
+
+
+def resend_refused(
+    send: Callable[[], T],
+    *,
+    may_pass: Callable[[ApiError], bool],
+    hook: Any,
+    log: Logger,
+    pause: Callable[[float], object],
+) -> T:
+    """
+    Send a request, again for half a minute while it is refused with an error that may pass.
+
+    :param send: sends it.
+    :param may_pass: whether an error is a refusal, after which nothing was done, that may be lifted.
+    :param hook: of the service. What is paid for is on record as about to be sent before each repetition.
+    :param log: of the task.
+    :param pause: waits some seconds.
+    :raises ApiError: any other error at once; the last refusal when the time is over.
+    """
+    for seconds in READ_PAUSES:
+        try:
+            return send()
+        except ApiError as error:
+            if not may_pass(error):
+                raise
+            log.warning("%s The service may be behind; sending it again in %.0f s.", error, seconds)
+        pause(seconds)
+        if hook.before_resending is not None:
+            hook.before_resending()
+    return send()

@@ -12,10 +12,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
-from airflow_provider.core.jobs.claims import claimed_ids
-from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
-from airflow_provider.core.jobs.owners import owner_name
+from airflow_provider.core.jobs.claims import keep_earlier_ids
+from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.paid_request import NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over, is_adopted
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
@@ -33,6 +31,7 @@ from airflow_provider.core.polling.wait import (
     Observation,
     Wait,
 )
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import (
     AuthenticationError,
     JobCancelledError,
@@ -74,9 +73,7 @@ class JobRun:
         self.job = task.job
         self.context = context
         self.ti: Any = context["ti"]
-        part = part_of_record(task, context, task.request)
-        self.ledger = Ledger.of(context, part)
-        self._owner = owner_name(context, part)
+        self.ledger = task.ledger(context, task.request)
         self.summary = JobSummary(self.job.noun, task.item_name())
         self.log = task.task_log
         self._begun_at = time.time()
@@ -87,7 +84,7 @@ class JobRun:
 
     def start(self) -> Any:
         """Submit or re-attach, then wait."""
-        if is_nested(self.task, self.context):
+        if self.task.is_nested(self.context):
             keep_earlier_ids(self.context, self.job.id_key)
         with self._attempt():
             entry, body = self.paying.submit_or_reattach()
@@ -105,6 +102,10 @@ class JobRun:
 
     def resume(self, event: dict[str, Any]) -> Any:
         """Go on after the trigger's event: read the job again, for the event may be hours old."""
+        try:
+            event = outcome_of(event)
+        except WaitError as error:
+            return self.resume_without_event(error)
         job_id = self.canceller.job_id = event["job_id"]
         self.summary.polls += event.get("polls", 0)
         self.log.info(
@@ -149,16 +150,12 @@ class JobRun:
                     self.task,
                     self.hook,
                     self.ledger,
+                    self.context,
                     wait_limit=self.wait_limit,
                     should_reattach=self._should_reattach,
                     discard_stale=self.canceller.discard_stale,
-                    claimed=lambda: claimed_ids(self.context, self.job.id_key),
-                    announce=lambda job_id: self.task.announce(self.context, job_id),
-                    owner=self._owner,
                     pause=self.pause,
-                    push_result=lambda value: self.task.push_result(self.context, value),
                     recorded=self._remember,
-                    wrong=self.task.wrong,
                     may_be_unread=self.task.wait_for_completion,
                 )
                 try:
@@ -543,3 +540,14 @@ class JobRun:
         if self.ledger.durable:
             return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
         return f"The {self.job.noun} goes on; a retry cannot re-attach to it without job_records_path."
+
+
+def outcome_of(event: Any) -> dict[str, Any]:
+    """
+    Return the event of a wait: it names a job and says how the wait ended.
+
+    :raises WaitError: something else came in its place, as anything may.
+    """
+    if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in ("status", "job_id")):
+        return event
+    raise WaitError(f"Airflow resumed the task with an event that names no job: {clean(repr(event), 200)}")

@@ -20,9 +20,8 @@ from airflow_provider.compat import (
 from airflow_provider.core.arguments import required_id, switch
 from airflow_provider.core.budget.turn_queue import Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
-from airflow_provider.core.jobs.event import no_outcome, says_outcome
 from airflow_provider.core.jobs.kind import JobKind
-from airflow_provider.core.jobs.run import DEFER_MARGIN
+from airflow_provider.core.jobs.run import DEFER_MARGIN, outcome_of
 from airflow_provider.core.links import show_links
 from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
@@ -134,8 +133,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         :param event: of the trigger.
         :param unread_since: when the job was first said to have ended and could not be read, epoch seconds.
         """
-        if not says_outcome(event):
-            raise no_outcome(event)
+        event = outcome_of(event)
         status, job_id = event["status"], event["job_id"]
         begun_at, deadline = event.get("submitted_at"), event.get("deadline")
         with self._lenient(), self.hook() as hook:

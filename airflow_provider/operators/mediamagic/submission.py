@@ -19,7 +19,7 @@ from airflow_provider.core.http.responses import plain_id
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.paid_request import PaidInVainError, PreparedInVainError
-from airflow_provider.core.jobs.resend import resend_refused
+from airflow_provider.core.jobs.pay_once import resend_refused
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.exceptions import (
     ApiError,

@@ -11,7 +11,6 @@ from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, wh
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
-from airflow_provider.core.jobs.nested import part_of_record
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -211,7 +210,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
 
         sources = self._sources()
         self.files_read = [source.path for source, _ in sources]
-        ledger = Ledger.of(context, part_of_record(self, context, self._asked))
+        ledger = self.ledger(context, self._asked)
         entry = self._entry(ledger)
         recorded, sent = entry.details.get("uploaded", {}), dict(entry.details.get("sent", {}))
         done: dict[str, Any] = {

@@ -7,15 +7,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import one_of, required_id, required_text, switch
 from airflow_provider.core.budget.turn_queue import Priority
-from airflow_provider.core.jobs.claims import claimed_ids
+from airflow_provider.core.jobs.claims import keep_earlier_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
-from airflow_provider.core.jobs.nested import is_nested, keep_earlier_ids, part_of_record
-from airflow_provider.core.jobs.owners import owner_name
-from airflow_provider.core.jobs.paid_request import check_paying
+from airflow_provider.core.jobs.paid_request import Wrong, check_all, check_paying, stop_unless_paid
 from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
-from airflow_provider.core.jobs.wrong_arguments import check_all, stop_unless_paid
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.text import comparable, public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
@@ -117,6 +114,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     hook_class = SilentWitnessHook
     turn_priority = Priority.START
     noun = "case"
+    id_key = "case_id"
     arrives_within: float = ARRIVES_WITHIN
     conflict_may_be_own: bool = True
     template_fields: Sequence[str] = (*FIELDS, "case_id", "silent_witness_conn_id")
@@ -168,29 +166,19 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self.reuse_completed = reuse_completed
         self.on_clear = on_clear
         self.max_paid_requests = max_paid_requests
+        self.wrong: Wrong = {}
 
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Create the case, or find the one an earlier attempt created."""
-        wrong = check_all(self, self.check)
-        part = part_of_record(self, context, self.request)
-        ledger = Ledger.of(context, part)
-        if is_nested(self, context):
-            keep_earlier_ids(context, "case_id")
+        self.wrong = check_all(self, self.check)
+        ledger = self.ledger(context, self.request)
+        if self.is_nested(context):
+            keep_earlier_ids(context, self.id_key)
             keep_earlier_ids(context, NEW_CASE)
-        stop_unless_paid(wrong, ledger)
+        stop_unless_paid(self.wrong, ledger)
         with self.hook() as hook:
-            paying = PayOnce(
-                self,
-                hook,
-                ledger,
-                claimed=lambda: claimed_ids(context, "case_id"),
-                announce=lambda case_id: self.announce(context, case_id),
-                owner=owner_name(context, part),
-                find_existing=lambda: self._existing(hook),
-                push_result=lambda value: self.push_result(context, value),
-                wrong=wrong,
-            )
+            paying = PayOnce(self, hook, ledger, context, find_existing=lambda: self._existing(hook))
             entry, body = paying.submit_or_reattach()
             assert body is not None
             self.announce(context, entry.job_id)
@@ -218,9 +206,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         found.check_limit(self.max_paid_requests)
         return found.report(self.task_log)
 
-    def announce(self, context: Context, case_id: str) -> None:
+    def announce(self, context: Context, job_id: str) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
-        self.push_early(context, "case_id", case_id)
+        self.push_early(context, self.id_key, job_id)
 
     def item_name(self) -> str:
         return str(self.name or f"{self.plaintiff_name} v. {self.defendant_name}")

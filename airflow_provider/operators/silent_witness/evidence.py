@@ -16,8 +16,7 @@ from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_fi
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
-from airflow_provider.core.jobs.nested import part_of_record
-from airflow_provider.core.jobs.resend import resend_refused
+from airflow_provider.core.jobs.pay_once import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES, SHOWN_WITHIN
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
@@ -188,7 +187,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         if not checked:
             return []
         parts = [part for part, _ in checked]
-        ledger = Ledger.of(context, part_of_record(self, context, lambda: self._asked(case_id, parts)))
+        ledger = self.ledger(context, lambda: self._asked(case_id, parts))
         with self.hook() as hook:
             tried_in = context["ti"].try_number
             entry = self._entry(ledger, hook, case_id, parts, tried_in)

@@ -194,5 +194,5 @@ class Window:
         return self._service_time + MARGIN < one.at < self._service_time + DAY
 
     def _holds(self, one: Candidate, offset: float, doubt: float = 0.0) -> bool:
-        """It is dated within the window by a clock that differs from ours by so much, give or take a doubt."""
+        """It is dated within the window, by a clock that differs so much from ours, give or take a doubt."""
         return self._since + offset - doubt <= one.at <= self._until + offset + doubt

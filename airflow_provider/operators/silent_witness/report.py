@@ -11,7 +11,7 @@ from airflow_provider.core.jobs.cancelling import Cancelled, cancel_job
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
-from airflow_provider.core.jobs.resend import resend_refused
+from airflow_provider.core.jobs.pay_once import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given
@@ -76,6 +77,8 @@ class Asked:
     conn_id: str = "c"
     task_log: logging.Logger = logging.getLogger("pay_once")  # noqa: RUF009
     asked: str = "x"
+    id_key: str = "job_id"
+    wrong: dict[str, Any] = field(default_factory=dict)
 
     def older_request(self) -> dict[str, Any] | None:
         return None
@@ -121,6 +124,12 @@ class Asked:
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["id"])
 
+    def announce(self, context: Any, job_id: str) -> None:
+        context["announced"](job_id)
+
+    def push_result(self, context: Any, value: Any) -> None:
+        raise AssertionError("nothing is returned here")
+
 
 class Store:
     """A record in memory."""
@@ -158,7 +167,15 @@ def clocked(patch: pytest.MonkeyPatch) -> Service:
     return service
 
 
-def attempt(asked: Asked, store: Store, *, max_tries: int = 0, **options: Any) -> tuple[Entry, Any]:
+def attempt(
+    asked: Asked,
+    store: Store,
+    *,
+    max_tries: int = 0,
+    claimed: Callable[[], Collection[str] | None] = set,
+    announce: Callable[[str], object] = lambda job_id: None,
+    **options: Any,
+) -> tuple[Entry, Any]:
     def pause(seconds: float) -> None:
         asked.service.now += seconds
 
@@ -169,7 +186,9 @@ def attempt(asked: Asked, store: Store, *, max_tries: int = 0, **options: Any) -
         settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT),
     )
     ledger = Ledger(store, max_tries=max_tries)
-    return PayOnce(asked, hook, ledger, pause=pause, **options).submit_or_reattach()
+    context: Any = {"announced": announce}
+    with patch.object(pay_once, "claimed_ids", lambda context, key: claimed()):
+        return PayOnce(asked, hook, ledger, context, pause=pause, **options).submit_or_reattach()
 
 
 LATE = ARRIVES_WITHIN + 10.0

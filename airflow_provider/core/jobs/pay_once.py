@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from logging import Logger
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 T = TypeVar("T")
+
+Found: TypeAlias = tuple[Entry, dict[str, Any] | None]
+"""What is paid for: its record, and the service's description, ``None`` while that cannot be read."""
 
 RECORD_PAUSES = (1.0, 3.0, 10.0)
 """Seconds between attempts to record what was paid for."""
@@ -86,12 +89,12 @@ class PayOnce:
         self._wait_limit = wait_limit
         self._should_reattach = should_reattach or (lambda entry, body: self.still_owed(entry))
         self._discard_stale = discard_stale
-        self._pause = pause
+        self.pause = pause
         self._find_existing = find_existing
         self._may_be_unread = may_be_unread
         self._recorded = recorded
 
-    def submit_or_reattach(self) -> tuple[Entry, dict[str, Any] | None]:
+    def submit_or_reattach(self) -> Found:
         """
         Return the entry and description of the thing paid for: an earlier attempt's, or a new one.
 
@@ -99,56 +102,67 @@ class PayOnce:
 
         :raises LedgerError: the record cannot be read or settled; nothing was sent.
         """
-        entry, carried = self.ledger.read(), {}
+        entry = self.ledger.read()
         mark = self._fingerprint(entry)
         if entry is not None and entry.fingerprint != mark and self._is_older(entry):
             entry = self.ledger.amend(entry, fingerprint=mark)
-        adopts = self.paid.adopts
-        if adopts and not (
-            entry is not None and entry.fingerprint == mark and entry.details.get("adopted") == adopts
-        ):
-            if entry is not None and entry.job_id not in ("", adopts):
+        same = entry if entry is not None and entry.fingerprint == mark else None
+        named, taken = self.paid.adopts, same.details.get("adopted") if same else None
+        if named and taken != named:
+            if entry is not None and entry.job_id not in ("", named):
                 self._discard(entry)
-            return self._adopt(mark, adopts, entry)
-        if entry is not None and entry.fingerprint != mark:
-            if entry.intent_at:
-                self.log.warning(
-                    "The recorded %s %s belongs to another request of this task; it is not used.",
-                    self.paid.noun,
-                    entry.job_id,
-                )
-                self._discard(entry)
-            carried, entry = carry_over(entry), None
-        if entry is not None and entry.intent_at:
-            self._recorded(entry.job_id or None)
-            try:
-                if found := self._reattach(entry):
-                    return found
-                carried = carry_over(entry)
-                if not entry.job_id:
-                    # It may be carried out after all: a later search counts from it.
-                    carried["asked_at"] = asked_at(entry)
-            except PaidInVainError:
-                carried = carry_over(entry, paid_in_vain=1)
-            self._recorded(None)
-            entry = None
+            return self._adopt(mark, named, entry)
+        carried: dict[str, Any] = {}
+        if same is not None and same.intent_at:
+            found, carried = self._take_up(same)
+            if found:
+                return found
+            same = None
+        elif entry is not None and same is None:
+            carried = self._set_aside(entry)
         self._stop_for_wrong_arguments()
-        if entry is None:
-            if not self.ledger.durable:
-                self.log.info(
-                    "This Airflow has no task state store (3.3 has) and [airflow_provider] job_records_path "
-                    "is not set: a retry will not find the %s.%s",
-                    self.paid.noun,
-                    ""
-                    if self.paid.max_paid_requests is None
-                    else " max_paid_requests counts this try alone.",
-                )
-            entry = self.ledger.prepare(mark, carried)
+        entry = same or self._prepare(mark, carried)
         # A clear that asks for a new one does not ask for the one before.
         asks_for_new = self.paid.on_clear == NEW and entry.details.get("earlier_ids")
         if not asks_for_new and (existing := self._find_existing()):
             return self._adopt(mark, existing, entry)
         return self.submit_once(entry)
+
+    def _set_aside(self, entry: Entry) -> dict[str, Any]:
+        """Deal with the record of another request of this task; return what of it counts on."""
+        if entry.intent_at:
+            self.log.warning(
+                "The recorded %s %s belongs to another request of this task; it is not used.",
+                self.paid.noun,
+                entry.job_id,
+            )
+            self._discard(entry)
+        return carry_over(entry)
+
+    def _take_up(self, entry: Entry) -> tuple[Found | None, dict[str, Any]]:
+        """Re-attach to what an earlier attempt has paid for; else return what of its record counts on."""
+        self._recorded(entry.job_id or None)
+        try:
+            found, carried = self._reattach(entry), carry_over(entry)
+            if not entry.job_id:
+                # It may be carried out after all: a later search counts from it.
+                carried["asked_at"] = asked_at(entry)
+        except PaidInVainError:
+            found, carried = None, carry_over(entry, paid_in_vain=1)
+        if not found:
+            self._recorded(None)
+        return found, carried
+
+    def _prepare(self, mark: str, carried: dict[str, Any]) -> Entry:
+        if not self.ledger.durable:
+            limited = self.paid.max_paid_requests is not None
+            self.log.info(
+                "This Airflow has no task state store (3.3 has) and [airflow_provider] job_records_path "
+                "is not set: a retry will not find the %s.%s",
+                self.paid.noun,
+                " max_paid_requests counts this try alone." if limited else "",
+            )
+        return self.ledger.prepare(mark, carried)
 
     def _fingerprint(self, entry: Entry | None) -> str:
         asked = self.paid.request()
@@ -284,9 +298,9 @@ class PayOnce:
             "No answer says what became of the paid call (%s); searching for the %s.", error, noun
         )
         try:
-            body = self._search(entry, may_probe=False)
-        except (ApiError, LedgerError) as search:
-            self.log.warning("Searching for the %s failed too: %s", noun, search)
+            body = search(self, entry, may_probe=False)
+        except (ApiError, LedgerError) as failure:
+            self.log.warning("Searching for the %s failed too: %s", noun, failure)
             body = None
         if body is None:
             if entry.details["clock_offset"] is None:
@@ -311,9 +325,9 @@ class PayOnce:
                 if pause is None or self.ledger.is_replaced():
                     raise
                 self.log.warning("%s Recording it again in %.0f s.", error, pause)
-            self._pause(pause)
+            self.pause(pause)
 
-    def _reattach(self, entry: Entry) -> tuple[Entry, dict[str, Any] | None] | None:
+    def _reattach(self, entry: Entry) -> Found | None:
         noun = self.paid.noun
         if not entry.job_id:
             self._require_what_a_search_needs()
@@ -323,7 +337,7 @@ class PayOnce:
             )
             says_new = self.ledger.cleared(entry) and self.paid.on_clear == NEW
             try:
-                body = self._search(entry, may_probe=True)
+                body = search(self, entry, may_probe=True)
             except LedgerError as unclear:
                 if not says_new:
                     raise
@@ -399,30 +413,21 @@ class PayOnce:
                         f"new one; a retry searches again. {error}",
                         job_id=entry.job_id,
                     ) from error
-            self._pause(pause)
+            self.pause(pause)
 
     @property
     def _owners(self) -> JobOwners:
         return JobOwners(self.hook, self.ledger.owner)
 
-    def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
-        def claimed() -> Claims | None:
-            ids = claimed_ids(self.context, self.paid.id_key)
-            return None if ids is None else Claims(ids, self._owners)
+    def jobs_of_others(self) -> Claims | None:
+        """Return the jobs that other tasks have; ``None`` when that is not known."""
+        ids = claimed_ids(self.context, self.paid.id_key)
+        return None if ids is None else Claims(ids, self._owners)
 
-        def announce(job_id: str) -> None:
-            self._owners.take(job_id)
-            self.paid.announce(self.context, job_id)
-
-        return search(
-            self.paid,
-            self.hook,
-            entry,
-            may_probe=may_probe,
-            claimed=claimed,
-            announce=announce,
-            pause=self._pause,
-        )
+    def announce(self, job_id: str) -> None:
+        """Tell the other tasks, of all Dags, that this one has a job."""
+        self._owners.take(job_id)
+        self.paid.announce(self.context, job_id)
 
 
 def is_adopted(entry: Entry) -> bool:

@@ -6,7 +6,6 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
@@ -16,22 +15,16 @@ from airflow_provider.core.jobs.claims import keep_earlier_ids
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.paid_request import NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over, is_adopted
-from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, expect, push
+from airflow_provider.core.jobs.progress import expect
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
-from airflow_provider.core.links import show_links
-from airflow_provider.core.polling.loop import wait_here
-from airflow_provider.core.polling.schedule import worker_schedule
-from airflow_provider.core.polling.timing import clock_time, span
+from airflow_provider.core.jobs.waiting import defer, outcome_of, wait_on_worker
 from airflow_provider.core.polling.wait import (
-    CLOCK_TOLERANCE,
     LATE_READS,
     REFUSALS_BELIEVED,
     TRANSIENT_ERRORS,
     JobState,
     Observation,
-    Wait,
 )
-from airflow_provider.core.text import clean
 from airflow_provider.exceptions import (
     AuthenticationError,
     JobCancelledError,
@@ -47,9 +40,6 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
     from airflow_provider.core.jobs.operator import JobOperator
-
-DEFER_MARGIN = 180.0
-"""Seconds past our own deadline after which Airflow's deferral timeout steps in."""
 
 
 class JobRun:
@@ -93,7 +83,7 @@ class JobRun:
             if body is None:
                 return self._wait(None)
             self.body = body
-            if self.task.wait_for_completion and self._observation.finished:
+            if self.task.wait_for_completion and self.observation.finished:
                 if entry.left:
                     self.record(left=False)
                 # The answer to a creation says less of a job than the job itself.
@@ -133,10 +123,10 @@ class JobRun:
         with self._attempt():
             if isinstance(error, TaskDeferralTimeout):
                 message = (
-                    f"Airflow's deferral timeout ended the wait for {self._name}; is a triggerer running?"
+                    f"Airflow's deferral timeout ended the wait for {self.name}; is a triggerer running?"
                 )
                 return self.conclude("timeout", message)
-            message = f"The trigger that waited for {self._name} failed ({error}); the log above says why."
+            message = f"The trigger that waited for {self.name} failed ({error}); the log above says why."
             return self.conclude("error", message)
 
     @contextmanager
@@ -178,11 +168,13 @@ class JobRun:
     # -- what is known of the job ----------------------------------------------------------------------------
 
     @property
-    def _observation(self) -> Observation:
+    def observation(self) -> Observation:
+        """How the job stood when it was last read."""
         return self.job.observe(self.body)
 
     @property
-    def _name(self) -> str:
+    def name(self) -> str:
+        """What to call the job in messages."""
         return f"{self.job.noun} {self.entry.job_id}"
 
     def _remember(self, job_id: str | None) -> None:
@@ -270,7 +262,7 @@ class JobRun:
         self.canceller.raise_if_killed()
         if not self.task.wait_for_completion:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
-        if self._observation.finished:
+        if self.observation.finished:
             return self._finish()
         return self._wait(self.body)
 
@@ -281,8 +273,11 @@ class JobRun:
         if self.task.do_xcom_push:
             expect(self)
         if self.task.deferrable:
-            self._defer(body)
-        return self._wait_here()
+            defer(self, body)
+        outcome = wait_on_worker(self)
+        if outcome.finished and not self.task.is_stale(self.entry, self.body):
+            return self._finish()
+        return self.conclude(outcome.status, outcome.message)
 
     def renew(self) -> None:
         """Give a job that an earlier attempt left running after its deadline the same time again."""
@@ -290,97 +285,8 @@ class JobRun:
         details = {name: value for name, value in self.entry.details.items() if name != "read_until"}
         self.record(left=False, deadline=deadline, details=details)
 
-    def _defer(self, body: dict[str, Any] | None) -> NoReturn:
-        task, entry = self.task, self.entry
-        trigger = task.trigger_class(
-            conn_id=task.conn_id,
-            job_id=entry.job_id,
-            submitted_at=entry.submitted_at,
-            deadline=entry.deadline,
-            kind=task.sort(),
-            **task.intervals(),
-            cancel_on_kill=self.canceller.on_kill,
-            clock_offset=self._clock_offset,
-            submission_known=entry.job_id != task.adopts,
-            push_progress=task.do_xcom_push,
-            **task.trigger_arguments(body),
-        )
-        patience = max(0.0, entry.deadline - time.time()) + 2 * task.backoff().cap + DEFER_MARGIN
-        self.log.info("Deferring; %s", self._outlook())
-        task.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
-
-    @property
-    def _clock_offset(self) -> float:
-        offset: float = self.hook.clock_offset or 0.0
-        return offset if abs(offset) >= CLOCK_TOLERANCE else 0.0
-
-    def _new_wait(self) -> Wait:
-        schedule = (
-            self.task.backoff()
-            if self.task.own_intervals
-            else worker_schedule(
-                self.job.typical_for(self.task.sort()),
-                self.job.backoff,
-                per_hour=self.hook.settings.requests_per_hour,
-            )
-        )
-        return Wait(
-            self.entry.job_id,
-            noun=self.job.noun,
-            submitted_at=self.entry.submitted_at,
-            begun_at=time.time(),
-            deadline=self.entry.deadline,
-            schedule=schedule,
-        )
-
-    def _outlook(self) -> str:
-        """Say how long the job usually takes, when the next poll is, and when the wait ends."""
-        usual = span(*self.job.typical_for(self.task.sort()))
-        if self.hook.settings.receives_webhooks:
-            seen = "a webhook ends the wait"
-        else:
-            seen = f"next poll about {clock_time(self._new_wait().next_poll())}"
-        ends = clock_time(self.entry.deadline)
-        return f"{self._name} usually takes {usual}; {seen}; gives up at {ends}."
-
-    def _wait_here(self) -> Any:
-        wait, progress = self._new_wait(), Progress()
-        self.log.info("Waiting; %s", self._outlook())
-        show_links(self.task, self.ti)
-
-        def polled(wait: Wait) -> None:
-            stands = progress.changed(wait, time.time())
-            if stands and self.task.do_xcom_push:
-                push(self.ti, PROGRESS_KEY, stands)
-
-        with ExitStack() as hooks:
-
-            def poll() -> Observation:
-                try:
-                    self._read()
-                except AuthenticationError:
-                    if not self._use_rotated_key(hooks):
-                        raise
-                    self._read()
-                return self.summary.observe(self._observation)
-
-            try:
-                outcome = wait_here(
-                    wait,
-                    poll,
-                    clock=time.time,
-                    sleep=time.sleep,
-                    log=self.log,
-                    check=self.canceller.raise_if_killed,
-                    polled=polled,
-                )
-            finally:
-                self.summary.polls += wait.polls
-            if outcome.finished and not self.task.is_stale(self.entry, self.body):
-                return self._finish()
-            return self.conclude(outcome.status, outcome.message)
-
-    def _read(self) -> dict[str, Any]:
+    def read(self) -> dict[str, Any]:
+        """Ask the service for its present description of the job."""
         self.body = self.job.get(self.hook, self.entry.job_id)
         return self.body
 
@@ -390,9 +296,9 @@ class JobRun:
         refusals = 0
         while True:
             try:
-                if not self.task.is_stale(self.entry, self._read()):
+                if not self.task.is_stale(self.entry, self.read()):
                     return
-                self.log.info("%s is shown as it was before; reading it again.", self._name.capitalize())
+                self.log.info("%s is shown as it was before; reading it again.", self.name.capitalize())
             except ProviderError as error:
                 refusals += 1
                 if (
@@ -400,10 +306,10 @@ class JobRun:
                     or refusals >= REFUSALS_BELIEVED
                 ):
                     raise
-                self.log.warning("%s: %s; reading it again.", self._name.capitalize(), error)
+                self.log.warning("%s: %s; reading it again.", self.name.capitalize(), error)
             self.pause(next(pauses))
 
-    def _use_rotated_key(self, hooks: ExitStack) -> bool:
+    def use_rotated_key(self, hooks: ExitStack) -> bool:
         """Go on with the connection as it is now; return whether its key is another than the refused one."""
         fresh = self.task.hook(refresh=True)
         if fresh.settings.identity == self.hook.settings.identity:
@@ -434,24 +340,24 @@ class JobRun:
         except NotFoundError as error:
             if status == "success":
                 raise ResultGoneError(
-                    f"{self._name.capitalize()} succeeded and can no longer be found: {error} "
+                    f"{self.name.capitalize()} succeeded and can no longer be found: {error} "
                     "Nothing was submitted again.",
                     job_id=self.entry.job_id,
                 ) from error
-            self._leave(f"{message} {self._name.capitalize()} is not found: {error}", error)
+            self._leave(f"{message} {self.name.capitalize()} is not found: {error}", error)
         except TRANSIENT_ERRORS as error:
             until = self.entry.details.get("read_until") or self.entry.deadline + LATE_READS
             if status in ("timeout", "error") or time.time() > until:
                 self._leave(f"{message} Reading it again failed: {error}", error)
-            self.log.warning("Could not read %s after its wait (%s); waiting again.", self._name, error)
+            self.log.warning("Could not read %s after its wait (%s); waiting again.", self.name, error)
             self.record(
                 deadline=time.time() + self.wait_limit(),
                 details={**self.entry.details, "read_until": until},
             )
             return self._wait(None)
         except ProviderError as error:
-            self._leave(f"Cannot follow {self._name}: {error}", error)
-        if self.summary.observe(self._observation).finished:
+            self._leave(f"Cannot follow {self.name}: {error}", error)
+        if self.summary.observe(self.observation).finished:
             return self._finish()
         if status == "timeout":
             return self._time_out(message)
@@ -462,12 +368,12 @@ class JobRun:
     def _finish(self) -> Any:
         """Return the result of a finished job or raise what became of it."""
         self.canceller.raise_if_killed()
-        observation = self.summary.observe(self._observation)
+        observation = self.summary.observe(self.observation)
         if observation.state is JobState.SUCCEEDED:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
         if observation.state is JobState.CANCELLED:
             raise JobCancelledError(
-                f"{self._name.capitalize()} was cancelled. A retry submits a new one.",
+                f"{self.name.capitalize()} was cancelled. A retry submits a new one.",
                 job_id=self.entry.job_id,
             )
         if self.task.repair(self):
@@ -487,7 +393,7 @@ class JobRun:
         if self.job.can_cancel and self.task.cancel_on_timeout:
             cancelled = self.canceller.cancel(self.entry.job_id, read_first=False)
         if cancelled is Cancelled.HAD_ENDED:
-            self._read()
+            self.read()
             return self._finish()
         if cancelled is Cancelled.DONE:
             fate = f"The {self.job.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
@@ -540,14 +446,3 @@ class JobRun:
         if self.ledger.durable:
             return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
         return f"The {self.job.noun} goes on; a retry cannot re-attach to it without job_records_path."
-
-
-def outcome_of(event: Any) -> dict[str, Any]:
-    """
-    Return the event of a wait: it names a job and says how the wait ended.
-
-    :raises WaitError: something else came in its place, as anything may.
-    """
-    if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in ("status", "job_id")):
-        return event
-    raise WaitError(f"Airflow resumed the task with an event that names no job: {clean(repr(event), 200)}")

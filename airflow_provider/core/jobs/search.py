@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.exceptions import LedgerError, NotFoundError
 
 if TYPE_CHECKING:
     from airflow_provider.core.jobs.ledger import Entry
-    from airflow_provider.core.jobs.paid_request import PaidRequest
+    from airflow_provider.core.jobs.pay_once import PayOnce
 
 ARRIVES_WITHIN = 30.0
 """Seconds in which a request may still be carried out, beside those in which it may have been answered."""
@@ -23,46 +22,30 @@ SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
 """Seconds between searches for what a request has started; the last one repeats."""
 
 
-def search(
-    paid: PaidRequest,
-    hook: Any,
-    entry: Entry,
-    *,
-    may_probe: bool,
-    claimed: Callable[[], Collection[str] | None],
-    announce: Callable[[str], object],
-    pause: Callable[[float], object],
-) -> dict[str, Any] | None:
+def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
     """
     Return what the request has started; ``None`` when it was not carried out and no longer can be.
 
     What is found early may be another's whose own comes later: it is taken when the time is over.
 
-    :param paid: what was paid for.
-    :param hook: of the service.
+    :param paying: what was paid for, and the jobs that other tasks have.
     :param entry: the record of the request.
     :param may_probe: see :meth:`PaidRequest.find_orphaned`.
-    :param claimed: returns the ids that other tasks have; ``None`` when that is not known.
-    :param announce: tells the other tasks which id is about to be taken.
-    :param pause: waits some seconds.
     :raises LedgerError: it cannot be told which is meant, or whether one is.
     """
+    paid, hook = paying.paid, paying.hook
     # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
     pace = paid.arrives_within / ARRIVES_WITHIN
     until = shown_until(entry, hook.settings.read_timeout, pace=pace) if pace else 0.0
     pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
     found: dict[str, Any] | None = None
     while True:
-        others, unread = claimed(), None
+        others, unread = paying.jobs_of_others(), None
+        claimed = () if others is None else others
         try:
             # A search that began again from the start would take the loss for one of an earlier attempt.
             with hook.turns.in_place():
-                found = (
-                    paid.find_orphaned(
-                        hook, entry, may_probe=may_probe, claimed=() if others is None else others
-                    )
-                    or found
-                )
+                found = paid.find_orphaned(hook, entry, may_probe=may_probe, claimed=claimed) or found
         except NotFoundError as error:
             unread = error
         if found is not None and paid.id_of(found) in paid.request().values():
@@ -70,38 +53,32 @@ def search(
         remaining = until - time.time()
         if remaining <= 0:
             break
-        pause(remaining if found is not None else min(remaining, next(pauses)))
+        paying.pause(remaining if found is not None else min(remaining, next(pauses)))
     if found is None and unread is not None:
         raise LedgerError(
             f"A request for a {paid.noun} was sent and its answer lost, and what may be it is not found. "
             f"Nothing was sent again, and what was asked for may be billed; a retry searches again. {unread}"
         ) from unread
     if found is not None and pace:
-        _claim(paid, paid.id_of(found), claimed=claimed, announce=announce)
+        _claim(paying, paid.id_of(found))
     return found
 
 
-def _claim(
-    paid: PaidRequest,
-    job_id: str,
-    *,
-    claimed: Callable[[], Collection[str] | None],
-    announce: Callable[[str], object],
-) -> None:
+def _claim(paying: PayOnce, job_id: str) -> None:
     """
     Take what was found for this task alone.
 
     :raises LedgerError: another task has it, or may have.
     """
     # Two tasks may search at once: each tells first and asks then, so that one of them at least sees both.
-    announce(job_id)
-    others = claimed()
+    paying.announce(job_id)
+    others = paying.jobs_of_others()
     if others is not None and job_id not in others:
         return
     why = "which jobs other tasks have is not known" if others is None else "another task has taken it"
     raise LedgerError(
-        f"A request for a {paid.noun} was sent and its answer lost; {job_id} may be what it has started, and "
-        f"{why}. Nothing was sent again; a retry searches again."
+        f"A request for a {paying.paid.noun} was sent and its answer lost; {job_id} may be what it has "
+        f"started, and {why}. Nothing was sent again; a retry searches again."
     )
 
 

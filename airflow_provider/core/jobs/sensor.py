@@ -21,7 +21,7 @@ from airflow_provider.core.arguments import required_id, switch
 from airflow_provider.core.budget.turn_queue import Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
 from airflow_provider.core.jobs.kind import JobKind
-from airflow_provider.core.jobs.run import DEFER_MARGIN, outcome_of
+from airflow_provider.core.jobs.waiting import DEFER_MARGIN, outcome_of
 from airflow_provider.core.links import show_links
 from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff

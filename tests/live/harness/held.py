@@ -29,9 +29,9 @@ class Held:
         self._hold_dir = Path(conf["hold_dir"]) if conf.get("hold_dir") else None
         if "defer_margin" in conf:
             # Only this task's process: the framework's own defer time-out is three minutes behind ours.
-            from airflow_provider.core.jobs import run
+            from airflow_provider.core.jobs import waiting
 
-            run.DEFER_MARGIN = conf["defer_margin"]
+            waiting.DEFER_MARGIN = conf["defer_margin"]
         return super().execute(context)  # type: ignore[misc]
 
     def submit(self, hook: Any, entry: Any) -> dict[str, Any]:

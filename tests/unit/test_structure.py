@@ -29,12 +29,18 @@ from airflow_provider.operators.silent_witness import (
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
+from airflow_provider.simulator import Simulator
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
+from tests.airflow.lone import FakeTaskInstance, execute
+from tests.conftest import SILENT_WITNESS_KEY
+from tests.simulator.talk import SilentWitnessTalk
 
 PACKAGE = Path(airflow_provider.__file__).parent
 FILES_TO_THE_REQUEST = 11
 FILES_OF_A_POLL = 12
 """With those that read the answer, count it and show it."""
+FILES_OF_A_PAID_POST = {"report": 27, "case": 21, "submission": 35}
+"""From Airflow's call to the id on record and in XCom; a submission's file is read and uploaded first."""
 
 SPEED = 200.0
 """How much faster than real time the wait runs."""
@@ -137,6 +143,60 @@ def test_a_poll_in_the_triggerer_passes_through_few_files(
     assert "core/polling/wait.py" in before_sending
     assert len(before_sending) <= FILES_TO_THE_REQUEST, "\n".join(sorted(before_sending))
     assert len(entered) <= FILES_OF_A_POLL, "\n".join(sorted(entered))
+
+
+class SettledTaskInstance(FakeTaskInstance):
+    """Stops following what runs when the id of what was paid for is pushed."""
+
+    def xcom_push(self, key: str, value: Any) -> None:
+        if key in ("report_id", "case_id", "submission_id"):
+            sys.settrace(None)
+        super().xcom_push(key, value)
+
+
+def files_until_settled(operator: Any) -> set[str]:
+    """Return the package's files that run code until the id of what is paid for is on record and in XCom."""
+    entered: set[str] = set()
+
+    def trace(frame: FrameType, event: str, arg: Any) -> None:
+        if (path := Path(frame.f_code.co_filename)).is_relative_to(PACKAGE):
+            entered.add(str(path.relative_to(PACKAGE)))
+
+    ti = SettledTaskInstance()
+    sys.settrace(trace)
+    try:
+        execute(operator, ti=ti)
+    finally:
+        sys.settrace(None)
+    assert any(key.endswith("_id") for key in ti.xcoms)
+    return entered
+
+
+@pytest.mark.parametrize("paid", FILES_OF_A_PAID_POST)
+def test_a_paid_request_passes_through_few_files(
+    paid: str, simulator: Simulator, mediamagic_conn: str, silent_witness_conn: str, tmp_path: Path
+) -> None:
+    talk = SilentWitnessTalk(simulator)
+    talk.key = SILENT_WITNESS_KEY
+    (tmp_path / "ad.txt").write_text("A guaranteed cure.")
+
+    def operator(task_id: str) -> Any:
+        if paid == "report":
+            return SilentWitnessCreateReportOperator(
+                task_id=task_id, case_id=talk.ready_case(), wait_for_completion=False
+            )
+        if paid == "case":
+            return SilentWitnessCreateCaseOperator(
+                task_id=task_id, plaintiff_name="Ann", defendant_name="Bob", attorney_name="Cleo"
+            )
+        return MediaMagicCreateSubmissionOperator(
+            task_id=task_id, files=[str(tmp_path / "ad.txt")], wait_for_completion=False
+        )
+
+    execute(operator("first"))  # which imports what is imported late
+    entered = files_until_settled(operator("second"))
+    assert "core/jobs/pay_once.py" in entered
+    assert len(entered) <= FILES_OF_A_PAID_POST[paid], "\n".join(sorted(entered))
 
 
 @pytest.mark.parametrize(

@@ -265,11 +265,11 @@ class JobOperator(ServiceOperator[HookT]):
         self.timeout_seconds()
         if self.max_turn_wait is not None:
             positive_seconds("max_turn_wait", self.max_turn_wait)
-        asked = self.intervals()
+        asked = {name: value for name, value in self.intervals().items() if value is not None}
         # Each alone first, to name the one that is wrong.
-        for some in (*({name: value} for name, value in asked.items()), asked):
+        for some in (*({name: value} for name, value in asked.items()), asked) if asked else ():
             try:
-                self.job.backoff.adjusted(**{**dict.fromkeys(asked), **some})
+                self.job.backoff.adjusted(**some)
             except (TypeError, ValueError) as error:
                 raise InvalidInputError(
                     f"poll_interval, exponential_backoff or max_wait is not usable: {error}",

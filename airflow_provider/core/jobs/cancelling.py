@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from enum import Enum, auto
+from enum import Enum
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,11 @@ CANCEL_PAUSES = (0.5, 1.0, 2.0)
 
 
 class Cancelled(Enum):
-    """What came of cancelling a job."""
+    """What came of cancelling a job; the value says it of the job."""
 
-    DONE = auto()
-    HAD_ENDED = auto()
-    FAILED = auto()
+    DONE = "was cancelled"
+    HAD_ENDED = "is not running any more"
+    FAILED = "could not be cancelled and may be running"
 
 
 class JobCanceller:
@@ -88,11 +88,7 @@ class JobCanceller:
         if self.on_kill and not self._left_to_retry:
             if self._by_kill in (None, Cancelled.FAILED):
                 self._by_kill = self.cancel(self.job_id)
-            fate = {
-                Cancelled.DONE: "was cancelled",
-                Cancelled.HAD_ENDED: "is not running any more",
-                Cancelled.FAILED: "could not be cancelled",
-            }[self._by_kill]
+            fate = self._by_kill.value
         raise JobCancelledError(
             f"The task was killed; {self.job.noun} {self.job_id} {fate}.", job_id=self.job_id
         )

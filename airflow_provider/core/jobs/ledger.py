@@ -314,6 +314,11 @@ def paid_requests(entry: Entry) -> int:
     return int(entry.details.get("paid", len(entry.details.get("earlier_ids", ())) + bool(entry.job_id)))
 
 
+def request_mark(hook: Any, request: Mapping[str, Any]) -> str:
+    """Return the fingerprint of a request on a hook's connection."""
+    return fingerprint(request, connection=f"{hook.settings.conn_id} {hook.settings.base_url}")
+
+
 def fingerprint(request: Mapping[str, Any], *, connection: str) -> str:
     """
     Return the digest of a request on a connection.

@@ -77,9 +77,6 @@ class PaidRequest(Protocol):
         """XCom key of the id."""
 
     @property
-    def conn_id(self) -> str: ...
-
-    @property
     def task_log(self) -> Logger: ...
 
     def request(self) -> dict[str, Any]:

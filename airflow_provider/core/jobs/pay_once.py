@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.claims import Claims, JobOwners, claimed_ids
-from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint, paid_requests
+from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests, request_mark
 from airflow_provider.core.jobs.paid_request import (
     ATTACH,
     NEW,
@@ -169,14 +169,11 @@ class PayOnce:
         if entry is not None and self.paid.wrong.keys() & asked.keys():
             # It asks for nothing, so for nothing else than the attempt before.
             return entry.fingerprint
-        return self._digest(asked)
+        return request_mark(self.hook, asked)
 
     def _is_older(self, entry: Entry) -> bool:
         older = self.paid.older_request()
-        return older is not None and entry.fingerprint == self._digest(older)
-
-    def _digest(self, request: dict[str, Any]) -> str:
-        return fingerprint(request, connection=f"{self.paid.conn_id} {self.hook.settings.base_url}")
+        return older is not None and entry.fingerprint == request_mark(self.hook, older)
 
     def _stop_for_wrong_arguments(self) -> None:
         for error in self.paid.wrong.values():

@@ -431,13 +431,10 @@ class JobRun:
         job_id = self.canceller.job_id or getattr(error, "job_id", None)
         if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
             return
-        fate = {
-            Cancelled.DONE: "was cancelled, because no retry follows",
-            Cancelled.HAD_ENDED: "is not running any more",
-            Cancelled.FAILED: "could not be cancelled and may be running",
-        }[self.canceller.cancel(job_id)]
+        fate = self.canceller.cancel(job_id).value
         if isinstance(error, ProviderError):
-            error.args = (f"{error} The {self.job.noun} {job_id} {fate}.", *error.args[1:])
+            message = f"{error} No retry follows: the {self.job.noun} {job_id} {fate}."
+            error.args = (message, *error.args[1:])
             error.job_id = job_id
 
     def _left_running(self) -> str:

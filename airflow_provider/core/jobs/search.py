@@ -36,7 +36,7 @@ def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] 
     paid, hook = paying.paid, paying.hook
     # 1 but in tests, whose time may run faster, and 0 where searching is no mere reading.
     pace = paid.arrives_within / ARRIVES_WITHIN
-    until = shown_until(entry, hook.settings.read_timeout, pace=pace) if pace else 0.0
+    until = carried_out_until(entry, hook.settings.read_timeout, pace=pace) + pace * SHOWN_WITHIN
     pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
     found: dict[str, Any] | None = None
     while True:
@@ -86,11 +86,6 @@ def asked_at(entry: Entry) -> float:
     """Return since when there is a request of which nobody knows what became, epoch seconds."""
     moment: float = entry.details.get("asked_at") or entry.intent_at
     return moment
-
-
-def shown_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:
-    """Return until when what such a request has started may appear, see :func:`carried_out_until`."""
-    return carried_out_until(entry, read_timeout, pace=pace) + pace * SHOWN_WITHIN
 
 
 def carried_out_until(entry: Entry, read_timeout: float, *, pace: float = 1.0) -> float:

@@ -10,7 +10,7 @@ from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.jobs.dry_run import DryRun
-from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
+from airflow_provider.core.jobs.ledger import Entry, Ledger, request_mark
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -263,11 +263,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         return {"files": named_files(self.files)}
 
     def _entry(self, ledger: Ledger) -> Entry:
-        with self.hook() as hook:
-            mark = fingerprint(
-                self._asked(),
-                connection=f"{self.conn_id} {hook.settings.base_url}",
-            )
+        mark = request_mark(self.hook(), self._asked())
         entry = ledger.read()
         if entry is None or entry.fingerprint != mark or ledger.cleared(entry):
             return ledger.prepare(mark, {})

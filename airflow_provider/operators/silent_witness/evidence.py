@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -12,26 +9,22 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
-from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
-from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.dry_run import DryRun
-from airflow_provider.core.jobs.ledger import Entry, Ledger, fingerprint
-from airflow_provider.core.jobs.pay_once import resend_refused
-from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES, SHOWN_WITHIN
+from airflow_provider.core.jobs.ledger import Entry, Ledger, request_mark
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.text import comparable
-from airflow_provider.exceptions import (
-    ApiError,
-    ConflictError,
-    InvalidInputError,
-    NotFoundError,
-    PermissionDeniedError,
-    TransferError,
-)
+from airflow_provider.exceptions import InvalidInputError, NotFoundError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from airflow_provider.hooks.silent_witness_case import check_file_role, may_be_of
+from airflow_provider.hooks.silent_witness_case import check_file_role
 from airflow_provider.links import SilentWitnessDashboardLink
+from airflow_provider.operators.silent_witness.case_files import (
+    CaseFiles,
+    Uploaded,
+    alike,
+    present_files,
+    shown_as,
+)
 from airflow_provider.operators.silent_witness.new_case import is_new_case
 
 if TYPE_CHECKING:
@@ -40,9 +33,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Source
 
-    Uploads: TypeAlias = Parallel[
-        SilentWitnessHook, tuple[Source, str], tuple[dict[str, Any], dict[str, Any]]
-    ]
+    Uploads: TypeAlias = Parallel[SilentWitnessHook, tuple[Source, str], Uploaded]
 
 MAX_FILE_BYTES = 50_000_000
 """Whether 50MB is decimal or binary is not documented; the smaller reading is safe in both."""
@@ -170,10 +161,6 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self.max_parallel = max_parallel
         self._uploads: Uploads | None = None
         self._killed = False
-        self._is_new: Callable[[], bool] = lambda: False
-        self._known: set[str] = set()
-        self._done: dict[str, dict[str, Any]] = {}
-        self._sent: dict[str, dict[str, Any]] = {}
 
     def item_name(self) -> str:
         return names_of_files(self.files) or str(self.case_id or "")
@@ -193,19 +180,22 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             entry = self._entry(ledger, hook, case_id, parts, tried_in)
             # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
-            self._is_new = lambda: is_new_case(context, case_id)
-            empty = first and self._is_new()
-            self._done = dict(entry.details.get("uploaded", {}))
-            self._sent = dict(entry.details.get("sent", {}))
+            own = CaseFiles(
+                case_id,
+                entry.details,
+                is_new=lambda: is_new_case(context, case_id),
+                is_killed=lambda: self._killed,
+                pace=self.arrives_within / ARRIVES_WITHIN,
+                log=self.task_log,
+            )
+            empty = first and own.is_new()
 
-            def arrived(record: str, uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
-                self._done[record], self._sent[record] = uploaded
-                details = {**entry.details, "uploaded": self._done, "sent": self._sent}
-                ledger.amend(entry, details=details)
+            def arrived(record: str, uploaded: Uploaded) -> None:
+                own.done[record], own.sent[record] = uploaded
+                ledger.amend(entry, details={**entry.details, "uploaded": own.done, "sent": own.sent})
 
             results = [
-                self._upload_part(hook, case_id, part, sources, arrived, empty=empty)
-                for part, sources in checked
+                self._upload_part(hook, own, part, sources, arrived, empty=empty) for part, sources in checked
             ]
         return results[0] if self.evidence is None else results
 
@@ -224,8 +214,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             try:
                 hook.get_case(case_id)
                 for part, sources in checked:
-                    present = self._present(hook, case_id, part)
-                    there += sum(bool(self._alike(source, present)) for source, _ in sources)
+                    present = present_files(hook, case_id, part)
+                    there += sum(bool(alike(source, present)) for source, _ in sources)
             except NotFoundError as error:
                 found.missing.append(f"There is no case {case_id}: {error}")
         for _, sources in checked:
@@ -281,25 +271,25 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     def _upload_part(
         self,
         hook: SilentWitnessHook,
-        case_id: str,
+        files: CaseFiles,
         part: Part,
         sources: Sequence[tuple[Source, str]],
-        arrived: Callable[[str, tuple[dict[str, Any], dict[str, Any]]], None],
+        arrived: Callable[[str, Uploaded], None],
         *,
         empty: bool,
     ) -> list[dict[str, Any]]:
         from airflow_provider.core.files.parallel import Parallel
 
-        present = {} if empty else self._present(hook, case_id, part)
-        found = [self._found(hook, part.record, source, present) for source, _ in sources]
-        self._known |= {*present, *(record["file_id"] for record in found if record)}
+        present = {} if empty else present_files(hook, files.case_id, part)
+        found = [files.found(hook, part, source, present) for source, _ in sources]
+        files.known |= {*present, *(record["file_id"] for record in found if record)}
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
-        alike = len({_key(source) for source, _ in left}) < len(left)
+        twins = len({shown_as(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(
             self.hook,
-            lambda own, item: self._upload(own, case_id, part, *item),
+            lambda own, item: files.upload(own, part, *item),
             arrived=lambda item, uploaded: arrived(part.record + item[0].path, uploaded),
-            max_parallel=1 if alike or part.category == "edr_document" else part.max_parallel,
+            max_parallel=1 if twins or part.category == "edr_document" else part.max_parallel,
         )
         self.turns.expect(len(left))
         uploaded = iter(self._uploads.run(left))
@@ -314,7 +304,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         tried_in: int,
     ) -> Entry:
         """Return the record of what earlier attempts have uploaded."""
-        mark = fingerprint(self._asked(case_id, parts), connection=f"{self.conn_id} {hook.settings.base_url}")
+        mark = request_mark(hook, self._asked(case_id, parts))
         entry = ledger.read()
         if entry is None or entry.fingerprint != mark:
             return ledger.prepare(mark, {"tried_in": tried_in})
@@ -333,132 +323,3 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self._killed = True
         if self._uploads is not None:
             self._uploads.stop()
-
-    def _found(
-        self, hook: SilentWitnessHook, prefix: str, source: Source, present: dict[str, dict[str, Any]]
-    ) -> dict[str, Any] | None:
-        """Return what the case has of a file with just these bytes, and take it out of ``present``."""
-        recorded = self._done.get(prefix + source.path)
-        if (
-            recorded
-            and is_unchanged(source, self._sent.get(prefix + source.path))
-            and (present.pop(recorded["file_id"], None) or self._is_there(hook, recorded["file_id"]))
-        ):
-            return dict(recorded)
-        ours = {record["file_id"] for record in self._done.values()}
-        for file_id, record in self._alike(source, present).items():
-            if file_id not in ours and self._has_bytes(hook, file_id, source.location.sha256()):
-                del present[file_id]
-                return record
-        return None
-
-    def _is_there(self, hook: SilentWitnessHook, file_id: str) -> bool:
-        """Whether the service still has a file that its list does not show, for a list may be behind."""
-        try:
-            return hook.get_file_status(file_id).get("status") != "error"
-        except NotFoundError:
-            return False
-
-    def _has_bytes(self, hook: SilentWitnessHook, file_id: str, sha256: str) -> bool:
-        digest = hashlib.sha256()
-        try:
-            for piece in hook.get_file(file_id):
-                digest.update(piece)
-        except (NotFoundError, PermissionDeniedError) as error:
-            self.log.warning(
-                "File %s is taken by its name and size: its bytes cannot be read. %s", file_id, error
-            )
-            return True
-        return digest.hexdigest() == sha256
-
-    def _upload(
-        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
-    ) -> tuple[dict[str, Any], dict[str, Any]]:
-        try:
-            uploaded, sha256 = resend_refused(
-                lambda: self._send(hook, case_id, part, source, media_type),
-                may_pass=lambda error: isinstance(error, NotFoundError) and self._is_new(),
-                hook=hook,
-                log=self.task_log,
-                pause=time.sleep,
-            )
-        except ApiError as error:
-            # A 409 may be about the upload itself, which something on the way has sent twice.
-            if not (may_have_started(error) or isinstance(error, ConflictError)):
-                raise
-            sha256 = source.location.sha256()
-            found = self._search(hook, case_id, part, source, sha256)
-            if found is None:
-                raise
-            self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.shown)
-            self._known.add(found["file_id"])
-            return found, sent_file(source, sha256)
-        self._known.add(uploaded["file_id"])
-        if uploaded.get("status") == "error":
-            raise TransferError(
-                f"Case {case_id} did not take {source.name}: the upload was answered with status 'error'. A "
-                "retry uploads it again."
-            )
-        self.log.info("Uploaded %s (%d bytes) to case %s", source.shown, source.size, case_id)
-        record = {
-            "file_id": uploaded["file_id"],
-            "file_name": uploaded.get("file_name", source.name),
-            "status": uploaded.get("status"),
-        }
-        return record, sent_file(source, sha256)
-
-    def _send(
-        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, media_type: str
-    ) -> tuple[dict[str, Any], str]:
-        """Upload one file; return the answer and the digest of what was sent."""
-        with DigestReader(source.open()) as stream:
-            uploaded = hook.upload_file(
-                case_id,
-                source.name,
-                stream,
-                category=part.category,
-                vehicle_role=part.vehicle_role,
-                content_type=media_type,
-            )
-        return uploaded, stream.sha256
-
-    def _search(
-        self, hook: SilentWitnessHook, case_id: str, part: Part, source: Source, sha256: str
-    ) -> dict[str, Any] | None:
-        """Search for a file whose answer was lost, for as long as it may still arrive."""
-        pace = self.arrives_within / ARRIVES_WITHIN
-        until = time.time() + pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
-        for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
-            alike = self._alike(source, self._present(hook, case_id, part))
-            for file_id, record in alike.items():
-                if file_id not in self._known and self._has_bytes(hook, file_id, sha256):
-                    return record
-            remaining = until - time.time()
-            if remaining <= 0 or self._killed:
-                break
-            time.sleep(min(pause, remaining))
-        return None
-
-    def _present(self, hook: SilentWitnessHook, case_id: str, part: Part) -> dict[str, dict[str, Any]]:
-        """Return what the case has that may be of this category and vehicle, by id."""
-        return {
-            file["id"]: file
-            for file in hook.list_files(case_id)
-            if file.get("status") != "error" and may_be_of(file, part.category, part.vehicle_role)
-        }
-
-    @staticmethod
-    def _alike(source: Source, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-        """Return the records of files that have a file's name and may have its size."""
-        name = comparable(source.name)
-        return {
-            file_id: {"file_id": file_id, "file_name": file["file_name"], "status": file.get("status")}
-            for file_id, file in present.items()
-            if comparable(file.get("file_name") or "") == name
-            and file.get("file_size") in (source.size, None)
-        }
-
-
-def _key(source: Source) -> tuple[str, int]:
-    """What a case's record of a file says of it."""
-    return comparable(source.name), source.size

@@ -74,7 +74,6 @@ class Asked:
     max_paid_requests: int | None = None
     adopts: str | None = None
     noun: str = "job"
-    conn_id: str = "c"
     task_log: logging.Logger = logging.getLogger("pay_once")  # noqa: RUF009
     asked: str = "x"
     id_key: str = "job_id"
@@ -183,7 +182,7 @@ def attempt(
         before_resending=None,
         clock_offset=None,
         turns=Turns(),
-        settings=SimpleNamespace(base_url="https://x", read_timeout=READ_TIMEOUT),
+        settings=SimpleNamespace(conn_id="c", base_url="https://x", read_timeout=READ_TIMEOUT),
     )
     ledger = Ledger(store, max_tries=max_tries)
     context: Any = {"announced": announce}

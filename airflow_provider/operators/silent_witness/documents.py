@@ -96,7 +96,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check the target, then fetch each format."""
         report_id = required_id("report_id", self.report_id)
-        documents = self._documents()
+        documents = Documents(self)
         documents.check()
         with self.hook() as hook:
             manifests = documents.fetch(hook, report_id)
@@ -107,45 +107,21 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "report", "jobId": self.report_id}
 
-    def _documents(self) -> Documents:
-        return Documents(
-            self.output_path,
-            formats=self.formats,
-            filename=self.filename,
-            conn_id=self.output_conn_id,
-            overwrite=self.overwrite,
-            log=self.task_log,
-        )
-
 
 class Documents:
     """
     The PDF and the DOCX of a report, and where they go.
 
-    :param output_path: folder to write to, local or an object-storage URL.
-    :param formats: which of them.
-    :param filename: file name without suffix; ``None`` for the report id.
-    :param conn_id: connection for an object-storage URL that names none.
-    :param overwrite: replace a file with other content.
-    :param log: of the task.
+    :param task: says it with ``output_path``, ``formats``, ``filename``, ``output_conn_id``, ``overwrite``.
     """
 
-    def __init__(
-        self,
-        output_path: Any,
-        *,
-        formats: Any,
-        filename: str | None,
-        conn_id: str | None,
-        overwrite: bool,
-        log: Logger,
-    ) -> None:
-        self.output_path = output_path
-        self.formats = formats
-        self.filename = filename
-        self.conn_id = conn_id
-        self.overwrite = overwrite
-        self._log = log
+    def __init__(self, task: Any) -> None:
+        self.output_path: Any = task.output_path
+        self.formats: Any = task.formats
+        self.filename: str | None = task.filename
+        self.conn_id: str | None = task.output_conn_id
+        self.overwrite: bool = task.overwrite
+        self._log: Logger = task.task_log
 
     def check(self) -> None:
         """

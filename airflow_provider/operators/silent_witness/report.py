@@ -193,7 +193,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
                     "output_path needs wait_for_completion=True: there is nothing to download before.",
                     parameter="output_path",
                 )
-            self._documents().check()
+            Documents(self).check()
 
     def item_name(self) -> str:
         return str(self.case_name or self.case_id or "")
@@ -274,23 +274,13 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         report = REPORT.public(body)
         if self.output_path is None or not observe_report(body).finished:
             return report
-        documents = self._documents()
+        documents = Documents(self)
         documents.check()
         manifests = documents.fetch(hook, self.id_of(body), body)
         self.files_written = [manifest["path"] for manifest in manifests]
         assert self._run is not None
         tell_outlets(self.outlets, self._run.context, manifests)
         return {**report, "documents": manifests}
-
-    def _documents(self) -> Documents:
-        return Documents(
-            self.output_path,
-            formats=self.formats,
-            filename=self.filename,
-            conn_id=self.output_conn_id,
-            overwrite=self.overwrite,
-            log=self.task_log,
-        )
 
     def failed(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:
         reason = observe_report(body).message

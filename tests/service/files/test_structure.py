@@ -12,6 +12,7 @@ import airflow_provider
 from airflow_provider.core.files.download import DownloadLink  # what its import executes does not count
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
+from airflow_provider.operators.silent_witness.documents import Documents
 from tests.service.files.origin import Origin
 
 PACKAGE = str(Path(airflow_provider.__file__).parent)
@@ -42,7 +43,7 @@ def test_a_resumed_download_goes_through_nine_files(origin: Origin, pdf: bytes, 
     digest.update(pdf[:1000])
     part.save(Checkpoint(str(stored.etag), len(pdf), 1000, digest.sha256()))
     part.close(keep=True)
-    documents = DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path))._documents()
+    documents = Documents(DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path)))
     settings = SimpleNamespace(connect_timeout=5, read_timeout=5, max_retries=0, base_url="http://127.0.0.1")
     hook: Any = SimpleNamespace(settings=settings, storage_session=None)
     found = files_executed(

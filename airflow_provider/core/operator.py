@@ -18,7 +18,7 @@ from airflow_provider.compat import conf
 from airflow_provider.core.arguments import path_as_template, positive_seconds, switch
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_line
-from airflow_provider.core.jobs.ledger import Ledger
+from airflow_provider.core.jobs.ledger import Ledger, owner_name
 from airflow_provider.core.lineage import literal_paths, operator_lineage
 from airflow_provider.core.naming import show_name
 from airflow_provider.exceptions import InvalidInputError, RateLimitedError
@@ -138,11 +138,13 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
 
         :param request: returns what is asked for, as plain JSON: it tells those apart that one task calls.
         """
-        if not self.is_nested(context):
-            return Ledger.of(context)
-        asked = [self.task_id, type(self).__name__, self.conn_id, request()]
-        digest = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()
-        return Ledger.of(context, digest[:16])
+        part = ""
+        if self.is_nested(context):
+            asked = [self.task_id, type(self).__name__, self.conn_id, request()]
+            part = hashlib.sha256(json.dumps(asked, sort_keys=True, default=str).encode()).hexdigest()[:16]
+        ledger = Ledger.of(context, part)
+        ledger.owner = owner_name(context, part)
+        return ledger
 
     def _require_running_task(self, context: Any) -> None:
         """Refuse to run outside a task, where there is no record to find a paid job by."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,7 +18,6 @@ from airflow_provider.core.jobs.ledger import (
     fingerprint,
 )
 from airflow_provider.exceptions import LedgerError
-from tests.airflow.lone import FakeTaskInstance
 
 
 class Store:
@@ -136,7 +136,7 @@ class Accessor:
 
 def test_with_a_state_store_the_record_is_durable() -> None:
     accessor = Accessor()
-    context: Any = {"ti": FakeTaskInstance(max_tries=1, try_number=1), "task_state_store": accessor}
+    context: Any = {"ti": SimpleNamespace(max_tries=1, try_number=1), "task_state_store": accessor}
     ledger = Ledger.of(context)
     ledger.write(ENTRY)
     assert ledger.durable
@@ -146,8 +146,6 @@ def test_with_a_state_store_the_record_is_durable() -> None:
 class TaskInstance:
     """A task instance of Airflow 3.1: XCom, and nothing that outlives a retry."""
 
-    dag_id = "dag"
-    run_id = "run"
     task_id = "job"
     map_index = 3
     max_tries = 1
@@ -179,7 +177,7 @@ def test_without_a_state_store_the_record_lives_in_an_xcom_of_the_map_index() ->
     ("try_number", "max_tries", "last"), [(1, 0, True), (1, 1, False), (2, 1, True), (3, 4, False)]
 )
 def test_the_last_try_is_known(try_number: int, max_tries: int, last: bool) -> None:
-    ti = FakeTaskInstance(max_tries=max_tries, try_number=try_number)
+    ti = SimpleNamespace(max_tries=max_tries, try_number=try_number)
     context: Any = {"ti": ti, "task_state_store": Accessor()}
     assert Ledger.of(context).last_try is last
 

@@ -170,12 +170,13 @@ class Ledger:
     :param store: where it is kept.
     :param max_tries: the task instance's ``max_tries`` now.
     :param last_try: whether Airflow will not retry the task after this try.
-    :param owner: names the task instance, the same for all its attempts; empty for none.
     """
 
-    def __init__(self, store: Store, *, max_tries: int = 0, last_try: bool = False, owner: str = "") -> None:
+    owner: str = ""
+    """Names the task instance, see :func:`owner_name`; empty for none."""
+
+    def __init__(self, store: Store, *, max_tries: int = 0, last_try: bool = False) -> None:
         self._store = store
-        self.owner = owner
         self.max_tries = max_tries
         self.last_try = last_try
 
@@ -195,9 +196,7 @@ class Ledger:
             from airflow_provider.core.jobs.record_file import RecordFile
 
             store = FileBackedStore(store, RecordFile(folder, context, part), attempt=attempt)
-        ids = (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, part)
-        owner = "\0".join(str(one) for one in ids)
-        return cls(store, max_tries=max_tries, last_try=attempt > max_tries, owner=owner)
+        return cls(store, max_tries=max_tries, last_try=attempt > max_tries)
 
     @property
     def durable(self) -> bool:
@@ -312,6 +311,12 @@ def paid_requests(entry: Entry) -> int:
     """Return how many jobs, and retries inside them, the task is known to have been given."""
     # An entry that an older version of this package has written has no count.
     return int(entry.details.get("paid", len(entry.details.get("earlier_ids", ())) + bool(entry.job_id)))
+
+
+def owner_name(context: Context, part: str = "") -> str:
+    """Return the name of the running task instance, the same for all its attempts."""
+    ti: Any = context["ti"]
+    return "\0".join(str(one) for one in (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, part))
 
 
 def request_mark(hook: Any, request: Mapping[str, Any]) -> str:

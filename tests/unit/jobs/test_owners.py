@@ -9,7 +9,7 @@ import pytest
 
 from airflow_provider.core.budget.store import MemoryStore
 from airflow_provider.core.jobs.claims import Claims, JobOwners
-from airflow_provider.core.jobs.ledger import Ledger
+from airflow_provider.core.jobs.ledger import owner_name
 
 
 def hook(store: Any, identity: str = "key") -> Any:
@@ -46,7 +46,7 @@ def test_all_attempts_of_a_task_instance_are_one_owner() -> None:
     def name(part: str = "", **ids: Any) -> str:
         ti = {"dag_id": "d", "run_id": "r", "task_id": "t", "map_index": -1, "try_number": 1, **ids}
         context: Any = {"ti": SimpleNamespace(**ti)}
-        return Ledger.of(context, part).owner
+        return owner_name(context, part)
 
     assert name() == name(try_number=2)
     different = [

@@ -39,7 +39,7 @@ PACKAGE = Path(airflow_provider.__file__).parent
 FILES_TO_THE_REQUEST = 11
 FILES_OF_A_POLL = 12
 """With those that read the answer, count it and show it."""
-FILES_OF_A_PAID_POST = {"report": 26, "case": 21, "submission": 33}
+FILES_OF_A_PAID_POST = {"report": 24, "case": 21, "submission": 33}
 """From Airflow's call to the id on record and in XCom; a submission's file is read and uploaded first."""
 
 SPEED = 200.0

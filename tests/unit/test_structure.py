@@ -28,8 +28,8 @@ from airflow_provider.operators.silent_witness import (
 )
 from airflow_provider.sensors.mediamagic import MediaMagicSubmissionSensor
 from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
-from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.simulator import Simulator
+from airflow_provider.triggers.mediamagic import MediaMagicSubmissionTrigger
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.lone import FakeTaskInstance, execute
 from tests.conftest import SILENT_WITNESS_KEY
@@ -39,7 +39,7 @@ PACKAGE = Path(airflow_provider.__file__).parent
 FILES_TO_THE_REQUEST = 11
 FILES_OF_A_POLL = 12
 """With those that read the answer, count it and show it."""
-FILES_OF_A_PAID_POST = {"report": 24, "case": 21, "submission": 33}
+FILES_OF_A_PAID_POST = {"report": 24, "case": 21, "submission": 31}
 """From Airflow's call to the id on record and in XCom; a submission's file is read and uploaded first."""
 
 SPEED = 200.0

@@ -160,7 +160,7 @@ class Application:
     async def _lose_then_process(
         self, call: Call, service: Service, route: Route | None, path_exists: bool, seconds: float
     ) -> None:
-        """Carry a request out after its sender has learnt that the connection is lost, unless a reset came."""
+        """Carry a request out after its sender has lost the connection, unless a reset came meanwhile."""
         ledger = self._world.ledger
         messages: list[Message] = []
         while not call.body_done:

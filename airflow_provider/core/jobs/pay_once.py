@@ -295,16 +295,24 @@ class PayOnce:
             "No answer says what became of the paid call (%s); searching for the %s.", error, noun
         )
         try:
-            body = search(self, entry, may_probe=False)
+            body = self._search(entry, may_probe=False)
         except (ApiError, LedgerError) as failure:
             self.log.warning("Searching for the %s failed too: %s", noun, failure)
             body = None
         if body is None:
-            if entry.details["clock_offset"] is None:
-                # The clock may be set before the next search, which compares.
-                self.ledger.amend(entry, details={**entry.details, "clock_offset": self.hook.clock_offset})
             raise error
         return self._settle(entry, body, entry.intent_at)
+
+    def _search(self, entry: Entry, *, may_probe: bool) -> dict[str, Any] | None:
+        """Search; where nothing is found, keep the service's clock: it may be set before the next search."""
+        body = None
+        try:
+            body = search(self, entry, may_probe=may_probe)
+        finally:
+            offset = self.hook.clock_offset
+            if body is None and offset is not None and entry.details.get("clock_offset") is None:
+                self.ledger.amend(entry, details={**entry.details, "clock_offset": offset})
+        return body
 
     def _settle(
         self, entry: Entry, body: dict[str, Any], submitted_at: float
@@ -334,7 +342,7 @@ class PayOnce:
             )
             says_new = self.ledger.cleared(entry) and self.paid.on_clear == NEW
             try:
-                body = search(self, entry, may_probe=True)
+                body = self._search(entry, may_probe=True)
             except LedgerError as unclear:
                 if not says_new:
                     raise

@@ -173,6 +173,7 @@ def attempt(
     max_tries: int = 0,
     claimed: Callable[[], Collection[str] | None] = set,
     announce: Callable[[str], object] = lambda job_id: None,
+    clock_offset: float | None = None,
     **options: Any,
 ) -> tuple[Entry, Any]:
     def pause(seconds: float) -> None:
@@ -180,7 +181,7 @@ def attempt(
 
     hook = SimpleNamespace(
         before_resending=None,
-        clock_offset=None,
+        clock_offset=clock_offset,
         turns=Turns(),
         settings=SimpleNamespace(conn_id="c", base_url="https://x", read_timeout=READ_TIMEOUT),
     )
@@ -215,6 +216,18 @@ def test_a_request_whose_worker_died_is_searched_for_as_long_as_it_may_land(serv
     service.carried_out[0] = service.now + READ_TIMEOUT + ARRIVES_WITHIN - 1.0
     entry, _ = attempt(asked, store)
     assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_the_service_s_clock_is_kept_as_the_first_search_has_seen_it(service: Service) -> None:
+    """It may be set before the next search: what others made then seems to be of the time of the request."""
+    asked, store = Asked(service, dies_after_answer=[True]), Store()
+    with pytest.raises(WorkerDied):
+        attempt(asked, store)
+    service.create(after=0.0)
+    for offset in (None, -300.0, -320.0):
+        with pytest.raises(LedgerError, match="several"):
+            attempt(asked, store, clock_offset=offset)
+    assert store.value["details"]["clock_offset"] == -300.0
 
 
 def test_a_recorded_job_that_is_unknown_for_a_moment_is_re_attached_to(service: Service) -> None:

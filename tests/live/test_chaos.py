@@ -21,7 +21,7 @@ from tests.live.harness.patience import until
 SEED = int(os.environ.get("LIVE_SEED", "20260314"))
 MINUTES = float(os.environ.get("LIVE_CHAOS_MINUTES", "3"))
 JOBS_EACH = (13, 13, 12, 12)
-LOST = "its id was lost with the answer"
+LOST = "its id was lost with an earlier attempt's answer"
 
 
 class Chaos:

@@ -40,7 +40,7 @@ def end_well(bench: Bench, jobs: list[Job]) -> None:
 def end_with_the_honest_error(bench: Bench, job: Job) -> None:
     """MediaMagic cannot list: the retry says so, and submits nothing."""
     bench.close(job, state="failed")
-    assert "its id was lost with the answer" in bench.airflow.log_of(job.run.run_id)
+    assert "its id was lost with an earlier attempt's answer" in bench.airflow.log_of(job.run.run_id)
 
 
 @DEATHS

@@ -22,9 +22,9 @@ def second_tries_succeed(bench: Bench, jobs: list[Job]) -> None:
 
 @pytest.mark.parametrize("service", SERVICES)
 def test_when_the_service_said(bench: Bench, service: str) -> None:
-    """Too many requests, for longer than one attempt puts up with: the retry comes when the 429 said."""
-    path = {"mediamagic": "/api/integrations/submissions", "silent_witness": "/api/reports"}[service]
-    bench.simulator.fault("status", path, "POST", status=429, headers={"Retry-After": "1"})
+    """Down for longer than one attempt puts up with: the retry comes when the 503 said."""
+    path = {"mediamagic": "/api/integrations/uploads/*", "silent_witness": "/api/reports"}[service]
+    bench.simulator.fault("status", path, "POST", status=503, headers={"Retry-After": "1"})
     jobs = [bench.start(service, mode, variant="retry_policy") for mode in MODES]
     for job in jobs:
         until(

@@ -32,12 +32,7 @@ with suppress(ImportError):  # before Airflow 3.3
 
     # The Dag's own delay is longer than any test waits: only the policy can bring the retry.
     VARIANTS["retry_policy"] = {
-        "task": {
-            "retries": 4,
-            "retry_delay": timedelta(hours=1),
-            "retry_policy": JobRetryPolicy(),
-            "max_turn_wait": 5.0,
-        }
+        "task": {"retries": 4, "retry_delay": timedelta(hours=1), "retry_policy": JobRetryPolicy()}
     }
 
 

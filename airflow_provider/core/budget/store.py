@@ -31,6 +31,8 @@ FILE_NAME = "airflow_provider_rate_limits.db"
 BUSY_TIMEOUT = 2.0
 """Seconds to wait for another process's change."""
 
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+
 OUT_OF_REACH = 30.0
 """Seconds for which a store that failed is not tried again."""
 
@@ -112,12 +114,17 @@ class SQLiteStore:
                 database.execute("COMMIT")
                 return result
         except (sqlite3.Error, OSError) as error:
+            if getattr(error, "sqlite_errorcode", None) in _DAMAGED:
+                # Half written when the power went: what it held matters less than that it is shared.
+                with suppress(OSError):
+                    self.clear()
             raise StoreError(f"{self.path}: {error}") from error
 
     def clear(self) -> None:
         """Forget all budgets."""
-        with suppress(FileNotFoundError):
-            os.remove(self.path)
+        for path in (f"{self.path}-journal", self.path):
+            with suppress(FileNotFoundError):
+                os.remove(path)
 
     def _connect(self) -> sqlite3.Connection:
         if not os.path.exists(self.path):
@@ -226,6 +233,8 @@ def _parsed(text: str) -> dict[str, Any] | None:
 
 _memory = MemoryStore()
 _stores: dict[str, FallbackStore] = {}
+_redis_stores: dict[str, tuple[dict[str, Any], FallbackStore]] = {}
+"""By connection id, with what its client was told; a changed password makes another one."""
 
 
 def embedded_store() -> Store:
@@ -246,20 +255,21 @@ def redis_store(connection: Any) -> Store:
     """
     Return the store that an Airflow connection to Redis leads to.
 
-    :param connection: of type ``redis``.
-    :raises ConfigurationError: the package ``redis`` is missing.
+    :param connection: see :func:`~airflow_provider.core.budget.redis_store.client_options`.
+    :raises ConfigurationError: the package ``redis`` is missing, or the connection cannot be used.
     """
-    name = f"redis:{connection.conn_id}:{connection.host}:{connection.port}"
-    if name not in _stores:
-        try:
-            from airflow_provider.core.budget.redis_store import RedisStore
-        except ImportError:
-            from airflow_provider.exceptions import ConfigurationError
+    try:
+        from airflow_provider.core.budget.redis_store import RedisStore, client_options
+    except ImportError:
+        from airflow_provider.exceptions import ConfigurationError
 
-            raise ConfigurationError(
-                f"Connection {connection.conn_id!r} is named as `budget_conn_id`, and the package `redis` is "
-                "not installed: pip install redis.",
-                parameter="budget_conn_id",
-            ) from None
-        _stores[name] = FallbackStore(RedisStore.of_connection(connection))
-    return _stores[name]
+        raise ConfigurationError(
+            f"Connection {connection.conn_id!r} is named as `budget_conn_id`, and the package `redis` is "
+            "not installed: pip install redis.",
+            parameter="budget_conn_id",
+        ) from None
+    options = client_options(connection)
+    known = _redis_stores.get(connection.conn_id)
+    if known is None or known[0] != options:
+        known = _redis_stores[connection.conn_id] = options, FallbackStore(RedisStore.of_options(options))
+    return known[1]

@@ -168,14 +168,20 @@ class ServiceHook(BaseHook):
         return self._settings
 
     @contextmanager
-    def _defined(self) -> Iterator[None]:
+    def _defined(self, parameter: str = "conn_id") -> Iterator[None]:
         try:
             yield
         except AirflowNotFoundException as error:
+            if parameter == "conn_id":
+                what = (
+                    f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and "
+                    "the API key as password."
+                )
+            else:
+                named = self.settings.budget_conn_id
+                what = f"Connection {named!r}, the {parameter} of {self.conn_id!r}, is not defined."
             raise UndefinedConnectionError(
-                f"Connection {self.conn_id!r} is not defined. Create it with type {self.conn_type!r} and the "
-                "API key as password. Airflow says the same while its database is out of reach.",
-                parameter="conn_id",
+                f"{what} Airflow says the same while its database is out of reach.", parameter=parameter
             ) from error
 
     def test_connection(self) -> tuple[bool, str]:
@@ -217,20 +223,26 @@ class ServiceHook(BaseHook):
 
     async def ashared_budget(self, bucket: str) -> SharedBudget:
         """The same, without blocking the event loop; the settings must be loaded."""
-        if self._store is None:
-            settings = self.settings
-            if settings.shared_budget and settings.budget_conn_id is not None:
-                self._store = redis_store(await self.aget_connection(settings.budget_conn_id))
-            else:
-                self._store = self._find_store()
-        return self.settings.budget_in(self._store, bucket)
+        return self.settings.budget_in(await self.astore(), bucket)
+
+    async def astore(self) -> Store:
+        """Return :attr:`store` without blocking the event loop; the settings must be loaded."""
+        settings = self.settings
+        if self._store is None and settings.shared_budget and settings.budget_conn_id is not None:
+            with self._defined("budget_conn_id"):
+                connection = await self.aget_connection(settings.budget_conn_id)
+            self._store = redis_store(connection)
+        return self.store
 
     def _find_store(self) -> Store:
-        if not self.settings.shared_budget:
+        settings = self.settings
+        if not settings.shared_budget:
             return memory_store()
-        if self.settings.budget_conn_id is None:
+        if settings.budget_conn_id is None:
             return embedded_store()
-        return redis_store(self.get_connection(self.settings.budget_conn_id))
+        with self._defined("budget_conn_id"):
+            connection = self.get_connection(settings.budget_conn_id)
+        return redis_store(connection)
 
     # -- sessions --------------------------------------------------------------------------------------------
 

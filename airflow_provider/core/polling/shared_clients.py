@@ -105,13 +105,12 @@ class SharedClients:
 
     async def key_state(self, hook_class: type[ServiceHook], conn_id: str) -> KeyState:
         """Return the state of the key that a connection holds now."""
-        settings = await self.lookup(hook_class, conn_id).settings()
+        lookup = self.lookup(hook_class, conn_id)
+        settings = await lookup.settings()
         hook = hook_class(conn_id, settings=settings)
-        bucket = hook.service.poll_bucket
-        if self._store is not None:
-            shared = settings.budget_in(self._store, bucket)
-        else:
-            shared = await hook.ashared_budget(bucket)
+        store = self._store or lookup.store
+        assert store is not None
+        shared = settings.budget_in(store, hook.service.poll_bucket)
         key = (hook_class, settings.identity, settings.route)
         state = self._key_states.get(key)
         if state is None:
@@ -122,10 +121,11 @@ class SharedClients:
             copies = (known.copy for other, known in self._key_states.items() if other[:2] == key[:2])
             copy = next(copies, None) or LocalCopy(shared, clock=self.clock)
             state = self._key_states[key] = KeyState(hook, copy, clock=self.clock, sleep=self.sleep)
-        elif settings != state.hook.settings and settings.conn_id == state.hook.settings.conn_id:
-            log.info("Connection %s has changed; going on with its settings of now", conn_id)
+        elif settings.conn_id == state.hook.settings.conn_id:
+            if settings != state.hook.settings:
+                log.info("Connection %s has changed; going on with its settings of now", conn_id)
+                state.use(hook)
             state.copy.use(shared)
-            state.use(hook)
         return state
 
 
@@ -231,6 +231,8 @@ class ConnectionLookup:
     """
     The settings of one connection, looked up once for everybody and again now and then.
 
+    ``store`` is where its budget is kept; known with the settings.
+
     :param hook_class: the service's hook.
     :param conn_id: connection id.
     :param clock: epoch seconds.
@@ -240,6 +242,7 @@ class ConnectionLookup:
         self.hook_class = hook_class
         self.conn_id = conn_id
         self._clock = clock
+        self.store: Store | None = None
         self._settings: ConnectionSettings | None = None
         self._at = 0.0
         self._lock = asyncio.Lock()
@@ -283,8 +286,11 @@ class ConnectionLookup:
                 await self._look_up()
 
     async def _look_up(self) -> None:
+        hook = self.hook_class(self.conn_id)
         try:
-            self._settings = await self.hook_class(self.conn_id).aload_settings()
+            settings = await hook.aload_settings()
+            self.store = await hook.astore()
+            self._settings = settings
         except UndefinedConnectionError as error:
             raise TransportError(str(error)) from error
         except ProviderError:

@@ -18,6 +18,7 @@ from airflow_provider.core.budget.store import (
     SharedBudget,
     SQLiteStore,
     Store,
+    StoreError,
     memory_store,
 )
 from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
@@ -26,6 +27,8 @@ from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
 LIMITS = [Window(1000, 60.0)]
+
+needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
 
 COUNTS = """
 import sys
@@ -82,6 +85,21 @@ def test_a_store_out_of_reach_is_said_once_and_stops_nobody(
             budget.update(_count)
     assert _sent(budget) == 3
     assert len([record for record in caplog.records if "out of reach" in record.message]) == 1
+
+
+@pytest.mark.parametrize("damage", ["no database", "malformed"])
+def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
+    path = tmp_path / "budgets.db"
+    budget = SharedBudget(SQLiteStore(str(path)), "key", LIMITS)
+    budget.update(_count)
+    content = path.read_bytes()
+    path.write_bytes(b"x" * len(content) if damage == "no database" else content[:100] + b"\xff" * 5000)
+    Path(f"{path}-journal").write_bytes(b"left by a machine that lost its power")
+    with pytest.raises(StoreError):
+        budget.update(_count)
+    assert not Path(f"{path}-journal").exists()
+    budget.update(_count)
+    assert _sent(budget) == 1
 
 
 @pytest.mark.parametrize("text", ["", "[]", '{"sent": 1}', '{"sent": ["x"]}', "{", "null"])

@@ -105,10 +105,11 @@ def test_a_key_is_picked_up_by_both_connections_that_hold_it(rotated: float) -> 
     assert {one["status"] for one in all_of(triggers)} == {"success"}
 
 
+@pytest.mark.parametrize("which", ["lookup_error", "store_error"])
 @pytest.mark.parametrize("error", [TransportError("no answer"), UndefinedConnectionError("no toy")])
-def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(error: Exception) -> None:
-    """Airflow says that there is none when its database does not answer."""
-    Hook.lookup_error = error
+def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(which: str, error: Exception) -> None:
+    """Airflow says that there is none when its database does not answer; the budget's own is one too."""
+    setattr(Hook, which, error)
 
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
         return seen(job_id, DONE)
@@ -116,7 +117,7 @@ def test_a_connection_that_cannot_be_looked_up_at_first_is_waited_for(error: Exc
     async def main(clients: SharedClients) -> dict[str, Any]:
         waiting = asyncio.create_task(event(waits(1)[0]))
         await asyncio.sleep(60)
-        Hook.lookup_error = None
+        setattr(Hook, which, None)
         return await waiting
 
     Trigger.answer = staticmethod(answer)

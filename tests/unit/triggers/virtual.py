@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from airflow_provider.core.budget.store import MemoryStore
+from airflow_provider.core.budget.store import MemoryStore, Store
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import ConnectionSettings, Service
 from airflow_provider.core.jobs.kind import JobKind
@@ -76,6 +76,7 @@ class Hook(ServiceHook):
     key: ClassVar[str] = "k1"
     limits: ClassVar[dict[str, int | None]] = {}
     lookup_error: ClassVar[Exception | None] = None
+    store_error: ClassVar[Exception | None] = None
     keys: ClassVar[dict[str, str]] = {}
     routes: ClassVar[dict[str, dict[str, Any]]] = {}
 
@@ -89,6 +90,11 @@ class Hook(ServiceHook):
             more: dict[str, Any] = {**Hook.limits, **Hook.routes.get(self.conn_id, {})}
             self._settings = ConnectionSettings(self.conn_id, "https://toy.example", key, **more)
         return self._settings
+
+    async def astore(self) -> Store:
+        if Hook.store_error is not None:
+            raise Hook.store_error
+        return await super().astore()
 
     def new_async_client(self, *, limit: int = 100) -> Any:
         return Client(self.settings)
@@ -132,7 +138,7 @@ def seen(job_id: str, state: JobState = JobState.ACTIVE, **more: Any) -> Observa
 def fresh() -> None:
     Client.made, Trigger.polls = [], []
     Hook.lookups, Hook.key, Hook.keys, Hook.limits, Hook.lookup_error = 0, "k1", {}, {}, None
-    Hook.routes = {}
+    Hook.routes, Hook.store_error = {}, None
 
 
 START = 1_000_000.0

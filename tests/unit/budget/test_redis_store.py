@@ -1,0 +1,145 @@
+"""The Redis of a budget: what a connection may say, and a server that changes under its name."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import redis
+from airflow.sdk import Connection
+
+from airflow_provider.core.budget.redis_store import RedisStore, client_options
+from airflow_provider.core.budget.store import SharedBudget, StoreError, redis_store
+from airflow_provider.core.budget.turn_queue import TurnQueue
+from airflow_provider.core.budget.windows import Window
+from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
+from airflow_provider.hooks.mediamagic import MediaMagicHook
+from tests.unit.budget.test_store import needs_redis
+
+PLAIN = {"host": "h", "port": 6379, "username": None, "password": "p@ss/w:rd", "db": 0}
+
+
+def _uri(text: str) -> Connection:
+    connection: Connection = Connection.from_uri(text, conn_id="budget")
+    return connection
+
+
+def _extra(**extra: Any) -> Connection:
+    return Connection(
+        conn_id="budget", conn_type="redis", host="h", password="p@ss/w:rd", extra=json.dumps(extra)
+    )
+
+
+@pytest.mark.parametrize(
+    ("connection", "more"),
+    [
+        (_uri("redis://:p%40ss%2Fw%3Ard@h"), {}),
+        (_uri("redis://:p%40ss%2Fw%3Ard@h/2?ssl=false"), {"db": 2}),
+        (_uri("redis://:p%40ss%2Fw%3Ard@h?ssl=True&db=3"), {"db": 3, "ssl": True}),
+        (_uri("rediss://:p%40ss%2Fw%3Ard@h:6380/0"), {"port": 6380, "ssl": True}),
+        (_uri("valkey://:p%40ss%2Fw%3Ard@h"), {}),
+        (_extra(ssl=None, db="", ssl_ca_certs=None, ssl_check_hostname=False), {}),
+        (
+            _extra(ssl=True, ssl_cert_reqs="none", ssl_ca_certs=__file__, ssl_check_hostname="false"),
+            {
+                "ssl": True,
+                "ssl_cert_reqs": "none",
+                "ssl_ca_certs": __file__,
+                "ssl_check_hostname": False,
+            },
+        ),
+    ],
+)
+def test_a_connection_says_what_the_redis_provider_takes(
+    connection: Connection, more: dict[str, Any]
+) -> None:
+    assert client_options(connection) == PLAIN | more
+
+
+@pytest.mark.parametrize(
+    ("connection", "said"),
+    [
+        (_uri("postgres://:secret@h/0"), "'postgres' and no Redis"),
+        (_uri("redis://:secret@h/airflow"), "`db` and port numbers"),
+        (_extra(db="first"), "`db` and port numbers"),
+        (_extra(ssl="maybe"), "`ssl` must be true or false"),
+        (_extra(ssl=True, ssl_ca_certs="/no/such/ca.pem"), "`ssl_ca_certs` does not exist"),
+        (_extra(ssl=True, ssl_cert_reqs="CERT_NONE"), "none, optional or required"),
+    ],
+)
+def test_what_is_wrong_with_it_is_named_without_its_secret(connection: Connection, said: str) -> None:
+    with pytest.raises(ConfigurationError, match="budget_conn_id") as caught:
+        redis_store(connection)
+    assert said in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_a_changed_password_makes_another_client() -> None:
+    before, again, after = (redis_store(_uri(f"redis://:{key}@h")) for key in ("old", "old", "new"))
+    assert before is again
+    assert after is not before
+
+
+def test_a_budget_connection_that_is_not_defined_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(
+        "AIRFLOW_CONN_MEDIAMAGIC_DEFAULT",
+        json.dumps({"conn_type": "mediamagic", "password": "sk_live_1", "extra": {"budget_conn_id": "none"}}),
+    )
+
+    async def ask() -> None:
+        hook = MediaMagicHook()
+        await hook.aload_settings()
+        await hook.ashared_budget("")
+
+    asks: tuple[Callable[[], object], ...] = (
+        lambda: MediaMagicHook().shared_budget(""),
+        lambda: asyncio.run(ask()),
+    )
+    for look in asks:
+        with pytest.raises(UndefinedConnectionError, match=r"'none', the budget_conn_id of 'mediamagic_def"):
+            look()
+
+
+@contextmanager
+def _server(path: Path) -> Iterator[redis.Redis]:
+    process = subprocess.Popen(
+        ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        if "eady to accept connections" in line:
+            break
+    yield redis.Redis(unix_socket_path=str(path))
+    process.terminate()
+    process.communicate(timeout=60)
+
+
+@needs_redis
+def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
+    def count(queue: TurnQueue, now: float) -> int:
+        queue.budget.acquire(now)
+        return len(queue.budget.state(now)["sent"])
+
+    name = tmp_path / "name"
+    with ExitStack() as servers:
+        first, second = (servers.enter_context(_server(tmp_path / each)) for each in ("first", "second"))
+        name.symlink_to(tmp_path / "first")
+        store = RedisStore(redis.Redis(unix_socket_path=str(name)))
+        budget = SharedBudget(store, "key", [Window(1000, 60.0)])
+        assert [budget.update(count), budget.update(count)] == [1, 2]
+        assert second.dbsize() == 0
+
+        first.execute_command("REPLICAOF", "127.0.0.1", "1")
+        name.unlink()
+        name.symlink_to(tmp_path / "second")
+        with pytest.raises(StoreError, match="read only replica"):
+            budget.update(count)
+        assert budget.update(count) == 1

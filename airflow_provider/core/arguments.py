@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from datetime import date, time, timedelta
 from decimal import Decimal
 from math import isfinite
@@ -176,6 +176,16 @@ def path_as_template(value: Any) -> Any:
 
 def named_files(files: Any) -> list[str]:
     """Return what ``files`` names, before any of it is looked for; what is no list is refused then."""
-    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
+    if not is_list_of_files(files):
         return [str(files)]
-    return [str(item.get("path", item) if isinstance(item, Mapping) else item) for item in files]
+    return [str(item.get("path", item) if isinstance(item, Mapping) else item) for item in in_order(files)]
+
+
+def is_list_of_files(files: Any) -> bool:
+    """Whether files are given as something that can be read again and again, and not as one path."""
+    return isinstance(files, Iterable) and not isinstance(files, str | bytes | os.PathLike | Mapping | Iterator)
+
+
+def in_order(files: Iterable[Any]) -> Iterable[Any]:
+    """Return files in an order that a retry has too: that of a set is another one in every process."""
+    return sorted(files, key=str) if isinstance(files, Set) else files

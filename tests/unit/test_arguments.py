@@ -7,14 +7,14 @@ from collections import UserList
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 from uuid import UUID
 
 import pendulum
 import pytest
 
-from airflow_provider.core.arguments import path_as_template, plain_json
+from airflow_provider.core.arguments import named_files, path_as_template, plain_json
 from airflow_provider.exceptions import InvalidInputError
 
 
@@ -104,3 +104,16 @@ def test_only_a_path_that_airflow_does_not_render_becomes_text() -> None:
     assert path_as_template(PurePosixPath("/data/{{ ds }}")) == "/data/{{ ds }}"
     assert path_as_template(store) is store
     assert path_as_template(["a"]) == ["a"]
+
+
+def test_a_set_of_files_is_the_same_request_in_every_process() -> None:
+    """The order of a set is another one in each, and a retry is another process: it would pay again."""
+    files = [f"/media/{number:02}.mp4" for number in range(30)]
+    assert named_files(set(files)) == named_files(frozenset(files)) == files
+    assert named_files({Path("/b"), Path("/a")}) == ["/a", "/b"]
+
+
+def test_what_can_be_read_only_once_is_not_read_for_its_names() -> None:
+    files = iter(["/media/a.mp4"])
+    named_files(files)
+    assert list(files) == ["/media/a.mp4"]

@@ -11,10 +11,12 @@ import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, BinaryIO
 
 from airflow_provider.compat import AirflowSkipException
+from airflow_provider.core.arguments import in_order, is_list_of_files
 from airflow_provider.core.files.locations import (
     Location,
     locate,
@@ -101,17 +103,21 @@ class Limits:
 
 def list_of_files(argument: str, files: Any) -> Iterable[Any]:
     """
-    Return files that are given as a list.
+    Return files that are given as a list; those of a set in an order of their own.
 
-    :raises InvalidInputError: they are not: a bare path would be read letter by letter.
+    :raises InvalidInputError: they are not: a bare path would be read letter by letter, and an iterator is
+        empty when it is read again.
     """
-    if isinstance(files, str | bytes | os.PathLike | Mapping) or not isinstance(files, Iterable):
-        raise wrong(
-            argument,
-            f"a list of files is needed, not {type(files).__name__} ({files!r}). "
-            "Put a single file in brackets.",
+    if not is_list_of_files(files):
+        advice = (
+            "It can be read only once: make a list of it, with list(...)."
+            if isinstance(files, Iterator)
+            else "Put a single file in brackets."
         )
-    return files
+        raise wrong(
+            argument, f"a list of files is needed, not {type(files).__name__} ({files!r}). {advice}"
+        )
+    return in_order(files)
 
 
 def resolve_sources(
@@ -218,7 +224,16 @@ def _glob(location: Location) -> list[Location]:
     return [
         Location(prefix + key.lstrip("/"), key, location.fs)
         for key in sorted(location.fs.glob(location.path))
+        if not _is_hidden(key, location.path)
     ]
+
+
+def _is_hidden(key: str, pattern: str) -> bool:
+    """Whether a star of the pattern stands for a name with a leading dot, as none does on disk."""
+    named = [part for part in pattern.split("/") if part.startswith(".")]
+    return any(
+        part.startswith(".") and not any(fnmatchcase(part, each) for each in named) for part in key.split("/")
+    )
 
 
 def _local_matches(pattern: str) -> list[str]:

@@ -94,6 +94,28 @@ def test_stores_are_read_like_disks(store: MemoryFileSystem) -> None:
         assert stream.read() == b"a"
 
 
+def test_a_star_stands_for_no_hidden_file_of_a_store(store: MemoryFileSystem) -> None:
+    """Such as one that a task is writing just now, beside its target."""
+    for key in ("in/.DS_Store", "in/.c.txt.0a1b.part", "in/.old/d.txt", "in/y/e.txt"):
+        store.pipe_file(f"/{key}", b"text")
+    assert names(["memory://in/*"]) == ["a.txt", "b.txt"]
+    assert names(["memory://in/**"]) == ["a.txt", "b.txt", "e.txt"]
+    assert names(["memory://in/**/*.txt"]) == ["a.txt", "b.txt", "e.txt"]
+    assert names(["memory://in/.D*"]) == [".DS_Store"]
+    assert names(["memory://in/.old/*"]) == ["d.txt"]
+
+
+def test_files_of_a_set_have_one_order(write: Write) -> None:
+    paths = [str(write(f"{number}.txt")) for number in range(20)]
+    assert [source.path for source in resolve_sources(set(paths))] == sorted(paths)
+
+
+@pytest.mark.parametrize("iterator", [iter, lambda paths: map(str, paths), lambda paths: (p for p in paths)])
+def test_what_can_be_read_only_once_is_no_list(write: Write, iterator: Callable[[Any], Any]) -> None:
+    with pytest.raises(InvalidInputError, match=r"only once: make a list of it, with list"):
+        resolve_sources(iterator([write("a.txt")]))
+
+
 def test_object_storage_paths_and_manifests_are_taken(write: Write) -> None:
     path = write("report.pdf")
     sources = resolve_sources([ObjectStoragePath(f"file://{path}"), {"path": str(path), "sha256": "x"}])

@@ -183,7 +183,9 @@ def named_files(files: Any) -> list[str]:
 
 def is_list_of_files(files: Any) -> bool:
     """Whether files are given as something that can be read again and again, and not as one path."""
-    return isinstance(files, Iterable) and not isinstance(files, str | bytes | os.PathLike | Mapping | Iterator)
+    return isinstance(files, Iterable) and not isinstance(
+        files, str | bytes | os.PathLike | Mapping | Iterator
+    )
 
 
 def in_order(files: Iterable[Any]) -> Iterable[Any]:

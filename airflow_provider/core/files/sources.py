@@ -114,9 +114,7 @@ def list_of_files(argument: str, files: Any) -> Iterable[Any]:
             if isinstance(files, Iterator)
             else "Put a single file in brackets."
         )
-        raise wrong(
-            argument, f"a list of files is needed, not {type(files).__name__} ({files!r}). {advice}"
-        )
+        raise wrong(argument, f"a list of files is needed, not {type(files).__name__} ({files!r}). {advice}")
     return in_order(files)
 
 

@@ -447,10 +447,13 @@ def _read_csv(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
         # Spreadsheets of many languages separate by semicolons.
         header = text.readline()
         text.seek(0)
-        rows = csv.DictReader(text, delimiter=";" if ";" in header and "," not in header else ",")
+        separator = ";" if ";" in header and "," not in header else ","
+        rows = csv.DictReader(text, delimiter=separator, strict=True)
         check(rows.fieldnames or ())
         for row in rows:
-            row.pop(None, None)  # what stands beyond the last column
+            # Spreadsheets leave separators at the end of rows; a value there has moved others out of place.
+            if any(row.pop(None, ())):
+                raise ValueError(f"line {rows.line_num} has more values than there are columns")
             for name, value in row.items():
                 if value and value.startswith("'") and _DEFUSED.match(value):
                     row[name] = value[1:]
@@ -462,7 +465,19 @@ def _read_parquet(stream: BinaryIO, check: _Check) -> Iterator[dict[str, Any]]:
     file = pq.ParquetFile(stream)
     check(file.schema_arrow.names)
     for batch in file.iter_batches(batch_size=ROWS_PER_GROUP):
-        yield from batch.to_pylist()
+        yield from _in_microseconds(batch).to_pylist()
+
+
+def _in_microseconds(batch: Any) -> Any:
+    """Python's times have no nanoseconds, which pandas and Spark write."""
+    pa, _ = _pyarrow()
+    fields = [
+        field.with_type(pa.timestamp("us", field.type.tz))
+        if pa.types.is_timestamp(field.type) and field.type.unit == "ns"
+        else field
+        for field in batch.schema
+    ]
+    return batch.cast(pa.schema(fields), safe=False)
 
 
 def _pyarrow() -> tuple[Any, Any]:

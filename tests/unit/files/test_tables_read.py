@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -51,3 +52,36 @@ def test_the_rows_are_as_many_as_the_manifest_says(tmp_path: Path, suffix: str, 
     path = landed(tmp_path, suffix, {"a": "1"}, {"a": "2"})["path"]
     with pytest.raises(TransferError, match=f"it has 2 rows, not {rows}"):
         list(read_rows({"path": path, "rows": rows}))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a,b\n1,2\nx, y,3\n", "after row 1: line 3 has more values than there are columns"),
+        ('a,b\n1,2\n3,"half of a val', "after row 1: unexpected end of data"),
+    ],
+)
+def test_values_out_of_place_are_an_error(tmp_path: Path, text: str, said: str) -> None:
+    """A gate would read a severity where a status is, and let it pass."""
+    (tmp_path / "rows.csv").write_text(text)
+    with pytest.raises(TransferError, match=said):
+        list(read_rows(tmp_path / "rows.csv"))
+
+
+def test_a_spreadsheet_may_leave_out_separators_at_the_end_or_add_some(tmp_path: Path) -> None:
+    (tmp_path / "rows.csv").write_text("a,b\n1,2,,\n3\n")
+    assert list(read_rows(tmp_path / "rows.csv")) == [{"a": "1", "b": "2"}, {"a": "3", "b": None}]
+
+
+@pytest.mark.parametrize("int96", [True, False])
+def test_times_in_nanoseconds_are_read(tmp_path: Path, int96: bool) -> None:
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+
+    times = pa.array([1_700_000_000_123_456_789, None], pa.timestamp("ns", tz=None if int96 else "UTC"))
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"a": times, "b": ["x", "y"]}), path, use_deprecated_int96_timestamps=int96)
+    first, second = read_rows(path)
+    at = datetime(2023, 11, 14, 22, 13, 20, 123456, None if int96 else UTC)
+    assert first == {"a": at, "b": "x"}
+    assert second == {"a": None, "b": "y"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 from pathlib import Path
 
@@ -94,7 +95,9 @@ def matches(declared: str, detected: str) -> bool:
 def _zip_kind(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
-            return DOCX if "word/document.xml" in archive.namelist() else "application/zip"
+            # Word on the web numbers its main part.
+            word = any(re.fullmatch(r"word/document\d*\.xml", name) for name in archive.namelist())
+            return DOCX if word else "application/zip"
     except zipfile.BadZipFile:
         return "application/zip"
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack
 from airflow_provider.core.files.atomic import AtomicFile, open_atomic, other_content, size_of_target
 from airflow_provider.core.files.locations import Location, locate
 from airflow_provider.core.files.manifest import Digest, make_manifest
+from airflow_provider.core.files.media_types import DOCX, office_type
 from airflow_provider.core.files.storage_http import (
     LINK_REFUSED,
     MAX_REFUSALS,
@@ -382,13 +383,13 @@ def _check_docx(opener: Callable[[], BinaryIO], name: str, size: int, in_time: C
                                 f"{human_bytes(EXPANDED_BYTES + EXPANDED_RATIO * size)}."
                             )
                 in_time()
-            names = set(archive.namelist())
+            found = office_type(archive.namelist())
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, ValueError) as error:
         raise TransferError(
             f"{name} is not a whole DOCX: {clean(error, 200)} ({size} bytes arrived; it was cut short or "
             "damaged)."
         ) from None
-    if "word/document.xml" not in names:
+    if found != DOCX:
         raise TransferError(f"{name} is a zip file but not a DOCX: it has no word/document.xml.")
 
 

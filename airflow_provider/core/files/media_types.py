@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 import struct
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
@@ -49,7 +50,9 @@ TEXTS = frozenset(
 )
 """Types that are told apart by the name alone."""
 
-_OFFICE_PARTS = (("word/document.xml", DOCX), ("xl/workbook.xml", XLSX), ("ppt/presentation.xml", PPTX))
+# Office on the web numbers the main part: word/document2.xml.
+_OFFICE_PART = re.compile(r"(word/document|xl/workbook|ppt/presentation)\d*\.xml")
+_OFFICE_TYPES = {"word/document": DOCX, "xl/workbook": XLSX, "ppt/presentation": PPTX}
 _OLE_STREAMS = (
     ("WordDocument", "application/msword"),
     ("Workbook", "application/vnd.ms-excel"),
@@ -156,6 +159,8 @@ def _container(head: bytes, stream: BinaryIO) -> str | None:
         return next((kind for brand, kind in _ISO_BRANDS.items() if head[8:].startswith(brand)), "video/mp4")
     if head[4:8] in _QUICKTIME_ATOMS and struct.unpack(">I", head[:4])[0] >= 8:
         return "video/quicktime"
+    if head.startswith((b"RF64", b"BW64")) and head[8:12] == b"WAVE":
+        return "audio/wav"
     return "video/ogg" if head.startswith(b"OggS") and b"theora" in head[:512] else None
 
 
@@ -165,10 +170,15 @@ def _office_zip(stream: BinaryIO) -> str | None:
     try:
         stream.seek(0)
         with zipfile.ZipFile(stream) as archive:
-            names = set(archive.namelist())
+            return office_type(archive.namelist())
     except (zipfile.BadZipFile, ValueError, NotImplementedError):
         return None
-    return next((media_type for part, media_type in _OFFICE_PARTS if part in names), None)
+
+
+def office_type(names: Iterable[str]) -> str | None:
+    """Return the media type of an Office document, by the names of what is in the zip file."""
+    found = {part[1] for name in names if (part := _OFFICE_PART.fullmatch(name))}
+    return next((media_type for part, media_type in _OFFICE_TYPES.items() if part in found), None)
 
 
 def _office_ole(head: bytes, stream: BinaryIO) -> str:

@@ -77,6 +77,10 @@ def test_what_is_not_a_whole_docx_is_refused(
         check("docx", spoil(word))
 
 
+def test_a_docx_of_office_on_the_web_is_whole() -> None:
+    check("docx", archive("[Content_Types].xml", "word/document2.xml"))
+
+
 def test_one_wrong_bit_in_a_docx_is_found(word: bytes) -> None:
     at = word.index(b"word/document.xml") + 200
     with pytest.raises(TransferError, match="damaged"):

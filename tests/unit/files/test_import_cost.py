@@ -12,6 +12,7 @@ FOLDER = Path(__file__).parents[3] / "airflow_provider" / "core" / "files"
 CHEAP = {
     "airflow_provider.exceptions",
     "airflow_provider.compat",
+    "airflow_provider.core.arguments",
     "airflow_provider.core.text",
     "airflow_provider.core.http.retry",
 }

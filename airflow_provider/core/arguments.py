@@ -8,10 +8,16 @@ from datetime import date, time, timedelta
 from decimal import Decimal
 from math import isfinite
 from pathlib import PurePath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from uuid import UUID
 
 from airflow_provider.exceptions import InvalidInputError
+
+if TYPE_CHECKING:
+    from airflow.sdk import ObjectStoragePath
+
+    PathArgument = str | os.PathLike[str] | ObjectStoragePath
+    """What an argument takes that names a file or a folder."""
 
 IF_NO_FILES: Final = ("fail", "skip")
 """What a task may do that has no file to send."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -23,6 +22,9 @@ from airflow_provider.operators.mediamagic import (
 from airflow_provider.task_groups.given import deferred, given
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
+    from airflow_provider.core.arguments import PathArgument
     from airflow_provider.mediamagic.compliance import CompliancePolicy
 
 ISSUES_SUFFIX = ".issues.jsonl"
@@ -85,14 +87,14 @@ class MediaMagicReviewTaskGroup(TaskGroup):
         self,
         group_id: str = "review",
         *,
-        files: Sequence[Any],
+        files: Sequence[Any] | XComArg,
         sidekick_ids: Sequence[str] | None = None,
         metadata: Mapping[str, Any] | None = None,
         allow_partial: bool | None = None,
         timeout: float | timedelta | None = None,
         topics: bool = False,
-        output_path: str | PurePath | None = None,
-        document_path: str | None = None,
+        output_path: PathArgument | None = None,
+        document_path: PathArgument | None = None,
         policy: CompliancePolicy | Mapping[str, Any] | None = None,
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,

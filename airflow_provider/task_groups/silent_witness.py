@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from airflow.sdk import TaskGroup
 
@@ -14,6 +14,9 @@ from airflow_provider.operators.silent_witness import (
     SilentWitnessUploadEvidenceOperator,
 )
 from airflow_provider.task_groups.given import deferred, given
+
+if TYPE_CHECKING:
+    from airflow_provider.core.arguments import PathArgument
 
 
 class SilentWitnessReportTaskGroup(TaskGroup):
@@ -71,7 +74,7 @@ class SilentWitnessReportTaskGroup(TaskGroup):
         *,
         case_id: str,
         case_name: str | None = None,
-        output_path: str,
+        output_path: PathArgument,
         evidence: Any = None,
         analysis_type: str | None = None,
         formats: Sequence[str] | None = None,

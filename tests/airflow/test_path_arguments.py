@@ -8,11 +8,14 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from airflow.sdk import ObjectStoragePath
+from airflow.sdk import DAG, ObjectStoragePath, task
 
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.operators.mediamagic import (
     MediaMagicComplianceGateOperator as Gate,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicCreateSubmissionOperator as CreateSubmission,
 )
 from airflow_provider.operators.mediamagic import (
     MediaMagicGetAssetResultOperator as GetResult,
@@ -32,7 +35,12 @@ from airflow_provider.operators.silent_witness import (
 from airflow_provider.operators.silent_witness import (
     SilentWitnessDownloadReportOperator as Download,
 )
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessUploadEvidenceOperator as UploadEvidence,
+)
 from airflow_provider.simulator import Simulator
+from airflow_provider.task_groups.mediamagic import MediaMagicReviewTaskGroup
+from airflow_provider.task_groups.silent_witness import SilentWitnessReportTaskGroup
 from tests.airflow.jobs import ReportJob, SubmissionJob
 from tests.airflow.lone import execute
 
@@ -156,3 +164,25 @@ def test_a_file_name_that_is_none_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidInputError, match="filename"):
         execute(operator)
     assert simulator.ledger()["requests"] == {}
+
+
+def test_type_hints_take_what_the_arguments_take() -> None:
+    """Checked by mypy: paths of each kind, and what a ``@task`` returns."""
+
+    @task
+    def spots() -> list[str]:
+        return ["/media/a.mp4"]
+
+    kinds: list[str | Path | ObjectStoragePath] = ["/x", Path("/x"), ObjectStoragePath("file:///x")]
+    with DAG("typed", schedule=None) as dag:
+        files = spots()
+        CreateSubmission(task_id="submit", files=files)
+        UploadEvidence(task_id="photos", case_id="c", files=files, vehicle_role="plaintiff")
+        for number, path in enumerate(kinds):
+            GetIssues(task_id=f"issues_{number}", submission_id="s", output_path=path)
+            Download(task_id=f"pdf_{number}", report_id="r", output_path=path)
+            MediaMagicReviewTaskGroup(
+                f"review_{number}", files=files, output_path=path, document_path=path, policy={}
+            )
+            SilentWitnessReportTaskGroup(f"report_{number}", case_id="c", output_path=path)
+    assert "review_2.gate" in dag.task_dict

@@ -18,6 +18,8 @@ from airflow_provider.links import FileLink, MediaMagicStatusLink
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.arguments import PathArgument
+
 Finding = Mapping[str, Any]
 
 
@@ -64,7 +66,7 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
         self,
         *,
         issues: Any,
-        output_path: str,
+        output_path: PathArgument,
         topics: Any = None,
         verdict: Mapping[str, Any] | None = None,
         title: str = "Review",

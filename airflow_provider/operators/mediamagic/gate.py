@@ -21,6 +21,8 @@ from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered,
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.arguments import PathArgument
+
 ON_BLOCKED = ("fail", "skip", "branch")
 
 
@@ -95,7 +97,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
         asset_ids: Sequence[str] | None = None,
         on_blocked: str = "fail",
         blocked_task_ids: str | Sequence[str] | None = None,
-        document_path: str | None = None,
+        document_path: PathArgument | None = None,
         topics: Any = None,
         source_conn_id: str | None = None,
         output_conn_id: str | None = None,

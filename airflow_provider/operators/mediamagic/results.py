@@ -20,6 +20,7 @@ from airflow_provider.operators.mediamagic.issue_sources import must_be_complete
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.arguments import PathArgument
     from airflow_provider.core.files.locations import Location
 
 
@@ -58,7 +59,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         *,
         submission_id: str,
         asset_id: str | Sequence[str] | None = None,
-        output_path: str | None = None,
+        output_path: PathArgument | None = None,
         output_conn_id: str | None = None,
         mediamagic_conn_id: str = MediaMagicHook.default_conn_name,
         **kwargs: Any,

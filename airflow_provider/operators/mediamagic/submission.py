@@ -35,6 +35,8 @@ from airflow_provider.operators.mediamagic.submission_operator import Submission
 from airflow_provider.operators.mediamagic.upload import checked_sources, upload_requests, uploads
 
 if TYPE_CHECKING:
+    from airflow.sdk import XComArg
+
     from airflow_provider.core.files.sources import Source
     from airflow_provider.operators.mediamagic.upload import Uploads
 
@@ -119,7 +121,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
     def __init__(
         self,
         *,
-        files: Sequence[Any] | None = None,
+        files: Sequence[Any] | XComArg | None = None,
         blob_paths: Sequence[str] | None = None,
         submission_id: str | None = None,
         sidekick_ids: Sequence[str] | None = None,

@@ -19,7 +19,7 @@ from airflow_provider.exceptions import TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Limits, Source
@@ -185,7 +185,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     def __init__(
         self,
         *,
-        files: Sequence[Any],
+        files: Sequence[Any] | XComArg,
         source_conn_id: str | None = None,
         if_no_files: str = "fail",
         max_parallel: int = 4,

@@ -18,6 +18,7 @@ from airflow_provider.links import ReportDocxLink, ReportPdfLink, SilentWitnessD
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.arguments import PathArgument
     from airflow_provider.core.files.download import DownloadLink
 
 FORMATS = ("pdf", "docx")
@@ -72,7 +73,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         self,
         *,
         report_id: str,
-        output_path: str,
+        output_path: PathArgument,
         formats: Sequence[str] = FORMATS,
         filename: str | None = None,
         output_conn_id: str | None = None,

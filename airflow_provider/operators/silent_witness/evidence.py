@@ -28,7 +28,7 @@ from airflow_provider.operators.silent_witness.case_files import (
 from airflow_provider.operators.silent_witness.new_case import is_new_case
 
 if TYPE_CHECKING:
-    from airflow.sdk import Context
+    from airflow.sdk import Context, XComArg
 
     from airflow_provider.core.files.parallel import Parallel
     from airflow_provider.core.files.sources import Source
@@ -139,7 +139,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         self,
         *,
         case_id: str,
-        files: Sequence[Any] | None = None,
+        files: Sequence[Any] | XComArg | None = None,
         evidence: Sequence[Mapping[str, Any]] | None = None,
         category: str = "vehicle_photo",
         vehicle_role: str | None = None,

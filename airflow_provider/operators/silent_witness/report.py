@@ -52,6 +52,7 @@ from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 if TYPE_CHECKING:
     from airflow.sdk import Context
 
+    from airflow_provider.core.arguments import PathArgument
     from airflow_provider.core.jobs.run import JobRun
 
 EVIDENCE = ("vehicle_photo", "edr_document")
@@ -154,7 +155,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         report_type: str = "technical_report",
         use_demo_data: bool = False,
         analysis_type: str | None = None,
-        output_path: str | None = None,
+        output_path: PathArgument | None = None,
         formats: Sequence[str] = FORMATS,
         filename: str | None = None,
         output_conn_id: str | None = None,

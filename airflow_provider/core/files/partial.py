@@ -13,6 +13,7 @@ under one name), links are never followed, and nobody else can read a part befor
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import hashlib
@@ -74,7 +75,8 @@ class PartialFile:
         _remove_abandoned(base)
         self.path = base
         fd = _open_locked(base)
-        self._resumable = fd is not None
+        # On a mounted share all files may be somebody else's; what cannot be taken again is not left.
+        self._resumable = fd is not None and _is_ours(fd)
         if fd is None:
             self.path = f"{base}.{uuid.uuid4().hex[:12]}"
             fd = _open_locked(self.path)
@@ -184,7 +186,7 @@ class PartialFile:
         try:
             old = os.stat(self.target)
         except FileNotFoundError:
-            os.fchmod(fd, _mode_of_new_file(self.path))
+            _change_mode(fd, _mode_of_new_file(self.path))
             return
         mode = stat.S_IMODE(old.st_mode)
         if old.st_gid != os.fstat(fd).st_gid:
@@ -193,7 +195,7 @@ class PartialFile:
             except OSError:
                 # Another group must not get what was meant for that one.
                 mode = mode & ~0o070 | (mode & 0o007) << 3
-        os.fchmod(fd, mode)
+        _change_mode(fd, mode)
 
     def _remove_sidecar(self) -> None:
         Path(self._sidecar).unlink(missing_ok=True)
@@ -241,6 +243,12 @@ def _is_ours(fd: int) -> bool:
     """Tell whether an open file is a regular one of this user that has no other name."""
     found = os.fstat(fd)
     return stat.S_ISREG(found.st_mode) and found.st_uid == os.geteuid() and found.st_nlink == 1
+
+
+def _change_mode(fd: int, mode: int) -> None:
+    """Change permissions, where that can be done: those of a mounted share are decided by its mount."""
+    with contextlib.suppress(OSError):
+        os.fchmod(fd, mode)
 
 
 def _mode_of_new_file(beside: str) -> int:
@@ -314,7 +322,7 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
         opened = os.fstat(fd)
         if current is not None and (current.st_dev, current.st_ino) == (opened.st_dev, opened.st_ino):
             # One left by an older version may be readable for others.
-            os.fchmod(fd, 0o600)
+            _change_mode(fd, 0o600)
             return fd
         os.close(fd)
         if not create:
@@ -322,12 +330,15 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
 
 
 def _sync_folder(folder: str) -> None:
-    fd = os.open(folder, os.O_RDONLY)
+    try:
+        fd = os.open(folder, os.O_RDONLY)
+    except PermissionError:
+        return  # It may be written to and not read.
     try:
         os.fsync(fd)
     except OSError as error:
         # Some network file systems cannot sync a folder; the file itself is on disk.
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF, errno.ENOSYS):
             raise
     finally:
         os.close(fd)

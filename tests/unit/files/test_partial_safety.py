@@ -168,3 +168,44 @@ def test_the_record_of_somebody_else_proves_nothing(target: Path, tmp_path: Path
     part.close(keep=True)
     os.link(tmp_path / ".r.pdf.part.json", tmp_path / "handle")
     assert PartialFile(str(target)).recover()[0].size == 0
+
+
+@pytest.fixture
+def share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shares over SMB, gcsfuse and the like: all files belong to whoever has mounted it."""
+
+    def refuse(fd: int, mode: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "fchmod", refuse)
+    monkeypatch.setattr(os, "geteuid", lambda: 50_000)
+
+
+@pytest.mark.usefixtures("share")
+def test_a_share_whose_permissions_cannot_be_changed_is_written_to(target: Path) -> None:
+    for body in (b"first", b"second"):
+        write(target, body)
+        assert target.read_bytes() == body
+    assert os.listdir(target.parent) == [target.name]
+
+
+@pytest.mark.usefixtures("share")
+def test_a_part_that_nobody_can_take_again_is_not_left(target: Path) -> None:
+    part = PartialFile(str(target))
+    part.write(BODY)
+    part.save(Checkpoint('"a"', 100, len(BODY), hashlib.sha256(BODY).hexdigest()))
+    part.close(keep=True)
+    assert os.listdir(target.parent) == []
+
+
+def test_a_folder_that_may_be_written_to_and_not_read(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    open_file = os.open
+
+    def refuse(path: Any, *options: Any) -> int:
+        if path == str(target.parent):
+            raise PermissionError(13, "Permission denied")
+        return open_file(path, *options)
+
+    monkeypatch.setattr(os, "open", refuse)
+    write(target)
+    assert target.read_bytes() == BODY

@@ -201,7 +201,8 @@ class _StoredObject(AtomicFile):
     def __init__(self, location: Location, *, readable: bool) -> None:
         super().__init__(location)
         self._upload: ObjectUpload | None = None
-        self._spool = tempfile.TemporaryFile() if readable else None  # noqa: SIM115 - closed in close()
+        with storage_errors("cannot make a temporary file for", location):
+            self._spool = tempfile.TemporaryFile() if readable else None  # noqa: SIM115 - closed in close()
 
     def write(self, data: bytes) -> None:
         if self._spool is None:

@@ -6,14 +6,15 @@ collector.
 from __future__ import annotations
 
 import gc
+import tempfile
 from typing import Any
 
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem  # type: ignore[import-untyped]
 from fsspec.spec import AbstractBufferedFile, AbstractFileSystem  # type: ignore[import-untyped]
 
-from airflow_provider.core.files.atomic import write_atomic
-from airflow_provider.core.files.locations import Location
+from airflow_provider.core.files.atomic import open_atomic, write_atomic
+from airflow_provider.core.files.locations import Location, locate
 from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.exceptions import TransferError
 
@@ -122,3 +123,16 @@ def test_a_temporary_name_is_removed_when_it_is_discarded() -> None:
     writer.write(b"half")
     writer.discard()
     assert memory.store == {}
+
+
+def test_a_worker_without_a_place_for_temporary_files_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The root file system of a pod may be read-only, ``/tmp`` included."""
+
+    def none() -> Any:
+        raise FileNotFoundError(2, "No usable temporary directory found in ['/tmp', '/var/tmp']")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", none)
+    with pytest.raises(
+        TransferError, match=r"temporary file for memory://r\.docx: .*No usable temporary dir"
+    ):
+        open_atomic(locate("memory://r.docx"), readable=True)

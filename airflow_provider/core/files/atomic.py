@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, BinaryIO
 
-from airflow_provider.core.files.locations import Location, locate, storage_errors, wrong
+from airflow_provider.core.files.locations import HiddenError, Location, locate, storage_errors, wrong
 from airflow_provider.core.files.manifest import Digest
 from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
@@ -66,7 +66,7 @@ class AtomicFile(ABC):
 
     def _is_there(self, *, overwrite: bool) -> bool:
         """Whether the target holds this file already."""
-        size = size_of_target(self._location)
+        size = size_of_target(self._location, overwrite=overwrite)
         if size is None:
             return False
         if size == self.digest.size and self._location.sha256() == self.digest.sha256():
@@ -95,7 +95,7 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
     :param location: of the target.
     :param overwrite: see :meth:`AtomicFile.finish`.
     """
-    size_of_target(location)
+    size_of_target(location, overwrite=overwrite)
     file = open_atomic(location)
     try:
         file.restart()
@@ -107,23 +107,31 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
 
 def check_target(value: Any, *, conn_id: str | None, argument: str) -> Location:
     """
-    Return the location of a file that will be written, before anything is asked for that goes into it.
+    Return the location of a file that will be written, whatever is there, before anything is asked for that
+    goes into it.
 
     :raises InvalidInputError: as :func:`locate` and :func:`size_of_target`.
     """
     location = locate(value, conn_id=conn_id, argument=argument)
-    size_of_target(location, argument=argument)
+    size_of_target(location, argument=argument, overwrite=True)
     return location
 
 
-def size_of_target(location: Location, *, argument: str = "target") -> int | None:
+def size_of_target(location: Location, *, argument: str = "target", overwrite: bool = False) -> int | None:
     """
     Return the size of the file at ``location``, ``None`` when there is nothing.
 
     :param argument: of the operator, for the error.
+    :param overwrite: whether a file may be replaced unseen, where the store shows none.
     :raises InvalidInputError: it is a folder, a device, a pipe or a socket.
+    :raises HiddenError: the store does not say whether there is one, and it may not be replaced.
     """
-    stat = location.stat()
+    try:
+        stat = location.stat()
+    except HiddenError:
+        if overwrite:
+            return None
+        raise
     if stat is None:
         return None
     if stat.kind == "directory":

@@ -112,7 +112,7 @@ def download(
         too large, or ``target`` holds something else. Names target and host, never the signature.
     """
     location = locate(target, conn_id=conn_id, argument="target")
-    existing = size_of_target(location)
+    existing = size_of_target(location, overwrite=overwrite)
     file = open_atomic(location, readable=expected_type == "docx")
     # A part is worth keeping after trouble on the way, not after it has turned out to be the wrong file.
     keep = True

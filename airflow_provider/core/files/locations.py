@@ -54,6 +54,10 @@ TICK = 2.0
 """Seconds in which a file may change twice without another time of its last change."""
 
 
+class HiddenError(TransferError):
+    """A store does not say whether there is something."""
+
+
 class Stat(NamedTuple):
     """
     What is known of a file without reading it.
@@ -106,6 +110,7 @@ class Location:
         """
         Return what is known without reading it, or ``None`` when there is nothing.
 
+        :raises HiddenError: the store does not say whether there is something.
         :raises TransferError: the store could not be asked.
         """
         with storage_errors("cannot look at", self):
@@ -122,6 +127,11 @@ class Location:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:
+                if self.fs is not None and isinstance(error, PermissionError):
+                    raise HiddenError(
+                        f"cannot look at {self}: {_brief(error)}. S3 answers so also of what is not there, "
+                        "where `s3:ListBucket` is not allowed."
+                    ) from error
                 if error.errno in _NO_FILE:
                     return None
                 raise

@@ -136,3 +136,40 @@ def test_a_worker_without_a_place_for_temporary_files_says_so(monkeypatch: pytes
         TransferError, match=r"temporary file for memory://r\.docx: .*No usable temporary dir"
     ):
         open_atomic(locate("memory://r.docx"), readable=True)
+
+
+@pytest.fixture
+def hidden(monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
+    """S3 without the permission to list: it says 403, and not 404, of what is not there."""
+    store = MemoryFileSystem()
+    store.store.clear()
+    monkeypatch.setattr(MemoryFileSystem, "protocol", ("memory", "s3"))  # written to directly
+    info = MemoryFileSystem.info
+
+    def refuse(fs: MemoryFileSystem, path: str, **options: Any) -> Any:
+        try:
+            return info(fs, path, **options)
+        except FileNotFoundError:
+            raise PermissionError("Forbidden") from None
+
+    monkeypatch.setattr(MemoryFileSystem, "info", refuse)
+    return store
+
+
+def test_a_store_that_hides_what_is_missing_is_written_to_where_that_may_be_replaced(
+    hidden: MemoryFileSystem,
+) -> None:
+    location = locate("memory://out/rows.jsonl")
+    for body in (b"first", b"second"):
+        with write_atomic(location) as file:
+            file.write(body)
+        assert hidden.cat_file("/out/rows.jsonl") == body
+
+
+def test_and_says_why_not_where_it_may_not(hidden: MemoryFileSystem) -> None:
+    with (
+        pytest.raises(TransferError, match=r"cannot look at memory://out/r\.pdf: Forbidden\. S3 answers so"),
+        write_atomic(locate("memory://out/r.pdf"), overwrite=False),
+    ):
+        pass
+    assert not hidden.store

@@ -127,10 +127,12 @@ class Location:
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:
-                if self.fs is not None and isinstance(error, PermissionError):
+                # s3fs raises the first, gcsfs the second.
+                forbidden = isinstance(error, PermissionError) or str(error).startswith("Forbidden")
+                if self.fs is not None and forbidden:
                     raise HiddenError(
-                        f"cannot look at {self}: {_brief(error)}. S3 answers so also of what is not there, "
-                        "where `s3:ListBucket` is not allowed."
+                        f"cannot look at {self}: {_brief(error)}. Stores say so also of what is not there: "
+                        "S3 does without `s3:ListBucket`, Google without `storage.objects.get`."
                     ) from error
                 if error.errno in _NO_FILE:
                     return None

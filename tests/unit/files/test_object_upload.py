@@ -138,9 +138,11 @@ def test_a_worker_without_a_place_for_temporary_files_says_so(monkeypatch: pytes
         open_atomic(locate("memory://r.docx"), readable=True)
 
 
-@pytest.fixture
-def hidden(monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
-    """S3 without the permission to list: it says 403, and not 404, of what is not there."""
+@pytest.fixture(
+    params=[PermissionError("Forbidden"), OSError("Forbidden: http://b/o/r\nor it may not exist")]
+)
+def hidden(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
+    """A store without the permission to look: it says 403, and not 404, of what is not there."""
     store = MemoryFileSystem()
     store.store.clear()
     monkeypatch.setattr(MemoryFileSystem, "protocol", ("memory", "s3"))  # written to directly
@@ -150,7 +152,7 @@ def hidden(monkeypatch: pytest.MonkeyPatch) -> MemoryFileSystem:
         try:
             return info(fs, path, **options)
         except FileNotFoundError:
-            raise PermissionError("Forbidden") from None
+            raise request.param from None
 
     monkeypatch.setattr(MemoryFileSystem, "info", refuse)
     return store
@@ -168,7 +170,7 @@ def test_a_store_that_hides_what_is_missing_is_written_to_where_that_may_be_repl
 
 def test_and_says_why_not_where_it_may_not(hidden: MemoryFileSystem) -> None:
     with (
-        pytest.raises(TransferError, match=r"cannot look at memory://out/r\.pdf: Forbidden\. S3 answers so"),
+        pytest.raises(TransferError, match=r"cannot look at memory://out/r\.pdf: Forbidden.* Stores say so"),
         write_atomic(locate("memory://out/r.pdf"), overwrite=False),
     ):
         pass

@@ -36,6 +36,9 @@ _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 OUT_OF_REACH = 30.0
 """Seconds for which a store that failed is not tried again."""
 
+SET_BACK = 60.0
+"""Seconds by which a clock runs back at most without having been set."""
+
 KEPT = 7 * 86400.0
 """Seconds after which the budget of a key that nobody uses is dropped from the file."""
 
@@ -200,14 +203,15 @@ class SharedBudget:
         def on_state(state: dict[str, Any] | None, now: float) -> tuple[dict[str, Any], T]:
             queue = restored(state, self.limits, now)
             result = change(queue, now)
-            return {**queue.budget.state(now), "waiting": queue.state()}, result
+            return {**queue.budget.state(now), "waiting": queue.state(), "at": now}, result
 
         return self.store.update(self.key, on_state)
 
 
 def restored(state: dict[str, Any] | None, limits: Sequence[Window], now: float) -> TurnQueue:
     """
-    Return the budget and the queue of a state; empty ones for none, or for one of another version.
+    Return the budget and the queue of a state; empty ones for none, for one of another version, and for one
+    of the future: the clock was set back, and its times would stop the key until they come.
 
     :param state: as a store keeps it.
     :param limits: sliding windows of the key.
@@ -216,6 +220,8 @@ def restored(state: dict[str, Any] | None, limits: Sequence[Window], now: float)
     queue = TurnQueue(RateBudget(limits))
     if state is not None:
         try:
+            if float(state.get("at", now)) > now + SET_BACK:
+                return queue
             queue.budget.restore(state)
             queue.restore(state["waiting"], now)
         except (KeyError, TypeError, ValueError, AttributeError):

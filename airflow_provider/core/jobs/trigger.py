@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.compat import earliest_event
+from airflow_provider.compat import SHORTEST_DEFERRAL, earliest_event
 from airflow_provider.core.jobs import cancelling
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.progress import Progress
@@ -138,7 +138,8 @@ class JobTrigger(BaseTrigger):
             outcome = await self._follow(clients, wait)
         except Exception as error:  # an exception out of here would end all waits of the triggerer
             outcome = wait.on_crash(error)
-        await clients.sleep(max(0.0, earliest_event(self.trigger_id, begun_at) - clients.clock()))
+        early = earliest_event(self.trigger_id, begun_at) - clients.clock()
+        await clients.sleep(min(max(0.0, early), SHORTEST_DEFERRAL))
         yield TriggerEvent(outcome.as_event())
 
     async def on_kill(self) -> None:

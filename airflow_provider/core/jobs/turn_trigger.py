@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
-from airflow_provider.compat import earliest_event
+from airflow_provider.compat import SHORTEST_DEFERRAL, earliest_event
 from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
 from airflow_provider.core.text import clean
 from airflow_provider.errors import ProviderError
@@ -94,7 +94,7 @@ class TurnTrigger(BaseTrigger):
             status, message = "error", clean(f"{type(error).__name__}: {error}")
         else:
             status, message = "granted" if granted else "timeout", ""
-        await asyncio.sleep(max(0.0, earliest - time.time()))
+        await asyncio.sleep(min(max(0.0, earliest - time.time()), SHORTEST_DEFERRAL))
         yield TriggerEvent({**self.serialize()[1], "status": status, "message": message})
 
     async def _granted(self, earliest: float) -> bool:
@@ -107,7 +107,7 @@ class TurnTrigger(BaseTrigger):
                 if budget is None:
                     await asyncio.sleep(TROUBLE_PAUSE)
                     continue
-            turn, pause = await self._ask(budget, ticket, earliest - now)
+            turn, pause = await self._ask(budget, ticket, min(earliest - now, SHORTEST_DEFERRAL))
             if turn.granted:
                 await asyncio.sleep(pause)
                 return True

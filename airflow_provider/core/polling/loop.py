@@ -33,7 +33,7 @@ def wait_here(
     :return: how the wait ended.
     """
     while True:
-        while (pause := wait.next_poll() - clock()) > 0:
+        while (pause := wait.pause(clock())) > 0:
             check()
             sleep(min(pause, SLICE))
         check()

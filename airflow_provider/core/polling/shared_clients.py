@@ -191,7 +191,7 @@ class Lease:
         """
         clock = self.clients.clock
         self._observe()
-        while (pause := wait.next_poll() - clock()) > 0 and not (self.watch and self.watch.woken):
+        while (pause := wait.pause(clock())) > 0 and not (self.watch and self.watch.woken):
             if wait.learns and self._key_state is not None:
                 await self._key_state.sleepers.sleep(wait, pause)
             else:

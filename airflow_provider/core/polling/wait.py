@@ -34,6 +34,9 @@ TRANSIENT_ERRORS = (TransportError, RateLimitedError, ServerError, MalformedResp
 TROUBLE_TOLERANCE = 900.0
 """Seconds of transient errors in a row after which waiting ends."""
 
+SET_BACK = 1.0
+"""Seconds by which a clock runs back at most without having been set."""
+
 NEW_JOB = 60.0
 """Seconds from its submission during which a job that was never seen may be unknown to the service."""
 
@@ -287,6 +290,15 @@ class Wait:
         if isinstance(self._trouble, RateLimitedError) and self._trouble.retry_after:
             due = max(due, since + self._trouble.retry_after)
         return min(due, self.deadline)
+
+    def pause(self, now: float) -> float:
+        """
+        Return the seconds until the next poll: none where the clock was set back since the last one.
+
+        :param now: epoch seconds.
+        """
+        set_back = self.polled_at is not None and now < self.polled_at - SET_BACK
+        return 0.0 if set_back else self.next_poll() - now
 
     def on_crash(self, error: Exception) -> PollOutcome:
         """Return the outcome of a wait in which something was raised that nobody expected."""

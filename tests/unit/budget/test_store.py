@@ -130,6 +130,18 @@ def test_all_that_is_known_survives_the_way_through_the_store() -> None:
     assert (paused_until, busy) == (1030.0, True)
 
 
+@pytest.mark.parametrize("by", [30.0, 86400.0])
+def test_a_clock_that_was_set_back_stops_a_key_for_a_minute_at_most(by: float) -> None:
+    """Such as that of a machine that started with the wrong time: its file outlives the mistake."""
+    now = 1_000_000.0 + by
+    budget = SharedBudget(MemoryStore(lambda: now), "key", [Window(1, 60.0), Window(1, 3600.0)])
+    budget.update(_count)
+    budget.update(lambda queue, at: queue.budget.on_429(at, 3000.0))
+    now = 1_000_000.0
+    wait = budget.update(lambda queue, at: queue.ask(Ticket("t", Priority.START, at, 1), at).at - at)
+    assert wait <= (0.0 if by > 60 else 3600.0 + by + 60)
+
+
 @pytest.fixture
 def redis_url(tmp_path: Path) -> Iterator[str]:
     """A Redis server of our own."""

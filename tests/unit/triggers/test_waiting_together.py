@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -103,6 +104,28 @@ def test_a_key_is_picked_up_by_both_connections_that_hold_it(rotated: float) -> 
     for trigger in triggers[3:]:
         trigger.conn_id = "another"
     assert {one["status"] for one in all_of(triggers)} == {"success"}
+
+
+@pytest.mark.parametrize("seconds", [30.0, 300.0, 86400.0])
+def test_a_clock_that_is_set_back_ends_no_polling(seconds: float) -> None:
+    """The next poll is due when the clock shows a time that it has shown already."""
+    clocks: list[Callable[[], float]] = []
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        return seen(job_id, DONE if clocks[0]() > START + 200 else JobState.ACTIVE)
+
+    async def main(clients: SharedClients) -> list[float]:
+        clock = clients.clock
+        clocks.append(clock)
+        clients.clock = lambda: clock() - (seconds if clock() > START + 60 else 0.0)
+        found = []
+        for waiting in asyncio.as_completed([event(trigger) for trigger in waits(3, poll_interval=None)]):
+            assert (await waiting)["status"] == "success"
+            found.append(clock() - START)
+        return found
+
+    Trigger.answer = staticmethod(answer)
+    assert max(run(main)) < 200 + 2 * 15
 
 
 @pytest.mark.parametrize("which", ["lookup_error", "store_error"])

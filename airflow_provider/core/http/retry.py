@@ -26,8 +26,12 @@ from airflow_provider.exceptions import (
 )
 
 IDEMPOTENT: Final = frozenset({"GET", "HEAD", "PUT", "DELETE"})
-TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
-"""Status codes after which the same request may succeed later."""
+TRANSIENT_STATUS: Final = frozenset({408, 425, 429, 500, 502, 503, 504, *range(520, 531)})
+"""
+Status codes after which the same request may succeed later. From 520 on they are a CDN's that did not get an
+answer from the server behind it:
+https://developers.cloudflare.com/support/troubleshooting/http-status-codes/cloudflare-5xx-errors
+"""
 
 
 def may_send_again(method: str, error: ApiError) -> bool:

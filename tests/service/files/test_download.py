@@ -218,7 +218,7 @@ def assert_no_signature(raised: pytest.ExceptionInfo[BaseException], log: str = 
     assert SIGNATURE not in printed + str(raised.value) + log
 
 
-@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408])
+@pytest.mark.parametrize("status", [429, 500, 502, 503, 504, 408, 522])
 def test_a_host_in_trouble_is_asked_again_when_it_says(
     origin: Origin, get: Get, folder: str, naps: Naps, status: int
 ) -> None:

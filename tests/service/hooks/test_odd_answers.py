@@ -243,7 +243,10 @@ def test_a_paid_call_that_something_else_answers_404_has_started_nothing(
         pytest.param(hang_up, id="no-answer"),
         pytest.param(reset, id="reset"),
         pytest.param(cut(), id="cut"),
-        *[pytest.param(answer(status), id=str(status)) for status in (408, 425, 429, 500, 502, 503, 504)],
+        *[
+            pytest.param(answer(status), id=str(status))
+            for status in (408, 425, 429, 500, 502, 503, 504, 522, 524)
+        ],
     ],
 )
 def test_a_get_is_sent_again_until_it_is_answered(

@@ -42,7 +42,12 @@ def server_error(status: int, retry_after: float | None = None) -> ServerError:
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE"])
 @pytest.mark.parametrize(
     "error",
-    [LOST, UNREACHED, RateLimitedError("slow"), *map(server_error, (408, 425, 500, 502, 503, 504))],
+    [
+        LOST,
+        UNREACHED,
+        RateLimitedError("slow"),
+        *map(server_error, (408, 425, 500, 502, 503, 504, 520, 522, 524, 529)),
+    ],
     ids=lambda error: f"{type(error).__name__}-{error.http_status}",
 )
 def test_what_changes_nothing_twice_is_sent_again(method: str, error: ApiError) -> None:
@@ -51,7 +56,7 @@ def test_what_changes_nothing_twice_is_sent_again(method: str, error: ApiError) 
 
 @pytest.mark.parametrize(
     "error",
-    [LOST, *map(server_error, (408, 425, 500, 502, 503, 504)), MalformedResponseError("?")],
+    [LOST, *map(server_error, (408, 425, 500, 502, 503, 504, 522, 524)), MalformedResponseError("?")],
     ids=lambda error: f"{type(error).__name__}-{error.http_status}",
 )
 def test_a_post_that_may_have_worked_is_not(error: ApiError) -> None:

@@ -154,6 +154,8 @@ def resolve_sources(
     if found and not unmatched:
         return list(found.values())
     reason = f"no file matches {', '.join(unmatched)}." if unmatched else "the list of files is empty."
+    if any("{" in each for each in unmatched):
+        reason += " Braces stand for themselves: give a glob for each of their parts."
     if if_none == "skip" and not found:
         raise AirflowSkipException(f"{argument}: {reason}")
     raise wrong(argument, reason)

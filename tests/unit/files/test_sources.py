@@ -105,6 +105,16 @@ def test_a_star_stands_for_no_hidden_file_of_a_store(store: MemoryFileSystem) ->
     assert names(["memory://in/.old/*"]) == ["d.txt"]
 
 
+def test_braces_are_no_pattern_and_the_error_says_so(write: Write, tmp_path: Path) -> None:
+    write("a.txt")
+    with pytest.raises(
+        InvalidInputError, match=r"no file matches .*\*\.\{txt,md\}\. Braces stand for themselves"
+    ):
+        names([f"{tmp_path}/*.{{txt,md}}"])
+    write("b{1}.txt")
+    assert names([f"{tmp_path}/b{{1}}.*"]) == ["b{1}.txt"]
+
+
 def test_files_of_a_set_have_one_order(write: Write) -> None:
     paths = [str(write(f"{number}.txt")) for number in range(20)]
     assert [source.path for source in resolve_sources(set(paths))] == sorted(paths)

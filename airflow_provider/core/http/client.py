@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.bodies import MultipartBody
 
 T = TypeVar("T")
+HookT = TypeVar("HookT", bound="ServiceHook")
 
 LARGE_BODY = 256 * 1024
 """Bytes of an answer above which it is not parsed on the event loop, where thousands of waits would stand."""
@@ -55,6 +56,10 @@ LARGE_BODY = 256 * 1024
 
 def _as_sent(body: Body) -> Any:
     return body.data
+
+
+def _made(kind: type[HookT], conn_id: str, settings: ConnectionSettings | None, patience: float) -> HookT:
+    return kind(conn_id, settings=settings, max_turn_wait=patience)
 
 
 class ServiceHook(BaseHook):
@@ -93,7 +98,7 @@ class ServiceHook(BaseHook):
             )
         given = own_name if conn_id is None else conn_id
         self.conn_id = self.default_conn_name if given is None else given
-        self._settings = settings
+        self._given, self._settings = settings, settings
         #: called with the headers of every answer to an asynchronous request
         self.on_headers: Callable[[Mapping[str, str]], None] | None = None
         #: called before a paid request goes out again, after a pause that may have been long
@@ -110,6 +115,10 @@ class ServiceHook(BaseHook):
         self._sleep: Callable[[float], None] = time.sleep
         self._asleep: Callable[[float], Awaitable[None]] = asyncio.sleep
         self._rng: Callable[[], float] = random.random
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy, also in another process, looks the connection up itself: no key goes into a pickle."""
+        return _made, (type(self), self.conn_id, self._given, self.turns.patience)
 
     # -- the connection --------------------------------------------------------------------------------------
 

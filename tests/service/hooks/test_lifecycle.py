@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import json
+import pickle
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -46,6 +49,24 @@ def test_making_a_hook_looks_nothing_up(kind: type[Any], monkeypatch: pytest.Mon
 
     assert kind().conn_id == kind.default_conn_name
     assert kind("other").conn_id == "other"
+
+
+@HOOKS
+@pytest.mark.parametrize("copied", [copy.copy, copy.deepcopy, lambda hook: pickle.loads(pickle.dumps(hook))])
+def test_a_copy_of_a_hook_opens_its_own_and_carries_no_key(
+    kind: type[Any], copied: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As an argument of a task a hook is copied with its Dag, and for another process it is pickled."""
+    fields = {"conn_type": kind.conn_type, "password": "sk-of-this-test"}
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps(fields))
+    with kind("other", max_turn_wait=7.0) as hook:
+        assert hook.settings.api_key in repr(vars(hook.settings))
+        hook.get_conn()
+        assert b"sk-of-this-test" not in pickle.dumps(hook)
+        with copied(hook) as other:
+            assert (other.conn_id, other.turns.patience) == ("other", 7.0)
+            assert other.get_conn() is not hook.get_conn()
+            assert other.settings == hook.settings
 
 
 @HOOKS

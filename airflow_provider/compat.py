@@ -65,6 +65,13 @@ def answers_asynchronously() -> bool:
     return comms is None or hasattr(comms, "asend")
 
 
+def clear_discards_task_state() -> bool:
+    """Return whether a clear discards what a task has stored, unless the user keeps it: from 3.4 on."""
+    from airflow import __version__ as version
+
+    return tuple(int(part) for part in version.split(".")[:2]) >= (3, 4)
+
+
 SHORTEST_DEFERRAL = 10.0
 """
 Seconds for which a task stays deferred at least. When it is resumed sooner, the scheduler may learn only then
@@ -94,6 +101,7 @@ __all__ = [
     "TaskDeferralTimeout",
     "airflow_stats",
     "answers_asynchronously",
+    "clear_discards_task_state",
     "conf",
     "earliest_event",
 ]

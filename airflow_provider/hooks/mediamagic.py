@@ -217,7 +217,8 @@ class MediaMagicHook(SubmissionEndpoints, WebhookEndpoints):
             f"Read submission {submission_id}: status 'processing' means that the retry runs, and a second "
             "one is refused with 409 while it does.",
         )
-        return self.request("POST", path, paid=paid, read=partial(read_started, "processing"))
+        read = partial(read_started, "processing", submission_id=submission_id)
+        return self.request("POST", path, paid=paid, read=read)
 
     def _probe(self) -> str:
         answer = self._answer("GET", submission_path(_NIL_UUID))

@@ -165,14 +165,17 @@ def check_assets(assets: Any) -> list[dict[str, Any]]:
     return checked
 
 
-def read_started(status: str, body: Body) -> dict[str, Any]:
+def read_started(status: str, body: Body, *, submission_id: str | None = None) -> dict[str, Any]:
     """
     Read what a paid call has started.
 
+    :param submission_id: the submission in which it was; ``None`` for a new one.
     :param status: what the API documents right after the call; an answer that leaves it out is read as if it
         had said so, because the id in it is paid for.
     """
     found = body.object("submissionId", kinds=_SUBMISSION)
+    if submission_id is not None:
+        body.check_asked("submission", submission_id.lower(), found["submissionId"].lower())
     found["status"] = found.get("status") or status
     return found
 

@@ -126,13 +126,14 @@ async def read_listed_states(
     return {row["id"]: listed_state(row) for row in rows}
 
 
-def read_new_report(body: Body) -> dict[str, Any]:
+def read_new_report(case_id: str, body: Body) -> dict[str, Any]:
     """
-    Read a report that was just ordered.
+    Read a report that was just ordered on a case.
 
     Without a ``status`` it is read as ``pending``, which is what the API documents: the id is paid for.
     """
     report = body.within("data").named("report").object("id", kinds=_FIELDS)
+    body.check_asked("case", case_id, report.get("case_id"))
     report["status"] = report.get("status") or "pending"
     return report
 
@@ -188,7 +189,9 @@ class ReportEndpoints(ServiceHook):
         if use_demo_data:
             payload["options"] = {"use_demo_data": True}
         paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
-        return self.request("POST", "/api/reports", json=payload, paid=paid, read=read_new_report)
+        return self.request(
+            "POST", "/api/reports", json=payload, paid=paid, read=partial(read_new_report, case_id)
+        )
 
     def get_report(self, report_id: str) -> dict[str, Any]:
         """

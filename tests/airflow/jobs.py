@@ -188,9 +188,9 @@ class ReportJob(Job):
         """A case on which a report can be made."""
         return self.talk.ready_case(analysis_type="accident_injury", occupants=[OCCUPANT])
 
-    def order(self) -> str:
-        """A report that somebody else has started."""
-        return str(self.talk.order(self.case()).json()["data"]["id"])
+    def order(self, case_id: str | None = None) -> str:
+        """A report that somebody else has started, by default on a case of its own."""
+        return str(self.talk.order(case_id or self.case()).json()["data"]["id"])
 
     def result_of(self, job_id: str) -> dict[str, Any]:
         body = dict(self.vendor_says(job_id)["data"])

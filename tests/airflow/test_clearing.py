@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.jobs import cancelling
 from airflow_provider.core.jobs.ledger import KEY, TaskStateStore
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
@@ -119,6 +120,43 @@ def test_a_retry_in_the_round_after_a_clear_is_no_second_clear(
     run.attempt(until_deferred=True)
     assert run.xcoms[job.id_key] == job.seen()[0]["id"]
     assert len(job.seen()) == 1
+
+
+def test_a_retry_after_a_clear_finds_what_the_cleared_attempt_has_paid_for(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The attempt before the clear had been refused, and had left its record."""
+    report.takes(SOON)
+    report.simulator.fault("status", report.create_path, "POST", status=402, times=1)
+    run = report.task(deferrable=deferrable, retries=1).attempt()
+    assert run.state == "failed"
+    die_once(monkeypatch, JobRun, "proceed")
+    run.clear().attempt()
+    run.attempt()
+    (seen,) = report.seen()
+    assert run.value == report.result_of(seen["id"])
+    assert report.cancels() == []
+
+
+@pytest.mark.parametrize("ends_as", ["completed", "failed"])
+def test_a_report_that_ends_while_a_clear_would_cancel_it_is_taken_if_it_has_succeeded(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch, ends_as: str
+) -> None:
+    report.takes(SOON) if ends_as == "completed" else report.fails()
+    run = report.task(deferrable=True).attempt(until_deferred=True)
+    cancel = cancelling.cancel_job
+
+    def ended(*args: Any, **options: Any) -> Any:
+        report.simulator.advance(ENDLESS)
+        report.simulator.clear_scripts()
+        report.takes(SOON)
+        return cancel(*args, **options)
+
+    monkeypatch.setattr(cancelling, "cancel_job", ended)
+    run.task.deferrable = deferrable
+    run.clear().attempt()
+    assert run.state == "success"
+    assert len(report.seen()) == (1 if ends_as == "completed" else 2)
 
 
 def test_a_job_whose_worker_died_is_not_paid_for_again_when_it_has_ended(

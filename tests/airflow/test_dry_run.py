@@ -119,8 +119,9 @@ def test_a_report_beside_another_one_is_noted(report: ReportJob) -> None:
 
 
 def test_a_report_that_exists_is_taken(report: ReportJob) -> None:
-    existing = report.order()
-    found = _report("case_1", report_id=existing)
+    case_id = report.case()
+    existing = report.order(case_id)
+    found = _report(case_id, report_id=existing)
     assert found["paid_requests"] == {}
     assert f"Takes report {existing}" in found["notes"][0]
 

@@ -7,12 +7,14 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from airflow_provider.exceptions import JobCancelledError
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
+from tests.airflow.task_run import trigger_kwargs
 from tests.airflow.test_both_modes import needs_state_store
 
 Kill = Callable[..., None]
@@ -148,6 +150,45 @@ def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_
     run = report.task(deferrable=False, retries=retries).attempt()
     assert type(run.error) is JobCancelledError
     assert len(report.cancels()) == cancels
+
+
+def _cleared_to(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
+    monkeypatch.setattr("airflow_provider.core.jobs.task_state._state", lambda ti: state)
+
+
+@needs_state_store
+@pytest.mark.parametrize("on_clear", [None, "attach", "new"])
+@pytest.mark.parametrize("state", ["restarting", "none", "failed"])
+def test_a_clear_that_attaches_cancels_nothing(
+    report: ReportJob,
+    kill_while_waiting: Kill,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    on_clear: str | None,
+    state: str,
+) -> None:
+    """On Airflow 3.4 it attaches only where the record is kept in a file."""
+    monkeypatch.setenv("AIRFLOW__AIRFLOW_PROVIDER__JOB_RECORDS_PATH", str(tmp_path))
+    report.takes(ENDLESS)
+    kill_while_waiting(report, lambda: _cleared_to(monkeypatch, state))
+    report.task(deferrable=False, on_clear=on_clear).attempt()
+    assert len(report.cancels()) == (0 if on_clear == "attach" and state != "failed" else 1)
+
+
+@needs_state_store
+@pytest.mark.parametrize("on_clear", [None, "attach", "new"])
+@pytest.mark.parametrize("state", ["none", "queued", "running", "failed", "success"])
+def test_a_clear_that_attaches_cancels_nothing_of_a_deferred_task(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, on_clear: str | None, state: str
+) -> None:
+    monkeypatch.setenv("AIRFLOW__AIRFLOW_PROVIDER__JOB_RECORDS_PATH", str(tmp_path))
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True, on_clear=on_clear).attempt(until_deferred=True)
+    _cleared_to(monkeypatch, state)
+    monkeypatch.setattr(SilentWitnessReportTrigger, "task_instance", object())
+    asyncio.run(SilentWitnessReportTrigger(**trigger_kwargs(run.recorder.deferrals[-1])).on_kill())
+    left = on_clear == "attach" and state not in ("failed", "success")
+    assert len(report.cancels()) == (0 if left else 1)
 
 
 @needs_state_store

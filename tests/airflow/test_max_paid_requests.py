@@ -107,10 +107,11 @@ def test_cases_count(simulator: Simulator, task_run: RunTask) -> None:
 
 def test_zero_pays_for_nothing_but_takes_a_job_that_exists(report: ReportJob) -> None:
     report.takes(SOON)
-    existing = report.order()
+    case_id = report.case()
+    existing = report.order(case_id)
     report.task(deferrable=False, max_paid_requests=0).test()
     assert report.creations() == 1
-    run = report.task(report_id=existing, deferrable=False, max_paid_requests=0).test()
+    run = report.task(case_id=case_id, report_id=existing, deferrable=False, max_paid_requests=0).test()
     assert run.value["id"] == existing
 
 

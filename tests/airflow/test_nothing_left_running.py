@@ -8,7 +8,14 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import JobCancelledError, JobTimeoutError, LedgerError, ProviderError
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    JobCancelledError,
+    JobTimeoutError,
+    LedgerError,
+    NotFoundError,
+    ProviderError,
+)
 from airflow_provider.operators.silent_witness import SilentWitnessCancelReportOperator
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.jobs import ENDLESS, ReportJob
@@ -70,9 +77,21 @@ def test_the_report_that_another_one_is_named_for_is_cancelled(
 ) -> None:
     store, arguments = started
     (first,) = report.seen()
-    by_hand = report.order()
+    with pytest.raises(NotFoundError):
+        attempt(report, store, wait_for_completion=False, report_id="rpt_typo", **arguments)
+    assert report.cancels() == []
+    by_hand = report.order(arguments["case_id"])
     attempt(report, store, wait_for_completion=False, report_id=by_hand, **arguments)
     assert report.cancels() == [first["id"]]
+
+
+def test_what_report_id_names_must_be_a_report_of_the_case(report: ReportJob) -> None:
+    arguments = report.arguments()
+    for wrong, why in ((report.order(), "a report of case"), (arguments["case_id"], "is a case")):
+        report.order(arguments["case_id"])
+        with pytest.raises(InvalidInputError, match=f"report_id.*{why}"):
+            attempt(report, FakeStateStore(), report_id=wrong, **arguments)
+    assert report.cancels() == []
 
 
 @pytest.mark.parametrize("status", [403, 404, 409, 500])
@@ -85,6 +104,48 @@ def test_a_cancel_counts_by_how_the_report_stands_and_not_by_its_answer(
     run = report.task(deferrable=deferrable, timeout=0.3).test()
     assert type(run.error) is JobTimeoutError
     assert "The report was cancelled" in str(run.error)
+    assert report.running() == []
+
+
+def test_a_report_that_has_ended_when_it_would_be_cancelled_is_the_result(
+    report: ReportJob, deferrable: bool
+) -> None:
+    """Nobody could read it before, and no retry follows."""
+    report.takes(0.0)
+    report.simulator.fault("status", report.status_path, "GET", status=403, times=6)
+    run = report.task(deferrable=deferrable).test()
+    assert run.value == report.result_of(report.seen()[0]["id"])
+
+
+NOTHING_DONE: dict[str, Any] = {"status": 200, "body": {"success": True, "data": {"status": "cancelled"}}}
+
+
+@pytest.mark.parametrize("times", [1, 2])
+def test_a_cancel_that_is_accepted_and_not_carried_out_is_sent_again(
+    report: ReportJob, deferrable: bool, times: int
+) -> None:
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.status_path, "DELETE", times=times, **NOTHING_DONE)
+    run = report.task(deferrable=deferrable, timeout=0.3).test()
+    assert "The report was cancelled" in str(run.error)
+    assert report.running() == []
+
+
+def test_a_report_that_is_never_cancelled_is_not_called_so(report: ReportJob, deferrable: bool) -> None:
+    report.takes(ENDLESS)
+    report.simulator.fault("status", report.status_path, "DELETE", **NOTHING_DONE)
+    run = report.task(deferrable=deferrable, timeout=0.3).test()
+    assert "The report goes on" in str(run.error)
+
+
+def test_a_killed_trigger_sends_a_cancel_again_that_is_not_carried_out(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    now = time.time()
+    trigger = SilentWitnessReportTrigger(
+        "silent_witness_default", report.order(), now, now + 600, cancel_on_kill=True
+    )
+    report.simulator.fault("status", report.status_path, "DELETE", times=1, **NOTHING_DONE)
+    asyncio.run(trigger.on_kill())
     assert report.running() == []
 
 
@@ -145,9 +206,12 @@ def test_a_report_that_was_only_named_is_not_cancelled_when_it_is_named_no_more(
 ) -> None:
     """The user may have named the wrong one of several."""
     report.takes(ENDLESS)
-    theirs = report.order()
-    run = report.task(deferrable=deferrable, report_id=theirs, wait_for_completion=False).attempt()
-    run.task.report_id = report.order() if named_next else None
+    case_id = report.case()
+    theirs = report.order(case_id)
+    run = report.task(
+        case_id=case_id, deferrable=deferrable, report_id=theirs, wait_for_completion=False
+    ).attempt()
+    run.task.report_id = report.order(case_id) if named_next else None
     if not named_next:
         run.task.use_demo_data = True
     if cleared:
@@ -159,8 +223,9 @@ def test_a_report_that_was_only_named_is_not_cancelled_when_it_is_named_no_more(
 
 def test_a_clear_pays_for_a_new_report_beside_one_that_was_only_named(report: ReportJob) -> None:
     report.takes(ENDLESS)
-    theirs = report.order()
-    run = report.task(report_id=theirs, wait_for_completion=False).attempt()
+    case_id = report.case()
+    theirs = report.order(case_id)
+    run = report.task(case_id=case_id, report_id=theirs, wait_for_completion=False).attempt()
     run.task.report_id = None
     run.clear().attempt()
     assert run.value["id"] != theirs

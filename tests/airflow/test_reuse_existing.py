@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import InvalidInputError, LedgerError
+from airflow_provider.exceptions import InvalidInputError, LedgerError, SubmitOutcomeUnknownError
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator as CreateCase
 from airflow_provider.operators.silent_witness import case as case_module
 from airflow_provider.simulator import Simulator
@@ -42,6 +42,36 @@ def test_a_case_of_the_same_request_is_taken(simulator: Simulator) -> None:
     assert _reuse(store=store, ti=ti) == existing
     assert ti.xcoms["case_id"] == existing
     assert _made(simulator) == 1
+
+
+@pytest.mark.parametrize(
+    ("shown", "is_it"),
+    [
+        ({"date": "2026-11-01T00:00:00Z", "time": "14:30:00"}, True),
+        ({"date": "11/01/2026", "time": "2:30 PM"}, True),
+        ({"date": "2026-11-05T00:00:00Z"}, False),
+        ({"date": "2026-11-02"}, False),
+        ({"time": "15:30"}, False),
+        ({"location": "MAIN STREET"}, True),
+    ],
+    ids=str,
+)
+def test_an_accident_may_be_shown_in_another_notation(
+    simulator: Simulator, shown: dict[str, str], is_it: bool
+) -> None:
+    """Where it was the lost one, it is found, and no second invoice raised."""
+    accident = {**REQUEST["accident"], "time": "14:30"}
+    for field, value in shown.items():
+        simulator.fault(
+            "set_field", "/api/cases/case_*", "GET", field=f"data.case.accident.{field}", value=value
+        )
+    simulator.fault("lost_answer", "/api/cases", "POST", times=1)
+    store = FakeStateStore()
+    try:
+        _make(store=store, accident=accident)
+    except SubmitOutcomeUnknownError:
+        _make(store=store, ti=FakeTaskInstance(try_number=2), accident=accident)
+    assert _made(simulator) == (1 if is_it else 2)
 
 
 ODD_TEXTS = {

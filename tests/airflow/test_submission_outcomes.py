@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import JobFailedError, JobInputError
+from airflow_provider.exceptions import InvalidInputError, JobFailedError, JobInputError
 from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, SubmissionJob
 from tests.airflow.task_run import trigger_kwargs
 from tests.airflow.test_both_modes import needs_state_store
+from tests.simulator.talk import MediaMagicTalk
 
 
 def _two_files(submission: SubmissionJob) -> dict[str, Any]:
@@ -50,6 +51,31 @@ def test_failed_assets_that_cannot_be_retried_stop_the_retries(
     run = submission.task(**_two_files(submission), deferrable=deferrable, retries=2).test()
     assert type(run.error) is JobInputError
     assert run.tries == 1
+
+
+@pytest.mark.parametrize("same_bytes", [False, True])
+def test_files_that_the_service_keeps_in_one_place_are_not_submitted(
+    submission: SubmissionJob, deferrable: bool, same_bytes: bool
+) -> None:
+    (submission.folder / "left").mkdir()
+    files = [
+        submission.file("ad.txt", "One."),
+        submission.file("left/ad.txt", "One." if same_bytes else "Two."),
+    ]
+    submission.takes(SOON)
+    talk = MediaMagicTalk(submission.simulator)
+    talk.key = submission.key
+    kept = talk.upload("ad.txt", b"One.")
+    submission.simulator.fault(
+        "set_field", "/api/integrations/uploads/direct", "POST", field="blobPath", value=kept
+    )
+    run = submission.task(files=files, deferrable=deferrable, retries=2).test()
+    if same_bytes:
+        assert run.state == "success"
+    else:
+        assert type(run.error) is InvalidInputError
+        assert "left/ad.txt in the place of" in str(run.error)
+        assert submission.seen() == []
 
 
 def test_allow_partial_returns_which_assets_completed(submission: SubmissionJob, deferrable: bool) -> None:

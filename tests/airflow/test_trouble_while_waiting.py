@@ -122,7 +122,7 @@ def test_a_missing_status_is_waited_out(job: Job, deferrable: bool) -> None:
     assert run.value == job.result_of(job.seen()[0]["id"])
 
 
-@pytest.mark.parametrize("status", [400, 403, 404])
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
 @pytest.mark.parametrize("seen_before", [False, True])
 def test_an_answer_that_denies_a_job_that_was_there_is_not_believed_at_once(
     job: Job, deferrable: bool, status: int, seen_before: bool
@@ -134,6 +134,19 @@ def test_an_answer_that_denies_a_job_that_was_there_is_not_believed_at_once(
     run = job.task(deferrable=deferrable).test()
     job.simulator.clear_faults()  # of which a slow machine polls too seldom to meet both
     assert run.value == job.result_of(job.seen()[0]["id"])
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_to_show_a_named_report_is_not_believed_at_once(
+    report: ReportJob, deferrable: bool, status: int
+) -> None:
+    report.takes(SOON)
+    case_id = report.case()
+    named = report.order(case_id)
+    report.simulator.fault("status", report.status_path, "GET", status=status, times=1, skip=1)
+    run = report.task(case_id=case_id, report_id=named, deferrable=deferrable).test()
+    assert run.value["id"] == named
+    assert report.cancels() == []
 
 
 @pytest.mark.parametrize(("status", "error"), [(401, AuthenticationError), (403, PermissionDeniedError)])

@@ -63,6 +63,7 @@ UNANSWERED: list[dict[str, Any]] = [
     {"kind": "status", "status": 409},
     {"kind": "status", "status": 409, "after": True},
     {"kind": "status", "status": 429},
+    {"kind": "status", "status": 402},
 ]
 UNREADABLE: list[dict[str, Any]] = [
     {"kind": "status", "status": 404, "times": 2},
@@ -71,11 +72,21 @@ UNREADABLE: list[dict[str, Any]] = [
     {"kind": "null_data", "times": 1},
     {"kind": "reset", "times": 2},
     {"kind": "status", "status": 403, "times": 4},
+    *({"kind": "status", "status": status, "times": 2} for status in (401, 402, 410)),
 ]
 REFUSED_CANCELS: list[dict[str, Any]] = [
     {"kind": "status", "status": status, "after": after, "times": times}
     for status in (403, 404, 409, 500)
     for after in (False, True)
+    for times in (1, 2)
+] + [
+    # Accepted, and not carried out.
+    {
+        "kind": "status",
+        "status": 200,
+        "body": {"success": True, "data": {"status": "cancelled"}},
+        "times": times,
+    }
     for times in (1, 2)
 ]
 WRONG_ARGUMENTS: list[dict[str, Any]] = [
@@ -131,10 +142,17 @@ class Request:
     result: Callable[[Any], Any]
     cancellable: bool = False
     listed: str = ""
+    another: tuple[str, Any] = ("", None)
+    """A field, and a value of it that makes an answer one to another request."""
     behind: tuple[int, ...] = ()
     """Refusals of a service that does not see everywhere what was uploaded a moment ago."""
     named: bool = False
     """Whether the user has named something that exists: an answer that denies it is believed."""
+
+    def odd_answers(self) -> list[dict[str, Any]]:
+        """What the paid request alone may be answered with."""
+        field_name, value = self.another
+        return [{"kind": "set_field", "field": field_name, "value": value}] if field_name else []
 
 
 @dataclass
@@ -179,6 +197,7 @@ class World:
             lambda value: value["id"],
             cancellable=True,
             listed="/api/reports",
+            another=("data.case_id", "case_other"),
             behind=(422,),
         )
 
@@ -218,6 +237,7 @@ class World:
             "/api/integrations/submissions/*",
             lambda: [one["submission_id"] for one in self.simulator.ledger()["asset_retries"]],
             lambda value: value["submissionId"],
+            another=("submissionId", "00000000-0000-4000-8000-000000000001"),
             named=True,
         )
 
@@ -285,12 +305,19 @@ def violations(world: World, request: Request, story: list[str]) -> list[str]:
     """Play one combination; return what is wrong at its end."""
     rng, simulator, store = world.rng, world.simulator, Store()
     attempts, found, value, end = rng.randint(2, 4), [], None, "died"
+    max_tries, cleared = attempts - 1, False
     before = set(request.paid())
     for number in range(1, attempts + 1):
         last = number == attempts
-        ti = Attempt(try_number=number, max_tries=attempts - 1)
+        if number > 1 and not (last or request.behind) and rng.random() < 0.2:
+            # A user clears the task, and wants what it has paid for.
+            max_tries, cleared = max_tries + 1, True
+            story.append(f"{number}: cleared")
+        ti = Attempt(try_number=number + max_tries - attempts + 1, max_tries=max_tries)
         ti.claimed = tuple(world.claimed)
         operator = request.make()
+        if cleared and hasattr(operator, "on_clear"):
+            operator.on_clear = "attach"
         simulator.clear_faults()
         if number > 1 and world.clock_is_set and rng.random() < 0.2:
             # As when a clock is set right: what was created until then keeps its time.
@@ -313,7 +340,7 @@ def violations(world: World, request: Request, story: list[str]) -> list[str]:
                     story.append(f"{number}: {argument}={wrong!r}")
         if not last:
             for path, method, faults in (
-                (request.create_path, "POST", UNANSWERED),
+                (request.create_path, "POST", [*UNANSWERED, *request.odd_answers()]),
                 (request.read_path, "GET", UNREADABLE),
                 (request.listed, "GET", UNREADABLE),
             ):

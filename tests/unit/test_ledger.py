@@ -86,8 +86,10 @@ def test_a_new_intent_forgets_the_job_before() -> None:
         [],
         {"version": VERSION + 1, **asdict(ENTRY)},
         {"version": VERSION, "fingerprint": "f"},
+        {"version": VERSION, **asdict(ENTRY), "details": None},
+        {"version": VERSION, **asdict(ENTRY), "intent_at": "soon"},
     ],
-    ids=["empty", "text", "number", "list", "later-version", "field-missing"],
+    ids=["empty", "text", "number", "list", "later-version", "field-missing", "null", "no-time"],
 )
 def test_a_record_that_is_not_ours_is_an_error_not_none(value: Any) -> None:
     with pytest.raises(LedgerError) as caught:

@@ -8,6 +8,7 @@ from enum import Enum
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.jobs.paid_request import ATTACH
 from airflow_provider.core.jobs.task_state import given_up
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import AuthenticationError, JobCancelledError, ProviderError
@@ -93,6 +94,11 @@ class JobCanceller:
             f"The task was killed; {self.job.noun} {self.job_id} {fate}.", job_id=self.job_id
         )
 
+    @property
+    def left_on_clear(self) -> bool:
+        """Whether the attempt that a user's clear begins takes the job."""
+        return self.task.on_clear == ATTACH and self.ledger.outlives_clear
+
     def discard_stale(self, entry: Entry) -> None:
         """Cancel a recorded job of another request, so that nothing is left running."""
         if entry.job_id and self.on_kill:
@@ -106,13 +112,15 @@ class JobCanceller:
 
     def _retry_wants_job(self) -> bool:
         """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
-        if not self.ledger.durable or self.ledger.last_try:
+        retried = self.ledger.durable and not self.ledger.last_try
+        if not retried and not self.left_on_clear:
             return False
-        given = given_up(self.ti, self.ledger)
-        if given is False:
+        given = given_up(self.ti, self.ledger, or_cleared=self.left_on_clear)
+        if given is False or (given is None and not retried):
             return False
         if given:
             reason = "Airflow gave up this attempt and retries the task"
+            reason += ", or a user cleared it (on_clear='attach')" * self.left_on_clear
         else:
             # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.
             reason = "Airflow did not say in time whether a retry follows"
@@ -132,8 +140,8 @@ def cancel_job(
     """
     Cancel a job that is still active.
 
-    A job that cannot be read is cancelled all the same. A refusal is believed only of a job that is seen to
-    have ended: the service may be behind, or have cancelled it and said something else.
+    A job that cannot be read is cancelled all the same. What the service answers is believed only where the
+    job does not contradict it: it may be behind, or have done something else than it says.
 
     :param job: the kind of job; it can be cancelled.
     :param hook: of the service.
@@ -146,21 +154,21 @@ def cancel_job(
     if read_first and _state(job, hook, job_id, log) not in (None, JobState.ACTIVE):
         return Cancelled.HAD_ENDED
     for seconds in (*CANCEL_PAUSES, None):
+        trouble: ProviderError | str = "the request was taken, and it is shown as running"
         try:
             job.cancel(hook, job_id)
         except ProviderError as error:
-            state = _state(job, hook, job_id, log)
-            if state is JobState.CANCELLED:
-                break
-            if state not in (None, JobState.ACTIVE):
-                return Cancelled.HAD_ENDED
-            if seconds is None or isinstance(error, AuthenticationError):
-                log.warning("Could not cancel %s %s, it may still be running: %s", job.noun, job_id, error)
-                return Cancelled.FAILED
-            log.warning("Cancelling %s %s: %s; sending it again.", job.noun, job_id, error)
-            pause(seconds)
-        else:
+            trouble = error
+        state = _state(job, hook, job_id, log)
+        if state is JobState.CANCELLED or (state is None and isinstance(trouble, str)):
             break
+        if state not in (None, JobState.ACTIVE):
+            return Cancelled.HAD_ENDED
+        if seconds is None or isinstance(trouble, AuthenticationError):
+            log.warning("Could not cancel %s %s, it may still be running: %s", job.noun, job_id, trouble)
+            return Cancelled.FAILED
+        log.warning("Cancelling %s %s: %s; sending it again.", job.noun, job_id, trouble)
+        pause(seconds)
     log.info("Cancelled %s %s.", job.noun, job_id)
     return Cancelled.DONE
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.task_state import GIVEN_UP, GOING_ON
@@ -24,6 +24,10 @@ MOST_RUNS = 20
 """Other runs of the Dag that are asked about at most: each is one request to Airflow."""
 
 
+Owner = tuple[str, float | None]
+"""Who has a job, empty for nobody, and since when, epoch seconds."""
+
+
 class JobOwners:
     """
     The owners of jobs. What cannot be read or written is not known: nothing but a search depends on it.
@@ -40,26 +44,37 @@ class JobOwners:
         """Record that the task instance has the job, unless another has it."""
         self._first_of(job_id, self._name)
 
+    def give_back(self, job_id: str) -> None:
+        """Record that the task instance does not have the job after all."""
+        self._change(job_id, lambda owner, since, now: ("", now) if owner == self._name else (owner, since))
+
     def is_others(self, job_id: str) -> bool:
         """Whether another task instance has the job."""
-        return self._first_of(job_id, "") not in ("", self._name)
+        return self._first_of(job_id, "")[0] not in ("", self._name)
 
-    def _first_of(self, job_id: str, name: str) -> str:
+    def taken_at(self, job_id: str) -> float | None:
+        """Return since when a task instance has the job, epoch seconds; ``None`` when that is not known."""
+        owner, since = self._first_of(job_id, "")
+        return since if owner else None
+
+    def _first_of(self, job_id: str, name: str) -> Owner:
         """Return who has the job; the given one, if nobody has."""
+        return self._change(job_id, lambda owner, since, now: (owner, since) if owner else (name, now))
 
-        def change(state: dict[str, Any] | None, _: float) -> tuple[dict[str, Any], str]:
-            owner = str((state or {}).get("owner") or name)
-            return {"owner": owner}, owner
+    def _change(self, job_id: str, change: Callable[[str, float | None, float], Owner]) -> Owner:
+        def on_state(state: dict[str, Any] | None, now: float) -> tuple[dict[str, Any], Owner]:
+            known = state or {}
+            owner, since = change(str(known.get("owner") or ""), known.get("since"), now)
+            return {"owner": owner, "since": since}, (owner, since)
 
         if not self._name:
-            return ""
+            return "", None
         try:
-            key = f"{self._hook.settings.identity}:job:{job_id}"
-            owner: str = self._hook.store.update(key, change)
+            found: Owner = self._hook.store.update(f"{self._hook.settings.identity}:job:{job_id}", on_state)
         except Exception as error:
             log.warning("Which task has job %s is not known: %s", job_id, error)
-            return ""
-        return owner
+            return "", None
+        return found
 
 
 class Claims(Collection[str]):
@@ -76,6 +91,13 @@ class Claims(Collection[str]):
 
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._ids or self._owners.is_others(str(job_id))
+
+    def older_than(self, moment: float, job_id: str) -> bool:
+        """Whether the job is that of a task of another Dag, which had it before a moment, epoch seconds."""
+        if job_id in self._ids:
+            return False
+        since = self._owners.taken_at(job_id)
+        return since is not None and since < moment
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)

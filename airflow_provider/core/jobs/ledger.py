@@ -14,9 +14,10 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from types import UnionType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider.compat import conf
+from airflow_provider.compat import clear_discards_task_state, conf
 from airflow_provider.exceptions import LedgerError
 
 if TYPE_CHECKING:
@@ -58,6 +59,19 @@ class Entry:
     deadline: float = 0.0
     left: bool = False
     details: dict[str, Any] = field(default_factory=dict)
+
+
+_KINDS: Mapping[str, type | UnionType] = {
+    "fingerprint": str,
+    "intent_at": int | float,
+    "max_tries": int,
+    "job_id": str,
+    "submitted_at": int | float,
+    "deadline": int | float,
+    "left": bool,
+    "details": dict,
+}
+"""Types of what an entry holds, as a store gives it back."""
 
 
 class Store(Protocol):
@@ -203,6 +217,12 @@ class Ledger:
         """Whether the record outlives a retry: from Airflow 3.3 on, or with a file."""
         return self._store.durable
 
+    @property
+    def outlives_clear(self) -> bool:
+        """Whether the record outlives a user's clear."""
+        in_file = isinstance(self._store, FileBackedStore)
+        return in_file or (self.durable and not clear_discards_task_state())
+
     def is_replaced(self) -> bool:
         """Whether another attempt has taken the place of this one, which has written the record."""
         # Such an attempt has lost its view of Airflow's task state.
@@ -227,7 +247,10 @@ class Ledger:
         try:
             if raw["version"] != VERSION:
                 raise ValueError(f"version {raw['version']!r}")
-            return Entry(**{name: raw[name] for name in Entry.__dataclass_fields__})
+            wrong = [name for name, kind in _KINDS.items() if not isinstance(raw[name], kind)]
+            if wrong:
+                raise TypeError(f"{', '.join(wrong)} of another type")
+            return Entry(**{name: raw[name] for name in _KINDS})
         except (KeyError, TypeError, ValueError) as error:
             raise LedgerError(
                 f"The record of this task's earlier attempts is not readable by this version ({error!r}). "
@@ -259,7 +282,7 @@ class Ledger:
 
     def intend(self, entry: Entry, now: float) -> Entry:
         """Record that the paid call is about to be sent."""
-        return self.write(replace(entry, intent_at=now, job_id="", left=False))
+        return self.write(replace(entry, intent_at=now, max_tries=self.max_tries, job_id="", left=False))
 
     def settle(self, entry: Entry, job_id: str, *, submitted_at: float, deadline: float = 0.0) -> Entry:
         """Record the job that the paid call started, and that it was paid for."""
@@ -267,6 +290,8 @@ class Ledger:
         return self.write(
             replace(
                 entry,
+                # From here on it is the job of this round: a retry after a clear is no second clear.
+                max_tries=self.max_tries,
                 job_id=job_id,
                 submitted_at=submitted_at,
                 deadline=deadline,

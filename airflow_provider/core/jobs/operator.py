@@ -211,7 +211,7 @@ class JobOperator(ServiceOperator[HookT]):
                 found = DryRun(notes=[f"Takes {self.noun} {self.adopts}, which is {state}; pays nothing."])
         return found.report(self.task_log)
 
-    def announce(self, context: Context, job_id: str) -> None:
+    def announce(self, context: Context, job_id: str | None) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
         self.push_early(context, self.id_key, job_id)
 

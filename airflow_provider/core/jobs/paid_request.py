@@ -115,8 +115,8 @@ class PaidRequest(Protocol):
     def id_of(self, body: dict[str, Any]) -> str:
         """Return its id from the service's description."""
 
-    def announce(self, context: Context, job_id: str) -> None:
-        """Push the id to XCom at once, for people, links and other tasks."""
+    def announce(self, context: Context, job_id: str | None) -> None:
+        """Push the id to XCom at once, for people, links and other tasks; ``None`` takes it back."""
 
     def push_result(self, context: Context, value: Any) -> None:
         """Push what the task is about to return, to know whether Airflow takes it."""

@@ -18,8 +18,8 @@ from airflow_provider.core.jobs.paid_request import (
     PaidRequest,
     PreparedInVainError,
 )
-from airflow_provider.core.jobs.search import asked_at, search
-from airflow_provider.core.polling.wait import TRANSIENT_ERRORS
+from airflow_provider.core.jobs.search import lost_requests, search
+from airflow_provider.core.polling.wait import REFUSALS_BELIEVED, TRANSIENT_ERRORS
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
     ApiError,
@@ -102,15 +102,13 @@ class PayOnce:
 
         :raises LedgerError: the record cannot be read or settled; nothing was sent.
         """
-        entry = self.ledger.read()
+        entry = self._read_record()
         mark = self._fingerprint(entry)
         if entry is not None and entry.fingerprint != mark and self._is_older(entry):
             entry = self.ledger.amend(entry, fingerprint=mark)
         same = entry if entry is not None and entry.fingerprint == mark else None
         named, taken = self.paid.adopts, same.details.get("adopted") if same else None
         if named and taken != named:
-            if entry is not None and entry.job_id not in ("", named):
-                self._discard(entry)
             return self._adopt(mark, named, entry)
         carried: dict[str, Any] = {}
         if same is not None and same.intent_at:
@@ -127,6 +125,15 @@ class PayOnce:
         if not asks_for_new and (existing := self._find_existing()):
             return self._adopt(mark, existing, entry)
         return self.submit_once(entry)
+
+    def _read_record(self) -> Entry | None:
+        try:
+            return self.ledger.read()
+        except LedgerError as error:
+            if not self.paid.adopts:
+                raise
+            self.log.warning("The named %s is taken all the same. %s", self.paid.noun, error)
+            return None
 
     def _set_aside(self, entry: Entry) -> dict[str, Any]:
         """Deal with the record of another request of this task; return what of it counts on."""
@@ -146,7 +153,7 @@ class PayOnce:
             found, carried = self._reattach(entry), carry_over(entry)
             if not entry.job_id:
                 # It may be carried out after all: a later search counts from it.
-                carried["asked_at"] = asked_at(entry)
+                carried["lost_requests"] = lost_requests(entry)
         except PaidInVainError:
             found, carried = None, carry_over(entry, paid_in_vain=1)
         if not found:
@@ -187,6 +194,8 @@ class PayOnce:
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
         """Take what exists already, as the user says; nothing is paid for."""
         body = self.paid.fetch(self.hook, job_id)
+        if entry is not None and entry.job_id not in ("", job_id):
+            self._discard(entry)
         self.log.info("Taking %s %s, which exists already; nothing is paid for.", self.paid.noun, job_id)
         now = time.time()
         details = {**(carry_over(entry) if entry else {"paid": 0}), "adopted": job_id}
@@ -402,7 +411,7 @@ class PayOnce:
 
         :raises LedgerError: the service does not know it.
         """
-        noun, pauses = self.paid.noun, iter(READ_PAUSES)
+        noun, pauses, refusals = self.paid.noun, iter(READ_PAUSES), 0
         while True:
             try:
                 return self.paid.fetch(self.hook, entry.job_id)
@@ -418,6 +427,12 @@ class PayOnce:
                         f"new one; a retry searches again. {error}",
                         job_id=entry.job_id,
                     ) from error
+            except ApiError as error:
+                refusals += 1
+                pause = next(pauses, None)
+                if isinstance(error, TRANSIENT_ERRORS) or refusals >= REFUSALS_BELIEVED or pause is None:
+                    raise
+                self.log.warning("%s %s: %s; reading it again.", noun.capitalize(), entry.job_id, error)
             self.pause(pause)
 
     @property
@@ -433,6 +448,11 @@ class PayOnce:
         """Tell the other tasks, of all Dags, that this one has a job."""
         self._owners.take(job_id)
         self.paid.announce(self.context, job_id)
+
+    def withdraw(self, job_id: str) -> None:
+        """Tell them that this task does not have it."""
+        self._owners.give_back(job_id)
+        self.paid.announce(self.context, None)
 
 
 def is_adopted(entry: Entry) -> bool:

@@ -6,7 +6,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from airflow_provider.compat import AirflowFailException, TaskDeferralTimeout
 from airflow_provider.core.jobs import pay_once
@@ -30,6 +30,7 @@ from airflow_provider.exceptions import (
     JobCancelledError,
     JobError,
     JobTimeoutError,
+    LedgerError,
     NotFoundError,
     ProviderError,
     ResultGoneError,
@@ -234,7 +235,10 @@ class JobRun:
             if is_adopted(entry):
                 self.log.warning("This task has not started it: it goes on beside the new one.")
                 return False
-            return self.canceller.cancel(entry.job_id) is Cancelled.FAILED
+            cancelled = self.canceller.cancel(entry.job_id)
+            if cancelled is Cancelled.HAD_ENDED:
+                return self._should_reattach(entry, self.task.fetch(self.hook, entry.job_id))
+            return cancelled is Cancelled.FAILED
         if state is JobState.SUCCEEDED or self.task.repairable(body):
             if self.paying.still_owed(entry):
                 return True
@@ -301,10 +305,7 @@ class JobRun:
                 self.log.info("%s is shown as it was before; reading it again.", self.name.capitalize())
             except ProviderError as error:
                 refusals += 1
-                if (
-                    isinstance(error, (*TRANSIENT_ERRORS, AuthenticationError))
-                    or refusals >= REFUSALS_BELIEVED
-                ):
+                if isinstance(error, TRANSIENT_ERRORS) or refusals >= REFUSALS_BELIEVED:
                     raise
                 self.log.warning("%s: %s; reading it again.", self.name.capitalize(), error)
             self.pause(next(pauses))
@@ -320,8 +321,8 @@ class JobRun:
 
     def pause(self, seconds: float) -> None:
         """Wait some seconds, unless the task is killed."""
-        until = time.time() + seconds
-        while (left := until - time.time()) > 0:
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0:
             self.canceller.raise_if_killed()
             time.sleep(min(left, 1.0))
 
@@ -344,11 +345,11 @@ class JobRun:
                     "Nothing was submitted again.",
                     job_id=self.entry.job_id,
                 ) from error
-            self._leave(f"{message} {self.name.capitalize()} is not found: {error}", error)
+            return self._leave(f"{message} {self.name.capitalize()} is not found: {error}", error)
         except TRANSIENT_ERRORS as error:
             until = self.entry.details.get("read_until") or self.entry.deadline + LATE_READS
             if status in ("timeout", "error") or time.time() > until:
-                self._leave(f"{message} Reading it again failed: {error}", error)
+                return self._leave(f"{message} Reading it again failed: {error}", error)
             self.log.warning("Could not read %s after its wait (%s); waiting again.", self.name, error)
             self.record(
                 deadline=time.time() + self.wait_limit(),
@@ -356,13 +357,13 @@ class JobRun:
             )
             return self._wait(None)
         except ProviderError as error:
-            self._leave(f"Cannot follow {self.name}: {error}", error)
+            return self._leave(f"Cannot follow {self.name}: {error}", error)
         if self.summary.observe(self.observation).finished:
             return self._finish()
         if status == "timeout":
             return self._time_out(message)
         if status == "error":
-            self._leave(message, None)
+            return self._leave(message, None)
         return self.proceed()
 
     def _finish(self) -> Any:
@@ -392,8 +393,7 @@ class JobRun:
         cancelled = Cancelled.FAILED
         if self.job.can_cancel and self.task.cancel_on_timeout:
             cancelled = self.canceller.cancel(self.entry.job_id, read_first=False)
-        if cancelled is Cancelled.HAD_ENDED:
-            self.read()
+        if cancelled is Cancelled.HAD_ENDED and self._has_ended():
             return self._finish()
         if cancelled is Cancelled.DONE:
             fate = f"The {self.job.noun} was cancelled (cancel_on_timeout=True); a retry submits a new one."
@@ -401,15 +401,23 @@ class JobRun:
             fate = self._left_running()
         raise JobTimeoutError(f"{message} {fate}", job_id=self.entry.job_id)
 
-    def _leave(self, message: str, error: ProviderError | None) -> NoReturn:
+    def _has_ended(self) -> bool:
+        """Read a job that could not be cancelled any more; return whether it has ended."""
+        self.read()
+        return self.observation.finished
+
+    def _leave(self, message: str, error: ProviderError | None) -> Any:
         """
-        End the attempt without knowing what becomes of the job.
+        End the attempt without knowing what becomes of the job; return the result of one that has ended.
 
         While another attempt will find it, the job is left alone. When no retry follows it is cancelled,
         where the API can; with a refused key it cannot, and a clear with a new one finds the job.
         """
         self._ended = True
-        if self._cancels_after(error) and self.canceller.cancel(self.entry.job_id) is not Cancelled.FAILED:
+        cancelled = self.canceller.cancel(self.entry.job_id) if self._cancels_after(error) else None
+        if cancelled is Cancelled.HAD_ENDED and self._has_ended():
+            return self._finish()
+        if cancelled is Cancelled.DONE:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:
             fate = self._left_running()
@@ -428,7 +436,8 @@ class JobRun:
 
     def _end_job(self, error: Exception) -> None:
         """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
-        job_id = self.canceller.job_id or getattr(error, "job_id", None)
+        unrecorded = error.job_id if isinstance(error, LedgerError) else None
+        job_id = self.canceller.job_id or unrecorded
         if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
             return
         fate = self.canceller.cancel(job_id).value

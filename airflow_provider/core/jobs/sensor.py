@@ -262,6 +262,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             deadline=float("inf"),
             schedule=self._backoff(),
             submission_known=False,
+            known_to_exist=False,
         )
 
     def _backoff(self) -> Backoff:

@@ -17,22 +17,33 @@ PATIENCE = 3.0
 GIVEN_UP = ("up_for_retry", "scheduled", "queued")
 """States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
+CLEARED = ("restarting", "none")
+"""States of a task that a user has cleared, whose next attempt is not due yet."""
+
+ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
+"""States of a task that has no further attempt, unless a user clears it."""
+
 GOING_ON = ("running", "deferred", "awaiting_input")
 """States that this attempt may be in, or the one that has replaced it."""
 
 
-def given_up(ti: Any, ledger: Ledger) -> bool | None:
+def given_up(ti: Any, ledger: Ledger, *, or_cleared: bool = False) -> bool | None:
     """
     Return whether Airflow has given this attempt up for the next one, which may be running by now.
 
     :param ti: the running task instance.
     :param ledger: its lasting record, in which this attempt has written.
+    :param or_cleared: whether a user's clear counts too.
     :return: ``None`` when it cannot be learnt in time.
     """
 
     def ask() -> bool:
         state = _state(ti)
-        return state in GIVEN_UP or (state in GOING_ON and ledger.is_replaced())
+        return (
+            state in GIVEN_UP
+            or (or_cleared and state in CLEARED)
+            or (state in GOING_ON and ledger.is_replaced())
+        )
 
     return _answer(ask, PATIENCE)
 

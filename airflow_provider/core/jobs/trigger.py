@@ -12,7 +12,7 @@ from airflow_provider.compat import SHORTEST_DEFERRAL, earliest_event
 from airflow_provider.core.jobs import cancelling
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.progress import Progress
-from airflow_provider.core.jobs.task_state import task_state
+from airflow_provider.core.jobs.task_state import ENDED, task_state
 from airflow_provider.core.polling.hints import Watch
 from airflow_provider.core.polling.schedule import AdaptiveSchedule
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
@@ -24,7 +24,7 @@ from airflow_provider.core.polling.wait import (
     Wait,
 )
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import ApiError, ProviderError
+from airflow_provider.exceptions import ApiError, ProviderError, WaitError
 
 if TYPE_CHECKING:
     import aiohttp
@@ -64,6 +64,8 @@ class JobTrigger(BaseTrigger):
     :param max_wait: longest interval in seconds; ``None`` for the default.
     :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param cancel_on_kill: cancel the job when a user kills the deferred task, where the API can.
+    :param left_on_clear: leave the job running when a user clears the deferred task, whose next attempt takes
+        it; stored only when so.
     :param clock_offset: seconds by which the service's clock was ahead of that of the worker that deferred;
         serialized only when there is a difference worth a notice.
     :param submission_known: whether ``submitted_at`` is when the job was submitted, and not only when
@@ -86,6 +88,7 @@ class JobTrigger(BaseTrigger):
         max_wait: float | None = None,
         tolerance: float = TROUBLE_TOLERANCE,
         cancel_on_kill: bool = False,
+        left_on_clear: bool = False,
         submission_known: bool = True,
         clock_offset: float = 0.0,
         push_progress: bool = True,
@@ -102,6 +105,7 @@ class JobTrigger(BaseTrigger):
         self.max_wait = max_wait
         self.tolerance = tolerance
         self.cancel_on_kill = cancel_on_kill
+        self.left_on_clear = left_on_clear
         self.submission_known = submission_known
         self.clock_offset = clock_offset
         self.push_progress = push_progress
@@ -112,6 +116,8 @@ class JobTrigger(BaseTrigger):
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
         kwargs = {name: getattr(self, name) for name in WIRE_FORMAT}
+        if self.left_on_clear:
+            kwargs["left_on_clear"] = True
         if not self.submission_known:
             kwargs["submission_known"] = False
         if self.clock_offset:
@@ -280,6 +286,9 @@ class JobTrigger(BaseTrigger):
             self.log.warning(
                 "Airflow did not say who killed the task; %s %s goes on.", self.job.noun, self.job_id
             )
+        elif self.left_on_clear and state not in ENDED:
+            self.log.info("The task was cleared (on_clear='attach'); its next attempt takes %s.", self.job_id)
+            return True
         return state in ("deferred", None)
 
     async def _cancel(self, state: KeyState) -> None:
@@ -290,15 +299,16 @@ class JobTrigger(BaseTrigger):
             self.log.info("The task was killed; %s %s is %s.", noun, self.job_id, clean(seen.raw_status))
             return
         for pause in (*cancelling.CANCEL_PAUSES, None):
+            trouble: ApiError | None = None
             try:
                 await self.job.acancel(state.hook, state.client, self.job_id)
-                break
             except ApiError as error:
-                seen = await self._seen(state)
-                if seen is not None and seen.finished:
-                    break
-                if pause is None or error.key_refused:
-                    raise
+                trouble = error
+            seen = await self._seen(state)
+            if seen.finished if seen is not None else trouble is None:
+                break
+            if pause is None or (trouble is not None and trouble.key_refused):
+                raise trouble or WaitError("the requests were taken, and it is shown as running")
             await asyncio.sleep(pause)
         end = "was cancelled" if seen is None or not seen.finished else f"is {clean(seen.raw_status)}"
         self.log.warning("The task was killed; %s %s %s.", noun, self.job_id, end)

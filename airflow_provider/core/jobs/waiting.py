@@ -39,6 +39,7 @@ def defer(run: JobRun, body: dict[str, Any] | None) -> NoReturn:
         kind=task.sort(),
         **task.intervals(),
         cancel_on_kill=run.canceller.on_kill,
+        left_on_clear=run.canceller.left_on_clear,
         clock_offset=offset if abs(offset) >= CLOCK_TOLERANCE else 0.0,
         submission_known=entry.job_id != task.adopts,
         push_progress=task.do_xcom_push,

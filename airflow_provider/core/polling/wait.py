@@ -20,7 +20,6 @@ from airflow_provider.core.polling.schedule import Backoff, Schedule
 from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
 from airflow_provider.errors import (
-    ApiError,
     MalformedResponseError,
     ProviderError,
     RateLimitedError,
@@ -152,10 +151,6 @@ _STATUS_OF_STATE = {
 }
 
 
-def _refuses_key(error: ProviderError) -> bool:
-    return isinstance(error, ApiError) and error.key_refused
-
-
 class Wait:
     """
     One wait for one job. Feed it the result of each poll: :meth:`on_state` or :meth:`on_error`.
@@ -168,6 +163,7 @@ class Wait:
     :param schedule: chooses the pauses between polls.
     :param submission_known: False when ``submitted_at`` is only when somebody began to wait, which says
         nothing about how long such jobs take.
+    :param known_to_exist: False when nobody has seen the job yet, so that the id may be wrong.
     :param tolerance: seconds of transient errors in a row after which waiting ends.
     :param rng: source of jitter, 0 to 1.
     """
@@ -182,6 +178,7 @@ class Wait:
         deadline: float,
         schedule: Schedule,
         submission_known: bool = True,
+        known_to_exist: bool = True,
         tolerance: float = TROUBLE_TOLERANCE,
         rng: Callable[[], float] = random.random,
     ) -> None:
@@ -192,6 +189,7 @@ class Wait:
         self.deadline = deadline
         self.schedule = schedule
         self.submission_known = submission_known
+        self.known_to_exist = known_to_exist
         self.tolerance = tolerance
         self.rng = rng
         self.polls = 0
@@ -244,8 +242,8 @@ class Wait:
             self._refusals = 0
         else:
             self._refusals += 1
-            was_there = self.submission_known or self.last is not None
-            if not was_there or _refuses_key(error) or self._refusals >= REFUSALS_BELIEVED:
+            was_there = self.known_to_exist or self.last is not None
+            if not was_there or self._refusals >= REFUSALS_BELIEVED:
                 return self._outcome("error", f"Cannot follow {self.noun} {self.job_id}: {error}")
         # Its frames would keep the answer in memory, for each of thousands of waits.
         self._trouble = error.with_traceback(None)

@@ -32,7 +32,7 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import check_simulation_delay
 from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
-from airflow_provider.operators.mediamagic.upload import checked_sources, upload_requests, uploads
+from airflow_provider.operators.mediamagic.upload import checked_sources, kept_apart, upload_requests, uploads
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
@@ -247,6 +247,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.turns.expect(len(left))
         self._uploads.run(left)
         in_order = {source.path: blobs[source.path] for source, _ in sources}
+        kept_apart(in_order, sent, forget=lambda: ledger.amend(entry, details=_not_uploaded(entry)))
         return replace(entry, details={**details, "blobs": in_order, "sent": sent})
 
     def rehearse(self, hook: MediaMagicHook) -> DryRun:
@@ -270,7 +271,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             self._uploads.stop()
 
     def submit(self, hook: MediaMagicHook, entry: Entry) -> dict[str, Any]:
-        paths = self.blob_paths or list(entry.details["blobs"].values())
+        # Files with the same bytes may be kept as one.
+        paths = self.blob_paths or [*dict.fromkeys(entry.details["blobs"].values())]
         previous = (
             {"previousSubmissionId": self.previous_submission_id} if self.previous_submission_id else {}
         )
@@ -292,8 +294,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         except ApiError as error:
             if self.files is None or error.http_status not in BLOB_REFUSED:
                 raise
-            kept = {name: value for name, value in entry.details.items() if name not in ("blobs", "sent")}
-            raise PreparedInVainError(error, kept, again=self._reused) from error
+            raise PreparedInVainError(error, _not_uploaded(entry), again=self._reused) from error
 
     def find_orphaned(
         self, hook: MediaMagicHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
@@ -355,3 +356,8 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             if changed:
                 return path
         return ""
+
+
+def _not_uploaded(entry: Entry) -> dict[str, Any]:
+    """Return the details of an entry without what was uploaded."""
+    return {name: value for name, value in entry.details.items() if name not in ("blobs", "sent")}

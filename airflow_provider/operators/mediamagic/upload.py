@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -15,7 +15,7 @@ from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import TransferError
+from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic import DIRECT_UPLOAD_MAX_BYTES, MediaMagicHook
 
 if TYPE_CHECKING:
@@ -131,6 +131,29 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
     return put_blob(hook.storage_session, link, source, **transfer_options(hook.settings, log=log))
 
 
+def kept_apart(
+    blob_paths: Mapping[str, str], sent: Mapping[str, Mapping[str, Any]], forget: Callable[[], object]
+) -> None:
+    """
+    Check that no file has replaced another one: how the service makes paths of names is not documented.
+
+    :param blob_paths: where each file is kept, by its path.
+    :param sent: what is known of the bytes of each.
+    :param forget: takes the uploads out of the task's record.
+    :raises InvalidInputError: two files with different bytes are kept under one path.
+    """
+    first_at: dict[str, str] = {}
+    for path, blob_path in blob_paths.items():
+        first = first_at.setdefault(blob_path, path)
+        if sent[first]["sha256"] != sent[path]["sha256"]:
+            forget()
+            raise InvalidInputError(
+                f"files: MediaMagic keeps {path} in the place of {first}, as {clean(blob_path)}. Rename "
+                "one of them. Nothing was submitted or paid for.",
+                parameter="files",
+            )
+
+
 def uploads(
     hook: Callable[[], MediaMagicHook],
     *,
@@ -229,6 +252,11 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
         self.turns.expect(len(left))
         self._uploads.run(left)
+        kept_apart(
+            {path: one["blobPath"] for path, one in done.items()},
+            sent,
+            forget=lambda: ledger.amend(entry, details={}),
+        )
         return [done[source.path] for source, _ in sources]
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]

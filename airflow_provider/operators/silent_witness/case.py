@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -14,6 +15,7 @@ from airflow_provider.core.jobs.paid_request import Wrong, check_all, check_payi
 from airflow_provider.core.jobs.pay_once import PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
+from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import comparable, public
 from airflow_provider.exceptions import InvalidInputError, LedgerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -26,7 +28,7 @@ from airflow_provider.hooks.silent_witness_case import (
     needs_occupants,
 )
 from airflow_provider.links import SilentWitnessDashboardLink
-from airflow_provider.operators.silent_witness.lost import created_since
+from airflow_provider.operators.silent_witness.lost import DAY, created_since
 from airflow_provider.operators.silent_witness.new_case import NEW_CASE
 
 if TYPE_CHECKING:
@@ -52,6 +54,10 @@ IDENTITY = (
 
 LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
 """Fields of a request that a list of cases shows."""
+
+
+NOTATIONS = (re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{2}:[0-9]{2}"))
+"""A date and a time of day, as a request has them."""
 
 
 class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
@@ -182,9 +188,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             entry, body = paying.submit_or_reattach()
             assert body is not None
             self.announce(context, entry.job_id)
-            if self.do_xcom_push and "adopted" not in entry.details:
+            if "adopted" not in entry.details:
                 # What this run has made is empty: evidence need not be looked for in it.
-                context["ti"].xcom_push(key=NEW_CASE, value=entry.job_id)
+                self.push_early(context, NEW_CASE, entry.job_id)
             return paying.deliver(entry, body)
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
@@ -206,7 +212,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         found.check_limit(self.max_paid_requests)
         return found.report(self.task_log)
 
-    def announce(self, context: Context, job_id: str) -> None:
+    def announce(self, context: Context, job_id: str | None) -> None:
         """Push the id to XCom at once, for people and links; recovery never relies on it."""
         self.push_early(context, self.id_key, job_id)
 
@@ -354,6 +360,16 @@ def _agrees(asked: Any, shown: Any) -> bool:
     if isinstance(asked, Mapping) and isinstance(shown, Mapping):
         return all(_agrees(value, shown.get(name)) for name, value in asked.items())
     if isinstance(asked, str) and isinstance(shown, str):
-        return comparable(asked) == comparable(shown)
+        alike = comparable(asked).casefold() == comparable(shown).casefold()
+        return alike or _in_another_notation(asked, shown)
     # How the API shows vehicles and occupants again is not documented.
     return True
+
+
+def _in_another_notation(asked: str, shown: str) -> bool:
+    """Whether a date or a time is shown in another notation than it is sent in, and may be the same."""
+    for notation in NOTATIONS:
+        if notation.fullmatch(asked) and not notation.fullmatch(shown):
+            sent, read = epoch_seconds(asked), epoch_seconds(shown)
+            return sent is None or read is None or abs(sent - read) <= DAY
+    return False

@@ -1,8 +1,9 @@
 """
 Which report or case is the lost one: what a paid request whose answer was lost has created.
 
-The request was carried out, if ever, between its intent and the time when it no longer can be. What was
-created in that window is ours, what was created at another time is not. It is taken when it is the only one;
+The request was carried out, if ever, between its intent and the time when it no longer can be; so was one of
+an earlier attempt that was searched for in vain. What was created in such a window is ours, what was created
+at another time is not. It is taken when it is the only one;
 while another may be it as well, none is, and the error names them all.
 
 Three clocks are in this. Ours has written the record. The service's is known by the ``Date`` of its answers,
@@ -19,7 +20,8 @@ from enum import Enum, auto
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
-from airflow_provider.core.jobs.search import asked_at, carried_out_until
+from airflow_provider.core.jobs.claims import Claims
+from airflow_provider.core.jobs.search import UnclearError, carried_out_between
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
 
@@ -84,7 +86,7 @@ def created_since(
     try:
         rows.extend(read_rows())
     except MalformedResponseError as error:
-        raise LedgerError(
+        raise UnclearError(
             f"{sent}, and the {noun}s cannot be listed: {error} {unpaid} A retry searches again; {way_on}"
         ) from error
     except LedgerError as error:
@@ -96,7 +98,7 @@ def created_since(
     possible = {
         one.id: one
         for one in candidates
-        if window.verdict(one) is not Verdict.NOT_OURS and one.id not in claimed
+        if window.verdict(one) is not Verdict.NOT_OURS and not window.is_others(one, claimed)
     }.values()
     ours = [one for one in possible if window.verdict(one) is Verdict.OURS]
     unclear = [one for one in possible if one not in ours and (not ours or window.is_rival(one, ours[0]))]
@@ -105,7 +107,7 @@ def created_since(
     if ours or unclear:
         ids = [one.id for one in (*ours, *unclear)]
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
-        raise LedgerError(
+        raise UnclearError(
             f"{sent}; these {'may have been' if unclear else 'were'} created since: "
             f"{', '.join(ids[:MOST_NAMED])}{more}. {unpaid} Look at them: {way_on}"
         )
@@ -133,21 +135,23 @@ class Candidate:
 
 class Window:
     """
-    When a request may have been carried out, by our clock, and what is known of the others.
+    When a request may have been carried out, or one of an earlier attempt, by our clock; and what is known of
+    the other clocks.
 
     :param entry: the record of the request.
     :param hook: that has just listed what there is.
     """
 
     def __init__(self, entry: Entry, hook: SilentWitnessHook) -> None:
-        self._since = asked_at(entry) - MARGIN
-        self._until = carried_out_until(entry, hook.settings.read_timeout) + MARGIN
+        spans = carried_out_between(entry, hook.settings.read_timeout)
+        self._spans = [(since - MARGIN, until + MARGIN) for since, until in spans]
         then, now = entry.details.get("clock_offset"), hook.clock_offset
         known = [offset for offset in (then, now) if offset is not None] or [0.0]
         self._then, self._now = known[0], known[-1]
         self._clocks = {*known, 0.0}
         self._clock_was_set = abs(self._then - self._now) > AGREE
-        self._clocks_differ = then is None or any(abs(offset) > AGREE for offset in known)
+        self._clocks_were_wrong = any(abs(offset) > AGREE for offset in known)
+        self._clocks_differ = then is None or self._clocks_were_wrong
         self._service_time = time.time() + self._now
 
     def verdict(self, one: Candidate) -> Verdict:
@@ -156,9 +160,21 @@ class Window:
             return Verdict.NOT_KNOWN
         if self._is_within(one) and not self._is_later_by_new_clock(one):
             return Verdict.OURS
-        if self._is_near(one) or self._is_in_future(one):
+        if self._is_near(one) or self._is_between(one) or self._is_in_future(one):
             return Verdict.NOT_KNOWN
         return Verdict.NOT_OURS
+
+    def is_others(self, one: Candidate, claimed: Collection[str]) -> bool:
+        """
+        Whether another task has it. One that was created within the window can have had no owner before: an
+        older claim is to an earlier thing of that id.
+        """
+        if one.id not in claimed:
+            return False
+        dated = not self._clocks_were_wrong and self.verdict(one) is Verdict.OURS
+        if not dated or not isinstance(claimed, Claims):
+            return True
+        return not claimed.older_than(self._spans[0][0] - MARGIN, one.id)
 
     def is_rival(self, one: Candidate, ours: Candidate) -> bool:
         """
@@ -180,7 +196,7 @@ class Window:
 
     def _is_later_by_new_clock(self, one: Candidate) -> bool:
         """The clock was set, and by what it shows now it was created since the window."""
-        since = self._until + self._now
+        since = self._spans[-1][1] + self._now
         return self._clock_was_set and since < one.at <= self._service_time + MARGIN
 
     def _is_near(self, one: Candidate) -> bool:
@@ -189,10 +205,15 @@ class Window:
         doubt = doubt if one.has_zone else max(doubt, ANY_ZONE)
         return any(self._holds(one, offset, doubt) for offset in self._clocks)
 
+    def _is_between(self, one: Candidate) -> bool:
+        """It is dated between two windows: of a request that was carried out very late, or another's."""
+        return self._spans[0][1] <= one.at - self._then <= self._spans[-1][0]
+
     def _is_in_future(self, one: Candidate) -> bool:
         """It is dated later than now, so by a wrong clock."""
         return self._service_time + MARGIN < one.at < self._service_time + DAY
 
     def _holds(self, one: Candidate, offset: float, doubt: float = 0.0) -> bool:
         """It is dated within the window, by a clock that differs so much from ours, give or take a doubt."""
-        return self._since + offset - doubt <= one.at <= self._until + offset + doubt
+        at = one.at - offset
+        return any(since - doubt <= at <= until + doubt for since, until in self._spans)

@@ -203,6 +203,27 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def adopts(self) -> str | None:
         return self.report_id
 
+    def fetch(self, hook: SilentWitnessHook, job_id: str) -> dict[str, Any]:
+        """
+        Return the service's present description of the report.
+
+        :raises InvalidInputError: ``report_id`` names a case, or a report of another one.
+        """
+        report = super().fetch(hook, job_id)
+        if job_id == self.report_id:
+            if self.id_of(report) != job_id:
+                raise InvalidInputError(
+                    f"report_id {job_id!r} is a case; its report {self.id_of(report)} may be meant.",
+                    parameter="report_id",
+                )
+            if case_of_report(report) not in (None, self.case_id):
+                raise InvalidInputError(
+                    f"report_id {job_id!r} is a report of case {case_of_report(report)}, and case_id is "
+                    f"{self.case_id!r}.",
+                    parameter="report_id",
+                )
+        return report
+
     def sort(self) -> str:
         return DEMO_DATA if self._demo_data() else self.analysis_type or ""
 

@@ -41,7 +41,7 @@ class Held:
         self._hold(AFTER_ANSWER)
         return body
 
-    def announce(self, context: Any, job_id: str) -> None:
+    def announce(self, context: Any, job_id: str | None) -> None:
         """Hold as soon as the id is recorded."""
         self._hold(AFTER_RECORD)
         super().announce(context, job_id)  # type: ignore[misc]

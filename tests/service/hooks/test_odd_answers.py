@@ -610,6 +610,17 @@ def test_what_is_answered_about_another_job_says_nothing(make_hook: HookMaker, a
                 ask(make_hook(hook, server.url), method, other)
 
 
+def test_what_is_answered_about_another_job_to_a_paid_request_is_no_answer(make_hook: HookMaker) -> None:
+    report = {"success": True, "data": {"id": "rpt_1", "case_id": "case_1", "status": "pending"}}
+    with OddServer(answer(200, report), answer(202, SUBMISSION)) as server:
+        for order in (
+            lambda: make_hook(SilentWitnessHook, server.url).create_report("case_other"),
+            lambda: make_hook(MediaMagicHook, server.url).retry_asset("s2", "a1"),
+        ):
+            with pytest.raises(SubmitOutcomeUnknownError, match="another"):
+                order()
+
+
 @pytest.mark.parametrize(
     "bad",
     [

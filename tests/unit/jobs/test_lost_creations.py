@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs.claims import claimed_ids
+from airflow_provider.core.jobs.claims import Claims, claimed_ids
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator
@@ -34,7 +35,7 @@ def find(
     rows: list[dict[str, Any]] | MalformedResponseError,
     *,
     skew: float | None = 0.0,
-    claimed: tuple[str, ...] = (),
+    claimed: Collection[str] = (),
     **details: Any,
 ) -> str | None:
     def read_rows() -> list[dict[str, Any]]:
@@ -208,10 +209,31 @@ def test_a_date_alone_is_no_time(days: int, is_near: bool) -> None:
         assert find(rows) is None
 
 
-def test_what_an_earlier_request_started_late_is_found_by_the_search_for_a_later_one() -> None:
-    rows = [{"id": "late", "created_at": at(-2000)}]
+@pytest.mark.parametrize("record", [{"asked_at": INTENT - 4000}, {"lost_requests": [INTENT - 4000]}], ids=str)
+def test_what_an_earlier_request_has_created_is_found_by_the_search_for_a_later_one(
+    record: dict[str, Any],
+) -> None:
+    rows = [{"id": "earlier", "created_at": at(-3990)}]
     assert find(rows, clock_offset=0.0) is None
-    assert find(rows, clock_offset=0.0, asked_at=INTENT - 4000) == "late"
+    assert find(rows, clock_offset=0.0, **record) == "earlier"
+
+
+def test_what_was_created_between_two_requests_may_be_anothers() -> None:
+    rows = [{"id": "between", "created_at": at(-2000)}]
+    assert find(rows, clock_offset=0.0) is None
+    with pytest.raises(LedgerError, match="may have been created since: between"):
+        find(rows, clock_offset=0.0, lost_requests=[INTENT - 4000])
+    assert find([*rows, {"id": "own", "created_at": at(1)}], lost_requests=[INTENT - 4000]) == "own"
+
+
+def test_an_older_claim_is_to_an_earlier_thing_of_that_id() -> None:
+    """As where a service was set up anew: what is created later than a claim is not what was claimed."""
+    claims: dict[str, float] = {"sibling's": INTENT + 2, "re-used": INTENT - 60}
+    rows = [{"id": name, "created_at": at(1)} for name in claims]
+    owners: Any = SimpleNamespace(is_others=claims.__contains__, taken_at=claims.get)
+    assert find(rows, claimed=Claims((), owners), clock_offset=0.0) == "re-used"
+    assert find(rows, claimed=Claims({"re-used"}, owners), clock_offset=0.0) is None
+    assert find(rows, claimed=Claims((), owners), clock_offset=-300.0) is None, "clocks that may be wrong"
 
 
 class Cases:

@@ -17,7 +17,7 @@ from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.jobs import pay_once, search
 from airflow_provider.core.jobs.ledger import Entry, Ledger, paid_requests
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over
-from airflow_provider.core.jobs.search import ARRIVES_WITHIN
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN, UnclearError
 from airflow_provider.exceptions import (
     ConflictError,
     InvalidRequestError,
@@ -40,9 +40,12 @@ class Service:
     """A service that carries out what it is asked for at once, late or never, and answers or does not."""
 
     now: float = 1_000_000.0
+    elapsed: float = 0.0
     carried_out: list[float] = field(default_factory=list)
     unreadable_until: float = 0.0
     unknown_until: float = 0.0
+    unlisted_until: float = 0.0
+    refusals: list[int] = field(default_factory=list)
 
     def create(self, *, after: float | None) -> str:
         if after is not None:
@@ -50,6 +53,8 @@ class Service:
         return f"job-{len(self.carried_out)}"
 
     def listed(self) -> list[str]:
+        if self.now < self.unlisted_until:
+            raise ServerError("GET /jobs: 500", http_status=500)
         return [f"job-{number}" for number, at in enumerate(self.carried_out, 1) if at <= self.now]
 
     def get(self, job_id: str) -> dict[str, Any]:
@@ -57,6 +62,8 @@ class Service:
             raise ServerError("GET /jobs: 500", http_status=500)
         if self.now < self.unknown_until or job_id not in self.listed():
             raise NotFoundError("GET /jobs: 404", http_status=404)
+        if self.refusals:
+            raise InvalidRequestError("GET /jobs: no", http_status=self.refusals.pop())
         return {"id": job_id}
 
 
@@ -114,7 +121,7 @@ class Asked:
         known = {*entry.details.get("earlier_ids", ()), *claimed}
         found = [job_id for job_id in self.service.listed() if job_id not in known]
         if len(found) > 1:
-            raise LedgerError(f"several: {found}")
+            raise UnclearError(f"several: {found}")
         return {"id": found[0]} if found else None
 
     def fetch(self, hook: Any, job_id: str) -> dict[str, Any]:
@@ -123,7 +130,7 @@ class Asked:
     def id_of(self, body: dict[str, Any]) -> str:
         return str(body["id"])
 
-    def announce(self, context: Any, job_id: str) -> None:
+    def announce(self, context: Any, job_id: str | None) -> None:
         context["announced"](job_id)
 
     def push_result(self, context: Any, value: Any) -> None:
@@ -162,7 +169,8 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Service:
 def clocked(patch: pytest.MonkeyPatch) -> Service:
     service = Service()
     for module in (pay_once, search):
-        patch.setattr(module, "time", SimpleNamespace(time=lambda: service.now, sleep=None))
+        clock = SimpleNamespace(time=lambda: service.now, monotonic=lambda: service.elapsed, sleep=None)
+        patch.setattr(module, "time", clock)
     return service
 
 
@@ -172,12 +180,13 @@ def attempt(
     *,
     max_tries: int = 0,
     claimed: Callable[[], Collection[str] | None] = set,
-    announce: Callable[[str], object] = lambda job_id: None,
+    announce: Callable[[str | None], object] = lambda job_id: None,
     clock_offset: float | None = None,
     **options: Any,
 ) -> tuple[Entry, Any]:
     def pause(seconds: float) -> None:
         asked.service.now += seconds
+        asked.service.elapsed += seconds
 
     hook = SimpleNamespace(
         before_resending=None,
@@ -259,6 +268,96 @@ def test_a_recorded_job_that_cannot_be_read_is_left_to_the_wait(service: Service
     assert len(service.carried_out) == 1
 
 
+def test_trouble_with_the_list_is_no_end_of_the_search(service: Service) -> None:
+    service.unlisted_until = service.now + 60.0
+    entry, _ = attempt(Asked(service, [("lost", 0.0)]), Store())
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+def test_a_list_that_stays_unreadable_leaves_it_to_the_next_attempt(service: Service) -> None:
+    asked, store = Asked(service, [("lost", 0.0)]), Store()
+    service.unlisted_until = service.now + 3600.0
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    with pytest.raises(ServerError):
+        attempt(asked, store)
+    service.unlisted_until = 0.0
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+@pytest.mark.parametrize("set_back", [3600.0, -3600.0])
+def test_a_clock_of_ours_that_is_set_makes_no_search_longer(service: Service, set_back: float) -> None:
+    asked, store = Asked(service, [("lost on the way", 0.0)]), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    service.now -= set_back
+    began = service.elapsed
+    attempt(asked, store)
+    assert service.elapsed - began < 200.0
+    assert len(service.carried_out) == 1
+
+
+def test_a_sibling_that_has_not_told_its_job_yet_is_waited_for(service: Service) -> None:
+    theirs, began = service.create(after=0.0), service.now
+    entry, _ = attempt(
+        Asked(service, [("lost", 0.0)]),
+        Store(),
+        claimed=lambda: {theirs} if service.now > began + 20.0 else set(),
+    )
+    assert (entry.job_id, len(service.carried_out)) == ("job-2", 2)
+
+
+@pytest.mark.parametrize("statuses", [[403], [410, 400]], ids=str)
+def test_a_refusal_to_show_a_recorded_job_is_not_believed_at_once(
+    service: Service, statuses: list[int]
+) -> None:
+    asked, store = Asked(service), Store()
+    attempt(asked, store)
+    service.refusals = [*statuses]
+    assert attempt(asked, store)[0].job_id == "job-1"
+    service.refusals = [403] * 3
+    with pytest.raises(InvalidRequestError):
+        attempt(asked, store)
+    assert len(service.carried_out) == 1
+
+
+@pytest.mark.parametrize("end", ["lost", "refused"])
+def test_what_is_paid_for_after_a_clear_is_the_job_of_that_round(service: Service, end: str) -> None:
+    """A crash and a retry after it are no second clear."""
+    asked, store = Asked(service, [(end, 0.0)]), Store()
+    service.unlisted_until = service.now + 3600.0
+    with pytest.raises((TransportError, InvalidRequestError)):
+        attempt(asked, store)
+    service.unlisted_until = 0.0
+    entry, _ = attempt(asked, store, max_tries=1)
+    assert (entry.max_tries, len(service.carried_out)) == (1, 1)
+
+
+def test_a_named_job_that_is_not_there_replaces_nothing(service: Service) -> None:
+    asked, store = Asked(service), Store()
+    discarded: list[Entry] = []
+    attempt(asked, store)
+    asked.adopts = "typo"
+    with pytest.raises(NotFoundError):
+        attempt(asked, store, discard_stale=discarded.append)
+    assert discarded == []
+    asked.adopts = service.create(after=0.0)
+    attempt(asked, store, discard_stale=discarded.append)
+    assert [entry.job_id for entry in discarded] == ["job-1"]
+
+
+def test_a_named_job_is_taken_though_the_record_cannot_be_read(service: Service) -> None:
+    asked, store = Asked(service), Store()
+    attempt(asked, store)
+    store.value = {"version": 99}
+    with pytest.raises(LedgerError):
+        attempt(asked, store)
+    asked.adopts = "job-1"
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
 def test_a_job_of_another_task_is_not_taken_for_a_lost_one(service: Service) -> None:
     theirs = service.create(after=0.0)
     asked, store = Asked(service, [("lost on the way", 0.0)]), Store()
@@ -279,11 +378,11 @@ def test_what_is_found_first_is_another_s_when_a_second_one_arrives(service: Ser
 
 
 def test_of_two_tasks_that_search_at_once_none_takes_what_both_have_found(service: Service) -> None:
-    taken: list[str] = []
+    taken: list[str | None] = []
     asked, store = Asked(service, [("lost", 0.0)]), Store()
     with pytest.raises(TransportError):
-        attempt(asked, store, claimed=lambda: list(taken), announce=taken.append)
-    assert taken == ["job-1"], "the others are told before they are asked"
+        attempt(asked, store, claimed=lambda: [one for one in taken if one], announce=taken.append)
+    assert taken == ["job-1", None], "the others are told, then asked, then told otherwise"
 
 
 class Named(Asked):

@@ -25,7 +25,7 @@ from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
 class FullStore(FakeStateStore):
     """A store that takes no record with an id."""
 
-    def set(self, key: str, value: dict[str, Any]) -> None:
+    def set(self, key: str, value: dict[str, Any], *, retention: Any = None) -> None:
         if value["job_id"]:
             raise OSError("the database is read-only")
         super().set(key, value)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import pytest
 
 from airflow_provider.core.budget import rate_budget
 from airflow_provider.core.budget.turns import Turns
+from airflow_provider.core.jobs.ledger import KEY
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
@@ -15,7 +17,7 @@ from airflow_provider.exceptions import LedgerError, SubmissionLostError, Submit
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun, has_state_store
+from tests.airflow.task_run import TaskRun, fresh_session, has_state_store
 from tests.airflow.test_both_modes import needs_state_store
 
 
@@ -313,3 +315,21 @@ def test_the_record_holds_no_secret(job: Job) -> None:
     job.takes(SOON)
     run = job.task(deferrable=True).test()
     assert job.key not in json.dumps(run.record)
+
+
+@needs_state_store
+def test_a_record_that_is_owed_outlives_what_airflow_is_told_to_keep(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A retry or a clear may come later than a record is kept, and would pay again."""
+    from airflow.models.task_state_store import TaskStateStoreModel
+
+    def days_left(run: TaskRun) -> int:
+        row = fresh_session().query(TaskStateStoreModel).filter_by(dag_id=run.dag.dag_id, key=KEY).one()
+        left: float = (row.expires_at - datetime.now(UTC)).total_seconds() / 86400
+        return round(left)
+
+    monkeypatch.setenv("AIRFLOW__STATE_STORE__DEFAULT_RETENTION_DAYS", "1")
+    job.takes(SOON)
+    assert days_left(job.task(deferrable=True).attempt(until_deferred=True)) == 365
+    assert days_left(job.task(deferrable=True).test()) == 1

@@ -124,7 +124,7 @@ class Store(FakeStateStore):
 
     fails: int = 0
 
-    def set(self, key: str, value: Any) -> None:
+    def set(self, key: str, value: Any, *, retention: Any = None) -> None:
         if self.fails and value["intent_at"]:
             self.fails -= 1
             raise OSError("the database is read-only")

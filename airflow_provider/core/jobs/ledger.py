@@ -14,6 +14,7 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from datetime import timedelta
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -32,6 +33,9 @@ VERSION = 1
 
 ATTEMPT = "try_number"
 """Key of the attempt that has written a record, where a file is kept beside it."""
+
+OWED = timedelta(days=365)
+"""How long Airflow is to keep the record of a job that was paid for and not returned."""
 
 log = logging.getLogger(__name__)
 
@@ -105,10 +109,19 @@ class TaskStateStore:
         return self._accessor.get(self._key)
 
     def set(self, value: dict[str, Any]) -> None:
-        self._accessor.set(self._key, value)
+        self._accessor.set(self._key, value, retention=_kept_for(value))
 
     def is_replaced(self) -> bool:
         return self.get() is None
+
+
+def _kept_for(value: Mapping[str, Any]) -> timedelta | None:
+    """
+    Return how long a record is kept; ``None`` for as long as ``[state_store] default_retention_days`` says,
+    which may be shorter than the time to the retry, or the clear, that wants the job.
+    """
+    delivered = value.get("details", {}).get("delivered")
+    return OWED if value.get("intent_at") and not delivered else None
 
 
 class XComStore:

@@ -161,7 +161,11 @@ class FallbackStore:
         failed_at = self._failed_at
         if failed_at is None or time.monotonic() - failed_at > OUT_OF_REACH:
             try:
-                return self.store.update(key, change)
+                result = self.store.update(key, change)
+                if failed_at is not None:
+                    log.info("The shared budget of rate limits is back.")
+                    self._failed_at = None
+                return result
             except StoreError as error:
                 if failed_at is None:
                     log.warning(

@@ -87,6 +87,24 @@ def test_a_store_out_of_reach_is_said_once_and_stops_nobody(
     assert len([record for record in caplog.records if "out of reach" in record.message]) == 1
 
 
+def test_a_store_that_comes_back_is_used_again_and_a_second_outage_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider.core.budget.store.OUT_OF_REACH", 0.0)
+    folder = tmp_path / "share"
+    budget = SharedBudget(FallbackStore(SQLiteStore(str(folder / "budgets.db"))), "key", LIMITS)
+    with caplog.at_level(logging.INFO):
+        for mounted in (False, True, False):
+            if mounted:
+                folder.mkdir()
+            elif folder.exists():
+                shutil.rmtree(folder)
+            budget.update(_count)
+            budget.update(_count)
+    said = ["gone" if "is out of reach" in record.message else record.message for record in caplog.records]
+    assert said == ["gone", "The shared budget of rate limits is back.", "gone"]
+
+
 @pytest.mark.parametrize("damage", ["no database", "malformed"])
 def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     path = tmp_path / "budgets.db"

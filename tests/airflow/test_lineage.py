@@ -16,6 +16,8 @@ from tests.airflow.jobs import SOON, Job, ReportJob
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 from tests.user_project import Project
 
+pytestmark = pytest.mark.timeout(660)  # Airflow 3.1 and 3.2 need four times as long for a task as 3.3
+
 
 @pytest.fixture(scope="module")
 def emitted(tmp_path_factory: pytest.TempPathFactory) -> Path:

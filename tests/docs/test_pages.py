@@ -31,6 +31,7 @@ from airflow_provider.hooks.mediamagic_extras import MediaMagicExtras
 from airflow_provider.operators.mediamagic.rows import COLUMNS
 from airflow_provider.operators.mediamagic.upload import upload_limits
 from airflow_provider.operators.silent_witness.evidence import ACCEPTED, MAX_FILE_BYTES
+from demo.picture import picture
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PAGES = {
@@ -79,6 +80,13 @@ def test_code_is_that_of_a_file_that_runs(name: str, source: str, body: str) -> 
         assert body in parts
     else:
         assert body == text.partition("import annotations\n")[2].lstrip("\n") or body == text
+
+
+def test_the_picture_of_the_demo_shows_what_it_prints() -> None:
+    """``tests/packaging/test_demo.py`` compares the same text with the demo's output."""
+    printed = (REPOSITORY / "tests" / "packaging" / "demo_review.txt").read_text(encoding="utf-8")
+    drawn = (REPOSITORY / "docs" / "images" / "demo.svg").read_text(encoding="utf-8")
+    assert drawn == picture(printed)
 
 
 @pytest.mark.parametrize("name", PAGES)

@@ -45,7 +45,7 @@ def test_runs_the_dags_and_shows_what_came_out(demo: subprocess.Popen[str], tmp_
         assert str(document) in output
     for name in ("mediamagic_campaigns/findings.jsonl", "silent_witness_claims/claim-7.pdf"):
         assert str(results / name) in output
-    assert Path(__file__).with_name("demo_review.txt").read_text() in output, "the README shows it"
+    assert Path(__file__).with_name("demo_review.txt").read_text() in output, "docs/images/demo.svg shows it"
     assert "Topics" in output
     assert _processes_of(tmp_path) == []
 

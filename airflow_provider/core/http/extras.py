@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from typing import Annotated, Any
 
 from pydantic import (
@@ -22,6 +23,9 @@ from pydantic import (
 
 from airflow_provider.core.http.connection import is_proxy_url, unusable
 from airflow_provider.exceptions import ConfigurationError
+
+# A folder of certificates under their own names holds none for OpenSSL.
+_HASHED = re.compile(r"[0-9a-f]{8}\.\d+")
 
 
 def _number(value: Any) -> Any:
@@ -43,7 +47,7 @@ def _verify(value: Any) -> bool | str:
     if isinstance(value, str):
         if value.strip().lower() in ("true", "false"):
             return value.strip().lower() == "true"
-        if os.path.exists(value):
+        if os.path.isfile(value) or (os.path.isdir(value) and any(map(_HASHED.fullmatch, os.listdir(value)))):
             return value
     raise ValueError
 
@@ -83,7 +87,9 @@ class Extras(BaseModel):
         None, description="a number of seconds above 0 and up to 3600"
     )
     verify: Annotated[bool | str, BeforeValidator(_verify)] | None = Field(
-        None, description="true, false or the path of a CA file or folder that exists here"
+        None,
+        description="true, false or the path of a CA file, or of a folder of them after `openssl rehash`, "
+        "that exists here",
     )
     proxies: Annotated[dict[str, str], BeforeValidator(_proxies)] | None = Field(
         None,

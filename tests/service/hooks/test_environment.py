@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import shutil
 import ssl
+import subprocess
 import traceback
 from pathlib import Path
 
@@ -86,6 +88,18 @@ def test_the_connection_may_name_a_ca_file(
 ) -> None:
     with OddServer(answer(200, SUBMISSION), tls=tls) as server:
         hook = make_hook(MediaMagicHook, server.url, verify=str(certificate))
+
+        assert ask(hook, "get_submission", "s1") == SUBMISSION
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_the_connection_may_name_a_folder_of_ca_files(
+    make_hook: HookMaker, ask: Ask, tls: ssl.SSLContext, certificate: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "ca.crt").write_bytes(certificate.read_bytes())
+    subprocess.run(["openssl", "rehash", str(tmp_path)], check=True)
+    with OddServer(answer(200, SUBMISSION), tls=tls) as server:
+        hook = make_hook(MediaMagicHook, server.url, verify=str(tmp_path))
 
         assert ask(hook, "get_submission", "s1") == SUBMISSION
 

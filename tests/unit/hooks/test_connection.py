@@ -144,6 +144,15 @@ def test_a_ca_file_must_exist(tmp_path: Path) -> None:
         settings(extra={"verify": str(tmp_path / "missing.pem")})
 
 
+def test_a_folder_of_ca_files_must_be_one_for_openssl(tmp_path: Path) -> None:
+    """Certificates under names of their own are not found there, and no host would be trusted."""
+    (tmp_path / "our-ca.pem").touch()
+    with pytest.raises(ConfigurationError, match=r"`verify` must be .* after `openssl rehash`"):
+        settings(extra={"verify": str(tmp_path)})
+    (tmp_path / "0a775a30.0").symlink_to("our-ca.pem")
+    assert settings(extra={"verify": str(tmp_path)}).verify == str(tmp_path)
+
+
 def test_zero_turns_a_limit_off_and_absence_keeps_the_default() -> None:
     found = settings("silent_witness", extra={"requests_per_minute": 0})
 

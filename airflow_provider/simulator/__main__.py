@@ -60,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
             ),
             settings,
         )
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, OverflowError) as error:
         print(f"simulator: {error}", file=sys.stderr)
         return 1
     return 0

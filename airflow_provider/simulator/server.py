@@ -142,6 +142,7 @@ def run(options: Options, settings: Settings) -> None:
         )
         anywhere = ("0.0.0.0", "::")  # noqa: S104 - compared with, not bound to
         host = "127.0.0.1" if options.host in anywhere else options.host
+        host = f"[{host}]" if ":" in host else host
         urls = [f"http://{host}:{sock.getsockname()[1]}" for sock in (api, storage)]
         server = _Server(config, options, application, *urls)
         with contextlib.suppress(KeyboardInterrupt):

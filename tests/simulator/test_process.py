@@ -195,3 +195,21 @@ def test_temporary_directory_of_the_context_manager_is_removed(
     with Simulator():
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] != []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_port_that_none_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--port", "99999"]) == 1
+    assert capsys.readouterr().err == "simulator: bind(): port must be 0-65535.\n"
+
+
+@pytest.mark.skipif(not socket.has_dualstack_ipv6(), reason="no IPv6 here")
+def test_an_address_of_ipv6_is_named_as_a_url_has_it(environment: dict[str, str]) -> None:
+    command = [*COMMAND, "--host", "::1", "--port", "0", "--exit-on-stdin-eof"]
+    with subprocess.Popen(
+        command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as started:
+        url, storage = ready(started)
+        assert url.startswith("http://[::1]:")
+        assert storage.startswith("http://[::1]:")
+        assert requests.get(f"{url}/_simulator/health", timeout=60).ok
+        started.kill()

@@ -25,6 +25,7 @@ from airflow_provider.exceptions import InvalidInputError, ProviderError, Transf
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)://")
 _ONE_SLASH = re.compile(r"^(file|local):(?=/(?!/))", re.IGNORECASE)
 """RFC 8089 also writes a local file like this: ``file:/data/a.txt``."""
+_NO_PORT = re.compile(r":(?!\d*$)")
 _LOCAL_SCHEMES = frozenset({"file", "local"})
 _WEB_SCHEMES = frozenset({"http", "https"})
 """fsspec could open them; but paths go into logs and XCom, and web addresses may be signed."""
@@ -211,7 +212,8 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
         asset URIs are), or a URL of any scheme that Airflow or fsspec knows, with or without ``conn_id@``.
     :param conn_id: Airflow connection for URLs that name none. Ignored for local paths.
     :param argument: the operator argument, for the error.
-    :raises InvalidInputError: no path, an unknown scheme, or a connection that does not exist.
+    :raises InvalidInputError: no path, an unknown scheme, a password in a URL, or a connection that does not
+        exist.
     """
     text = path_text(argument, value)
     text = _ONE_SLASH.sub(r"\1://", text)
@@ -225,6 +227,13 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
         local = slash + tail if authority == "localhost" or "@" in authority else rest
         return _local(path_text(argument, unquote(local, errors="surrogateescape")))
     userinfo, at, host = rest.partition("/")[0].rpartition("@")
+    # A secret may have a slash, and then looks like a port that is no number.
+    if ":" in userinfo or _NO_PORT.search(host.rpartition("]")[2]):
+        raise wrong(
+            argument,
+            f"a key and a secret stand in a {scheme}:// URL, and paths go into logs and XCom. Only the id of "
+            f"an Airflow connection may stand before the @: {scheme}://conn_id@bucket/key.",
+        )
     if at:
         rest = host + rest[len(userinfo) + 1 + len(host) :]
         conn_id = userinfo or conn_id

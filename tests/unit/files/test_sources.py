@@ -105,6 +105,20 @@ def test_a_star_stands_for_no_hidden_file_of_a_store(store: MemoryFileSystem) ->
     assert names(["memory://in/.old/*"]) == ["d.txt"]
 
 
+@pytest.mark.parametrize("url", ["s3://AKIA:hidden@bucket/a.txt", "s3://AKIA:hid/den+x=@bucket/*"])
+def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"Only the id of an Airflow connection") as caught:
+        resolve_sources([url])
+    assert "hid" not in str(caught.value)
+    assert "AKIA" not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["memory://host:9000/a.txt", "memory://in/a:b@c.txt"])
+def test_a_port_and_what_stands_in_a_key_are_no_secret(store: MemoryFileSystem, url: str) -> None:
+    store.pipe_file("/" + url.removeprefix("memory://"), b"text")
+    assert names([url]) == [url.rpartition("/")[2]]
+
+
 def test_braces_are_no_pattern_and_the_error_says_so(write: Write, tmp_path: Path) -> None:
     write("a.txt")
     with pytest.raises(

@@ -24,10 +24,6 @@ MOST_RUNS = 20
 """Other runs of the Dag that are asked about at most: each is one request to Airflow."""
 
 
-Owner = tuple[str, float | None]
-"""Who has a job, empty for nobody, and since when, epoch seconds."""
-
-
 class JobOwners:
     """
     The owners of jobs. What cannot be read or written is not known: nothing but a search depends on it.
@@ -42,35 +38,37 @@ class JobOwners:
 
     def take(self, job_id: str) -> None:
         """Record that the task instance has the job, unless another has it."""
-        self._first_of(job_id, self._name)
+        self._change(job_id, lambda owner: owner or self._name)
 
     def give_back(self, job_id: str) -> None:
         """Record that the task instance does not have the job after all."""
-        self._change(job_id, lambda owner, since, now: ("", now) if owner == self._name else (owner, since))
+        self._change(job_id, lambda owner: "" if owner == self._name else owner)
 
     def is_others(self, job_id: str) -> bool:
         """Whether another task instance has the job."""
-        return self._first_of(job_id, "")[0] not in ("", self._name)
+        return self._change(job_id, lambda owner: owner)[0] not in ("", self._name)
 
-    def taken_at(self, job_id: str) -> float | None:
-        """Return since when a task instance has the job, epoch seconds; ``None`` when that is not known."""
-        owner, since = self._first_of(job_id, "")
-        return since if owner else None
+    def held_for(self, job_id: str) -> float | None:
+        """Return for how many seconds its owner has had the job; ``None`` when that is not known."""
+        return self._change(job_id, lambda owner: owner)[1]
 
-    def _first_of(self, job_id: str, name: str) -> Owner:
-        """Return who has the job; the given one, if nobody has."""
-        return self._change(job_id, lambda owner, since, now: (owner, since) if owner else (name, now))
+    def _change(self, job_id: str, change: Callable[[str], str]) -> tuple[str, float | None]:
+        """Change who has the job, empty for nobody; return who has it, and for how many seconds."""
 
-    def _change(self, job_id: str, change: Callable[[str, float | None, float], Owner]) -> Owner:
-        def on_state(state: dict[str, Any] | None, now: float) -> tuple[dict[str, Any], Owner]:
+        def on_state(
+            state: dict[str, Any] | None, now: float
+        ) -> tuple[dict[str, Any], tuple[str, float | None]]:
             known = state or {}
-            owner, since = change(str(known.get("owner") or ""), known.get("since"), now)
-            return {"owner": owner, "since": since}, (owner, since)
+            before = str(known.get("owner") or "")
+            owner = change(before)
+            since: float | None = known.get("since") if owner == before else now
+            return {"owner": owner, "since": since}, (owner, None if since is None else now - since)
 
         if not self._name:
             return "", None
         try:
-            found: Owner = self._hook.store.update(f"{self._hook.settings.identity}:job:{job_id}", on_state)
+            key = f"{self._hook.settings.identity}:job:{job_id}"
+            found: tuple[str, float | None] = self._hook.store.update(key, on_state)
         except Exception as error:
             log.warning("Which task has job %s is not known: %s", job_id, error)
             return "", None
@@ -92,12 +90,10 @@ class Claims(Collection[str]):
     def __contains__(self, job_id: object) -> bool:
         return job_id in self._ids or self._owners.is_others(str(job_id))
 
-    def older_than(self, moment: float, job_id: str) -> bool:
-        """Whether the job is that of a task of another Dag, which had it before a moment, epoch seconds."""
-        if job_id in self._ids:
-            return False
-        since = self._owners.taken_at(job_id)
-        return since is not None and since < moment
+    def older_than(self, seconds: float, job_id: str) -> bool:
+        """Whether the job is known from a task of another Dag alone, and that has had it for longer."""
+        held_for = None if job_id in self._ids else self._owners.held_for(job_id)
+        return held_for is not None and held_for > seconds
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._ids)

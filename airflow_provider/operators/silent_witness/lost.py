@@ -46,7 +46,7 @@ MOST_NAMED = 20
 
 DAY = 86_400.0
 ANY_ZONE = 14 * 3600.0
-"""Seconds by which a time of day without a zone may differ from UTC."""
+"""Seconds by which a time without a zone may differ from UTC, or a clock be wrong that is never shown."""
 
 
 class Verdict(Enum):
@@ -146,7 +146,9 @@ class Window:
         spans = carried_out_between(entry, hook.settings.read_timeout)
         self._spans = [(since - MARGIN, until + MARGIN) for since, until in spans]
         then, now = entry.details.get("clock_offset"), hook.clock_offset
-        known = [offset for offset in (then, now) if offset is not None] or [0.0]
+        known = [offset for offset in (then, now) if offset is not None]
+        self._clock_is_known = bool(known)
+        known = known or [0.0]
         self._then, self._now = known[0], known[-1]
         self._clocks = {*known, 0.0}
         self._clock_was_set = abs(self._then - self._now) > AGREE
@@ -174,7 +176,8 @@ class Window:
         dated = not self._clocks_were_wrong and self.verdict(one) is Verdict.OURS
         if not dated or not isinstance(claimed, Claims):
             return True
-        return not claimed.older_than(self._spans[0][0] - MARGIN, one.id)
+        # Of two durations each is measured by one clock.
+        return not claimed.older_than(time.time() - self._spans[0][0] + MARGIN, one.id)
 
     def is_rival(self, one: Candidate, ours: Candidate) -> bool:
         """
@@ -187,8 +190,8 @@ class Window:
         return wrong and one.at > ours.at
 
     def _is_undated(self, one: Candidate) -> bool:
-        """It shows no time, or a date alone about that of the window."""
-        return isnan(one.at) or (one.is_date_alone and self._holds(one, self._then, DAY))
+        """It shows no time, or a date alone that may be that of the window."""
+        return isnan(one.at) or (one.is_date_alone and self._is_near(one))
 
     def _is_within(self, one: Candidate) -> bool:
         """It is dated within the window, by the service's clock as it was then."""
@@ -202,7 +205,8 @@ class Window:
     def _is_near(self, one: Candidate) -> bool:
         """It would be within the window by another clock, or by one that is wrong."""
         doubt = WRONG_BY if self._clocks_differ else NEAR
-        doubt = doubt if one.has_zone else max(doubt, ANY_ZONE)
+        doubt = doubt if one.has_zone and self._clock_is_known else ANY_ZONE
+        doubt += DAY if one.is_date_alone else 0.0
         return any(self._holds(one, offset, doubt) for offset in self._clocks)
 
     def _is_between(self, one: Candidate) -> bool:

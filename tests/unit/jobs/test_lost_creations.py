@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection
 from types import SimpleNamespace
 from typing import Any
@@ -106,7 +107,7 @@ def test_an_error_names_as_many_candidates_as_a_person_reads() -> None:
         find(rows)
 
 
-@pytest.mark.parametrize("seconds", [-1800.0, -300.0, 300.0, 1800.0])
+@pytest.mark.parametrize("seconds", [-43_200.0, -1800.0, -300.0, 300.0, 1800.0, 43_200.0])
 def test_without_any_date_of_the_service_what_is_near_in_time_may_be_it(seconds: float) -> None:
     near, older = {"id": "a", "created_at": at(seconds)}, {"id": "b", "created_at": at(-86_400.0)}
     with pytest.raises(LedgerError, match="may have been created since: a"):
@@ -209,6 +210,12 @@ def test_a_date_alone_is_no_time(days: int, is_near: bool) -> None:
         assert find(rows) is None
 
 
+def test_a_date_alone_of_a_clock_that_is_never_shown_may_be_that_of_the_day_before() -> None:
+    soon_after_midnight = INTENT - 78_000
+    with pytest.raises(LedgerError, match="may have been"):
+        find([{"id": "x", "created_at": "2023-11-13"}], skew=None, lost_requests=[soon_after_midnight])
+
+
 @pytest.mark.parametrize("record", [{"asked_at": INTENT - 4000}, {"lost_requests": [INTENT - 4000]}], ids=str)
 def test_what_an_earlier_request_has_created_is_found_by_the_search_for_a_later_one(
     record: dict[str, Any],
@@ -228,9 +235,10 @@ def test_what_was_created_between_two_requests_may_be_anothers() -> None:
 
 def test_an_older_claim_is_to_an_earlier_thing_of_that_id() -> None:
     """As where a service was set up anew: what is created later than a claim is not what was claimed."""
-    claims: dict[str, float] = {"sibling's": INTENT + 2, "re-used": INTENT - 60}
+    ago = time.time() - INTENT
+    claims: dict[str, float] = {"sibling's": ago - 2, "re-used": ago + 60}
     rows = [{"id": name, "created_at": at(1)} for name in claims]
-    owners: Any = SimpleNamespace(is_others=claims.__contains__, taken_at=claims.get)
+    owners: Any = SimpleNamespace(is_others=claims.__contains__, held_for=claims.get)
     assert find(rows, claimed=Claims((), owners), clock_offset=0.0) == "re-used"
     assert find(rows, claimed=Claims({"re-used"}, owners), clock_offset=0.0) is None
     assert find(rows, claimed=Claims((), owners), clock_offset=-300.0) is None, "clocks that may be wrong"

@@ -29,6 +29,22 @@ def test_the_first_that_takes_a_job_has_it() -> None:
     assert "rpt_2" in Claims({"rpt_2"}, second)
 
 
+def test_a_job_that_is_given_back_may_be_taken_by_another() -> None:
+    now = [1000.0]
+    store = MemoryStore(clock=lambda: now[0])
+    first, second = (JobOwners(hook(store), name) for name in ("first", "second"))
+    first.take("rpt_1")
+    now[0] += 60.0
+    second.give_back("rpt_1")
+    assert second.is_others("rpt_1"), "only its owner gives it back"
+    assert second.held_for("rpt_1") == 60.0
+    first.give_back("rpt_1")
+    second.take("rpt_1")
+    assert first.is_others("rpt_1")
+    assert first.held_for("rpt_1") == 0.0
+    assert first.held_for("rpt_2") is None
+
+
 def test_another_key_has_other_jobs() -> None:
     store = MemoryStore()
     JobOwners(hook(store, "one"), "first").take("rpt_1")

@@ -145,6 +145,17 @@ def test_a_late_event_returns_the_job_as_it_is_now(job: Job) -> None:
     assert run.state == "success"
 
 
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refusal_after_the_wait_is_not_believed_at_once(job: Job, status: int) -> None:
+    job.takes(SOON)
+    job_id = job.order()
+    run = job.waiting(job_id, deferrable=True).attempt(until_deferred=True)
+    job.simulator.advance(7200)
+    job.simulator.fault("status", job.status_path, "GET", status=status, times=2)
+    run.resume({"status": "success", "job_id": job_id, "raw_status": "", "message": "", "polls": 1})
+    assert run.state == "success"
+
+
 def test_a_job_that_ended_before_the_timeout_is_read_once_more(job: Job) -> None:
     job.takes(SOON)
     job_id = job.order()

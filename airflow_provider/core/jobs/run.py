@@ -17,10 +17,9 @@ from airflow_provider.core.jobs.paid_request import NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over, is_adopted
 from airflow_provider.core.jobs.progress import expect
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
-from airflow_provider.core.jobs.waiting import defer, outcome_of, wait_on_worker
+from airflow_provider.core.jobs.waiting import defer, outcome_of, read_patiently, wait_on_worker
 from airflow_provider.core.polling.wait import (
     LATE_READS,
-    REFUSALS_BELIEVED,
     TRANSIENT_ERRORS,
     JobState,
     Observation,
@@ -297,17 +296,8 @@ class JobRun:
     def _read_current(self) -> None:
         """Read the job, again while it is shown as it was before a start in it, or is denied for a moment."""
         pauses = itertools.chain(pay_once.READ_PAUSES, itertools.repeat(pay_once.READ_PAUSES[-1]))
-        refusals = 0
-        while True:
-            try:
-                if not self.task.is_stale(self.entry, self.read()):
-                    return
-                self.log.info("%s is shown as it was before; reading it again.", self.name.capitalize())
-            except ProviderError as error:
-                refusals += 1
-                if isinstance(error, TRANSIENT_ERRORS) or refusals >= REFUSALS_BELIEVED:
-                    raise
-                self.log.warning("%s: %s; reading it again.", self.name.capitalize(), error)
+        while self.task.is_stale(self.entry, read_patiently(self.read, pause=self.pause, log=self.log)):
+            self.log.info("%s is shown as it was before; reading it again.", self.name.capitalize())
             self.pause(next(pauses))
 
     def use_rotated_key(self, hooks: ExitStack) -> bool:

@@ -21,7 +21,7 @@ from airflow_provider.core.arguments import required_id, switch
 from airflow_provider.core.budget.turn_queue import Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
 from airflow_provider.core.jobs.kind import JobKind
-from airflow_provider.core.jobs.waiting import DEFER_MARGIN, outcome_of
+from airflow_provider.core.jobs.waiting import DEFER_MARGIN, outcome_of, read_patiently
 from airflow_provider.core.links import show_links
 from airflow_provider.core.operator import HookT, ServiceOperator, in_turn
 from airflow_provider.core.polling.schedule import Backoff
@@ -138,7 +138,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         begun_at, deadline = event.get("submitted_at"), event.get("deadline")
         with self._lenient(), self.hook() as hook:
             try:
-                body = self.job.get(hook, job_id)
+                body = read_patiently(lambda: self.job.get(hook, job_id), pause=time.sleep, log=self.task_log)
             except TRANSIENT_ERRORS as error:
                 if status == "timeout":
                     message = f"{event['message']} Reading it again failed: {error}"

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, NoReturn
+from logging import Logger
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, push
 from airflow_provider.core.links import show_links
 from airflow_provider.core.polling.loop import wait_here
 from airflow_provider.core.polling.schedule import worker_schedule
 from airflow_provider.core.polling.timing import clock_time, span
-from airflow_provider.core.polling.wait import CLOCK_TOLERANCE, Observation, PollOutcome, Wait
+from airflow_provider.core.polling.wait import (
+    CLOCK_TOLERANCE,
+    REFUSALS_BELIEVED,
+    TRANSIENT_ERRORS,
+    Observation,
+    PollOutcome,
+    Wait,
+)
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import AuthenticationError, WaitError
+from airflow_provider.exceptions import ApiError, AuthenticationError, WaitError
 
 if TYPE_CHECKING:
     from airflow_provider.core.jobs.run import JobRun
+
+T = TypeVar("T")
 
 DEFER_MARGIN = 180.0
 """Seconds past our own deadline after which Airflow's deferral timeout steps in."""
@@ -59,6 +71,25 @@ def outcome_of(event: Any) -> dict[str, Any]:
     if isinstance(event, dict) and all(isinstance(event.get(name), str) for name in ("status", "job_id")):
         return event
     raise WaitError(f"Airflow resumed the task with an event that names no job: {clean(repr(event), 200)}")
+
+
+def read_patiently(read: Callable[[], T], *, pause: Callable[[float], object], log: Logger) -> T:
+    """
+    Read a job that was there; that it is denied is believed the third time.
+
+    :param read: reads it.
+    :param pause: waits some seconds.
+    :raises ApiError: transient errors at once; the third refusal.
+    """
+    for seconds in pay_once.READ_PAUSES[: REFUSALS_BELIEVED - 1]:
+        try:
+            return read()
+        except TRANSIENT_ERRORS:
+            raise
+        except ApiError as error:
+            log.warning("%s Reading it again in %.0f s.", error, seconds)
+        pause(seconds)
+    return read()
 
 
 def wait_on_worker(run: JobRun) -> PollOutcome:

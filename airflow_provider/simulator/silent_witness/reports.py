@@ -142,7 +142,7 @@ class Reports:
                 "case_id": report.case_id,
                 "created_at": report.created_at,
                 "status": report.status(now),
-                "terminal": now >= report.finished_at,
+                "terminal": report.status(now) not in ("pending", "processing"),
                 "finished_at": report.finished_at,
                 "cancelled_at": report.cancelled_at,
                 "demo": report.evidence.demo,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from airflow.sdk import DAG
 from airflow.sdk.bases.operator import ExecutorSafeguard
 
-from airflow_provider.core.budget import rate_budget, turns
+from airflow_provider.core.budget import rate_budget, turns, windows
 from airflow_provider.core.budget.store import SharedBudget
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.jobs import turn_trigger
@@ -76,6 +77,7 @@ def run(operator: Any) -> tuple[Any, int]:
             return step(), deferrals
         except TaskDeferred as deferred:
             deferrals += 1
+            assert deferrals < 30, "it never gets further"
             _, kwargs = deferred.trigger.serialize()
             assert json.loads(json.dumps(kwargs)) == kwargs
             assert "sk" not in json.dumps(kwargs)
@@ -314,6 +316,24 @@ def test_no_pipeline_on_a_tight_key_loses_a_task(
     assert (len(ledger["cases"]), len(ledger["reports"])) == (1, 1)
     with SilentWitnessHook(max_turn_wait=60.0) as hook:
         assert [len(hook.list_files(case["id"])) for case in ledger["cases"]] == [2]
+
+
+def test_a_step_larger_than_what_is_left_comes_to_its_end(
+    simulator: Simulator, submission: SubmissionJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(windows, "MINUTE", 1.0)
+    simulator.script("mediamagic", duration=0.0)
+    files = [submission.file(f"{number}.txt", f"A cure, guaranteed, number {number}.") for number in range(4)]
+    order = MediaMagicCreateSubmissionOperator(task_id="order", files=files, wait_for_completion=False)
+    submission_id = run(order)[0]["submissionId"]
+    connection = json.loads(os.environ["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"])
+    connection["extra"] = {"requests_per_minute": 3}
+    monkeypatch.setenv("AIRFLOW_CONN_MEDIAMAGIC_DEFAULT", json.dumps(connection))
+    before = sum(simulator.ledger()["requests"].values())
+    task = MediaMagicGetIssuesOperator(task_id="t", submission_id=submission_id, deferrable=deferrable)
+    issues, _ = run(task)
+    assert {issue["filename"] for issue in issues} == {f"{number}.txt" for number in range(4)}
+    assert sum(simulator.ledger()["requests"].values()) - before <= 2 * 9
 
 
 def test_the_buckets_of_a_key_are_counted_by_themselves(

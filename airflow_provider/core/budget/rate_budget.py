@@ -43,6 +43,12 @@ LONGEST_START = 30.0
 START_WEIGHT = 0.125
 """Part of the latest start in what is known of how long they take; for how much that varies twice that."""
 
+CONFIRMS = 0.8
+"""Part of a learned limit that must have been accepted for a 429 to show that limit again, and no other."""
+
+LONGEST_PATIENCE = 600.0
+"""Most seconds, or the window's if it is longer, for which a limit that was shown again does not rise."""
+
 LEARN_FROM = 5.0
 """Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
 
@@ -393,7 +399,8 @@ class RateBudget:
         if known is None:
             self.learned[seconds] = LearnedLimit(accepted, now, seconds)
         elif now > known.since + LEARN_FROM:
-            patience = min(2 * known.patience, HOUR)
+            same = accepted >= CONFIRMS * known.accepted
+            patience = min(2 * known.patience, max(seconds, LONGEST_PATIENCE)) if same else seconds
             self.learned[seconds] = LearnedLimit(min(accepted, known.at(now)), now, patience)
         else:  # of the same burst
             known.accepted = min(known.accepted, accepted)

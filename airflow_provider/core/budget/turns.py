@@ -7,13 +7,13 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from logging import Logger
 from typing import TYPE_CHECKING
 
 from airflow_provider.core.budget.store import SharedBudget
-from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
+from airflow_provider.core.budget.turn_queue import ASK_AGAIN, SHARES, Priority, Ticket, Turn, TurnQueue
 from airflow_provider.errors import RateLimitedError
 
 if TYPE_CHECKING:
@@ -56,11 +56,16 @@ class _Told:
     turn: Turn
     now: float
     paused_until: float
+    most: int
 
 
 class Turns:
     """
     What stands between a hook and its key. Without patience requests are counted and never held back.
+
+    A task that is deferred sends again what it had sent since its last record, so it asks for twice as many
+    requests at once the next time. One that has sent as many as a turn can be for waits on the worker: it
+    would never get further.
 
     :param patience: seconds to wait for one turn at most; 0 to let the caller deal with a 429.
     :param defers: raise :class:`TurnAwaitedError` in place of a wait longer than some seconds.
@@ -87,6 +92,7 @@ class Turns:
         self._log = log
         self._ticket = ticket
         self._requests = 1
+        self._unrecorded = 0
         self._held: SharedBudget | None = None
         self._refusing = False
         self._lock = threading.Lock()
@@ -101,6 +107,10 @@ class Turns:
         :param requests: what the step that follows will send.
         """
         self._requests = max(1, requests)
+
+    def recorded(self) -> None:
+        """What was sent so far is on record: the task does not send it again when it begins anew."""
+        self._unrecorded = 0
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -140,6 +150,7 @@ class Turns:
                 self._held = budget if self._ticket is not None else None
                 wait = told.turn.at - told.now
                 if told.turn.granted and wait <= 0:
+                    self._unrecorded += 1
                     return
                 if waited + wait > self.patience:
                     self._leave(budget)
@@ -149,7 +160,8 @@ class Turns:
                         http_status=None,
                     )
                 early = told.turn.granted and told.paused_until <= told.now
-                if self.defers and wait > (GRANTED_WAIT if early else SHORT_WAIT):
+                short = wait <= (GRANTED_WAIT if early else SHORT_WAIT)
+                if self.defers and not short and self._unrecorded < told.most:
                     self._defer(bucket, told, wait)
                 self._say(hook, told, wait, first=not waited)
                 self._pause(min(max(wait, 0.05), ASK_AGAIN))
@@ -195,7 +207,8 @@ class Turns:
             if turn.granted == 1:
                 self._ticket = None
         self._refusing = budget.refusing
-        return _Told(turn, now, budget.paused_until)
+        most = budget.most_at_once(now, SHARES[self.priority])
+        return _Told(turn, now, budget.paused_until, most)
 
     def _leave(self, budget: SharedBudget) -> None:
         if (ticket := self._ticket) is not None:
@@ -206,7 +219,8 @@ class Turns:
         assert self._ticket is not None
         self._held = None
         pause = max(0.0, told.paused_until - told.now)
-        raise TurnAwaitedError(self._ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause)
+        ticket = replace(self._ticket, requests=max(self._ticket.requests, 2 * self._unrecorded))
+        raise TurnAwaitedError(ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause)
 
     def _say(self, hook: ServiceHook, told: _Told, wait: float, *, first: bool) -> None:
         if self._log is not None and first and wait > SHORT_WAIT:

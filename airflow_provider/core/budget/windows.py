@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import log2
 
 MINUTE, HOUR = 60.0, 3600.0
+
+MOST_RISES = 11
+"""After which a limit of 1 is above all that is remembered."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,11 +37,13 @@ def windows(*, per_minute: int | None = None, per_hour: int | None = None) -> tu
 @dataclass(slots=True)
 class LearnedLimit:
     """
-    A limit that nobody has told us, as a 429 has shown it. It rises slowly, in case there is more.
+    A limit that nobody has told us, as a 429 has shown it. It rises, in case there is more: first by a
+    twentieth, at least by one, then each time by twice as much after half the time. So a limit that is close
+    to the service's is seldom exceeded, and one that the service's trouble has shown is soon forgotten.
 
     :param accepted: requests that the service took within the window.
     :param since: when that was seen, epoch seconds.
-    :param patience: seconds until it rises by a twentieth, at least by one; doubled by each 429.
+    :param patience: seconds until it rises; within twice as many it is gone.
     """
 
     accepted: int
@@ -46,5 +52,6 @@ class LearnedLimit:
 
     def at(self, now: float) -> int:
         """Return how many requests to send within the window."""
-        rises = int(max(0.0, now - self.since) / self.patience)
-        return self.accepted + max(1, self.accepted // 20) * rises
+        left = 1.0 - max(0.0, now - self.since) / (2.0 * self.patience)
+        rises = min(MOST_RISES, int(-log2(left))) if left > 0.0 else MOST_RISES
+        return self.accepted + max(1, self.accepted // 20) * (2**rises - 1)

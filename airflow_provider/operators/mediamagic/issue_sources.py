@@ -81,6 +81,7 @@ def fetched(
         raise InvalidInputError(
             f"asset_ids: there is no asset of submission {submission_id} to judge.", parameter="asset_ids"
         )
+    hook.turns.expect(2 * len(asset_ids))
     gathered = Gathered()
     for asset_id in asset_ids:
         asset = hook.get_asset_result(submission_id, asset_id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import required_id
 from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES
@@ -44,6 +44,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     """
 
     hook_class = MediaMagicHook
+    requests_per_asset: ClassVar[int] = 2
     template_fields: Sequence[str] = (
         "submission_id",
         "asset_id",
@@ -92,6 +93,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         with self.hook() as hook:
             if asset_ids is None:
                 asset_ids = assets_of(hook, self.submission_id)
+            self.turns.expect(self.requests_per_asset * len(asset_ids))
             found = [self.read(hook, asset_id) for asset_id in asset_ids]
         one = isinstance(self.asset_id, str)
         show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
@@ -190,6 +192,8 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
+
+    requests_per_asset = 1
 
     def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
         asset = hook.get_asset_result(self.submission_id, asset_id)

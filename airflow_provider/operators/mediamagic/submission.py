@@ -239,6 +239,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
             nonlocal entry
             blobs[source.path], sent[source.path] = uploaded["blobPath"], bytes_sent
             entry = ledger.amend(entry, details={**details, "blobs": dict(blobs), "sent": dict(sent)})
+            self.turns.recorded()
 
         left = [item for item in sources if item[0].path not in blobs]
         if blobs:

@@ -245,6 +245,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
             done[source.path], sent[source.path] = uploaded, bytes_sent
             ledger.amend(entry, details={"uploaded": done, "sent": sent})
+            self.turns.recorded()
 
         left = [item for item in sources if item[0].path not in done]
         if len(left) < len(sources):

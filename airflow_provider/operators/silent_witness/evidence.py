@@ -193,6 +193,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             def arrived(record: str, uploaded: Uploaded) -> None:
                 own.done[record], own.sent[record] = uploaded
                 ledger.amend(entry, details={**entry.details, "uploaded": own.done, "sent": own.sent})
+                self.turns.recorded()
 
             results = [
                 self._upload_part(hook, own, part, sources, arrived, empty=empty) for part, sources in checked

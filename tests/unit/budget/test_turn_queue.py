@@ -180,6 +180,39 @@ def test_a_limit_that_nobody_told_is_learned(retry_after: bool) -> None:
     assert max(night.finished.values()) < 2 * 420
 
 
+@dataclass
+class Trouble(Server):
+    """Refuses whatever it likes for a while, and has no limit."""
+
+    limits: list[Window] = field(default_factory=list)
+    refusals: int = 1
+    wait: float = 30.0
+    rng: random.Random = field(default_factory=lambda: random.Random(3))
+
+    def request(self, now: float) -> float | None:
+        if self.refused < self.refusals and self.rng.random() < 0.6:
+            self.refused += 1
+            return self.wait
+        return super().request(now)
+
+
+@pytest.mark.parametrize(
+    ("refusals", "wait", "within"), [(1, 30.0, 300.0), (20, 30.0, 5000.0), (100, 1.0, 3000.0)]
+)
+def test_trouble_that_has_passed_is_no_limit(refusals: int, wait: float, within: float) -> None:
+    night = Night(Trouble(refusals=refusals, wait=wait), TurnQueue(RateBudget()), shared=False)
+    night.run(300, [(Priority.START, 1), (Priority.FINISH, 2)])
+    assert len(night.finished) == 300
+    assert max(night.finished.values()) < within
+
+
+def test_a_limit_that_was_learned_is_seldom_exceeded() -> None:
+    night = Night(Server([Window(20, 60.0)]), TurnQueue(RateBudget()), shared=False)
+    night.run(400, [(Priority.START, 1), (Priority.FINISH, 2)])
+    assert night.server.refused <= len(night.server.taken) / 100
+    assert max(night.finished.values()) < 1.1 * 3600
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.sampled_from([10.0, 60.0, 3600.0])), min_size=1, max_size=2),

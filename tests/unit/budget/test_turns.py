@@ -7,10 +7,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from airflow_provider.core.budget.store import MemoryStore, SharedBudget
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns
+from airflow_provider.core.budget.windows import Window
 
 
 def test_a_turn_that_was_granted_before_a_429_waits_for_its_end() -> None:
@@ -22,3 +25,51 @@ def test_a_turn_that_was_granted_before_a_429_waits_for_its_end() -> None:
     with pytest.raises(TurnAwaitedError) as awaited:
         Turns(patience=3600.0, defers=True, ticket=ticket).take(hook, "")
     assert awaited.value.ticket == ticket
+
+
+@settings(max_examples=100)
+@given(st.integers(1, 40), st.integers(1, 30), st.booleans())
+def test_a_step_that_begins_anew_after_each_deferral_comes_to_its_end(
+    requests: int, limit: int, expected: bool
+) -> None:
+    now, sent, held = 1e9, 0, 0.0
+
+    def clock() -> float:
+        return now
+
+    def sleep(seconds: float) -> None:
+        nonlocal now, held
+        now, held = now + seconds, held + seconds
+
+    budget = SharedBudget(MemoryStore(clock), "key", (Window(limit, 60.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    ticket = None
+    while True:
+        mine = Turns(patience=3600.0, defers=True, ticket=ticket)
+        mine._clock, mine._sleep = clock, sleep
+        if expected:
+            mine.expect(requests)
+        try:
+            for _ in range(requests):
+                mine.take(hook, "")
+                sent += 1
+            break
+        except TurnAwaitedError as awaited:
+            ticket, now = awaited.ticket, now + awaited.wait
+            assert sent < 200, "it sends the same again and again"
+    assert sent <= 3 * requests
+    if requests <= limit // 2:
+        assert held == 0.0, "its worker is free while it waits"
+
+
+def test_what_is_on_record_is_not_counted_among_what_is_sent_again() -> None:
+    now = 1e9
+    budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(4, 60.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    mine = Turns(patience=3600.0, defers=True)
+    for _ in range(4):
+        mine.take(hook, "")
+        mine.recorded()
+    with pytest.raises(TurnAwaitedError) as awaited:
+        mine.take(hook, "")
+    assert awaited.value.ticket.requests == 1

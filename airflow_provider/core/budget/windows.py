@@ -54,4 +54,4 @@ class LearnedLimit:
         """Return how many requests to send within the window."""
         left = 1.0 - max(0.0, now - self.since) / (2.0 * self.patience)
         rises = min(MOST_RISES, int(-log2(left))) if left > 0.0 else MOST_RISES
-        return self.accepted + max(1, self.accepted // 20) * (2**rises - 1)
+        return self.accepted + max(1, self.accepted // 20) * ((1 << rises) - 1)

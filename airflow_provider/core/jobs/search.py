@@ -70,12 +70,14 @@ def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] 
         paying.pause(pause)
     if isinstance(trouble, UnclearError):
         raise LedgerError(str(trouble)) from trouble
-    if isinstance(trouble, NotFoundError):
-        raise LedgerError(
-            f"A request for a {paid.noun} was sent and its answer lost, and what may be it is not found. "
-            f"Nothing was sent again, and what was asked for may be billed; a retry searches again. {trouble}"
-        ) from trouble
     if trouble is not None:
+        message = (
+            f"A request for a {paid.noun} was sent and its answer lost, and what it has started cannot be "
+            f"read. Nothing was sent again, and it may be billed; a retry searches again. {trouble}"
+        )
+        if isinstance(trouble, NotFoundError):
+            raise LedgerError(message) from trouble
+        trouble.args = (message, *trouble.args[1:])
         raise trouble
     if found is not None and pace:
         _claim(paying, paid.id_of(found))

@@ -279,7 +279,7 @@ def test_a_list_that_stays_unreadable_leaves_it_to_the_next_attempt(service: Ser
     service.unlisted_until = service.now + 3600.0
     with pytest.raises(TransportError):
         attempt(asked, store)
-    with pytest.raises(ServerError):
+    with pytest.raises(ServerError, match="may be billed; a retry searches again"):
         attempt(asked, store)
     service.unlisted_until = 0.0
     entry, _ = attempt(asked, store)

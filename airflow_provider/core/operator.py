@@ -108,6 +108,16 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         hook.turns = self.turns
         return hook
 
+    @contextmanager
+    def hook_of_dry_run(self) -> Iterator[HookT]:
+        """Open a hook that waits for its turns here: outside of Airflow no task could be deferred."""
+        hook = self.hook()
+        with hook, hook.turns.in_place():
+            try:
+                yield hook
+            finally:
+                hook.turns.close()
+
     def push_result(self, context: Context, value: Any) -> None:
         """Push what the task is about to return, to know whether Airflow takes it."""
         if self.do_xcom_push:

@@ -336,6 +336,22 @@ def test_a_step_larger_than_what_is_left_comes_to_its_end(
     assert sum(simulator.ledger()["requests"].values()) - before <= 2 * 9
 
 
+def test_a_dry_run_waits_in_place(simulator: Simulator, silent_witness_conn: str, folder: Path) -> None:
+    case_id = SilentWitnessHook().create_case(**PARTIES)["case"]["id"]
+    tasks: list[Any] = [
+        SilentWitnessCreateCaseOperator(task_id="case", deferrable=True, **PARTIES),
+        SilentWitnessUploadEvidenceOperator(
+            task_id="photos", case_id=case_id, files=[f"{folder}/*.png"], deferrable=True
+        ),
+        SilentWitnessCreateReportOperator(task_id="report", case_id=case_id, deferrable=True),
+    ]
+    for task in tasks:
+        budget = SilentWitnessHook().shared_budget("")
+        budget.update(lambda queue, now: queue.budget.on_429(now, 1.0))
+        assert task.dry_run()["paid_requests"].keys() <= {"POST /api/cases", "POST /api/reports"}
+        assert budget.update(lambda queue, now: list(queue.budget.grants)) == []
+
+
 def test_the_buckets_of_a_key_are_counted_by_themselves(
     simulator: Simulator, submission: SubmissionJob
 ) -> None:

@@ -202,7 +202,7 @@ class JobOperator(ServiceOperator[HookT]):
         :raises InvalidInputError: as a run would.
         """
         self._check_all()
-        with self.hook() as hook:
+        with self.hook_of_dry_run() as hook:
             if self.adopts is None:
                 found = self.rehearse(hook)
                 found.check_limit(self.max_paid_requests)

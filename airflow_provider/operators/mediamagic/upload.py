@@ -273,7 +273,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         else:
             found.add_files(sources)
             found.other_requests = upload_requests(sources)
-        with self.hook() as hook:
+        with self.hook_of_dry_run() as hook:
             found.check_connection(hook)
         return found.report(self.task_log)
 

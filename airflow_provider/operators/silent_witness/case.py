@@ -200,7 +200,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         """
         self.check()
         found = DryRun()
-        with self.hook() as hook:
+        with self.hook_of_dry_run() as hook:
             found.check_connection(hook)
             taken = self.case_id or self._existing(hook)
             if taken is None:

@@ -211,7 +211,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         except AirflowSkipException as skipped:
             checked = []
             found.notes.append(f"The task would be skipped: {skipped}")
-        with self.hook() as hook:
+        with self.hook_of_dry_run() as hook:
             try:
                 hook.get_case(case_id)
                 for part, sources in checked:

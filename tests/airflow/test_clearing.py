@@ -142,7 +142,7 @@ def test_a_retry_after_a_clear_finds_what_the_cleared_attempt_has_paid_for(
 def test_a_report_that_ends_while_a_clear_would_cancel_it_is_taken_if_it_has_succeeded(
     report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch, ends_as: str
 ) -> None:
-    report.takes(SOON) if ends_as == "completed" else report.fails()
+    report.takes(ENDLESS) if ends_as == "completed" else report.fails(duration=ENDLESS)
     run = report.task(deferrable=True).attempt(until_deferred=True)
     cancel = cancelling.cancel_job
 

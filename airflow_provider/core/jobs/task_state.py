@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -10,6 +11,8 @@ if TYPE_CHECKING:
     from airflow_provider.core.jobs.ledger import Ledger
 
 T = TypeVar("T")
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 3.0
 """Seconds to wait for the answer; a killed process has five before it is killed for good."""
@@ -80,8 +83,8 @@ def _answer(question: Callable[[], T], patience: float) -> T | None:
     def ask() -> None:
         try:
             found.append(question())
-        except Exception:  # whatever it is, the answer is not known, and a killed task has no time to retry
-            return
+        except Exception as error:  # a killed task has no time to ask again
+            log.warning("Airflow did not say in what state the task is: %s", error)
 
     thread = threading.Thread(target=ask, name="task-state", daemon=True)
     thread.start()

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.budget.windows import Window
 from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
-from tests.unit.budget.test_store import needs_redis
+from tests.unit.budget.redis_server import needs_redis, redis_server
 
 PLAIN = {"host": "h", "port": 6379, "username": None, "password": "p@ss/w:rd", "db": 0}
 
@@ -106,22 +105,6 @@ def test_a_budget_connection_that_is_not_defined_is_named(monkeypatch: pytest.Mo
             look()
 
 
-@contextmanager
-def _server(path: Path) -> Iterator[redis.Redis]:
-    process = subprocess.Popen(
-        ["redis-server", "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "eady to accept connections" in line:
-            break
-    yield redis.Redis(unix_socket_path=str(path))
-    process.terminate()
-    process.communicate(timeout=60)
-
-
 @needs_redis
 def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
     def count(queue: TurnQueue, now: float) -> int:
@@ -130,7 +113,10 @@ def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
 
     name = tmp_path / "name"
     with ExitStack() as servers:
-        first, second = (servers.enter_context(_server(tmp_path / each)) for each in ("first", "second"))
+        sockets = [tmp_path / each for each in ("first", "second")]
+        for socket in sockets:
+            servers.enter_context(redis_server(socket))
+        first, second = (redis.Redis(unix_socket_path=str(socket)) for socket in sockets)
         name.symlink_to(tmp_path / "first")
         store = RedisStore(redis.Redis(unix_socket_path=str(name)))
         budget = SharedBudget(store, "key", [Window(1000, 60.0)])

@@ -7,7 +7,6 @@ import logging
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,10 +24,9 @@ from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
 from airflow_provider.core.budget.windows import Window
 from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from tests.unit.budget.redis_server import needs_redis, redis_server
 
 LIMITS = [Window(1000, 60.0)]
-
-needs_redis = pytest.mark.skipif(not shutil.which("redis-server"), reason="redis-server is not installed")
 
 COUNTS = """
 import sys
@@ -160,38 +158,19 @@ def test_a_clock_that_was_set_back_stops_a_key_for_a_minute_at_most(by: float) -
     assert wait <= (0.0 if by > 60 else 3600.0 + by + 60)
 
 
-@pytest.fixture
-def redis_url(tmp_path: Path) -> Iterator[str]:
-    """A Redis server of our own."""
-    server = shutil.which("redis-server")
-    if server is None:
-        pytest.skip("redis-server is not installed")
-    path = tmp_path / "redis"
-    process = subprocess.Popen(
-        [server, "--port", "0", "--unixsocket", str(path), "--save", "", "--appendonly", "no"],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    assert process.stdout is not None
-    for line in process.stdout:
-        if "eady to accept connections" in line:
-            break
-    yield f"unix://{path}"
-    process.terminate()
-    process.communicate(timeout=60)
-
-
-def test_machines_count_together_in_redis_and_go_on_without_it(redis_url: str) -> None:
-    store = f"RedisStore(redis.Redis.from_url({redis_url!r}))"
-    imports = "import redis\nfrom airflow_provider.core.budget.redis_store import RedisStore\n"
-    _count_in_processes(store, imports)
+@needs_redis
+def test_machines_count_together_in_redis_and_go_on_without_it(tmp_path: Path) -> None:
     import redis
 
     from airflow_provider.core.budget.redis_store import RedisStore
 
-    shared: Store = FallbackStore(RedisStore(redis.Redis.from_url(redis_url)))
-    budget = SharedBudget(shared, "key", LIMITS)
-    assert _sent(budget) == 60
-    redis.Redis.from_url(redis_url).shutdown(nosave=True)
-    budget.update(_count)
-    assert _sent(budget) == 1
+    url = f"unix://{tmp_path}/redis"
+    imports = "import redis\nfrom airflow_provider.core.budget.redis_store import RedisStore\n"
+    with redis_server(tmp_path / "redis"):
+        _count_in_processes(f"RedisStore(redis.Redis.from_url({url!r}))", imports)
+        shared: Store = FallbackStore(RedisStore(redis.Redis.from_url(url)))
+        budget = SharedBudget(shared, "key", LIMITS)
+        assert _sent(budget) == 60
+        redis.Redis.from_url(url).shutdown(nosave=True)
+        budget.update(_count)
+        assert _sent(budget) == 1

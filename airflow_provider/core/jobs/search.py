@@ -48,7 +48,8 @@ def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] 
     until = time.monotonic() + min(left, pace * (longest(read_timeout) + SHOWN_WITHIN))
     pauses = itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1]))
     found: dict[str, Any] | None = None
-    for searches in itertools.count(1):
+    refused = 0  # in a row
+    while True:
         others = paying.jobs_of_others()
         claimed = () if others is None else others
         trouble: ApiError | UnclearError | None = None
@@ -61,8 +62,8 @@ def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] 
         if found is not None and paid.id_of(found) in paid.request().values():
             return found  # the user has named it: it is nobody else's, whoever else has it too
         remaining = until - time.monotonic()
-        believed = not pace or not isinstance(trouble, ApiError) or searches >= REFUSALS_BELIEVED
-        if remaining <= 0 and believed:
+        refused = refused + 1 if isinstance(trouble, ApiError) else 0
+        if remaining <= 0 and (not pace or not 0 < refused < REFUSALS_BELIEVED):
             break
         pause = pace * next(pauses)
         if remaining > 0:

@@ -23,6 +23,7 @@ from airflow_provider.exceptions import (
     InvalidRequestError,
     LedgerError,
     NotFoundError,
+    PermissionDeniedError,
     ProviderError,
     ServerError,
     TransportError,
@@ -45,6 +46,8 @@ class Service:
     unreadable_until: float = 0.0
     unknown_until: float = 0.0
     unlisted_until: float = 0.0
+    refused_from: float = 0.0
+    refused_until: float = 0.0
     refusals: list[int] = field(default_factory=list)
 
     def create(self, *, after: float | None) -> str:
@@ -53,6 +56,8 @@ class Service:
         return f"job-{len(self.carried_out)}"
 
     def listed(self) -> list[str]:
+        if self.refused_from <= self.now < self.refused_until:
+            raise PermissionDeniedError("GET /jobs: 403", http_status=403)
         if self.now < self.unlisted_until:
             raise ServerError("GET /jobs: 500", http_status=500)
         return [f"job-{number}" for number, at in enumerate(self.carried_out, 1) if at <= self.now]
@@ -271,6 +276,14 @@ def test_a_recorded_job_that_cannot_be_read_is_left_to_the_wait(service: Service
 def test_trouble_with_the_list_is_no_end_of_the_search(service: Service) -> None:
     service.unlisted_until = service.now + 60.0
     entry, _ = attempt(Asked(service, [("lost", 0.0)]), Store())
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
+@pytest.mark.parametrize("seconds", [1.0, 4.0])
+def test_a_refusal_of_the_list_is_not_believed_at_once(service: Service, seconds: float) -> None:
+    """However often it was read before: the search that decides is the last one."""
+    service.refused_from, service.refused_until = service.now + 90.0, service.now + 100.0 + seconds
+    entry, _ = attempt(Asked(service, [("lost", 12.0)]), Store())
     assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
 
 

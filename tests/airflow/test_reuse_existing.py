@@ -74,6 +74,24 @@ def test_an_accident_may_be_shown_in_another_notation(
     assert _made(simulator) == (1 if is_it else 2)
 
 
+def test_a_name_that_native_rendering_made_a_number_of_is_still_a_name(simulator: Simulator) -> None:
+    existing = _make(name="4711")
+    assert _reuse(name=4711) == existing
+    assert _reuse(name=4712) != existing
+    assert [case["name"] for case in simulator.ledger()["cases"]] == ["4711", "4712"]
+
+
+@pytest.mark.parametrize("field", ["name", "organization_id", "user_email"])
+@pytest.mark.parametrize("value", [4.5, "", "None", ["a"]], ids=str)
+def test_what_is_no_text_is_refused_before_cases_are_searched(
+    simulator: Simulator, field: str, value: Any
+) -> None:
+    with pytest.raises(InvalidInputError) as caught:
+        _reuse(**{field: value})
+    assert caught.value.parameter == field
+    assert not simulator.ledger()["requests"]
+
+
 ODD_TEXTS = {
     "windows": "two\r\nlines\tand  blanks ",
     "link": "photos at https://storage.example.com/a?sig=abc&n=1",

@@ -46,14 +46,14 @@ MOST_ALIKE = 5
 DEFAULTS = {"side": "plaintiff", "analysis_type": "accident_only"}
 """What the API makes of fields that a request does not have."""
 
-IDENTITY = (
-    *("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id"),
-    *("analysis_type", "accident"),
-)
-"""Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
+PARTIES = ("plaintiff_name", "defendant_name", "attorney_name")
+OPTIONAL_TEXTS = ("name", "organization_id", "user_email")
 
-LISTED = ("name", "plaintiff_name", "defendant_name", "attorney_name", "side", "organization_id")
+LISTED = ("name", *PARTIES, "side", "organization_id")
 """Fields of a request that a list of cases shows."""
+
+IDENTITY = (*LISTED, "analysis_type", "accident")
+"""Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
 
 
 NOTATIONS = (re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{2}:[0-9]{2}"))
@@ -228,9 +228,14 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             self.case_id = required_id("case_id", self.case_id)
         switch("reuse_existing", self.reuse_existing)
         check_paying(self)
-        for party in ("plaintiff_name", "defendant_name", "attorney_name"):
+        for party in PARTIES:
             required_text(party, getattr(self, party))
             required_id(party, getattr(self, party))  # the name "None" is of a task that returned nothing
+        for name in OPTIONAL_TEXTS:
+            given: Any = getattr(self, name)
+            if given is not None:
+                number_as_text = required_id(name, given)
+                setattr(self, name, required_text(name, given if isinstance(given, str) else number_as_text))
         for name, choices in (("side", SIDES), ("analysis_type", ANALYSIS_TYPES)):
             if getattr(self, name) is not None:
                 one_of(name, getattr(self, name), choices)

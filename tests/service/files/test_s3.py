@@ -160,3 +160,13 @@ def test_write_access_is_probed(s3: Any) -> None:
 def test_a_missing_object_is_named(s3: Any, tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="s3://files_s3@bucket/none does not exist"):
         resolve_sources(["s3://files_s3@bucket/none"])
+
+
+def test_a_version_is_not_taken_for_the_newest_one(s3: Any) -> None:
+    s3.put_object(Bucket="bucket", Key="in/a.txt", Body=b"the newest")
+    url = "s3://files_s3@bucket/in/a.txt?versionId=3HL4kqt"
+    with pytest.raises(InvalidInputError, match="names a version"):
+        resolve_sources([url])
+    with pytest.raises(InvalidInputError, match="names a version"):
+        write_rows([{"a": 1}], f"{FOLDER}/rows.jsonl?versionId=3HL4kqt", columns=[("a", "integer")])
+    assert keys(s3) == ["in/a.txt"]

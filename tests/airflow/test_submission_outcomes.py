@@ -103,6 +103,27 @@ def test_asset_retries_repair_the_same_submission(submission: SubmissionJob, def
     assert len(submission.simulator.ledger()["asset_retries"]) == 1
 
 
+@pytest.mark.parametrize("status", [402, 403])
+def test_a_refused_repair_does_not_cost_the_assets_that_completed(
+    submission: SubmissionJob, deferrable: bool, status: int
+) -> None:
+    _fail_bad(submission)
+    submission.simulator.fault("status", "*/retry", "POST", status=status)
+    options = {"allow_partial": True, "asset_retries": 1, "deferrable": deferrable}
+    run = submission.task(**_two_files(submission), **options).test()
+    assert [len(run.value[name]) for name in ("completedAssetIds", "failedAssetIds")] == [1, 1]
+
+
+def test_a_refused_repair_of_one_asset_does_not_cost_that_of_another(
+    submission: SubmissionJob, deferrable: bool
+) -> None:
+    submission.fails(attempts_failing=1)
+    files = [submission.file("one.txt"), submission.file("two.txt", "Two.")]
+    submission.simulator.fault("status", "*/retry", "POST", status=403, skip=1, times=1)
+    run = submission.task(files=files, asset_retries=1, deferrable=deferrable).test()
+    assert len(run.value["completedAssetIds"]) == 2
+
+
 def test_asset_retries_end_after_their_number(submission: SubmissionJob, deferrable: bool) -> None:
     _fail_bad(submission, attempts_failing=9)
     run = submission.task(**_two_files(submission), asset_retries=2, deferrable=deferrable).test()

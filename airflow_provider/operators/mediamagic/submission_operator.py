@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.compat import AirflowFailException
 from airflow_provider.core.arguments import switch, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
 from airflow_provider.core.http.retry import may_have_started
@@ -110,7 +111,15 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
 
     def repair(self, run: JobRun) -> bool:
         """Retry failed assets through the API; the submission goes back to processing."""
-        running = [asset["assetId"] for asset in self._affordable(run) if self._retry(run, asset)]
+        running: list[str] = []
+        for asset in self._affordable(run):
+            try:
+                if self._retry(run, asset):
+                    running.append(asset["assetId"])
+            except AirflowFailException as error:
+                if not running and not self._serves_in_part(run.body):
+                    raise
+                self.log.warning("Asset %s is not retried: %s", asset["assetId"], error)
         if not running:
             return False
         run.record(deadline=time.time() + run.wait_limit())

@@ -19,9 +19,12 @@ from airflow_provider.operators.mediamagic import (
 from airflow_provider.operators.silent_witness import (
     SilentWitnessUploadEvidenceOperator as UploadEvidence,
 )
+from airflow_provider.operators.silent_witness.case_files import CaseFiles
 from airflow_provider.simulator import Simulator
+from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ReportJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
+from tests.airflow.task_run import WorkerDied
 from tests.simulator.talk import picture
 
 SUBMISSIONS, DIRECT, EVIDENCE = (
@@ -276,6 +279,38 @@ class TestEvidence:
         found = self.upload(store if recorded else FakeStateStore(), case_id, files)
         assert [one["file_id"] for one in found] == self.uploads(simulator)
         assert len(found) == 3
+
+    def test_an_upload_that_arrives_after_its_worker_has_died_is_not_sent_again(
+        self, simulator: Simulator, report: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(UploadEvidence, "arrives_within", 0.5)
+        die_once(monkeypatch, CaseFiles, "_search")
+        sent, send = [], CaseFiles._send
+
+        def noted(own: CaseFiles, hook: Any, part: Any, source: Any, media_type: str) -> Any:
+            sent.append(source.name)
+            return send(own, hook, part, source, media_type)
+
+        monkeypatch.setattr(CaseFiles, "_send", noted)
+        simulator.fault("late", EVIDENCE, "POST", delay=0.5, times=1)
+        case_id, store = report.talk.case(), FakeStateStore()
+        files = [self.photo(tmp_path / f"{number}.jpg", 90 + number) for number in range(2)]
+        with pytest.raises(WorkerDied):
+            self.upload(store, case_id, files, max_parallel=1)
+        found = self.upload(store, case_id, files)
+        assert sorted(one["file_id"] for one in found) == sorted(self.uploads(simulator))
+        assert sorted(sent) == ["0.jpg", "1.jpg"]
+
+    def test_after_an_orderly_end_nothing_is_waited_for(
+        self, simulator: Simulator, report: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        case_id, store = report.talk.case(), FakeStateStore()
+        files = [self.photo(tmp_path / "front.jpg", 90)]
+        simulator.fault("status", EVIDENCE, "POST", status=403, times=1)
+        with pytest.raises(PermissionDeniedError):
+            self.upload(store, case_id, files)
+        monkeypatch.delattr(CaseFiles, "_search")
+        self.upload(store, case_id, files)
 
     def test_the_same_photo_of_both_vehicles_arrives_twice_where_the_list_is_of_the_older_form(
         self, simulator: Simulator, report: ReportJob, tmp_path: Path

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from airflow_provider.core.files.sent import DigestReader, is_unchanged, sent_file
 from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.core.jobs.pay_once import resend_refused
-from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES, SHOWN_WITHIN
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN, SEARCH_PAUSES, SHOWN_WITHIN, longest
 from airflow_provider.core.text import comparable
 from airflow_provider.exceptions import (
     ApiError,
@@ -42,6 +42,7 @@ class CaseFiles:
     :param details: of the task's record.
     :param is_new: whether this run has made the case, so that it may not be known everywhere yet.
     :param is_killed: whether the task is killed, so that nothing is searched for any more.
+    :param broken_off_at: when an earlier attempt, whose uploads may still arrive, was last known to upload.
     :param pace: 1, and less in tests, whose time runs faster.
     :param log: of the task.
     """
@@ -53,12 +54,14 @@ class CaseFiles:
         *,
         is_new: Callable[[], bool],
         is_killed: Callable[[], bool],
+        broken_off_at: float | None,
         pace: float,
         log: Logger,
     ) -> None:
         self.case_id = case_id
         self.is_new = is_new
         self.is_killed = is_killed
+        self.broken_off_at = broken_off_at
         self.pace = pace
         self.log = log
         self.done: dict[str, dict[str, Any]] = dict(details.get("uploaded", {}))
@@ -108,6 +111,13 @@ class CaseFiles:
 
         :raises TransferError: the service did not take it.
         """
+        if self.broken_off_at is not None:
+            until = self.broken_off_at + self.pace * (longest(hook.settings.read_timeout) + SHOWN_WITHIN)
+            sha256 = source.location.sha256()
+            if found := self._search(hook, part, source, sha256, until=until):
+                self.log.info("An earlier attempt has uploaded %s.", source.shown)
+                self.known.add(found["file_id"])
+                return found, sent_file(source, sha256)
         try:
             uploaded, sha256 = resend_refused(
                 lambda: self._send(hook, part, source, media_type),
@@ -121,7 +131,8 @@ class CaseFiles:
             if not (may_have_started(error) or isinstance(error, ConflictError)):
                 raise
             sha256 = source.location.sha256()
-            found = self._search(hook, part, source, sha256)
+            until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
+            found = self._search(hook, part, source, sha256, until=until)
             if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.shown)
@@ -157,10 +168,9 @@ class CaseFiles:
         return uploaded, stream.sha256
 
     def _search(
-        self, hook: SilentWitnessHook, part: Part, source: Source, sha256: str
+        self, hook: SilentWitnessHook, part: Part, source: Source, sha256: str, *, until: float
     ) -> dict[str, Any] | None:
-        """Search for a file whose answer was lost, for as long as it may still arrive."""
-        until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
+        """Search for a file whose answer was lost, until it can no longer arrive."""
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             present = present_files(hook, self.case_id, part)
             for file_id, record in alike(source, present).items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
@@ -14,7 +16,7 @@ from airflow_provider.core.jobs.ledger import Entry, Ledger, request_mark
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.naming import names_of_files
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.exceptions import InvalidInputError, NotFoundError
+from airflow_provider.exceptions import InvalidInputError, LedgerError, NotFoundError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import check_file_role
 from airflow_provider.links import SilentWitnessDashboardLink
@@ -46,6 +48,9 @@ ACCEPTED: dict[str, tuple[str, ...]] = {
     "tcr_document": DOCUMENTS,
 }
 """Media types by file category, after https://docs.silentwitness.ai/api-reference/files/overview."""
+
+UNDER_WAY = "under_way"
+"""Key in the record: when uploads were last known to be under way, epoch seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,7 +182,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         ledger = self.ledger(context, lambda: self._asked(case_id, parts))
         with self.hook() as hook:
             tried_in = context["ti"].try_number
-            entry = self._entry(ledger, hook, case_id, parts, tried_in)
+            entry, broken_off_at = self._begin(ledger, hook, case_id, parts, tried_in)
             # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
             own = CaseFiles(
@@ -185,19 +190,29 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 entry.details,
                 is_new=lambda: is_new_case(context, case_id),
                 is_killed=lambda: self._killed,
+                broken_off_at=broken_off_at,
                 pace=self.arrives_within / ARRIVES_WITHIN,
                 log=self.task_log,
             )
             empty = first and own.is_new()
 
             def arrived(record: str, uploaded: Uploaded) -> None:
+                nonlocal entry
                 own.done[record], own.sent[record] = uploaded
-                ledger.amend(entry, details={**entry.details, "uploaded": own.done, "sent": own.sent})
+                known = {"uploaded": own.done, "sent": own.sent, UNDER_WAY: time.time()}
+                entry = ledger.amend(entry, details={**entry.details, **known})
                 self.turns.recorded()
 
-            results = [
-                self._upload_part(hook, own, part, sources, arrived, empty=empty) for part, sources in checked
-            ]
+            try:
+                results = [
+                    self._upload_part(hook, own, part, sources, arrived, empty=empty)
+                    for part, sources in checked
+                ]
+            except Exception:
+                if not self._killed:  # no upload is under way any more
+                    with contextlib.suppress(LedgerError):
+                        ledger.amend(entry, details={**entry.details, UNDER_WAY: None})
+                raise
         return results[0] if self.evidence is None else results
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
@@ -296,20 +311,26 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         uploaded = iter(self._uploads.run(left))
         return [record or next(uploaded)[0] for record in found]
 
-    def _entry(
+    def _begin(
         self,
         ledger: Ledger,
         hook: SilentWitnessHook,
         case_id: str,
         parts: Sequence[Part],
         tried_in: int,
-    ) -> Entry:
-        """Return the record of what earlier attempts have uploaded."""
-        mark = request_mark(hook, self._asked(case_id, parts))
+    ) -> tuple[Entry, float | None]:
+        """
+        Record that uploads are under way; return the record of those before, and when, if ever, an attempt
+        has broken off in the middle of them.
+        """
+        mark, now = request_mark(hook, self._asked(case_id, parts)), time.time()
         entry = ledger.read()
         if entry is None or entry.fingerprint != mark:
-            return ledger.prepare(mark, {"tried_in": tried_in})
-        return entry
+            return ledger.prepare(mark, {"tried_in": tried_in, UNDER_WAY: now}), None
+        return (
+            ledger.amend(entry, details={**entry.details, UNDER_WAY: now}),
+            entry.details.get(UNDER_WAY),
+        )
 
     def _asked(self, case_id: str, parts: Sequence[Part]) -> dict[str, Any]:
         if self.evidence is None:

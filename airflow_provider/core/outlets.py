@@ -24,17 +24,18 @@ def tell_outlets(outlets: Sequence[Any], context: Context, manifests: Sequence[d
     """
     Let the events of a task's outlets carry what it has written.
 
-    The event of an ``Asset`` gets ``extra={"manifests": [...]}`` with all files. An ``AssetAlias`` gets one
-    event per file, on an asset whose URI is where the file is.
+    The event of an ``Asset``, or of a reference to one, gets ``extra={"manifests": [...]}`` with all files.
+    An ``AssetAlias`` gets one event per file, on an asset whose URI is where the file is.
 
     :param outlets: of the task.
     :param context: of the running task instance.
     :param manifests: of the files.
     """
     from airflow.sdk import Asset, AssetAlias
+    from airflow.sdk.definitions.asset import AssetRef
 
     for outlet in outlets:
-        if isinstance(outlet, Asset):
+        if isinstance(outlet, Asset | AssetRef):
             context["outlet_events"][outlet].extra["manifests"] = list(manifests)
         elif isinstance(outlet, AssetAlias):
             for manifest in manifests:

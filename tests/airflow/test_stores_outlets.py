@@ -56,6 +56,21 @@ def test_a_report_is_an_event_with_its_manifests(
     assert [Path(one["path"]).suffix for one in extra["manifests"]] == [".pdf", ".docx"]
 
 
+@pytest.mark.parametrize("by", ["name", "uri"])
+def test_an_outlet_that_only_refers_to_its_asset_is_an_event_too(
+    task_run: RunTask, finished_report: str, tmp_path: Path, by: str
+) -> None:
+    reports = Asset(f"reports_by_{by}", uri=f"x-reports://by-{by}")
+    with DAG(f"reads_reports_by_{by}", schedule=[reports]) as consumer:
+        pass
+    register(consumer)
+    reference = Asset.ref(name=reports.name) if by == "name" else Asset.ref(uri=reports.uri)
+    run = task_run(
+        DownloadReport, report_id=finished_report, output_path=str(tmp_path), outlets=[reference]
+    ).test()
+    assert events(run.run_id)[reports.name]["manifests"] == run.value
+
+
 def test_another_dag_is_scheduled_on_a_new_report(
     task_run: RunTask, finished_report: str, tmp_path: Path, airflow_db: None
 ) -> None:

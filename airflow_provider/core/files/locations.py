@@ -341,7 +341,7 @@ def _remote(scheme: str, rest: str, conn_id: str | None, argument: str) -> Locat
     if "?versionId=" in rest and "s3" in protocols(fs):
         raise wrong(
             argument,
-            f"{shown} names a version, which s3fs would leave out: the newest one would be read, or replaced. "
+            f"{shown} names a version, which s3fs would leave out: the newest would be read, or replaced. "
             "Copy that version to a key of its own.",
         )
     return Location(url, fs._strip_protocol(f"{scheme}://{rest}"), fs)

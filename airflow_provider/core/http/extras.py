@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import (
@@ -137,18 +138,19 @@ class Extras(BaseModel):
         }
 
 
-def read_extras(conn_id: str, text: str | None, model: type[Extras]) -> Extras:
+def read_extras(conn_id: str, extra: str | Mapping[str, Any] | None, model: type[Extras]) -> Extras:
     """
     Read the field ``extra`` of a connection.
 
     :param conn_id: for the messages.
-    :param text: a JSON object, or empty.
+    :param extra: a JSON object, or empty; some secrets backends have parsed it already.
     :param model: the vendor's.
     :raises ConfigurationError: names the extra that is unknown or wrong, and never quotes a value: a secret
         may have been put into the wrong place.
     """
     try:
-        values = json.loads(text) if text and text.strip() not in ("", "null") else {}
+        empty = extra is None or (isinstance(extra, str) and extra.strip() in ("", "null"))
+        values: Any = {} if empty else json.loads(extra) if isinstance(extra, str) else extra
     except (ValueError, RecursionError):
         raise unusable(conn_id, "extra", "the field `extra` is not valid JSON.") from None
     if not isinstance(values, dict):

@@ -230,6 +230,13 @@ def test_no_error_about_an_extra_shows_its_value(name: str) -> None:
     assert hidden not in printed
 
 
+def test_an_extra_that_a_secrets_backend_has_parsed_is_read() -> None:
+    connection: Any = Connection(conn_id="c1", conn_type="mediamagic", password=KEY)
+    connection.extra = {"read_timeout": 5, "proxies": {"https": "http://proxy:3128"}}
+    found = ConnectionSettings.from_connection(connection, MEDIAMAGIC)
+    assert (found.read_timeout, found.proxies) == (5.0, {"https": "http://proxy:3128"})
+
+
 @pytest.mark.parametrize("extra", [None, "", " ", "null", "{}"])
 def test_an_empty_extra_keeps_every_default(extra: str | None) -> None:
     assert settings(extra=extra) == settings()

@@ -8,8 +8,10 @@ import signal
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider.exceptions import JobCancelledError
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
@@ -212,6 +214,23 @@ def test_a_killed_wait_cancels_its_report_unless_it_goes_on_elsewhere(
     )
     asyncio.run(trigger.on_kill())
     assert len(report.cancels()) == cancels
+
+
+@needs_state_store
+def test_a_wait_that_was_deleted_with_its_dag_cancels_its_report(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def none(**_: object) -> dict[str, dict[str, str]]:
+        return {}
+
+    monkeypatch.setattr(RuntimeTaskInstance, "get_task_states", none)
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True, retries=1).attempt(until_deferred=True)
+    trigger = SilentWitnessReportTrigger(**trigger_kwargs(run.recorder.deferrals[-1]))
+    ti = SimpleNamespace(dag_id="deleted", task_id="job", run_id="run", map_index=-1)
+    monkeypatch.setattr(SilentWitnessReportTrigger, "task_instance", ti)
+    asyncio.run(trigger.on_kill())
+    assert report.cancels() == [report.seen()[0]["id"]]
 
 
 def test_a_sensor_that_is_killed_cancels_nothing(

@@ -68,7 +68,10 @@ def _state(ti: Any) -> str:
     states = RuntimeTaskInstance.get_task_states(
         dag_id=ti.dag_id, task_ids=[ti.task_id], run_ids=[ti.run_id], map_index=ti.map_index
     )
-    (state,) = (state for tasks in states.values() for state in tasks.values())
+    found = [state for tasks in states.values() for state in tasks.values()]
+    if not found:
+        return "removed"  # with its Dag, which may be deleted while tasks are deferred
+    (state,) = found
     return "none" if state is None else str(state)
 
 

@@ -185,7 +185,13 @@ def test_evidence_that_is_there_is_not_uploaded_again(
     assert _uploads(simulator) == 2
 
 
-@pytest.mark.parametrize("name", ["Cafe\u0301.jpg", "turned\u202egpj.jpg", "two  blanks.jpg", "tab\t.jpg"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Cafe\u0301.jpg", "turned\u202egpj.jpg", "two  blanks.jpg", "tab\t.jpg"),
+        *('12" dent.jpg', "two\nlines.jpg", "carriage\rreturn.jpg", "100%22.jpg"),
+    ],
+)
 def test_evidence_is_known_by_its_name_whatever_is_in_it(
     report: ReportJob, tmp_path: Path, name: str
 ) -> None:

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Uploaded: TypeAlias = tuple[dict[str, Any], dict[str, Any]]
 """``file_id``, ``file_name`` and ``status`` of a file that a case has, and what is known of its bytes."""
 
+_ESCAPES = (("%22", '"'), ("%0A", "\n"), ("%0D", "\r"))
+"""How forms write what would end a file name, after the HTML standard; a service may show it so."""
+
 
 class CaseFiles:
     """
@@ -198,10 +201,16 @@ def alike(source: Source, present: dict[str, dict[str, Any]]) -> dict[str, dict[
     return {
         file_id: {"file_id": file_id, "file_name": file["file_name"], "status": file.get("status")}
         for file_id, file in present.items()
-        if comparable(file.get("file_name") or "") == name and file.get("file_size") in (size, None)
+        if _comparable_name(file.get("file_name") or "") == name and file.get("file_size") in (size, None)
     }
 
 
 def shown_as(source: Source) -> tuple[str, int]:
     """Return what a case's record of a file says of it."""
-    return comparable(source.name), source.size
+    return _comparable_name(source.name), source.size
+
+
+def _comparable_name(name: str) -> str:
+    for escape, char in _ESCAPES:
+        name = name.replace(escape, char)
+    return comparable(name)

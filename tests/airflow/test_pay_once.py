@@ -267,6 +267,30 @@ def test_a_rotated_key_finds_the_same_job(
     assert job.creations() == 1
 
 
+@needs_state_store
+def test_a_key_of_another_account_rules_nothing_out(
+    report: ReportJob, connect: Connect, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(SOON)
+    die_once(monkeypatch, report.operator, "submit", after=True)
+    run = report.task(retries=2, deferrable=deferrable).attempt()
+    for key in ("sk-other", report.key):
+        connect(report.service, host=report.simulator.url, password=key)
+        run.attempt()
+    (seen,) = report.seen()
+    assert run.value == report.result_of(seen["id"])
+
+
+@needs_state_store
+def test_a_report_of_another_server_is_not_cancelled_by_its_id(report: ReportJob, connect: Connect) -> None:
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True).attempt(until_deferred=True).clear()
+    other = report.simulator.url.replace("127.0.0.1", "localhost")  # where the id is somebody else's
+    connect(report.service, host=other, password=report.key)
+    run.attempt(until_deferred=True)
+    assert (len(report.seen()), report.cancels()) == (2, [])
+
+
 @pytest.mark.skipif(has_state_store(), reason="Airflow 3.3 keeps task state")
 def test_without_a_state_store_the_log_says_what_is_missing(
     job: Job, capfd: pytest.CaptureFixture[str]

@@ -46,6 +46,10 @@ READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 """Seconds between reads of a recorded job that the service does not know, before that is believed."""
 
 
+SERVER = "server"
+"""Key in the record: at which server the thing was asked for."""
+
+
 class PayOnce:
     """
     Submit once: re-attach to what an earlier attempt paid for, else write the intent, submit, record the id.
@@ -169,7 +173,7 @@ class PayOnce:
                 self.paid.noun,
                 " max_paid_requests counts this try alone." if limited else "",
             )
-        return self.ledger.prepare(mark, carried)
+        return self.ledger.prepare(mark, {**carried, SERVER: self.hook.settings.base_url})
 
     def _fingerprint(self, entry: Entry | None) -> str:
         asked = self.paid.request()
@@ -188,7 +192,11 @@ class PayOnce:
 
     def _discard(self, entry: Entry) -> None:
         """Deal with what is recorded and no longer asked for; what was only named goes on."""
-        if not is_adopted(entry):
+        here = self.hook.settings.base_url
+        if (server := entry.details.get(SERVER, here)) != here:
+            # Here its id may be another's.
+            self.log.warning("The %s %s is at %s, and goes on.", self.paid.noun, entry.job_id, server)
+        elif not is_adopted(entry):
             self._discard_stale(entry)
 
     def _adopt(self, mark: str, job_id: str, entry: Entry | None) -> tuple[Entry, dict[str, Any]]:
@@ -463,7 +471,7 @@ def is_adopted(entry: Entry) -> bool:
 def carry_over(entry: Entry, *, paid_in_vain: int = 0) -> dict[str, Any]:
     """Return what of a spent entry counts on in the next one: earlier ids, and how many were paid for."""
     earlier = [*entry.details.get("earlier_ids", ()), *([entry.job_id] if entry.job_id else ())]
-    kept = {name: value for name, value in entry.details.items() if name in ("adopted", "retried")}
+    kept = {name: value for name, value in entry.details.items() if name in ("adopted", "retried", SERVER)}
     return {**kept, "earlier_ids": earlier, "paid": paid_requests(entry) + paid_in_vain}
 
 

@@ -287,6 +287,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     ) -> dict[str, Any] | None:
         def reports() -> list[dict[str, Any]]:
             listed = hook.list_reports(self.case_id)
+            if not listed:  # nor is one listed to an account that does not have the case
+                hook.get_case(self.case_id)
             return [row for row in listed if row.get("type") in (self.report_type, None)]
 
         found = created_since(reports, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)

@@ -500,7 +500,7 @@ def test_other_arguments_keep_the_count(service: Service) -> None:
     attempt(Asked(service), store)
     entry, _ = attempt(Asked(service, asked="y"), store, discard_stale=discarded.append)
     assert [one.job_id for one in discarded] == ["job-1"]
-    assert entry.details == {"earlier_ids": ["job-1"], "paid": 2}
+    assert entry.details == {"earlier_ids": ["job-1"], "paid": 2, "server": "https://x"}
 
 
 OUTCOMES = st.tuples(

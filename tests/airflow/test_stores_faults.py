@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,13 @@ from airflow.sdk import ObjectStoragePath
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
 from airflow_provider.operators.mediamagic import MediaMagicUploadFilesOperator as UploadFiles
 from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator as DownloadReport
+from airflow_provider.operators.silent_witness import SilentWitnessUploadEvidenceOperator as UploadEvidence
 from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import Connect
 from tests.airflow.jobs import ReportJob, SubmissionJob
 from tests.airflow.lone import execute
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
+from tests.simulator.talk import picture
 
 PDF = "/reports/*"
 LARGE = b"A guaranteed cure.\n" * 600_000
@@ -242,3 +245,24 @@ def test_an_upload_that_does_not_get_there_names_the_file(
     assert "sig=" not in str(caught.value)
     assert submission.simulator.ledger()["uploads"] == []
     assert submission.simulator.ledger()["api_key_at_storage"] == 0
+
+
+@pytest.mark.parametrize("status", [403, 415])
+@pytest.mark.parametrize(("route", "size"), [("direct", 20), ("url", len(LARGE))])
+def test_a_file_that_the_service_refuses_is_named(
+    submission: SubmissionJob, status: int, route: str, size: int
+) -> None:
+    files = [submission.file(f"{number}.txt", LARGE[:size].decode()) for number in range(2)]
+    endpoint = f"/api/integrations/uploads/{route}"
+    submission.simulator.fault("status", endpoint, "POST", status=status, skip=1)
+    with pytest.raises(ProviderError, match=f"^{re.escape(files[1])}: POST {endpoint} answered {status}"):
+        execute(UploadFiles(task_id="job", files=files, max_parallel=1))
+
+
+@pytest.mark.parametrize("status", [400, 422])
+def test_evidence_that_the_service_refuses_is_named(report: ReportJob, tmp_path: Path, status: int) -> None:
+    photo, case_id = tmp_path / "photo.jpg", report.case()
+    photo.write_bytes(picture())
+    report.simulator.fault("status", "/api/files/upload", "POST", status=status)
+    with pytest.raises(ProviderError, match=f"^{re.escape(str(photo))}: POST /api/files/upload answered"):
+        execute(UploadEvidence(task_id="job", case_id=case_id, files=[str(photo)]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cached_property
@@ -28,7 +29,7 @@ from airflow_provider.core.files.locations import (
 from airflow_provider.core.files.media_types import TEXTS, UNKNOWN, canonical_type, sniff, type_of_name
 from airflow_provider.core.files.storage_http import human_bytes
 from airflow_provider.core.text import clean
-from airflow_provider.exceptions import TransferError
+from airflow_provider.exceptions import ApiError, TransferError
 
 _MAGIC = frozenset("*?[")
 
@@ -86,6 +87,15 @@ class Source:
                 "when it was checked. Send it when nothing writes to it."
             )
         return stream
+
+    @contextmanager
+    def named_in_errors(self) -> Iterator[None]:
+        """Let the error of a service that does not take the file name it: one of many may be meant."""
+        try:
+            yield
+        except ApiError as error:
+            error.args = (f"{self.path}: {error}", *error.args[1:])
+            raise
 
 
 @dataclass(frozen=True)

@@ -93,7 +93,7 @@ def upload(
     from airflow_provider.core.files.sent import DigestReader, sent_file
 
     if source.size <= DIRECT_UPLOAD_MAX_BYTES:
-        with DigestReader(source.open()) as stream:
+        with DigestReader(source.open()) as stream, source.named_in_errors():
             answer = hook.upload_direct(source.name, media_type, stream)
         if answer.get("status") == "error":
             raise TransferError(
@@ -119,7 +119,8 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
     from airflow_provider.core.files.upload import UploadLink, put_blob
 
     def link(refresh: bool) -> UploadLink:
-        body = hook.create_upload_url(source.name, media_type)
+        with source.named_in_errors():
+            body = hook.create_upload_url(source.name, media_type)
         expires_at = epoch_seconds(body.get("expiresAt"))
         return UploadLink(
             url=body["uploadUrl"],

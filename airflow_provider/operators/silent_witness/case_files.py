@@ -159,7 +159,7 @@ class CaseFiles:
         self, hook: SilentWitnessHook, part: Part, source: Source, media_type: str
     ) -> tuple[dict[str, Any], str]:
         """Upload one file; return the answer and the digest of what was sent."""
-        with DigestReader(source.open()) as stream:
+        with DigestReader(source.open()) as stream, source.named_in_errors():
             uploaded = hook.upload_file(
                 self.case_id,
                 source.name,

@@ -166,6 +166,8 @@ def resolve_sources(
     reason = f"no file matches {', '.join(unmatched)}." if unmatched else "the list of files is empty."
     if any("{" in each for each in unmatched):
         reason += " Braces stand for themselves: give a glob for each of their parts."
+    if any("[" in each for each in unmatched):
+        reason += " Brackets stand for one of the characters in them: write [[] for a bracket in a name."
     if if_none == "skip" and not found:
         raise AirflowSkipException(f"{argument}: {reason}")
     raise wrong(argument, reason)

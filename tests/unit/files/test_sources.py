@@ -129,6 +129,13 @@ def test_braces_are_no_pattern_and_the_error_says_so(write: Write, tmp_path: Pat
     assert names([f"{tmp_path}/b{{1}}.*"]) == ["b{1}.txt"]
 
 
+def test_brackets_of_a_name_in_a_pattern_are_written_as_the_error_says(write: Write, tmp_path: Path) -> None:
+    write("[final] a.txt")
+    with pytest.raises(InvalidInputError, match=r"write \[\[\] for a bracket in a name"):
+        names([f"{tmp_path}/[final]*.txt"])
+    assert names([f"{tmp_path}/[[]final]*.txt"]) == ["[final] a.txt"]
+
+
 def test_files_of_a_set_have_one_order(write: Write) -> None:
     paths = [str(write(f"{number}.txt")) for number in range(20)]
     assert [source.path for source in resolve_sources(set(paths))] == sorted(paths)

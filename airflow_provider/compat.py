@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
+
+from airflow import __version__ as version
 
 if TYPE_CHECKING:
     from airflow.sdk import BranchMixIn, conf
@@ -65,12 +68,14 @@ def answers_asynchronously() -> bool:
     return comms is None or hasattr(comms, "asend")
 
 
-def clear_discards_task_state() -> bool:
-    """Return whether a clear discards what a task has stored, unless the user keeps it: from 3.4 on."""
-    from airflow import __version__ as version
+def runs_in_local_executor() -> bool:
+    """Return whether LocalExecutor runs this task: then all its attempts run where the scheduler runs."""
+    # Airflow forks the task from a process of the executor, and tells it nothing of that.
+    return "airflow.executors.local_executor" in sys.modules
 
-    return tuple(int(part) for part in version.split(".")[:2]) >= (3, 4)
 
+CLEAR_DISCARDS_TASK_STATE = tuple(int(part) for part in version.split(".")[:2]) >= (3, 4)
+"""Whether a clear discards what a task has stored, unless the user keeps it."""
 
 SHORTEST_DEFERRAL = 10.0
 """
@@ -91,6 +96,7 @@ def earliest_event(trigger_id: object, now: float) -> float:
 
 
 __all__ = [
+    "CLEAR_DISCARDS_TASK_STATE",
     "SHORTEST_DEFERRAL",
     "AirflowFailException",
     "AirflowNotFoundException",
@@ -101,7 +107,7 @@ __all__ = [
     "TaskDeferralTimeout",
     "airflow_stats",
     "answers_asynchronously",
-    "clear_discards_task_state",
     "conf",
     "earliest_event",
+    "runs_in_local_executor",
 ]

@@ -170,7 +170,8 @@ def get_provider_info() -> dict[str, Any]:
                             "path or URL that all workers can write to, with or without ``conn_id@``; a "
                             "local one must exist. With it a retry or a cleared task finds the job that "
                             "was paid for on every Airflow: 3.1 and 3.2 keep no such record over a retry, "
-                            "and 3.4 discards its own on a clear. Empty: no files.\n"
+                            "and 3.4 discards its own on a clear. Empty: these keep the files in "
+                            "``AIRFLOW_HOME``, and 3.3 needs none.\n"
                         ),
                         "version_added": "0.1.0",
                         "type": "string",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import gc
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import cache
@@ -44,6 +45,12 @@ hypothesis.settings.load_profile("any machine")
 
 MEDIAMAGIC_KEY = KEYS["mediamagic"]
 SILENT_WITNESS_KEY = KEYS["silent_witness"]
+
+
+@pytest.fixture(autouse=True)
+def _no_job_records_of_earlier_tests() -> None:
+    """Airflow 3.1, 3.2 and 3.4 need a folder for them, and ids of tasks are the same in many tests."""
+    shutil.rmtree(AIRFLOW_HOME / "airflow_provider_job_records", ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

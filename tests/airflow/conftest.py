@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Callable, Iterator
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,6 +37,12 @@ def _requests_arrive_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
         SilentWitnessUploadEvidenceOperator,
     ):
         monkeypatch.setattr(operator, "arrives_within", 0.0)
+
+
+@pytest.fixture(autouse=True)
+def _runs_in_local_executor(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All attempts run on this machine, where Airflow's home keeps what Airflow 3.1 and 3.2 do not."""
+    monkeypatch.setitem(sys.modules, "airflow.executors.local_executor", ModuleType("local_executor"))
 
 
 @pytest.fixture(autouse=True)

@@ -277,6 +277,9 @@ def has_state_store() -> bool:
     return True
 
 
+needs_state_store = pytest.mark.skipif(not has_state_store(), reason="about Airflow's own store, from 3.3 on")
+
+
 def trigger_kwargs(deferral: Any) -> dict[str, Any]:
     """The trigger's arguments, as the triggerer gets them."""
     try:

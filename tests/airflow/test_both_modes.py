@@ -11,9 +11,7 @@ from airflow_provider.exceptions import JobCancelledError, JobFailedError, JobIn
 from airflow_provider.simulator import Simulator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob
-from tests.airflow.task_run import Recorder, has_state_store, register
-
-needs_state_store = pytest.mark.skipif(not has_state_store(), reason="Airflow keeps no task state before 3.3")
+from tests.airflow.task_run import Recorder, register
 
 
 def test_a_waited_for_job_is_returned_as_the_vendor_describes_it(job: Job, deferrable: bool) -> None:
@@ -35,7 +33,6 @@ def test_the_id_is_in_xcom_before_the_wait(job: Job) -> None:
     assert run.xcoms[job.id_key] == job.seen()[0]["id"]
 
 
-@needs_state_store
 def test_a_finished_job_found_again_is_returned_without_deferring(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -100,7 +97,6 @@ def test_the_same_event_twice_gives_the_result_twice(job: Job) -> None:
         assert run.value == job.result_of(seen["id"])
 
 
-@needs_state_store
 def test_a_reattached_wait_gives_the_same_result(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

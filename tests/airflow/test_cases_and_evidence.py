@@ -23,7 +23,6 @@ from tests.airflow.conftest import RunTask
 from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ReportJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
-from tests.airflow.test_both_modes import needs_state_store
 from tests.simulator.talk import picture
 
 PARTIES: dict[str, Any] = {
@@ -55,7 +54,6 @@ def test_a_case_whose_answer_was_lost_is_adopted_at_once(simulator: Simulator, t
     assert run.value["case"]["id"] == case["id"]
 
 
-@needs_state_store
 def test_a_case_whose_worker_died_is_adopted_by_the_retry(
     simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,7 +63,6 @@ def test_a_case_whose_worker_died_is_adopted_by_the_retry(
     assert run.value["case"]["id"] == case["id"]
 
 
-@needs_state_store
 def test_a_retry_after_the_record_returns_the_same_case(
     simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,7 +72,6 @@ def test_a_retry_after_the_record_returns_the_same_case(
     assert run.value["case"]["id"] == case["id"]
 
 
-@needs_state_store
 def test_a_cleared_case_is_made_anew_unless_the_user_says_otherwise(
     simulator: Simulator, task_run: RunTask
 ) -> None:
@@ -86,7 +82,6 @@ def test_a_cleared_case_is_made_anew_unless_the_user_says_otherwise(
     assert len(_cases(simulator)) == 3
 
 
-@needs_state_store
 def test_a_case_whose_task_died_before_returning_it_is_not_invoiced_again(
     simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +91,6 @@ def test_a_case_whose_task_died_before_returning_it_is_not_invoiced_again(
     assert len(_cases(simulator)) == 1
 
 
-@needs_state_store
 def test_a_case_that_airflow_did_not_take_is_returned_by_a_clear(
     simulator: Simulator, task_run: RunTask, monkeypatch: pytest.MonkeyPatch
 ) -> None:

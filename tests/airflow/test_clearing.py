@@ -13,10 +13,7 @@ from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobTimeoutError, LedgerError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun, fresh_session
-from tests.airflow.test_both_modes import needs_state_store
-
-pytestmark = needs_state_store
+from tests.airflow.task_run import TaskRun, fresh_session, needs_state_store
 
 
 def test_a_cleared_success_is_paid_for_anew(job: Job, deferrable: bool) -> None:
@@ -213,6 +210,7 @@ def _write(run: TaskRun, value: Any) -> None:
     session.commit()
 
 
+@needs_state_store
 @pytest.mark.parametrize(
     "record",
     [{"version": 99}, {"version": 1}, {"job": "x"}, "text", [1, 2]],
@@ -231,6 +229,7 @@ def test_a_record_that_cannot_be_read_is_an_error_and_nothing_is_sent(
     assert submission.simulator.ledger()["total_requests"] == before
 
 
+@needs_state_store
 def test_a_store_that_does_not_answer_is_an_error_and_nothing_is_sent(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -246,6 +245,7 @@ def test_a_store_that_does_not_answer_is_an_error_and_nothing_is_sent(
     assert job.simulator.ledger()["total_requests"] == before
 
 
+@needs_state_store
 def test_a_store_that_takes_nothing_stops_before_the_paid_call(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,7 +16,6 @@ from airflow_provider.operators.silent_witness import report as report_module
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import attempts_own_their_data, fresh_session, register
-from tests.airflow.test_both_modes import needs_state_store
 
 
 def the_line(output: pytest.CaptureFixture[str]) -> str:
@@ -88,7 +87,6 @@ def test_every_retry_of_an_asset_counts(submission: SubmissionJob, deferrable: b
     assert run.xcoms[SUMMARY_KEY]["paid_requests"] == 3
 
 
-@needs_state_store
 def test_a_submission_that_was_lost_counts_too(
     submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,7 +109,6 @@ def test_the_end_that_counts_is_that_of_the_last_repair(monkeypatch: pytest.Monk
     assert note.as_json(SimpleNamespace(try_number=1))["detection_seconds"] == 10.0
 
 
-@needs_state_store
 def test_reports_of_earlier_attempts_count_too(report: ReportJob) -> None:
     report.fails(times=1)
     report.takes(SOON)
@@ -131,7 +128,6 @@ def test_who_wants_no_xcom_gets_the_line_only(job: Job, capfd: pytest.CaptureFix
     assert the_line(capfd)
 
 
-@needs_state_store
 def test_what_was_paid_for_with_other_arguments_counts_too(report: ReportJob) -> None:
     report.takes(SOON)
     run = report.task(deferrable=False).test()

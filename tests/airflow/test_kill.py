@@ -16,8 +16,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 from airflow_provider.exceptions import JobCancelledError
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
 from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import trigger_kwargs
-from tests.airflow.test_both_modes import needs_state_store
+from tests.airflow.task_run import needs_state_store, trigger_kwargs
 
 Kill = Callable[..., None]
 
@@ -132,7 +131,6 @@ def test_an_attempt_that_was_replaced_leaves_the_report_to_the_retry(
     assert "Airflow gave up this attempt" in capfd.readouterr().out
 
 
-@needs_state_store
 @pytest.mark.parametrize(("retries", "cancels"), [(1, 0), (0, 1)])
 def test_a_report_that_a_retry_may_want_is_not_cancelled_while_airflow_does_not_answer(
     report: ReportJob,
@@ -158,7 +156,6 @@ def _cleared_to(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setattr("airflow_provider.core.jobs.task_state._state", lambda ti: state)
 
 
-@needs_state_store
 @pytest.mark.parametrize("on_clear", [None, "attach", "new"])
 @pytest.mark.parametrize("state", ["restarting", "none", "failed"])
 def test_a_clear_that_attaches_cancels_nothing(

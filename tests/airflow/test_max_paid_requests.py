@@ -11,9 +11,6 @@ from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun
-from tests.airflow.test_both_modes import needs_state_store
-
-pytestmark = needs_state_store
 
 
 @pytest.fixture(autouse=True)

@@ -26,7 +26,6 @@ from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import QUICK, SOON, Job, ReportJob
 from tests.airflow.task_run import Recorder, register
-from tests.airflow.test_both_modes import needs_state_store
 from tests.airflow.test_few_requests import PARTIES
 from tests.simulator.talk import picture
 
@@ -45,7 +44,6 @@ def run_inside(recorder: Recorder, work: Callable[[Any], Any], *, retries: int =
     return dag.test().state
 
 
-@needs_state_store
 @pytest.mark.parametrize("task_ids", [("one", "two"), ("same", "same"), ("outer", "outer")], ids="-".join)
 def test_a_retry_finds_the_job_of_each_operator_that_a_task_calls(
     job: Job, recorder: Recorder, task_ids: tuple[str, str]
@@ -69,7 +67,6 @@ def test_a_retry_finds_the_job_of_each_operator_that_a_task_calls(
     assert len({*seen[0]}) == len(job.seen()) == 2
 
 
-@needs_state_store
 def test_a_lost_report_is_not_taken_for_that_of_the_operator_before(
     report: ReportJob, recorder: Recorder
 ) -> None:
@@ -94,7 +91,6 @@ def test_a_lost_report_is_not_taken_for_that_of_the_operator_before(
     assert len({*found[0]}) == len(report.seen()) == 3
 
 
-@needs_state_store
 def test_cases_uploads_and_evidence_have_records_of_their_own(
     report: ReportJob, submission: Job, recorder: Recorder, tmp_path: Path
 ) -> None:
@@ -123,7 +119,6 @@ def test_cases_uploads_and_evidence_have_records_of_their_own(
     assert len(ledger["uploads"]) == 3
 
 
-@needs_state_store
 def test_what_a_nested_operator_has_lost_it_finds_at_the_retry(
     report: ReportJob, recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:

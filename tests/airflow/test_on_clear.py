@@ -12,19 +12,17 @@ from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import InvalidInputError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun, has_state_store
+from tests.airflow.task_run import TaskRun
 
 Clear = Callable[[TaskRun], TaskRun]
 
 
-@pytest.fixture(params=["task-state", "file"])
+@pytest.fixture(params=["default", "named folder"])
 def clear(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Clear:
-    """Clear a task, where its record is kept by Airflow, and where Airflow has none and a file has it."""
-    if request.param == "file":
+    """Clear a task whose record is where it is by default, or only in a file of a named folder."""
+    if request.param == "named folder":
         monkeypatch.setenv("AIRFLOW__AIRFLOW_PROVIDER__JOB_RECORDS_PATH", str(tmp_path))
         return lambda run: run.clear().discard_task_state()
-    if not has_state_store():
-        pytest.skip("Airflow keeps no task state before 3.3")
     return lambda run: run.clear()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from datetime import UTC, datetime
 
 import pytest
@@ -13,15 +14,14 @@ from airflow_provider.core.jobs.ledger import KEY
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
+from airflow_provider.core.polling.wait import Wait
 from airflow_provider.exceptions import LedgerError, SubmissionLostError, SubmitOutcomeUnknownError
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun, fresh_session, has_state_store
-from tests.airflow.test_both_modes import needs_state_store
+from tests.airflow.task_run import TaskRun, fresh_session, has_state_store, needs_state_store
 
 
-@needs_state_store
 def test_a_worker_that_dies_before_the_request_leaves_it_to_the_retry(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -32,7 +32,6 @@ def test_a_worker_that_dies_before_the_request_leaves_it_to_the_retry(
     assert run.value == job.result_of(seen["id"])
 
 
-@needs_state_store
 def test_a_report_whose_worker_died_before_its_id_was_recorded_is_found(
     report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -43,7 +42,6 @@ def test_a_report_whose_worker_died_before_its_id_was_recorded_is_found(
     assert run.value == report.result_of(seen["id"])
 
 
-@needs_state_store
 def test_a_submission_whose_worker_died_before_its_id_was_recorded_is_not_paid_for_again(
     submission: SubmissionJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -55,7 +53,6 @@ def test_a_submission_whose_worker_died_before_its_id_was_recorded_is_not_paid_f
     assert len(submission.seen()) == 1
 
 
-@needs_state_store
 def test_a_lost_submission_is_paid_for_again_when_the_user_says_so(
     submission: SubmissionJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,7 +64,6 @@ def test_a_lost_submission_is_paid_for_again_when_the_user_says_so(
     assert len(submission.simulator.ledger()["uploads"]) == 2
 
 
-@needs_state_store
 def test_a_lost_submission_of_blob_paths_cannot_be_paid_for_again(
     submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -83,7 +79,6 @@ def test_a_lost_submission_of_blob_paths_cannot_be_paid_for_again(
     assert len(submission.seen()) == 1
 
 
-@needs_state_store
 def test_a_result_that_airflow_did_not_take_is_returned_by_a_clear(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -99,7 +94,6 @@ def test_a_result_that_airflow_did_not_take_is_returned_by_a_clear(
     assert len(job.seen()) == 1
 
 
-@needs_state_store
 def test_a_worker_that_dies_after_the_record_is_reattached(
     job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -110,7 +104,6 @@ def test_a_worker_that_dies_after_the_record_is_reattached(
     assert run.value == job.result_of(seen["id"])
 
 
-@needs_state_store
 def test_files_uploaded_before_the_worker_died_are_not_uploaded_again(
     submission: SubmissionJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -142,7 +135,6 @@ def test_a_submission_whose_answer_was_lost_says_so_and_is_not_sent_again(
     assert submission.creations() == 1
 
 
-@needs_state_store
 def test_a_retry_after_a_lost_answer_finds_that_the_submission_landed(submission: SubmissionJob) -> None:
     submission.takes(SOON)
     submission.simulator.fault("lost_answer", submission.create_path, "POST", times=1)
@@ -151,7 +143,6 @@ def test_a_retry_after_a_lost_answer_finds_that_the_submission_landed(submission
     assert len(submission.seen()) == 1
 
 
-@needs_state_store
 def test_a_retry_after_a_request_that_never_arrived_submits(job: Job, deferrable: bool) -> None:
     job.takes(SOON)
     job.simulator.fault("reset", job.create_path, "POST", times=1)
@@ -160,7 +151,6 @@ def test_a_retry_after_a_request_that_never_arrived_submits(job: Job, deferrable
     assert run.value == job.result_of(seen["id"])
 
 
-@needs_state_store
 def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
     job.takes(SOON)
     job.simulator.fault("status", job.create_path, "POST", status=409, times=1)
@@ -169,7 +159,6 @@ def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
     assert run.value == job.result_of(seen["id"])
 
 
-@needs_state_store
 @pytest.mark.parametrize("status", [400, 403])
 def test_a_retry_that_may_not_look_pays_nothing(
     job: Job, status: int, monkeypatch: pytest.MonkeyPatch
@@ -183,7 +172,6 @@ def test_a_retry_that_may_not_look_pays_nothing(
     assert len(job.seen()) == 1
 
 
-@needs_state_store
 def test_a_request_that_goes_out_late_is_intended_anew(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +214,6 @@ def test_an_attempt_that_was_replaced_meanwhile_sends_nothing_more(
     assert report.seen() == []
 
 
-@needs_state_store
 def test_a_changed_request_does_not_inherit_the_job(job: Job) -> None:
     job.takes(ENDLESS)
     run = job.task(deferrable=True).attempt(until_deferred=True)
@@ -238,7 +225,6 @@ def test_a_changed_request_does_not_inherit_the_job(job: Job) -> None:
     assert run.xcoms[job.id_key] != first["id"]
 
 
-@needs_state_store
 def test_the_report_of_a_changed_request_is_cancelled(report: ReportJob) -> None:
     report.takes(ENDLESS)
     run = report.task(deferrable=True).attempt(until_deferred=True)
@@ -249,7 +235,6 @@ def test_the_report_of_a_changed_request_is_cancelled(report: ReportJob) -> None
     assert report.cancels() == [first["id"]]
 
 
-@needs_state_store
 def test_a_rotated_key_finds_the_same_job(
     job: Job, connect: Connect, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -293,14 +278,40 @@ def test_a_report_of_another_server_is_not_cancelled_by_its_id(report: ReportJob
 
 @pytest.mark.skipif(has_state_store(), reason="Airflow 3.3 keeps task state")
 def test_without_a_state_store_the_log_says_what_is_missing(
-    job: Job, capfd: pytest.CaptureFixture[str]
+    job: Job, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delitem(sys.modules, "airflow.executors.local_executor")
     job.takes(SOON)
     job.task(deferrable=True).test()
-    assert "This Airflow has no task state store (3.3 has)" in capfd.readouterr().out
+    assert "a retry finds the" in capfd.readouterr().out
 
 
-@needs_state_store
+@pytest.mark.skipif(has_state_store(), reason="Airflow 3.3 keeps task state")
+def test_without_a_state_store_a_retry_on_the_same_machine_finds_the_job(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whichever executor runs the task."""
+    monkeypatch.delitem(sys.modules, "airflow.executors.local_executor")
+    job.takes(SOON)
+    die_once(monkeypatch, JobRun, "proceed")
+    run = job.task(retries=1, deferrable=deferrable).attempt()
+    run.attempt()
+    (seen,) = job.seen()
+    assert run.value == job.result_of(seen["id"])
+
+
+@pytest.mark.skipif(has_state_store(), reason="Airflow 3.3 keeps task state")
+def test_a_report_is_cancelled_where_a_retry_may_not_find_it(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "airflow.executors.local_executor")
+    report.takes(ENDLESS)
+    monkeypatch.setitem(Wait.__init__.__kwdefaults__, "tolerance", 0.1)  # type: ignore[arg-type]
+    report.simulator.fault("status", report.status_path, "GET", status=503)
+    report.task(retries=1, deferrable=False).attempt()
+    assert report.cancels() == [report.seen()[0]["id"]]
+
+
 def test_a_report_of_another_dag_on_the_same_case_is_not_taken_for_a_lost_one(
     report: ReportJob, deferrable: bool
 ) -> None:
@@ -315,7 +326,6 @@ def test_a_report_of_another_dag_on_the_same_case_is_not_taken_for_a_lost_one(
     assert [other.value["id"], run.value["id"]] == ids
 
 
-@needs_state_store
 def test_a_report_that_is_carried_out_long_after_its_answer_was_lost_is_found(
     report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,14 +16,9 @@ from airflow_provider.operators.silent_witness import SilentWitnessUploadEvidenc
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import SOON, ReportJob, SubmissionJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
-from tests.airflow.task_run import has_state_store
 from tests.simulator.talk import picture
 
 DIRECT = "/api/integrations/uploads/direct"
-
-needs_state_store = pytest.mark.skipif(
-    not has_state_store(), reason="only Airflow 3.3 keeps a record over retries"
-)
 
 
 def arrived(job: SubmissionJob) -> list[str]:
@@ -99,7 +94,6 @@ def test_another_request_or_a_clear_uploads_anew(submission: SubmissionJob, chan
     assert len(arrived(submission)) == 2 + len(again)
 
 
-@needs_state_store
 def test_in_airflow_a_retry_of_an_upload_sends_only_what_is_missing(
     submission: SubmissionJob, task_run: RunTask
 ) -> None:

@@ -11,7 +11,6 @@ from airflow_provider.operators.mediamagic.submission_operator import Submission
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, SubmissionJob
 from tests.airflow.task_run import trigger_kwargs
-from tests.airflow.test_both_modes import needs_state_store
 from tests.simulator.talk import MediaMagicTalk
 
 
@@ -198,7 +197,6 @@ def test_a_retry_that_is_not_shown_yet_is_waited_for(
     assert len(submission.simulator.ledger()["asset_retries"]) == 1
 
 
-@needs_state_store
 @pytest.mark.usefixtures("slow_to_show")
 @pytest.mark.parametrize("kind", ["lost_answer", "died"])
 def test_a_retry_of_unknown_outcome_that_is_not_shown_yet_is_waited_for_by_the_next_attempt(
@@ -217,7 +215,6 @@ def test_a_retry_of_unknown_outcome_that_is_not_shown_yet_is_waited_for_by_the_n
     assert len(submission.simulator.ledger()["asset_retries"]) == 1
 
 
-@needs_state_store
 @pytest.mark.usefixtures("slow_to_show")
 @pytest.mark.parametrize("kind", ["", "lost_answer", "reset"])
 def test_a_repair_that_is_not_shown_yet_is_waited_for(

@@ -13,8 +13,7 @@ from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.operators.silent_witness import SilentWitnessCancelReportOperator
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import has_state_store, trigger_kwargs
-from tests.airflow.test_both_modes import needs_state_store
+from tests.airflow.task_run import trigger_kwargs
 
 
 def test_the_error_names_the_job_and_the_limit(job: Job, deferrable: bool) -> None:
@@ -92,7 +91,6 @@ def test_time_can_be_given_as_number_text_or_timedelta(job: Job, timeout: Any) -
     assert kwargs["deadline"] - kwargs["submitted_at"] == pytest.approx(90)
 
 
-@needs_state_store
 def test_a_reattached_job_keeps_its_deadline(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
     from airflow_provider.core.jobs.run import JobRun
     from tests.airflow.interruptions import die_once
@@ -133,8 +131,6 @@ def test_the_frameworks_timeout_of_a_finished_job_is_no_failure(job: Job) -> Non
 def test_giving_up_after_trouble_leaves_the_job_to_a_retry(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if not has_state_store():
-        pytest.skip("no retry finds it before Airflow 3.3")
     monkeypatch.setitem(Wait.__init__.__kwdefaults__, "tolerance", 0.1)  # type: ignore[arg-type]
     report.takes(10 * SOON)
     report.simulator.fault("status", report.status_path, "GET", status=503)
@@ -181,7 +177,6 @@ def test_after_the_last_attempt_the_report_is_cancelled_and_summed_up(report: Re
     assert run.xcoms["job_summary"]["job_id"] == seen["id"]
 
 
-@needs_state_store
 def test_a_retry_goes_on_with_the_job_whose_trigger_failed(job: Job) -> None:
     job.takes(ENDLESS)
     run = job.task(deferrable=True, retries=1).attempt(until_deferred=True).trigger_failure()

@@ -12,7 +12,6 @@ from airflow_provider.core.polling.wait import LATE_READS
 from airflow_provider.exceptions import AuthenticationError, PermissionDeniedError, WaitError
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun
-from tests.airflow.test_both_modes import needs_state_store
 
 PASSING: dict[str, dict[str, Any]] = {
     "500": {"kind": "status", "status": 500},
@@ -160,7 +159,6 @@ def test_a_refused_key_ends_the_wait_with_its_own_error(
     assert job.seen()[0]["id"] in str(run.error)
 
 
-@needs_state_store
 def test_a_refused_key_leaves_the_job_to_be_found_with_a_new_one(job: Job, deferrable: bool) -> None:
     job.takes(SOON)
     job.simulator.fault("status", job.status_path, "GET", status=401)

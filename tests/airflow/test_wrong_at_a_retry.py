@@ -15,9 +15,6 @@ from tests.airflow.conftest import RunTask
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import TaskRun
-from tests.airflow.test_both_modes import needs_state_store
-
-pytestmark = needs_state_store
 
 WAITING: list[dict[str, Any]] = [
     {"timeout": "soon"},

@@ -247,10 +247,15 @@ _redis_stores: dict[str, tuple[dict[str, Any], FallbackStore]] = {}
 """By connection id, with what its client was told; a changed password makes another one."""
 
 
+def in_airflow_home(name: str) -> str:
+    """Return the path of what the processes of this machine share, in Airflow's home folder."""
+    home = os.path.expanduser(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow"))
+    return os.path.join(home, name)
+
+
 def embedded_store() -> Store:
     """Return the store of this machine: a file in Airflow's home folder."""
-    home = os.path.expanduser(os.path.expandvars(os.environ.get("AIRFLOW_HOME") or "~/airflow"))
-    path = os.path.join(home, FILE_NAME)
+    path = in_airflow_home(FILE_NAME)
     if path not in _stores:
         _stores[path] = FallbackStore(SQLiteStore(path))
     return _stores[path]

@@ -3,8 +3,8 @@ Pay once: the record of what a task instance has asked a service to do.
 
 The intent is written before the paid call and the job's id after it, in Airflow's task state store (Airflow
 3.3), which outlives retries, crashes and, before 3.4, clears. Airflow 3.1 and 3.2 have no such store: there
-the record lives in an XCom of the task, which outlives a deferral and not a retry. A file beside it, where
-one is configured, outlives all of that.
+the record lives in an XCom of the task, which outlives a deferral and not a retry. Where Airflow's own record
+does not outlive everything, there is a file beside it, which does.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from datetime import timedelta
 from types import UnionType
 from typing import TYPE_CHECKING, Any, Protocol
 
-from airflow_provider.compat import clear_discards_task_state, conf
+from airflow_provider.compat import CLEAR_DISCARDS_TASK_STATE, conf, runs_in_local_executor
 from airflow_provider.exceptions import LedgerError
 
 if TYPE_CHECKING:
@@ -154,14 +154,21 @@ class FileBackedStore:
     :param file: of the record.
     :param attempt: number of this attempt. Kept in ``store``, so that an attempt can tell that another one
         has taken its place.
+    :param configured: whether the user has named the folder. One of the package's own choice serves retries
+        and clears alone: a first attempt would find there what a Dag run of the same id has left that is
+        gone, as after ``dag.test()``. That it cannot be written is no reason to stop.
+    :param reached: whether all attempts of the task reach the file.
     """
 
-    durable = True
-
-    def __init__(self, store: Store, file: RecordFile, *, attempt: int) -> None:
+    def __init__(
+        self, store: Store, file: RecordFile, *, attempt: int, configured: bool = True, reached: bool = True
+    ) -> None:
         self._store = store
         self._file = file
         self._attempt = attempt
+        self._configured = configured
+        self.reached = reached
+        self.durable = reached or store.durable
 
     @property
     def place(self) -> str:
@@ -169,7 +176,7 @@ class FileBackedStore:
 
     def get(self) -> Any:
         value = self._store.get()
-        if value is None:
+        if value is None and (self._configured or self._attempt > 1):
             value = self._file.get()
         if isinstance(value, dict) and value.get(ATTEMPT) != self._attempt:
             self._store.set({**value, ATTEMPT: self._attempt})
@@ -181,7 +188,7 @@ class FileBackedStore:
             self._file.set(value)
         except Exception as error:
             # Before the paid call nothing may be sent; after it the job is followed all the same.
-            if not value["job_id"]:
+            if self._configured and not value["job_id"]:
                 raise
             log.warning("The record of job %s could not be written to a file: %s", value["job_id"], error)
 
@@ -219,22 +226,30 @@ class Ledger:
         accessor = context.get("task_state_store")
         store: Store = XComStore(ti, key) if accessor is None else TaskStateStore(accessor, key)
         max_tries, attempt = int(getattr(ti, "max_tries", 0) or 0), int(ti.try_number or 0)
-        if folder := (conf.get("airflow_provider", "job_records_path", fallback="") or "").strip():
-            from airflow_provider.core.jobs.record_file import RecordFile
+        configured = (conf.get("airflow_provider", "job_records_path", fallback="") or "").strip()
+        if configured or not store.durable or CLEAR_DISCARDS_TASK_STATE:
+            from airflow_provider.core.jobs.record_file import RecordFile, own_folder
 
-            store = FileBackedStore(store, RecordFile(folder, context, part), attempt=attempt)
+            if folder := configured or own_folder():
+                store = FileBackedStore(
+                    store,
+                    RecordFile(folder, context, part),
+                    attempt=attempt,
+                    configured=bool(configured),
+                    reached=bool(configured) or runs_in_local_executor(),
+                )
         return cls(store, max_tries=max_tries, last_try=attempt > max_tries)
 
     @property
     def durable(self) -> bool:
-        """Whether the record outlives a retry: from Airflow 3.3 on, or with a file."""
+        """Whether the record outlives a retry: from Airflow 3.3 on, or in a file that all attempts reach."""
         return self._store.durable
 
     @property
     def outlives_clear(self) -> bool:
         """Whether the record outlives a user's clear."""
-        in_file = isinstance(self._store, FileBackedStore)
-        return in_file or (self.durable and not clear_discards_task_state())
+        in_file = isinstance(self._store, FileBackedStore) and self._store.reached
+        return in_file or (self.durable and not CLEAR_DISCARDS_TASK_STATE)
 
     def is_replaced(self) -> bool:
         """Whether another attempt has taken the place of this one, which has written the record."""

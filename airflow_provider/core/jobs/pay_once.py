@@ -169,9 +169,9 @@ class PayOnce:
             limited = self.paid.max_paid_requests is not None
             self.log.info(
                 "This Airflow has no task state store (3.3 has) and [airflow_provider] job_records_path "
-                "is not set: a retry will not find the %s.%s",
+                "is not set: a retry finds the %s on this machine at most.%s",
                 self.paid.noun,
-                " max_paid_requests counts this try alone." if limited else "",
+                " max_paid_requests counts no tries on others." if limited else "",
             )
         return self.ledger.prepare(mark, {**carried, SERVER: self.hook.settings.base_url})
 

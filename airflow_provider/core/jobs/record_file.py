@@ -1,8 +1,8 @@
 """
 The record of a task instance as a small file, on a disk or in a store that all workers reach.
 
-It outlives what Airflow keeps: a retry on 3.1 and 3.2, and a clear on 3.4. Switched on by the option
-``job_records_path`` in section ``[airflow_provider]`` of Airflow's configuration.
+It outlives what Airflow keeps: a retry on 3.1 and 3.2, and a clear on 3.4. The option ``job_records_path`` in
+section ``[airflow_provider]`` of Airflow's configuration names the folder; else it is in Airflow's home.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from airflow_provider.core.budget.store import in_airflow_home
 from airflow_provider.core.files.atomic import write_atomic
 from airflow_provider.core.files.locations import Location, locate, storage_errors
 from airflow_provider.exceptions import InvalidInputError
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from airflow.sdk import Context
 
 SETTING = "[airflow_provider] job_records_path"
+
+FOLDER_NAME = "airflow_provider_job_records"
 
 DAY = 86400.0
 
@@ -44,6 +47,17 @@ AFRESH = "check the service for a job, then delete the file to start afresh"
 _DAYS = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 log = logging.getLogger(__name__)
+
+
+def own_folder() -> str | None:
+    """Return the folder in Airflow's home for those who name none; ``None`` where it cannot be written to."""
+    path = in_airflow_home(FOLDER_NAME)
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        log.debug("No folder for job records: %s", error)
+        return None
+    return path if os.access(path, os.W_OK | os.X_OK) else None
 
 
 class RecordFile:

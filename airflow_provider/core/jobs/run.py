@@ -441,4 +441,4 @@ class JobRun:
         self.record(left=True)
         if self.ledger.durable:
             return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
-        return f"The {self.job.noun} goes on; a retry cannot re-attach to it without job_records_path."
+        return f"The {self.job.noun} goes on; a retry finds it on this machine at most (job_records_path)."

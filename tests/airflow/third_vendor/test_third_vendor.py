@@ -15,7 +15,6 @@ from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.exceptions import JobCancelledError, JobFailedError
 from tests.airflow.conftest import RunTask
 from tests.airflow.interruptions import die_once
-from tests.airflow.test_both_modes import needs_state_store
 from tests.airflow.third_vendor import render_farm
 from tests.airflow.third_vendor.render_farm import (
     DownloadRenderOperator,
@@ -44,7 +43,6 @@ def test_a_render_is_paid_for_once_and_returned(
     assert [event["status"] for event in run.recorder.events] == (["success"] if deferrable else [])
 
 
-@needs_state_store
 def test_a_retry_finds_the_render_of_a_worker_that_died(
     farm: RenderFarm, task_run: RunTask, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -233,13 +233,12 @@ class Airflow:
             "LOGGING__COLORED_CONSOLE_LOG": "False",
             "USAGE_DATA_COLLECTION__ENABLED": "False",
         }
-        if not __version__.startswith("3.3."):
-            # Before it Airflow keeps no record of a task, and 3.4 drops it when the task is cleared.
+        if self._broker:
+            # Before 3.3 Airflow keeps no record of a task, and 3.4 drops it when the task is cleared.
             records = self.home / "job-records"
             records.mkdir(exist_ok=True)
-            settings["AIRFLOW_PROVIDER__JOB_RECORDS_PATH"] = str(records)
-        if self._broker:
             settings |= {
+                "AIRFLOW_PROVIDER__JOB_RECORDS_PATH": "" if __version__.startswith("3.3.") else str(records),
                 "CELERY__BROKER_URL": self._broker,
                 "CELERY__RESULT_BACKEND": f"db+{self.database.url}",
                 "CELERY__WORKER_CONCURRENCY": "8",

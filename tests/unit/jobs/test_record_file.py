@@ -14,6 +14,7 @@ import pytest
 from airflow_provider.core.files.locations import locate
 from airflow_provider.core.jobs.ledger import KEY, Entry, Ledger
 from airflow_provider.core.jobs.record_file import (
+    FOLDER_NAME,
     KEPT,
     KEPT_UNDELIVERED,
     REMOVED_AT_ONCE,
@@ -70,12 +71,65 @@ def test_a_record_is_found_where_airflow_has_discarded_its_own(folder: str, with
     assert ledger.read() == settled
 
 
-def test_without_the_setting_no_file_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Airflow's home, where records are kept when no folder is named."""
+    monkeypatch.setenv("AIRFLOW_HOME", str(tmp_path))
+    return tmp_path
+
+
+@pytest.fixture(params=[False, True], ids=["other executor", "LocalExecutor"])
+def local_executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether all attempts run where the scheduler runs."""
+    monkeypatch.setattr("airflow_provider.core.jobs.ledger.runs_in_local_executor", lambda: request.param)
+    return bool(request.param)
+
+
+def test_without_the_setting_a_retry_reads_the_file_of_its_machine(home: Path, local_executor: bool) -> None:
+    settled = _settled(Ledger.of(_context()))
+    ledger = Ledger.of(_context(FakeTaskInstance(try_number=2, max_tries=1)))
+    assert ledger.read() == settled
+    assert ledger.durable == ledger.outlives_clear == local_executor
+
+
+def test_without_the_setting_a_first_try_reads_no_file(home: Path, local_executor: bool) -> None:
+    """A Dag run of the same id may have been deleted, with the job of its task."""
+    _settled(Ledger.of(_context()), "of the deleted run")
+    assert Ledger.of(_context()).read() is None
+    _settled(Ledger.of(_context()))
+    retry = Ledger.of(_context(FakeTaskInstance(try_number=2))).read()
+    assert retry is not None
+    assert retry.job_id == "job-1"
+
+
+@pytest.mark.parametrize("discards", [False, True], ids=["3.3", "3.4"])
+def test_a_file_is_written_where_a_clear_discards_what_airflow_has(
+    home: Path, discards: bool, local_executor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider.core.jobs.ledger.CLEAR_DISCARDS_TASK_STATE", discards)
+    ledger = Ledger.of(_context(task_state_store=FakeStateStore()))
+    _settled(ledger)
+    assert ledger.durable
+    assert ledger.outlives_clear == (local_executor or not discards)
+    assert len(_files(home)) == discards
+
+
+def test_a_home_that_cannot_be_written_to_has_no_records(home: Path, local_executor: bool) -> None:
+    home.joinpath(FOLDER_NAME).touch()
     ledger = Ledger.of(_context())
     _settled(ledger)
     assert not ledger.durable
-    assert _files(tmp_path) == []
+    assert Ledger.of(_context(FakeTaskInstance(try_number=2))).read() is None
+
+
+def test_a_file_of_the_packages_own_choice_that_cannot_be_written_stops_nothing(
+    home: Path, local_executor: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(file: RecordFile, value: dict[str, Any]) -> None:
+        raise OSError("no space left")
+
+    monkeypatch.setattr(RecordFile, "set", full)
+    assert _settled(Ledger.of(_context())).job_id == "job-1"
 
 
 def test_what_airflow_has_counts_before_the_file(local_folder: Path) -> None:

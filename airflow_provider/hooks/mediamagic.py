@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.core.http.error_bodies import ErrorBody, Paid
-from airflow_provider.core.http.responses import Body, quoted_id
+from airflow_provider.core.http.responses import Body, plain_id
 from airflow_provider.exceptions import InvalidInputError, TransferError
 from airflow_provider.hooks.mediamagic_answers import read_asset, read_issues, read_topics
 from airflow_provider.hooks.mediamagic_connection import API, MEDIAMAGIC
@@ -237,4 +237,4 @@ def _read_blob(body: Body, *needed: str) -> dict[str, Any]:
 
 
 def _asset_path(submission_id: str, asset_id: str) -> str:
-    return f"{submission_path(submission_id)}/assets/{quoted_id('asset_id', asset_id)}"
+    return f"{submission_path(submission_id)}/assets/{plain_id('asset_id', asset_id)}"

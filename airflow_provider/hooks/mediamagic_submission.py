@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider.core.arguments import plain_json, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.error_bodies import Paid
-from airflow_provider.core.http.responses import Body, Id, Kind, Name, Word, fields, plain_id, quoted_id
+from airflow_provider.core.http.responses import Body, Id, Kind, Name, Word, fields, plain_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.wait import LONGEST_MESSAGE, JobState, Observation, epoch_seconds
@@ -272,7 +272,7 @@ class SubmissionEndpoints(ServiceHook):
 
 
 def submission_path(submission_id: str) -> str:
-    return f"{API}/submissions/{quoted_id('submission_id', submission_id)}"
+    return f"{API}/submissions/{plain_id('submission_id', submission_id)}"
 
 
 SUBMISSION: Final = JobKind(

@@ -8,7 +8,7 @@ from typing import Any, Final
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import is_secure_url
-from airflow_provider.core.http.responses import plain_id, quoted_id
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic_answers import (
     read_deliveries,
@@ -183,4 +183,4 @@ def checked_event_types(event_types: Sequence[str]) -> list[str]:
 
 
 def _path(subscription_id: str) -> str:
-    return f"{_SUBSCRIPTIONS}/{quoted_id('subscription_id', subscription_id)}"
+    return f"{_SUBSCRIPTIONS}/{plain_id('subscription_id', subscription_id)}"

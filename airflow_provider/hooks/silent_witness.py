@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 from airflow_provider.core.arguments import one_of, required_text
 from airflow_provider.core.http.connection import Service
 from airflow_provider.core.http.error_bodies import Paid
-from airflow_provider.core.http.responses import plain_id, quoted_id
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.core.http.retry import RetryPolicy
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (
@@ -377,11 +377,11 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
 
 
 def _case(case_id: str) -> str:
-    return f"/api/cases/{quoted_id('case_id', case_id)}"
+    return f"/api/cases/{plain_id('case_id', case_id)}"
 
 
 def _file(file_id: str) -> str:
-    return f"/api/files/{quoted_id('file_id', file_id)}"
+    return f"/api/files/{plain_id('file_id', file_id)}"
 
 
 def _texts(**given: str | None) -> dict[str, Any]:

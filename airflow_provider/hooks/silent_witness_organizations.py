@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from airflow_provider.core.arguments import one_of, required_text
 from airflow_provider.core.http.client import ServiceHook
-from airflow_provider.core.http.responses import quoted_id
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.silent_witness_answers import (
     ORGANIZATION,
@@ -69,7 +69,7 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/get
         """
-        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
+        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
         return self.request("GET", path, read=read_object("organization", kinds=ORGANIZATION))
 
     def list_organizations(
@@ -104,7 +104,7 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/update
         """
-        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
+        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
         for name, value in fields.items():
             one_of("field", name, _ORGANIZATION_FIELDS)
             required_text(name, value)
@@ -122,5 +122,5 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/delete
         """
-        path = f"/api/organizations/{quoted_id('organization_id', organization_id)}"
+        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
         return self.request("DELETE", path, read=read_deleted)

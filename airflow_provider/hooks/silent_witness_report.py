@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from airflow_provider.core.arguments import one_of
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.error_bodies import Paid
-from airflow_provider.core.http.responses import Body, Id, Kind, fields, plain_id, quoted_id
+from airflow_provider.core.http.responses import Body, Id, Kind, fields, plain_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.polling.schedule import Backoff
 from airflow_provider.core.polling.sweep import Listing
@@ -258,7 +258,7 @@ class ReportEndpoints(ServiceHook):
 
 
 def _report(report_id: str) -> str:
-    return f"/api/reports/{quoted_id('report_id', report_id)}"
+    return f"/api/reports/{plain_id('report_id', report_id)}"
 
 
 DEMO_DATA: Final = "demo_data"

@@ -158,8 +158,7 @@ def error_for(
     error that says what to do.
 
     A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
-    about the thing asked for: it becomes MalformedResponseError. Only a paid call, which it shows to have
-    started nothing, ends with NotFoundError all the same.
+    about the thing asked for: it becomes MalformedResponseError, which a retry may help.
 
     :param answer: the answer.
     :param secrets: values that must not be quoted.
@@ -185,7 +184,7 @@ def error_for(
     if status < 400:
         return _redirected(answer, known)
     foreign = status == 404 and _COMPLAINTS.isdisjoint(said.names)
-    kind = _kind_for(status, pending, foreign and paid is None)
+    kind = _kind_for(status, pending, foreign)
     parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:
         parts.append(f"Code: {said.code}.")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 from airflow_provider import DISTRIBUTION, __version__
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -73,7 +73,7 @@ def is_plain_id(value: Any) -> bool:
 
 def plain_id(argument: str, value: Any) -> str:
     """
-    Return an id of the service, which may have come from anywhere.
+    Return an id of the service, which may have come from anywhere, as it is: it fits a path unquoted.
 
     :raises InvalidInputError: it is none, see :func:`is_plain_id`.
     """
@@ -84,15 +84,6 @@ def plain_id(argument: str, value: Any) -> str:
             parameter=argument,
         )
     return str(value)
-
-
-def quoted_id(argument: str, value: Any) -> str:
-    """
-    Return an id for use in a path.
-
-    :raises InvalidInputError: it is no :func:`plain_id`.
-    """
-    return quote(plain_id(argument, value), safe="")
 
 
 def load_json(content: bytes | str) -> Any:

@@ -13,7 +13,7 @@ from airflow_provider.core.arguments import required_id, required_text
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import Service
 from airflow_provider.core.http.error_bodies import Paid
-from airflow_provider.core.http.responses import Body, quoted_id
+from airflow_provider.core.http.responses import Body, plain_id
 from airflow_provider.core.jobs.kind import JobKind
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
@@ -92,7 +92,7 @@ class RenderFarmHook(ServiceHook):
 
 
 def _path(render_id: str) -> str:
-    return f"/renders/{quoted_id('render_id', render_id)}"
+    return f"/renders/{plain_id('render_id', render_id)}"
 
 
 def _render(body: Body) -> dict[str, Any]:

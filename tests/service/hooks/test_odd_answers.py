@@ -17,6 +17,7 @@ from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider.core.http.retry import may_have_started
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -228,9 +229,10 @@ def test_a_paid_call_that_something_else_answers_404_has_started_nothing(
     make_hook: HookMaker, call: PaidCall, good: Any, advice: str
 ) -> None:
     with OddServer(answer(404, b"default backend - 404"), answer(201, good)) as server:
-        with pytest.raises(NotFoundError, match="something else has answered"):
+        with pytest.raises(MalformedResponseError, match="something else has answered") as raised:
             call(make_hook, server.url)
 
+        assert not may_have_started(raised.value)
         assert len(server.requests) == 1
 
 
@@ -807,6 +809,20 @@ def test_a_404_of_something_else_says_nothing_about_the_job(
         pytest.raises(MalformedResponseError, match=r"GET /api/.*default backend.*something else"),
     ):
         ask(make_hook(kind, server.url), method, "job_1")
+
+
+@pytest.mark.parametrize(
+    ("kind", "method"), [(MediaMagicHook, "get_submission"), (SilentWitnessHook, "get_report")]
+)
+def test_an_id_is_sent_as_the_service_has_it(
+    make_hook: HookMaker, ask: Ask, kind: type[Any], method: str
+) -> None:
+    """Not all servers decode a path before they search by it."""
+    with OddServer(answer(404, {"detail": "unknown"})) as server:
+        with pytest.raises(NotFoundError):
+            ask(make_hook(kind, server.url), method, "job:01.A-b_c")
+
+        assert server.requests[0].target.endswith("/job:01.A-b_c")
 
 
 def _everything(error: BaseException) -> str:

@@ -12,7 +12,7 @@ import pytest
 from airflow_provider.compat import AirflowFailException
 from airflow_provider.core.http.error_bodies import Paid, error_for
 from airflow_provider.core.http.responses import Body, Response, parse_json
-from airflow_provider.core.http.retry import retry_after
+from airflow_provider.core.http.retry import may_have_started, retry_after
 from airflow_provider.core.text import redact, snippet
 from airflow_provider.exceptions import (
     ApiError,
@@ -199,10 +199,11 @@ def test_a_404_in_other_words_is_not_the_answer_of_the_api(body: bytes, pending:
 
 
 @pytest.mark.parametrize("body", FOREIGN)
-def test_a_404_in_other_words_still_means_that_a_paid_call_started_nothing(body: bytes) -> None:
+def test_a_404_in_other_words_leaves_a_paid_call_that_started_nothing_its_retries(body: bytes) -> None:
     error = error_for(answer(404, body), paid=Paid("the report", "List the reports first."))
 
-    assert type(error) is NotFoundError
+    assert type(error) is MalformedResponseError
+    assert not may_have_started(error)
     assert "something else has answered" in str(error)
 
 

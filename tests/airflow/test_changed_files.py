@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from airflow_provider.core.budget.turn_queue import Priority, Ticket
+from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.exceptions import LedgerError, PermissionDeniedError, ProviderError
 from airflow_provider.operators.mediamagic import (
@@ -23,7 +25,7 @@ from airflow_provider.operators.silent_witness.case_files import CaseFiles
 from airflow_provider.simulator import Simulator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ReportJob
-from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
+from tests.airflow.lone import FakeStateStore, FakeTaskInstance, TaskDeferred, execute
 from tests.airflow.task_run import WorkerDied
 from tests.simulator.talk import picture
 
@@ -218,6 +220,11 @@ class TestMedia:
         assert submitted == uploaded[1:]
 
 
+def _no_turn(*args: Any) -> Any:
+    """In place of an upload."""
+    raise TurnAwaitedError(Ticket("job", Priority.FINISH, 0.0), "", wait=30.0, ahead=0, pause=0.0)
+
+
 class TestEvidence:
     """Photos for a case."""
 
@@ -235,6 +242,10 @@ class TestEvidence:
     @staticmethod
     def uploads(simulator: Simulator) -> list[str]:
         return [one["file_id"] for one in simulator.ledger()["uploads"]]
+
+    @staticmethod
+    def lists(simulator: Simulator) -> int:
+        return int(simulator.ledger()["requests"].get("GET /api/files", 0))
 
     @pytest.mark.parametrize("recorded", [True, False], ids=["recorded", "not recorded"])
     def test_a_photo_replaced_by_one_of_its_size_is_uploaded(
@@ -301,16 +312,32 @@ class TestEvidence:
         assert sorted(one["file_id"] for one in found) == sorted(self.uploads(simulator))
         assert sorted(sent) == ["0.jpg", "1.jpg"]
 
+    @pytest.mark.parametrize("end", ["refused", "rate limit used up"])
     def test_after_an_orderly_end_nothing_is_waited_for(
-        self, simulator: Simulator, report: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self,
+        simulator: Simulator,
+        report: ReportJob,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        end: str,
     ) -> None:
+        monkeypatch.setattr(UploadEvidence, "arrives_within", 0.5)
         case_id, store = report.talk.case(), FakeStateStore()
-        files = [self.photo(tmp_path / "front.jpg", 90)]
-        simulator.fault("status", EVIDENCE, "POST", status=403, times=1)
-        with pytest.raises(PermissionDeniedError):
-            self.upload(store, case_id, files)
-        monkeypatch.delattr(CaseFiles, "_search")
+        files = [self.photo(tmp_path / f"{number}.jpg", 90 + number) for number in range(3)]
+        if end == "refused":
+            simulator.fault("status", EVIDENCE, "POST", status=403, times=1)
+            with pytest.raises(PermissionDeniedError):
+                self.upload(store, case_id, files)
+        else:
+            send = CaseFiles.upload
+            monkeypatch.setattr(CaseFiles, "upload", _no_turn)
+            with pytest.raises(TaskDeferred):
+                self.upload(store, case_id, files, deferrable=True)
+            monkeypatch.setattr(CaseFiles, "upload", send)
+        before = self.lists(simulator)
         self.upload(store, case_id, files)
+        assert self.lists(simulator) == before + 1
+        assert len(self.uploads(simulator)) == 3
 
     def test_the_same_photo_of_both_vehicles_arrives_twice_where_the_list_is_of_the_older_form(
         self, simulator: Simulator, report: ReportJob, tmp_path: Path

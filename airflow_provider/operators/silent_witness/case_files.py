@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -72,6 +72,35 @@ class CaseFiles:
         self.known: set[str] = set()
 
     def found(
+        self, hook: SilentWitnessHook, part: Part, sources: Sequence[Source]
+    ) -> list[dict[str, Any] | None]:
+        """
+        Return what the case has of each file; ``None`` for one that is to be uploaded.
+
+        What an attempt that broke off has sent is waited for, while it may still arrive.
+        """
+        until = 0.0
+        if self.broken_off_at is not None:
+            until = self.broken_off_at + self.pace * (longest(hook.settings.read_timeout) + SHOWN_WITHIN)
+        found: list[dict[str, Any] | None] = [None] * len(sources)
+        for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
+            present = present_files(hook, self.case_id, part)
+            taken = {record["file_id"] for record in found if record}
+            self.known |= {*present, *taken}
+            for file_id in taken:
+                present.pop(file_id, None)
+            for number, source in enumerate(sources):
+                if found[number] is None:
+                    found[number] = self._found(hook, part, source, present)
+            remaining = until - time.time()
+            if None not in found or remaining <= 0 or self.is_killed():
+                break
+            self.log.info("An earlier attempt broke off; what it has sent may arrive for %.0f s.", remaining)
+            time.sleep(min(self.pace * pause, remaining))
+        self.known |= {record["file_id"] for record in found if record}
+        return found
+
+    def _found(
         self, hook: SilentWitnessHook, part: Part, source: Source, present: dict[str, dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Return what the case has of a file with just these bytes, and take it out of ``present``."""
@@ -114,13 +143,6 @@ class CaseFiles:
 
         :raises TransferError: the service did not take it.
         """
-        if self.broken_off_at is not None:
-            until = self.broken_off_at + self.pace * (longest(hook.settings.read_timeout) + SHOWN_WITHIN)
-            sha256 = source.location.sha256()
-            if found := self._search(hook, part, source, sha256, until=until):
-                self.log.info("An earlier attempt has uploaded %s.", source.shown)
-                self.known.add(found["file_id"])
-                return found, sent_file(source, sha256)
         try:
             uploaded, sha256 = resend_refused(
                 lambda: self._send(hook, part, source, media_type),
@@ -134,8 +156,7 @@ class CaseFiles:
             if not (may_have_started(error) or isinstance(error, ConflictError)):
                 raise
             sha256 = source.location.sha256()
-            until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
-            found = self._search(hook, part, source, sha256, until=until)
+            found = self._search(hook, part, source, sha256)
             if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.shown)
@@ -171,9 +192,10 @@ class CaseFiles:
         return uploaded, stream.sha256
 
     def _search(
-        self, hook: SilentWitnessHook, part: Part, source: Source, sha256: str, *, until: float
+        self, hook: SilentWitnessHook, part: Part, source: Source, sha256: str
     ) -> dict[str, Any] | None:
-        """Search for a file whose answer was lost, until it can no longer arrive."""
+        """Search for a file whose answer was lost, for as long as it may still arrive."""
+        until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             present = present_files(hook, self.case_id, part)
             for file_id, record in alike(source, present).items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from airflow_provider.compat import AirflowSkipException
 from airflow_provider.core.arguments import IF_NO_FILES, named_files, one_of, required_id, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
+from airflow_provider.core.budget.turns import TurnAwaitedError
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger, request_mark
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
@@ -208,10 +209,10 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                     self._upload_part(hook, own, part, sources, arrived, empty=empty)
                     for part, sources in checked
                 ]
-            except Exception:
-                if not self._killed:  # no upload is under way any more
+            except (Exception, TurnAwaitedError):
+                if not self._killed:  # none of this attempt's uploads is under way any more
                     with contextlib.suppress(LedgerError):
-                        ledger.amend(entry, details={**entry.details, UNDER_WAY: None})
+                        ledger.amend(entry, details={**entry.details, UNDER_WAY: broken_off_at})
                 raise
         return results[0] if self.evidence is None else results
 
@@ -296,9 +297,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     ) -> list[dict[str, Any]]:
         from airflow_provider.core.files.parallel import Parallel
 
-        present = {} if empty else present_files(hook, files.case_id, part)
-        found = [files.found(hook, part, source, present) for source, _ in sources]
-        files.known |= {*present, *(record["file_id"] for record in found if record)}
+        named = [source for source, _ in sources]
+        found = [None] * len(named) if empty else files.found(hook, part, named)
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
         twins = len({shown_as(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from airflow_provider import exceptions as errors
 from airflow_provider.hooks.mediamagic import MediaMagicHook
+from airflow_provider.operators.mediamagic import (
+    MediaMagicComplianceGateOperator as Gate,
+)
 from airflow_provider.operators.mediamagic import (
     MediaMagicGetAssetResultOperator as GetResult,
 )
@@ -28,10 +32,14 @@ from airflow_provider.operators.silent_witness import (
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateReportOperator as CreateReport,
 )
+from airflow_provider.operators.silent_witness import (
+    SilentWitnessDownloadReportOperator as Download,
+)
 from airflow_provider.simulator import Simulator
 from tests.airflow.conftest import Connect
 from tests.airflow.lone import execute
 from tests.conftest import MEDIAMAGIC_KEY
+from tests.simulator.talk import MediaMagicTalk
 
 PARTIES: dict[str, Any] = {
     "plaintiff_name": "Ann Smith",
@@ -104,6 +112,29 @@ def test_a_plan_without_the_api_names_the_bucket(simulator: Simulator) -> None:
     simulator.keys({"key": MEDIAMAGIC_KEY, "state": "no_plan"})
     with pytest.raises(errors.PlanError, match="Bucket: submission_read"):
         execute(GetResult(task_id="job", submission_id="sub", asset_id="ast"))
+
+
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
+@pytest.mark.parametrize("make", [GetResult, GetIssues, GetTopics, Gate])
+def test_a_review_that_is_denied_for_a_moment_is_read_again(
+    simulator: Simulator, make: Any, status: int
+) -> None:
+    talk = MediaMagicTalk(simulator)
+    talk.key = MEDIAMAGIC_KEY
+    simulator.script("mediamagic", duration=0)
+    submission_id = talk.submit(talk.upload())["submissionId"]
+    simulator.fault("status", "/api/integrations/submissions/*", "GET", status=status, times=2)
+    assert execute(make(task_id="job", submission_id=submission_id)) is not None
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_report_that_is_denied_for_a_moment_is_downloaded(
+    simulator: Simulator, report: Any, tmp_path: Path, status: int
+) -> None:
+    report_id = report.talk.completed()["id"]
+    simulator.fault("status", "/api/reports/*", "GET", status=status, times=2)
+    found = execute(Download(task_id="job", report_id=report_id, output_path=str(tmp_path)))
+    assert [one["report_id"] for one in found] == [report_id] * 2
 
 
 @pytest.mark.parametrize("operator", [GetIssues, GetTopics])

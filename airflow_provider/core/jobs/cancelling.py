@@ -84,7 +84,10 @@ class JobCanceller:
         if not self._killed:
             return
         if self.job_id is None:
-            raise JobCancelledError(f"The task was killed before it had its {self.job.noun}; a retry looks.")
+            raise JobCancelledError(
+                f"The task was killed before it had its {self.job.noun}. If its request was sent, it may be "
+                "running and billed: a retry or a clear searches for it."
+            )
         fate = "goes on"
         if self.on_kill and not self._left_to_retry:
             if self._by_kill in (None, Cancelled.FAILED):

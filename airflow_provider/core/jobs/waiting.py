@@ -75,7 +75,7 @@ def outcome_of(event: Any) -> dict[str, Any]:
 
 def read_patiently(read: Callable[[], T], *, pause: Callable[[float], object], log: Logger) -> T:
     """
-    Read a job that was there; that it is denied is believed the third time.
+    Read a job, or its result, that was there; that it is denied is believed the third time.
 
     :param read: reads it.
     :param pause: waits some seconds.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.compat import BranchMixIn
 from airflow_provider.core.arguments import one_of, required_id
+from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
@@ -186,7 +189,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
             return given(self.issues, asset_ids, self.source_conn_id)
         self.submission_id = required_id("submission_id", self.submission_id)
         with self.hook() as hook:
-            return fetched(hook, self.submission_id, asset_ids, policy)
+            fetch = partial(fetched, hook, self.submission_id, asset_ids, policy)
+            return read_patiently(fetch, pause=time.sleep, log=self.task_log)
 
     def _asset_ids(self) -> list[str] | None:
         if self.asset_ids is None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from airflow_provider.core.arguments import required_id
 from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES
+from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.naming import names_of_files, show_name
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
@@ -92,9 +95,14 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
             )
         with self.hook() as hook:
             if asset_ids is None:
-                asset_ids = assets_of(hook, self.submission_id)
+                asset_ids = read_patiently(
+                    partial(assets_of, hook, self.submission_id), pause=time.sleep, log=self.task_log
+                )
             self.turns.expect(self.requests_per_asset * len(asset_ids))
-            found = [self.read(hook, asset_id) for asset_id in asset_ids]
+            found = [
+                read_patiently(partial(self.read, hook, asset_id), pause=time.sleep, log=self.task_log)
+                for asset_id in asset_ids
+            ]
         one = isinstance(self.asset_id, str)
         show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
         if self.output_path is None:

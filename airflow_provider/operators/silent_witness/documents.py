@@ -8,6 +8,7 @@ from logging import Logger
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import one_of, required_id, switch
+from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.polling.wait import JobState
@@ -200,7 +201,8 @@ class Documents:
         """Return the report and a link for each of ``formats``, of one answer where it has them all."""
         for polls_left in range(OUTPUT_POLLS, -1, -1):
             asked_at = time.time()
-            report = report or hook.get_report(report_id)
+            if report is None:
+                report = read_patiently(lambda: hook.get_report(report_id), pause=time.sleep, log=self._log)
             observation = observe_report(report)
             if observation.state is not JobState.SUCCEEDED:
                 raise JobError(

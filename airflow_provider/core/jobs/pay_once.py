@@ -397,7 +397,7 @@ class PayOnce:
             "Re-attaching to %s %s of an earlier attempt; nothing is paid for again.", noun, entry.job_id
         )
         for wrong in self.paid.wrong.values():
-            self.log.warning("An argument is wrong and counts by its default, for it is paid for: %s", wrong)
+            self.log.warning("An argument is wrong; its default is used, for the job is paid for: %s", wrong)
         return entry, body
 
     def _require_what_a_search_needs(self) -> None:

@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
@@ -236,4 +237,62 @@ def test_a_sensor_that_is_killed_cancels_nothing(
     report.takes(ENDLESS)
     run = report.waiting(report.order(), deferrable=False)
     run.task.on_kill()
+    assert report.cancels() == []
+
+
+@needs_state_store
+@pytest.mark.parametrize(
+    ("arguments", "cancels"),
+    [({}, 1), ({"cancel_on_kill": False}, 0), ({"retries": 1}, 0)],
+    ids=["last", "may not", "retried"],
+)
+def test_an_interrupt_cancels_the_report_unless_a_retry_follows(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch, arguments: dict[str, Any], cancels: int
+) -> None:
+    """Ctrl-C in ``dag.test()``, which goes on with the retry and with other tasks."""
+
+    def interrupted(seconds: float) -> None:
+        raise KeyboardInterrupt
+
+    report.takes(ENDLESS)
+    run = report.task(deferrable=False, **arguments)
+    monkeypatch.setattr("airflow_provider.core.jobs.waiting.time.sleep", interrupted)
+    run.attempt()
+    assert len(report.seen()) == 1
+    assert len(report.cancels()) == cancels
+
+
+async def _interrupt(trigger: SilentWitnessReportTrigger) -> None:
+    """Cancel a trigger while it waits."""
+
+    async def run() -> None:
+        await anext(trigger.run())
+
+    waiting = asyncio.create_task(run())
+    await asyncio.sleep(0.3)
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@pytest.mark.parametrize(("cancel_on_kill", "cancels"), [(True, 1), (False, 0)])
+def test_an_interrupt_of_a_trigger_that_runs_in_line_cancels_the_report(
+    report: ReportJob, cancel_on_kill: bool, cancels: int
+) -> None:
+    """Ctrl-C in ``dag.test()``, which it ends."""
+    report.takes(ENDLESS)
+    run = report.task(deferrable=True, retries=1, cancel_on_kill=cancel_on_kill)
+    run.attempt(until_deferred=True)
+    asyncio.run(_interrupt(SilentWitnessReportTrigger(**trigger_kwargs(run.recorder.deferrals[-1]))))
+    assert len(report.cancels()) == cancels
+
+
+def test_a_trigger_that_is_handed_over_cancels_nothing(report: ReportJob) -> None:
+    report.takes(ENDLESS)
+    now = time.time()
+    trigger = SilentWitnessReportTrigger(
+        "silent_witness_default", report.order(), now, now + 600, cancel_on_kill=True
+    )
+    trigger.trigger_id = 7
+    asyncio.run(_interrupt(trigger))
     assert report.cancels() == []

@@ -42,6 +42,10 @@ if TYPE_CHECKING:
     from airflow_provider.core.jobs.operator import JobOperator
 
 
+FAILURES = (Exception, KeyboardInterrupt)
+"""What an attempt ends with for which Airflow calls no ``on_kill``: errors, and Ctrl-C in ``dag.test()``."""
+
+
 class JobRun:
     """
     One attempt of a task at its job. Every path to an end leads through :meth:`_finish` or an error.
@@ -150,15 +154,15 @@ class JobRun:
                 )
                 try:
                     yield
-                except Exception as error:
+                except FAILURES as error:
                     self._end_job(error)
                     raise
-        except Exception as error:
+        except FAILURES as error:
             self._sum_up(error)
             raise
         self._sum_up(None)
 
-    def _sum_up(self, error: Exception | None) -> None:
+    def _sum_up(self, error: BaseException | None) -> None:
         if self.summary.entry is None or not self.task.wait_for_completion:
             return
         summary = self.summary.as_json(self.ti)
@@ -418,13 +422,15 @@ class JobRun:
             raise error
         raise WaitError(message, job_id=self.entry.job_id) from error
 
-    def _cancels_after(self, error: Exception | None) -> bool:
+    def _cancels_after(self, error: BaseException | None) -> bool:
         """Whether no retry follows an error, so that its job is to be cancelled, and can be."""
         final = self.ledger.last_try or not self.ledger.durable or isinstance(error, AirflowFailException)
         refused = isinstance(error, AuthenticationError)
+        if isinstance(error, KeyboardInterrupt):
+            return final and self.canceller.on_kill
         return final and not refused and self.job.can_cancel and self.task.cancel_on_timeout
 
-    def _end_job(self, error: Exception) -> None:
+    def _end_job(self, error: BaseException) -> None:
         """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
         unrecorded = error.job_id if isinstance(error, LedgerError) else None
         job_id = self.canceller.job_id or unrecorded

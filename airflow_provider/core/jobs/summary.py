@@ -81,7 +81,7 @@ class JobSummary:
             "detectionSeconds": summary["detection_seconds"],
         }
 
-    def line(self, summary: dict[str, Any], error: Exception | None) -> str:
+    def line(self, summary: dict[str, Any], error: BaseException | None) -> str:
         """Return the summary as one line, with what happens next."""
         detection = summary["detection_seconds"]
         about = f" ({self.name})" if self.name else ""
@@ -95,7 +95,7 @@ class JobSummary:
         )
 
 
-def _next(summary: dict[str, Any], error: Exception | None) -> str:
+def _next(summary: dict[str, Any], error: BaseException | None) -> str:
     if error is None:
         return "nothing, the result is in XCom"
     if isinstance(error, AirflowFailException):

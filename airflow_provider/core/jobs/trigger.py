@@ -142,6 +142,10 @@ class JobTrigger(BaseTrigger):
         )
         try:
             outcome = await self._follow(clients, wait)
+        except asyncio.CancelledError:
+            if self.trigger_id is None:  # Ctrl-C in dag.test(), where no triggerer calls on_kill()
+                await self.on_kill()
+            raise
         except Exception as error:  # an exception out of here would end all waits of the triggerer
             outcome = wait.on_crash(error)
         early = earliest_event(self.trigger_id, begun_at) - clients.clock()

@@ -49,8 +49,14 @@ CONFIRMS = 0.8
 LONGEST_PATIENCE = 600.0
 """Most seconds, or the window's if it is longer, for which a limit that was shown again does not rise."""
 
+OBEYED = 3
+"""Refusals in a row after which the pause that the service asks for is too short."""
+
 LEARN_FROM = 5.0
 """Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
+
+SLOWER, SLOWEST = 0.8, 6
+"""Part of the pace that is left when it is refused as well, and the least, in requests a minute."""
 
 
 @dataclass(slots=True)
@@ -77,7 +83,8 @@ class RateBudget:
     Sliding windows bound what is sent. A 429 pauses every wait on the key, longer with each in a row, and the
     first of them doubles the least distance between two polls, which shrinks again with every other answer.
     Processes that share no store so settle on a common rate, whatever the limit is that they share. Where the
-    service says how long to wait, or accepts again after a while, the limit itself is learned.
+    service says how long to wait, or accepts again after a while, the limit itself is learned. Where it
+    refuses bursts, far below all limits, requests are spaced evenly for a while.
 
     :param limits: sliding windows of the key; none means unlimited until a 429 says otherwise.
     :param share: part of each limit that polling may use.
@@ -103,6 +110,7 @@ class RateBudget:
         self.waits: dict[str, tuple[int, int, float]] = {}
         self._start = (0.0, 0.0)
         self.learned: dict[float, LearnedLimit] = {}
+        self.pace: LearnedLimit | None = None
         self._rng = rng
         self._asked_until = 0.0
         self._limited_at = -LONGEST_ASKED
@@ -154,6 +162,10 @@ class RateBudget:
             if self.spacing and self._latest:
                 at = max(at, self._latest[-1] + self.spacing)
             share = ANNOUNCED_SHARE if announced else self.share
+            if distance := self._distance(now):
+                part = BUSY_POLL_SHARE if self.busy else share
+                last_poll = self._latest[-1] if self._latest else -inf
+                at = max(at, self._sent[-1] + distance, last_poll + distance / part)
             if self._reported and self._left_as_reported(share) < 1:
                 at = max(at, self._reported[2])
         held = self._held(now)
@@ -186,14 +198,12 @@ class RateBudget:
         for window in self.windows(now):
             counted = self._sent[bisect_right(self._sent, now - window.seconds - LATENCY) :]
             at = max(at, _turn(counted + held, window, self._turns_part(window, share), requests, ahead, now))
-        return at
+        return max(at, self._spaced(now, len(held) + ahead))
 
     def room_at(self, now: float) -> float:
         """Return when one request more fits beside those that were sent, whatever was granted."""
-        return max(
-            (_free(self._sent, one, one.limit, now, latency=LATENCY) for one in self.windows(now)),
-            default=now,
-        )
+        free = (_free(self._sent, one, one.limit, now, latency=LATENCY) for one in self.windows(now))
+        return max((self._spaced(now), *free))
 
     def most_at_once(self, now: float, share: float) -> int:
         """Return how many requests one turn can be for: what is more goes in several."""
@@ -244,13 +254,14 @@ class RateBudget:
         """
         Pause after a 429, and go slower from now on.
 
-        :param retry_after: seconds the service asked to wait; without it the pause doubles with each 429 in a
-            row, from 5 s to 5 min.
+        :param retry_after: seconds the service asked to wait; without it, and where it refuses again after
+            that, the pause doubles with each 429 in a row, from 5 s to 5 min.
         """
         insort(self._refused, now)
         if retry_after is not None:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
-        if self.learned or (retry_after is not None and retry_after >= LEARN_FROM):
+        burst = 0.0 < (retry_after or 0.0) < LEARN_FROM and not self._nearly_used_up(now)
+        if not burst and (self.learned or (retry_after is not None and retry_after >= LEARN_FROM)):
             self._learn(now, HOUR if (retry_after or 0.0) > 2 * MINUTE else MINUTE)
         if now < self.paused_until:
             # Sent before the pause began: one burst of answers counts once.
@@ -259,10 +270,13 @@ class RateBudget:
         if not self._streak:
             self.spacing = min(LONGEST_SPACING, 2 * max(self.spacing, self._usual_distance(now)))
             self._streak_since = now
+            if burst and retry_after and now < self._limited_at + MINUTE:
+                self._slow_down(now, MINUTE / retry_after)
         self._limited_at = now
-        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(self._streak, 16)) * (1 + 0.25 * self._rng())
+        waited = self._streak - (OBEYED if retry_after is not None else 0)
+        pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(waited, 16)) * (1 + 0.25 * self._rng())
         self._streak += 1
-        self.paused_until = max(self._asked_until, now + (pause if retry_after is None else 0.0))
+        self.paused_until = max(self._asked_until, now + (pause if waited >= 0 else 0.0))
 
     def on_success(self, now: float | None = None) -> None:
         """
@@ -270,8 +284,9 @@ class RateBudget:
 
         :param now: of the answer; a run of refusals that it ends tells how long the service's window is.
         """
-        if now is not None and self._streak > 1 and now - self._streak_since > LEARN_FROM:
-            self._learn(self._streak_since, min(MINUTE, now - self._streak_since))
+        run = 0.0 if now is None or self._distance(now) else now - self._streak_since
+        if now is not None and self._streak > 1 and run > LEARN_FROM:
+            self._learn(self._streak_since, min(MINUTE, run))
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
@@ -357,6 +372,7 @@ class RateBudget:
             "waits": self.waits,
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
             "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
+            "pace": asdict(self.pace) if self.pace else None,
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -379,6 +395,7 @@ class RateBudget:
         self._start = float(usual), float(varies)
         self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}
         self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
+        self.pace = LearnedLimit(**state["pace"]) if state.get("pace") else None
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -392,9 +409,7 @@ class RateBudget:
         """Take what the service has accepted within the latest window for its limit."""
         if seconds <= MINUTE:
             seconds = next((length for length in self.learned if length <= MINUTE), seconds)
-        taken = len(self._sent) - bisect_right(self._sent, now - seconds)
-        refused = len(self._refused) - bisect_right(self._refused, now - seconds)
-        accepted = max(1, taken - refused)
+        accepted = self._accepted(now, seconds)
         known = self.learned.get(seconds)
         if known is None:
             self.learned[seconds] = LearnedLimit(accepted, now, seconds)
@@ -404,6 +419,37 @@ class RateBudget:
             self.learned[seconds] = LearnedLimit(min(accepted, known.at(now)), now, patience)
         else:  # of the same burst
             known.accepted = min(known.accepted, accepted)
+
+    def _accepted(self, now: float, seconds: float) -> int:
+        """Return how many requests were taken within the latest seconds, at least 1."""
+        sent, refused = (
+            len(times) - bisect_right(times, now - seconds) for times in (self._sent, self._refused)
+        )
+        return max(1, sent - refused)
+
+    def _nearly_used_up(self, now: float) -> bool:
+        """Whether the service can have refused for one of the limits, and not for a burst."""
+        known = [(window.seconds, window.limit) for window in self.limits]
+        known += [(seconds, learned.accepted) for seconds, learned in self.learned.items()]
+        return any(self._accepted(now, seconds) >= CONFIRMS * limit for seconds, limit in known)
+
+    def _slow_down(self, now: float, per_minute: float) -> None:
+        """Space requests evenly: as far apart as the service asks for, further when that is refused too."""
+        known = self.pace if self._distance(now) else None
+        if known is None or now > known.since + LEARN_FROM:
+            slower = per_minute if known is None else min(per_minute, SLOWER * known.at(now))
+            self.pace = LearnedLimit(max(SLOWEST, int(slower)), now, MINUTE)
+
+    def _distance(self, now: float) -> float:
+        """Return the least seconds between two requests; 0 where they may go at once."""
+        if self.pace is None or not self._sent or now > self.pace.since + 2 * self.pace.patience:
+            return 0.0
+        return MINUTE / self.pace.at(now)
+
+    def _spaced(self, now: float, ahead: int = 0) -> float:
+        """Return when one request more goes, behind those that were sent and so many others."""
+        distance = self._distance(now)
+        return max(now, self._sent[-1] + distance * (1 + ahead)) if distance else now
 
     def _turns_part(self, window: Window, share: float) -> int:
         # Of a known minute all: what finishes a job goes first, and room for it is never far.

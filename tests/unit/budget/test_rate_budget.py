@@ -110,9 +110,23 @@ def test_refusals_in_a_row_are_one_sign_of_going_too_fast() -> None:
         tested.on_429(float(at), retry_after=1.0)
     assert tested.spacing == pytest.approx(10.0)
     tested.on_success()
-    tested.acquire(1030.0)
-    tested.on_429(1030.0)
+    later = max(1030.0, tested.paused_until)
+    tested.acquire(later)
+    tested.on_429(later)
     assert tested.spacing > 15.0
+
+
+@pytest.mark.parametrize("asked", [0.0, 1.0, 30.0])
+def test_who_refuses_again_after_the_pause_that_it_asked_for_is_asked_ever_less(asked: float) -> None:
+    tested = budget()
+    now, refusals = 1000.0, 0
+    while now < 1000.0 + 3600.0:
+        tested.on_429(now, asked)
+        refusals += 1
+        assert refusals < 30
+        assert tested.paused_until >= now + asked
+        now = tested.paused_until
+    assert tested.paused_until - now <= 300.0
 
 
 def test_a_minute_that_is_full_does_not_stop_the_hour() -> None:

@@ -131,16 +131,22 @@ def test_a_state_that_nobody_can_read_is_an_empty_one(tmp_path: Path, text: str)
 
 
 def test_all_that_is_known_survives_the_way_through_the_store() -> None:
-    budget = SharedBudget(MemoryStore(lambda: 1000.0), "key", [Window(1, 60.0)])
+    budget = SharedBudget(MemoryStore(lambda: 1000.0), "key", [Window(9, 60.0)])
 
     def use(queue: TurnQueue, now: float) -> None:
         queue.budget.acquire(now)
+        queue.budget.on_429(now - 90.0, 1.0)
+        queue.budget.on_success()
+        queue.budget.on_429(now - 60.0, 1.0)
+        queue.budget.on_success()
         queue.budget.on_429(now, 30.0)
         queue.budget.update_from_headers(now, limit=9, remaining=0, reset_at=now + 50)
         queue.ask(Ticket("waits", Priority.START, now, 2), now)
 
     budget.update(use)
     before = budget.update(lambda queue, now: (queue.budget.state(now), queue.state()))
+    assert before[0]["learned"]
+    assert before[0]["pace"]
     assert before == budget.update(lambda queue, now: (queue.budget.state(now), queue.state()))
     paused_until, busy = budget.update(lambda queue, now: (queue.budget.paused_until, queue.budget.busy))
     assert (paused_until, busy) == (1030.0, True)

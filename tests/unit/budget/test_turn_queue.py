@@ -213,6 +213,33 @@ def test_a_limit_that_was_learned_is_seldom_exceeded() -> None:
     assert max(night.finished.values()) < 1.1 * 1800
 
 
+@dataclass
+class Bucket(Server):
+    """A token bucket: takes a few requests at once, then one a second; says so in whole seconds."""
+
+    limits: list[Window] = field(default_factory=list)
+    tokens: float = 5.0
+    at: float = START
+
+    def request(self, now: float) -> float | None:
+        self.tokens, self.at = min(5.0, self.tokens + max(0.0, now - self.at)), max(now, self.at)
+        if self.tokens < 1.0:
+            self.refused += 1
+            return 1.0
+        self.tokens -= 1.0
+        self.taken.append(now)
+        return None
+
+
+@pytest.mark.parametrize("limits", [[], [Window(60, 60.0)]], ids=["unknown", "known"])
+def test_a_service_that_takes_no_bursts_is_asked_evenly(limits: list[Window]) -> None:
+    night = Night(Bucket(), TurnQueue(RateBudget(limits)))
+    night.run(100, REPORT)
+    assert len(night.finished) == 100
+    assert night.server.refused <= len(night.server.taken) / 20
+    assert max(night.finished.values()) < 1.5 * 600
+
+
 @settings(max_examples=60)
 @given(
     st.lists(st.tuples(st.integers(1, 40), st.sampled_from([10.0, 60.0, 3600.0])), min_size=1, max_size=2),

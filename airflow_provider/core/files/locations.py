@@ -234,6 +234,12 @@ def locate(value: object, *, conn_id: str | None = None, argument: str = "path")
             f"a key and a secret stand in a {scheme}:// URL, and paths go into logs and XCom. Only the id of "
             f"an Airflow connection may stand before the @: {scheme}://conn_id@bucket/key.",
         )
+    if at and host.endswith(".core.windows.net"):
+        raise wrong(
+            argument,
+            f"{scheme}://{userinfo}@{host} is Azure's way to write it. Here the id of an Airflow connection, "
+            f"which names the account, stands before the @: abfs://conn_id@{userinfo}/key.",
+        )
     if at:
         rest = host + rest[len(userinfo) + 1 + len(host) :]
         conn_id = userinfo or conn_id

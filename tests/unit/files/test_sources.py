@@ -113,6 +113,12 @@ def test_a_secret_in_a_url_is_refused_and_not_repeated(url: str) -> None:
     assert "AKIA" not in str(caught.value)
 
 
+@pytest.mark.parametrize("scheme", ["abfs", "abfss", "wasbs"])
+def test_a_container_is_not_taken_for_a_connection(scheme: str) -> None:
+    with pytest.raises(InvalidInputError, match=r"connection.* before the @: abfs://conn_id@media/key"):
+        resolve_sources([f"{scheme}://media@account.dfs.core.windows.net/spots/a.txt"])
+
+
 @pytest.mark.parametrize("url", ["memory://host:9000/a.txt", "memory://in/a:b@c.txt"])
 def test_a_port_and_what_stands_in_a_key_are_no_secret(store: MemoryFileSystem, url: str) -> None:
     store.pipe_file("/" + url.removeprefix("memory://"), b"text")

@@ -219,6 +219,15 @@ def test_an_upload_whose_answer_does_not_say_that_it_arrived_is_adopted(
     assert _uploads(simulator) == 1
 
 
+def test_an_upload_whose_answer_was_lost_is_known_by_its_bytes_whatever_the_service_calls_it(
+    simulator: Simulator, report: ReportJob, photos: list[str]
+) -> None:
+    simulator.fault("lost_answer", "/api/files/upload", "POST", times=1)
+    simulator.fault("set_field", "/api/files", "GET", field="data.0.file_name", value="3f_photo.jpg")
+    execute(UploadEvidence(task_id="job", case_id=report.talk.case(), files=photos[:1]))
+    assert _uploads(simulator) == 1
+
+
 def test_an_upload_that_did_not_arrive_is_an_error(
     simulator: Simulator, report: ReportJob, photos: list[str]
 ) -> None:

@@ -125,12 +125,14 @@ class CaseFiles:
         except NotFoundError:
             return False
 
-    def _has_bytes(self, hook: SilentWitnessHook, file_id: str, sha256: str) -> bool:
+    def _has_bytes(self, hook: SilentWitnessHook, file_id: str, sha256: str, *, named: bool = True) -> bool:
         digest = hashlib.sha256()
         try:
             for piece in hook.get_file(file_id):
                 digest.update(piece)
         except (NotFoundError, PermissionDeniedError) as error:
+            if not named:
+                return False
             self.log.warning(
                 "File %s is taken by its name and size: its bytes cannot be read. %s", file_id, error
             )
@@ -198,8 +200,11 @@ class CaseFiles:
         until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             present = present_files(hook, self.case_id, part)
-            for file_id, record in alike(source, present).items():
-                if file_id not in self.known and self._has_bytes(hook, file_id, sha256):
+            named = alike(source, present)
+            # It may be kept under another name than it was sent with.
+            for file_id, record in {**named, **alike(source, present, any_name=True)}.items():
+                new = file_id not in self.known
+                if new and self._has_bytes(hook, file_id, sha256, named=file_id in named):
                     return record
             remaining = until - time.time()
             if remaining <= 0 or self.is_killed():
@@ -217,13 +222,16 @@ def present_files(hook: SilentWitnessHook, case_id: str, part: Part) -> dict[str
     }
 
 
-def alike(source: Source, present: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Return the records of files that have a file's name and may have its size."""
+def alike(
+    source: Source, present: dict[str, dict[str, Any]], *, any_name: bool = False
+) -> dict[str, dict[str, Any]]:
+    """Return the records of files that have a file's name, or any, and may have its size."""
     name, size = shown_as(source)
     return {
-        file_id: {"file_id": file_id, "file_name": file["file_name"], "status": file.get("status")}
+        file_id: {"file_id": file_id, "file_name": file.get("file_name"), "status": file.get("status")}
         for file_id, file in present.items()
-        if _comparable_name(file.get("file_name") or "") == name and file.get("file_size") in (size, None)
+        if any_name or _comparable_name(file.get("file_name") or "") == name
+        if file.get("file_size") in (size, None)
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -249,7 +248,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
     def _await_turn(self, awaited: TurnAwaitedError, method: str, arguments: dict[str, Any]) -> NoReturn:
         from airflow_provider.core.jobs.turn_trigger import TurnTrigger
 
-        ticket, patience, now = awaited.ticket, self._turn_patience(), time.time()
+        ticket, patience, now = awaited.ticket, self._turn_patience(), awaited.now
         same = self._ticket is not None and self._ticket.id == ticket.id
         until = self._turn_until if same and self._turn_until is not None else now + patience
         self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, until - now))

@@ -40,15 +40,19 @@ class TurnAwaitedError(BaseException):
     :param wait: seconds until the turn is expected.
     :param ahead: how many tasks go first.
     :param pause: seconds in which the service takes no request at all.
+    :param now: by the clock of the budget's store, epoch seconds.
     """
 
-    def __init__(self, ticket: Ticket, bucket: str, *, wait: float, ahead: int, pause: float) -> None:
+    def __init__(
+        self, ticket: Ticket, bucket: str, *, wait: float, ahead: int, pause: float, now: float
+    ) -> None:
         super().__init__(f"no turn yet; expected in {wait:.0f} s")
         self.ticket = ticket
         self.bucket = bucket
         self.wait = wait
         self.ahead = ahead
         self.pause = pause
+        self.now = now
 
 
 @dataclass(slots=True)
@@ -97,7 +101,6 @@ class Turns:
         self._refusing = False
         self._lock = threading.Lock()
         # Replaced in tests, so that none of them sleeps.
-        self._clock: Callable[[], float] = time.time
         self._sleep: Callable[[float], None] = time.sleep
 
     def expect(self, requests: int) -> None:
@@ -143,9 +146,9 @@ class Turns:
             self._refusing = budget.update(_count)
             return
         with self._lock:
-            began, told = self._clock(), None
+            # By what was slept: the clock may be set meanwhile.
+            waited = 0.0
             while True:
-                waited = self._clock() - began
                 told = budget.update(self._ask)
                 self._held = budget if self._ticket is not None else None
                 wait = told.turn.at - told.now
@@ -164,7 +167,9 @@ class Turns:
                 if self.defers and not short and self._unrecorded < told.most:
                     self._defer(bucket, told, wait)
                 self._say(hook, told, wait, first=not waited)
-                self._pause(min(max(wait, 0.05), ASK_AGAIN))
+                pause = min(max(wait, 0.05), ASK_AGAIN)
+                self._pause(pause)
+                waited += pause
 
     def refused(self, hook: ServiceHook, bucket: str, error: RateLimitedError) -> None:
         """Let all who use the key know of a 429; the next :meth:`take` waits for it to pass."""
@@ -220,17 +225,17 @@ class Turns:
         self._held = None
         pause = max(0.0, told.paused_until - told.now)
         ticket = replace(self._ticket, requests=max(self._ticket.requests, 2 * self._unrecorded))
-        raise TurnAwaitedError(ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause)
+        raise TurnAwaitedError(ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause, now=told.now)
 
     def _say(self, hook: ServiceHook, told: _Told, wait: float, *, first: bool) -> None:
         if self._log is not None and first and wait > SHORT_WAIT:
             self._log.info("%s", waiting_line(hook.conn_id, wait, told.turn.ahead, self.patience))
 
     def _pause(self, seconds: float) -> None:
-        until = self._clock() + seconds
-        while (left := until - self._clock()) > 0:
+        while seconds > 0:
             self.check()
-            self._sleep(min(left, SLICE))
+            self._sleep(min(seconds, SLICE))
+            seconds -= SLICE
 
 
 def _count(queue: TurnQueue, now: float) -> bool:

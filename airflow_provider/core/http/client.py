@@ -230,10 +230,6 @@ class ServiceHook(BaseHook):
             self._store = self._find_store()
         return self._store
 
-    async def ashared_budget(self, bucket: str) -> SharedBudget:
-        """The same, without blocking the event loop; the settings must be loaded."""
-        return self.settings.budget_in(await self.astore(), bucket)
-
     async def astore(self) -> Store:
         """Return :attr:`store` without blocking the event loop; the settings must be loaded."""
         settings = self.settings

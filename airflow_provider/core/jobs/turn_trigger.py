@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 from airflow.triggers.base import BaseTrigger, TriggerEvent
 
 from airflow_provider.compat import SHORTEST_DEFERRAL, earliest_event
-from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, Turn, TurnQueue
+from airflow_provider.core.budget.turn_queue import ASK_AGAIN, Priority, Ticket, TurnQueue
+from airflow_provider.core.polling.shared_clients import CONNECTION_TTL, SharedClients
 from airflow_provider.core.text import clean
 from airflow_provider.errors import ProviderError
 
 if TYPE_CHECKING:
     from airflow_provider.core.budget.store import SharedBudget
-    from airflow_provider.core.http.client import ServiceHook
 
 RESUME_LEAD = 2.0
 """Least seconds before its turn at which a task is resumed: Airflow needs some to start it."""
@@ -46,8 +46,8 @@ class TurnTrigger(BaseTrigger):
     :param priority: what its requests are for.
     :param since: when it began to wait, epoch seconds.
     :param requests: how many its next step needs.
-    :param not_before: until when the service takes no request, epoch seconds.
-    :param until: when waiting ends, epoch seconds.
+    :param not_before: until when the service takes no request, epoch seconds of the budget's store.
+    :param until: when waiting ends, epoch seconds of the budget's store.
     :param method: of the operator, to call again.
     :param arguments: of that method.
     """
@@ -99,48 +99,61 @@ class TurnTrigger(BaseTrigger):
 
     async def _granted(self, earliest: float) -> bool:
         ticket = Ticket(self.ticket, Priority(self.priority), self.since, self.requests)
-        await asyncio.sleep(max(0.0, min(self.not_before, self.until) - time.time()))
-        budget: SharedBudget | None = None
-        while (now := time.time()) < self.until:
+        not_before, key = self.not_before, ""
+        while True:
+            budget = await self._look_up()
             if budget is None:
-                budget = await self._look_up()
-                if budget is None:
-                    await asyncio.sleep(TROUBLE_PAUSE)
-                    continue
-            turn, pause = await self._ask(budget, ticket, min(earliest - now, SHORTEST_DEFERRAL))
-            if turn.granted:
-                await asyncio.sleep(pause)
-                return True
-            # Those that wait for the same moment do not all come back in the same one.
-            await asyncio.sleep(min(max(pause, 0.2), ASK_AGAIN, self.until - now))
-        if budget is not None:
-            await asyncio.to_thread(budget.update, lambda queue, _: queue.leave(self.ticket))
-        return False
+                if time.time() >= self.until:
+                    return False
+                await asyncio.sleep(TROUBLE_PAUSE)
+                continue
+            if key not in ("", budget.key):
+                not_before = 0.0  # it was another key that was to be left alone
+            key = budget.key
+            least = min(earliest - time.time(), SHORTEST_DEFERRAL)
+            granted, pause = await self._ask(budget, ticket, not_before, least)
+            await asyncio.sleep(pause)
+            if granted is not None:
+                return granted
 
-    async def _ask(self, budget: SharedBudget, ticket: Ticket, least: float) -> tuple[Turn, float]:
+    async def _ask(
+        self, budget: SharedBudget, ticket: Ticket, not_before: float, least: float
+    ) -> tuple[bool | None, float]:
         """
-        Ask for a turn; return with it the seconds until the task is to be resumed, or is to ask again.
+        Ask for a turn, by the clock of the budget's store: those of worker and triggerer may differ.
 
+        :param not_before: until when the service takes no request.
         :param least: seconds for which the task has to stay deferred.
+        :return: whether there is a turn, ``None`` as long as that is open, and the seconds until the task is
+            to be resumed, or is to ask again.
         """
 
-        def ask(queue: TurnQueue, now: float) -> tuple[Turn, float]:
+        def ask(queue: TurnQueue, now: float) -> tuple[bool | None, float]:
+            if now >= self.until:
+                queue.leave(ticket.id)
+                return False, 0.0
+            if now < not_before:
+                return None, min(not_before - now, self.until - now, CONNECTION_TTL)
             lead = max(RESUME_LEAD, queue.budget.start_takes)
             turn = queue.ask(ticket, now, lead=max(lead, least))
             pause = max(0.0, turn.at - now - lead)
             if turn.granted:
                 pause = max(pause, least)
                 queue.budget.grants[ticket.id].resumed_at = now + pause
-            return turn, pause
+                return True, pause
+            # Those that wait for the same moment do not all come back in the same one.
+            return None, min(max(pause, 0.2), ASK_AGAIN, self.until - now)
 
         return await asyncio.to_thread(budget.update, ask)
 
     async def _look_up(self) -> SharedBudget | None:
+        """Return the budget of the key that the connection holds now; ``None`` when that is not known."""
         module, _, name = self.hook.rpartition(".")
-        hook: ServiceHook = getattr(import_module(module), name)(self.conn_id)
+        lookup = SharedClients.current().lookup(getattr(import_module(module), name), self.conn_id)
         try:
-            await hook.aload_settings()
-            return await hook.ashared_budget(self.bucket)
+            settings = await lookup.settings()
         except ProviderError as error:
             self.log.warning("Connection %s could not be looked up: %s", self.conn_id, clean(error))
             return None
+        assert lookup.store is not None
+        return settings.budget_in(lookup.store, self.bucket)

@@ -94,7 +94,7 @@ def test_a_budget_connection_that_is_not_defined_is_named(monkeypatch: pytest.Mo
     async def ask() -> None:
         hook = MediaMagicHook()
         await hook.aload_settings()
-        await hook.ashared_budget("")
+        await hook.astore()
 
     asks: tuple[Callable[[], object], ...] = (
         lambda: MediaMagicHook().shared_budget(""),

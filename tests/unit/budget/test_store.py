@@ -66,7 +66,7 @@ def test_a_budget_that_is_not_to_be_shared_stays_in_the_process() -> None:
     )
     worker, triggerer = (SilentWitnessHook("c", settings=settings) for _ in range(2))
     assert worker.shared_budget("").store is memory_store()
-    assert asyncio.run(triggerer.ashared_budget("")).store is memory_store()
+    assert asyncio.run(triggerer.astore()) is memory_store()
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "no database"])

@@ -46,7 +46,7 @@ def test_a_step_that_begins_anew_after_each_deferral_comes_to_its_end(
     ticket = None
     while True:
         mine = Turns(patience=3600.0, defers=True, ticket=ticket)
-        mine._clock, mine._sleep = clock, sleep
+        mine._sleep = sleep
         if expected:
             mine.expect(requests)
         try:
@@ -73,3 +73,21 @@ def test_what_is_on_record_is_not_counted_among_what_is_sent_again() -> None:
     with pytest.raises(TurnAwaitedError) as awaited:
         mine.take(hook, "")
     assert awaited.value.ticket.requests == 1
+
+
+@pytest.mark.parametrize("jump", [-3600.0, 3600.0, 86400.0])
+def test_a_clock_that_is_set_while_a_task_waits_holds_it_no_longer(jump: float) -> None:
+    now, slept = 1e9, 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now, slept
+        slept += seconds
+        now += seconds + (jump if slept - seconds < 5.0 <= slept else 0.0)
+
+    budget = SharedBudget(MemoryStore(lambda: now), "key", ())
+    budget.update(lambda queue, at: queue.budget.on_429(at, 30.0))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    mine = Turns(patience=600.0)
+    mine._sleep = sleep
+    mine.take(hook, "")
+    assert slept <= 60.0

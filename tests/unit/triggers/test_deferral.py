@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from typing import Any
 
 import pytest
 
 from airflow_provider.compat import SHORTEST_DEFERRAL
 from airflow_provider.core.budget.rate_budget import Grant
+from airflow_provider.core.budget.store import MemoryStore
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.jobs.turn_trigger import RESUME_LEAD, TurnTrigger
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
+from airflow_provider.operators.silent_witness import SilentWitnessDownloadReportOperator
+from tests.airflow.lone import TaskDeferred, execute
 from tests.unit.triggers.virtual import START, Hook, Trigger, event, run, seen
 
 
@@ -87,4 +92,71 @@ def test_a_task_that_takes_long_to_start_is_resumed_the_sooner(
 
     SilentWitnessHook("silent_witness_default").shared_budget("").update(pause)
     _granted(None)
-    assert slept == pytest.approx([0.0, 0.0, 0.0], abs=0.5)
+    assert slept == pytest.approx([0.0, 0.0], abs=0.5)
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> MemoryStore:
+    """Of the budgets; its clock is that of this machine, until a test sets it."""
+    store = MemoryStore(time.time)
+    monkeypatch.setattr("airflow_provider.core.http.client.embedded_store", lambda: store)
+    return store
+
+
+def _deferred(pause: float) -> dict[str, Any]:
+    """Let a key refuse, and return what is stored with a task that waits for its turn."""
+    budget = SilentWitnessHook("silent_witness_default").shared_budget("")
+    budget.update(lambda queue, now: queue.budget.on_429(now, pause))
+    task = SilentWitnessDownloadReportOperator(
+        task_id="t", report_id="rpt_1", output_path="/nowhere", deferrable=True
+    )
+    with pytest.raises(TaskDeferred) as deferred:
+        execute(task)
+    kwargs: dict[str, Any] = deferred.value.trigger.serialize()[1]
+    return kwargs
+
+
+def _event(kwargs: dict[str, Any]) -> str:
+    async def first() -> Any:
+        return await anext(TurnTrigger(**kwargs).run())
+
+    return str(asyncio.run(first()).payload["status"])
+
+
+@pytest.mark.usefixtures("silent_witness_conn")
+@pytest.mark.parametrize("ahead", [-86400.0, -3600.0, 3600.0, 86400.0])
+def test_worker_and_triggerer_go_by_the_clock_of_their_store(
+    slept: list[float], store: MemoryStore, ahead: float
+) -> None:
+    store._clock = lambda: time.time() + ahead
+    kwargs = _deferred(600.0)
+    store._clock = lambda: time.time() + ahead + 601.0
+    assert _event(kwargs) == "granted"
+    assert sum(slept) < 60.0
+    store._clock = lambda: time.time() + ahead + 2 * 86400.0
+    assert _event(kwargs) == "timeout"
+
+
+@pytest.mark.usefixtures("silent_witness_conn")
+def test_a_key_that_was_replaced_takes_the_tasks_that_waited_for_the_old_one(
+    slept: list[float], store: MemoryStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1e9
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        slept.append(seconds)
+        now += seconds
+        connection = {"conn_type": "silent_witness", "host": "http://localhost:1", "password": "k" * 40}
+        monkeypatch.setenv("AIRFLOW_CONN_SILENT_WITNESS_DEFAULT", json.dumps(connection))
+
+    monkeypatch.setattr("airflow_provider.core.jobs.turn_trigger.asyncio.sleep", sleep)
+    store._clock = lambda: now
+    kwargs = _deferred(3600.0)
+
+    async def first() -> Any:
+        SharedClients._of_loop[asyncio.get_running_loop()] = SharedClients(clock=lambda: now)
+        return await anext(TurnTrigger(**kwargs).run())
+
+    assert asyncio.run(first()).payload["status"] == "granted"
+    assert sum(slept) < 700.0

@@ -279,6 +279,17 @@ def test_a_key_of_another_account_rules_nothing_out(
 
 
 @needs_state_store
+def test_whose_case_it_is_is_asked_once_in_a_search(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(SOON)
+    monkeypatch.setattr(report.operator, "arrives_within", ARRIVES_WITHIN / 60)
+    report.simulator.fault("late", "/api/reports", "POST", delay=30.0 / 60, times=1)
+    report.task(deferrable=deferrable, retries=1).test()
+    assert len(report.seen()) == 1
+    assert report.requests("GET /api/cases/{id}") == 1
+
+
 def test_a_report_of_another_server_is_not_cancelled_by_its_id(report: ReportJob, connect: Connect) -> None:
     report.takes(ENDLESS)
     run = report.task(deferrable=True).attempt(until_deferred=True).clear()

@@ -178,6 +178,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         self.output_conn_id = output_conn_id
         self.overwrite = overwrite
         self.report_retries = report_retries
+        self._has_case = False
 
     def check(self) -> None:
         self.case_id = required_id("case_id", self.case_id)
@@ -287,8 +288,9 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     ) -> dict[str, Any] | None:
         def reports() -> list[dict[str, Any]]:
             listed = hook.list_reports(self.case_id)
-            if not listed:  # nor is one listed to an account that does not have the case
+            if not (listed or self._has_case):  # nor is one listed to an account that does not have the case
                 hook.get_case(self.case_id)
+                self._has_case = True
             return [row for row in listed if row.get("type") in (self.report_type, None)]
 
         found = created_since(reports, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)

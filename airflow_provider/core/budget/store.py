@@ -29,7 +29,10 @@ log = logging.getLogger(__name__)
 FILE_NAME = "airflow_provider_rate_limits.db"
 
 BUSY_TIMEOUT = 2.0
-"""Seconds to wait for another process's change."""
+"""Seconds to wait for a server, or for another process's change there."""
+
+FILE_TIMEOUT, THREADS_TIMEOUT = 5.0, 10.0
+"""Seconds to wait for other processes that change the file, and for other threads of this one."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 
@@ -100,8 +103,12 @@ class SQLiteStore:
 
     def __init__(self, path: str) -> None:
         self.path = path
+        self._threads = threading.Lock()
 
     def update(self, key: str, change: StateChange[T]) -> T:
+        # SQLite has no queue: the many threads of a triggerer would keep other processes out of the file.
+        if not self._threads.acquire(timeout=THREADS_TIMEOUT):
+            raise StoreError(f"{self.path}: held by another thread")
         try:
             with closing(self._connect()) as database:
                 database.execute("BEGIN IMMEDIATE")
@@ -122,6 +129,8 @@ class SQLiteStore:
                 with suppress(OSError):
                     self.clear()
             raise StoreError(f"{self.path}: {error}") from error
+        finally:
+            self._threads.release()
 
     def clear(self) -> None:
         """Forget all budgets."""
@@ -133,7 +142,7 @@ class SQLiteStore:
         if not os.path.exists(self.path):
             # What it holds is no secret, and nobody else should be able to stop our requests with it.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT, isolation_level=None)
+        database = sqlite3.connect(self.path, timeout=FILE_TIMEOUT, isolation_level=None)
         # Lost with the machine's power, no more: then all windows are empty anyhow.
         database.execute("PRAGMA synchronous = OFF")
         database.execute(

@@ -7,10 +7,13 @@ import logging
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from airflow_provider.core.budget import store
 from airflow_provider.core.budget.store import (
     FallbackStore,
     MemoryStore,
@@ -30,6 +33,8 @@ LIMITS = [Window(1000, 60.0)]
 
 COUNTS = """
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from airflow_provider.core.budget.store import FallbackStore, SharedBudget, SQLiteStore
 from airflow_provider.core.budget.windows import Window
 budget = SharedBudget(FallbackStore({store}), "key", [Window(1000, 60.0)])
@@ -150,6 +155,21 @@ def test_all_that_is_known_survives_the_way_through_the_store() -> None:
     assert before == budget.update(lambda queue, now: (queue.budget.state(now), queue.state()))
     paused_until, busy = budget.update(lambda queue, now: (queue.budget.paused_until, queue.budget.busy))
     assert (paused_until, busy) == (1030.0, True)
+
+
+def test_many_threads_of_a_process_do_not_find_its_file_busy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(store, "FILE_TIMEOUT", 0.05)
+    budget = SharedBudget(SQLiteStore(str(tmp_path / "limits.db")), "key", [])
+
+    def slowly(queue: TurnQueue, now: float) -> None:
+        time.sleep(0.1)
+        _count(queue, now)
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(budget.update, [slowly] * 16))
+    assert _sent(budget) == 16
 
 
 @pytest.mark.parametrize("by", [30.0, 86400.0])

@@ -11,11 +11,13 @@ import json
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider.core.arguments import positive_seconds
 from airflow_provider.core.seen import SeenEvents
 from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -81,8 +83,8 @@ class MediaMagicEventTrigger(BaseEventTrigger):
     :param scheme: the queue's kind, as ``MessageQueueTrigger`` knows it: ``sqs``, ``redis+pubsub``, ...
     :param conn_id: MediaMagic connection whose webhook secret proves the events, default
         ``mediamagic_default``.
-    :param max_age: seconds that an event may have lain in the queue, default 86,400; at most 300 without a
-        store.
+    :param max_age: seconds, or a timedelta, that an event may have lain in the queue, default 86,400; at most
+        300 without a store.
     :param queue: arguments of the queue's own trigger, such as ``sqs_queue``.
     """
 
@@ -91,15 +93,13 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         *,
         scheme: str,
         conn_id: str = MediaMagicHook.default_conn_name,
-        max_age: float = DAY,
+        max_age: float | timedelta = DAY,
         **queue: Any,
     ) -> None:
         super().__init__()
-        if not max_age > 0:
-            raise ValueError(f"max_age must be a positive number of seconds; got {max_age!r}")
         self.scheme = scheme
         self.conn_id = conn_id
-        self.max_age = max_age
+        self.max_age = positive_seconds("max_age", max_age)
         self.queue_arguments = queue
         self._dropped: Counter[str] = Counter()
         self._warned_at = -WARN_EVERY

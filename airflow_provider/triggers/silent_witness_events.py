@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
+from airflow_provider.core.arguments import positive_seconds
 from airflow_provider.core.polling.pages import Pages
 from airflow_provider.core.polling.shared_clients import Lease, SharedClients
 from airflow_provider.core.polling.wait import JobState, epoch_seconds
@@ -59,18 +61,19 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
     documented). Elsewhere reports that end while no triggerer runs make no event.
 
     :param conn_id: Silent Witness connection id, default ``silent_witness_default``.
-    :param poll_interval: seconds between two reads of the list, default 120; longer where a read takes more
-        than two requests. Ends are seen sooner while tasks wait for reports on the same key.
+    :param poll_interval: seconds, or a timedelta, between two reads of the list, default 120; longer where a
+        read takes more than two requests. Ends are seen sooner while tasks wait for reports on the same key.
     """
 
     def __init__(
-        self, *, conn_id: str = SilentWitnessHook.default_conn_name, poll_interval: float = POLL_INTERVAL
+        self,
+        *,
+        conn_id: str = SilentWitnessHook.default_conn_name,
+        poll_interval: float | timedelta = POLL_INTERVAL,
     ) -> None:
         super().__init__()
-        if not poll_interval > 0:
-            raise ValueError(f"poll_interval must be a positive number of seconds; got {poll_interval!r}")
         self.conn_id = conn_id
-        self.poll_interval = poll_interval
+        self.poll_interval = positive_seconds("poll_interval", poll_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
         """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import aclosing
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -259,6 +260,12 @@ def test_it_survives_its_serialization() -> None:
     assert SilentWitnessEventTrigger(**kwargs).serialize() == (path, kwargs)
 
 
-def test_an_interval_that_cannot_be_is_refused() -> None:
+def test_an_interval_may_be_a_timedelta() -> None:
+    trigger = SilentWitnessEventTrigger(poll_interval=timedelta(minutes=1))
+    assert trigger.serialize()[1]["poll_interval"] == 60.0
+
+
+@pytest.mark.parametrize("interval", [0, "soon", True, timedelta(0)])
+def test_an_interval_that_cannot_be_is_refused(interval: Any) -> None:
     with pytest.raises(ValueError, match="poll_interval"):
-        SilentWitnessEventTrigger(poll_interval=0)
+        SilentWitnessEventTrigger(poll_interval=interval)

@@ -111,7 +111,7 @@ def epoch_seconds(timestamp: Any) -> float | None:
 
     try:
         dated = isinstance(timestamp, str) and _DATE.match(timestamp)
-        moment: object = pendulum.parse(timestamp) if dated else None
+        moment: object = pendulum.parse(timestamp.upper()) if dated else None
         return moment.astimezone(UTC).timestamp() if isinstance(moment, datetime) else None
     except (ValueError, TypeError, OverflowError):
         return None

@@ -128,9 +128,9 @@ class Candidate:
         shown = row.get("created_at")
         at = epoch_seconds(shown)
         self.at = nan if at is None else at
-        text = shown.strip() if isinstance(shown, str) else ""
+        text = shown.strip().upper() if isinstance(shown, str) else ""
         self.is_date_alone = not isnan(self.at) and not re.search(r"\d[T ]?\d\d:?\d\d", text[8:])
-        self.has_zone = re.search(r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$", text[10:], re.IGNORECASE) is not None
+        self.has_zone = re.search(r"(Z|[+-]\d\d:?\d\d|[+-]\d\d)$", text[10:]) is not None
 
 
 class Window:

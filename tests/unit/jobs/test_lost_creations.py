@@ -181,6 +181,11 @@ def test_a_row_without_a_date_is_not_no(created_at: Any) -> None:
         find([{"id": "x", "created_at": created_at}])
 
 
+def test_a_time_may_be_written_in_small_letters() -> None:
+    """As RFC 3339 lets it."""
+    assert find([{"id": "a", "created_at": at(1).lower()}], clock_offset=0.0) == "a"
+
+
 def test_of_several_none_is_taken() -> None:
     with pytest.raises(LedgerError, match="a, b"):
         find([{"id": name, "created_at": at(1)} for name in ("a", "b")])

@@ -165,7 +165,10 @@ class TaskInstance:
         return self.pushed.get(key)
 
 
-def test_without_a_state_store_the_record_lives_in_an_xcom_of_the_map_index() -> None:
+def test_without_a_state_store_and_a_folder_the_record_lives_in_an_xcom_of_the_map_index(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("airflow_provider.core.jobs.record_file.own_folder", lambda: None)
     ti = TaskInstance()
     context: Any = {"ti": ti}
     ledger = Ledger.of(context)

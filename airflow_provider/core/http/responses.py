@@ -35,7 +35,7 @@ MAX_JSON_BYTES: Final = 32 * 1024 * 1024
 MAX_DEPTH: Final = 100
 """Objects and arrays inside each other; no answer of these services comes near."""
 
-PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:-]{1,128}")
+PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:~+=-]{1,128}")
 """What an id of either service may look like: nothing that a path, a template or a log reads as its own."""
 
 _NUMBER = re.compile("-?[0-9]{1,18}")
@@ -79,7 +79,7 @@ def plain_id(argument: str, value: Any) -> str:
     """
     if not is_plain_id(value):
         raise InvalidInputError(
-            f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : -; got "
+            f"{argument} must be an id: 1 to 128 of the characters A-Z a-z 0-9 _ . : ~ + = -; got "
             f"{snippet(repr(value))}.",
             parameter=argument,
         )

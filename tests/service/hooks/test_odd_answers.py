@@ -811,18 +811,19 @@ def test_a_404_of_something_else_says_nothing_about_the_job(
         ask(make_hook(kind, server.url), method, "job_1")
 
 
+@pytest.mark.parametrize("known", ["job:01.A-b_c", "~am9i+MDE=="])
 @pytest.mark.parametrize(
     ("kind", "method"), [(MediaMagicHook, "get_submission"), (SilentWitnessHook, "get_report")]
 )
 def test_an_id_is_sent_as_the_service_has_it(
-    make_hook: HookMaker, ask: Ask, kind: type[Any], method: str
+    make_hook: HookMaker, ask: Ask, kind: type[Any], method: str, known: str
 ) -> None:
     """Not all servers decode a path before they search by it."""
     with OddServer(answer(404, {"detail": "unknown"})) as server:
         with pytest.raises(NotFoundError):
-            ask(make_hook(kind, server.url), method, "job:01.A-b_c")
+            ask(make_hook(kind, server.url), method, known)
 
-        assert server.requests[0].target.endswith("/job:01.A-b_c")
+        assert server.requests[0].target.endswith(f"/{known}")
 
 
 def _everything(error: BaseException) -> str:

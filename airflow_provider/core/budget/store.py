@@ -34,7 +34,8 @@ BUSY_TIMEOUT = 2.0
 FILE_TIMEOUT, THREADS_TIMEOUT = 5.0, 10.0
 """Seconds to wait for other processes that change the file, and for other threads of this one."""
 
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+"""The last: its table is that of another version."""
 
 OUT_OF_REACH = 30.0
 """Seconds for which a store that failed is not tried again."""

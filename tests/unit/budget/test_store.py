@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import sqlite3
 import subprocess
 import sys
 import time
@@ -119,6 +120,17 @@ def test_a_damaged_file_is_replaced(tmp_path: Path, damage: str) -> None:
     with pytest.raises(StoreError):
         budget.update(_count)
     assert not Path(f"{path}-journal").exists()
+    budget.update(_count)
+    assert _sent(budget) == 1
+
+
+def test_a_file_of_another_version_is_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "budgets.db"
+    with sqlite3.connect(path) as database:
+        database.execute("CREATE TABLE budgets (name TEXT PRIMARY KEY, value TEXT)")
+    budget = SharedBudget(SQLiteStore(str(path)), "key", LIMITS)
+    with pytest.raises(StoreError):
+        budget.update(_count)
     budget.update(_count)
     assert _sent(budget) == 1
 

@@ -68,8 +68,8 @@ class Turns:
     What stands between a hook and its key. Without patience requests are counted and never held back.
 
     A task that is deferred sends again what it had sent since its last record, so it asks for twice as many
-    requests at once the next time. One that has sent as many as a turn can be for waits on the worker: it
-    would never get further.
+    requests at once the next time. One that has sent as many as a turn can be for waits on the worker, and so
+    does one that was deferred for the same before: it would never get further.
 
     :param patience: seconds to wait for one turn at most; 0 to let the caller deal with a 429.
     :param defers: raise :class:`TurnAwaitedError` in place of a wait longer than some seconds.
@@ -95,6 +95,7 @@ class Turns:
         self.check = check
         self._log = log
         self._ticket = ticket
+        self._resumed = ticket is not None
         self._requests = 1
         self._unrecorded = 0
         self._held: SharedBudget | None = None
@@ -164,7 +165,7 @@ class Turns:
                     )
                 early = told.turn.granted and told.paused_until <= told.now
                 short = wait <= (GRANTED_WAIT if early else SHORT_WAIT)
-                if self.defers and not short and self._unrecorded < told.most:
+                if self.defers and not short and not self._is_kept_here(told):
                     self._defer(bucket, told, wait)
                 self._say(hook, told, wait, first=not waited)
                 pause = min(max(wait, 0.05), ASK_AGAIN)
@@ -173,6 +174,7 @@ class Turns:
 
     def refused(self, hook: ServiceHook, bucket: str, error: RateLimitedError) -> None:
         """Let all who use the key know of a 429; the next :meth:`take` waits for it to pass."""
+        self._unrecorded = max(0, self._unrecorded - 1)
         hook.shared_budget(bucket).update(lambda queue, now: queue.budget.on_429(now, error.retry_after))
 
     def answered(self, hook: ServiceHook, bucket: str, status: int, headers: Mapping[str, str]) -> None:
@@ -214,6 +216,11 @@ class Turns:
         self._refusing = budget.refusing
         most = budget.most_at_once(now, SHARES[self.priority])
         return _Told(turn, now, budget.paused_until, most)
+
+    def _is_kept_here(self, told: _Told) -> bool:
+        """Whether the task would send all again that it has sent, and would come no further than now."""
+        begun_anew = self._resumed and self._unrecorded > 0 and told.paused_until <= told.now
+        return begun_anew or self._unrecorded >= told.most
 
     def _leave(self, budget: SharedBudget) -> None:
         if (ticket := self._ticket) is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import time
 from types import SimpleNamespace
 from typing import Any
@@ -14,6 +15,7 @@ from airflow_provider.core.budget.store import MemoryStore, SharedBudget
 from airflow_provider.core.budget.turn_queue import Priority, Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns
 from airflow_provider.core.budget.windows import Window
+from airflow_provider.exceptions import RateLimitedError
 
 
 def test_a_turn_that_was_granted_before_a_429_waits_for_its_end() -> None:
@@ -91,3 +93,57 @@ def test_a_clock_that_is_set_while_a_task_waits_holds_it_no_longer(jump: float) 
     mine._sleep = sleep
     mine.take(hook, "")
     assert slept <= 60.0
+
+
+@pytest.mark.parametrize("limit", [10, 15])
+def test_steps_larger_than_a_limit_that_nobody_told_are_not_begun_again_and_again(limit: int) -> None:
+    now, sent = 1e9, 0
+    taken = [now - 100.0 + number for number in range(min(limit, 13))]  # by others
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def request(mine: Turns) -> None:
+        nonlocal sent
+        while True:
+            mine.take(hook, "")
+            sent += 1
+            inside = [at for at in taken if at > now - 3600.0]
+            if len(inside) < limit:
+                taken.append(now)
+                return
+            wait = inside[-limit] + 3600.0 - now
+            mine.refused(hook, "", RateLimitedError("", http_status=429, retry_after=wait))
+
+    budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(400, 3600.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    resumed: list[tuple[float, int, Ticket | None]] = [(now, task, None) for task in range(2)]
+    while resumed:
+        at, task, ticket = heapq.heappop(resumed)
+        now = max(now, at)
+        mine = Turns(patience=12 * 3600.0, defers=True, ticket=ticket)
+        mine._sleep = sleep
+        try:
+            for _ in range(12):
+                request(mine)
+                sleep(0.3)
+        except TurnAwaitedError as awaited:
+            heapq.heappush(resumed, (now + awaited.wait, task, awaited.ticket))
+        mine.close()
+    assert sent <= 1.5 * 2 * 12
+
+
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_request_that_was_refused_is_no_reason_to_stay(resumed: bool) -> None:
+    now = 1e9
+    budget = SharedBudget(MemoryStore(lambda: now), "key", ())
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    ticket = Ticket("mine", Priority.START, now) if resumed else None
+    mine = Turns(patience=3600.0, defers=True, ticket=ticket)
+    mine.take(hook, "")
+    mine.refused(hook, "", RateLimitedError("", http_status=429, retry_after=30.0))
+    assert budget.update(lambda queue, now: queue.budget.most_at_once(now, 1.0)) == 1
+    with pytest.raises(TurnAwaitedError) as awaited:
+        mine.take(hook, "")
+    assert awaited.value.ticket.requests == 1

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import InvalidInputError, LedgerError, SubmitOutcomeUnknownError
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    LedgerError,
+    MalformedResponseError,
+    SubmitOutcomeUnknownError,
+)
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator as CreateCase
 from airflow_provider.operators.silent_witness import case as case_module
 from airflow_provider.simulator import Simulator
@@ -133,6 +138,13 @@ def test_without_one_a_case_is_made_once(simulator: Simulator) -> None:
     first = _reuse(store=store)
     assert _reuse(store=store, ti=FakeTaskInstance(try_number=2)) == first
     assert _made(simulator) == 1
+
+
+def test_a_list_that_is_none_says_nothing_and_the_error_names_the_way_on(simulator: Simulator) -> None:
+    simulator.fault("null_data", "/api/cases", "GET")
+    with pytest.raises(MalformedResponseError, match="Nothing was created; reuse_existing=False creates"):
+        _reuse()
+    assert _made(simulator) == 0
 
 
 def test_by_default_no_case_is_searched_for(simulator: Simulator) -> None:

@@ -17,7 +17,7 @@ from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.core.text import comparable, public
-from airflow_provider.exceptions import InvalidInputError, LedgerError
+from airflow_provider.exceptions import InvalidInputError, LedgerError, MalformedResponseError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
@@ -294,7 +294,12 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         asked = self.request()
         wanted = {field: asked[field] or DEFAULTS.get(field) for field in IDENTITY}
         pages = self._all_cases(hook, MOST_PAGES_TO_REUSE, status="active")
-        alike = [row for row in pages if _matches(wanted, row, LISTED)]
+        try:
+            alike = [row for row in pages if _matches(wanted, row, LISTED)]
+        except MalformedResponseError as error:
+            message = f"{error} Nothing was created; reuse_existing=False creates a case without looking."
+            error.args = (message, *error.args[1:])
+            raise
         if len(alike) <= MOST_ALIKE:
             cases = [hook.get_case(row["id"]) for row in alike]
             alike = [case for case in cases if _matches(wanted, case, IDENTITY)]

@@ -233,7 +233,7 @@ class Ledger:
             if folder := configured or own_folder():
                 store = FileBackedStore(
                     store,
-                    RecordFile(folder, context, part),
+                    RecordFile(folder, context, part, _loop_region(ti)),
                     attempt=attempt,
                     configured=bool(configured),
                     reached=bool(configured) or runs_in_local_executor(),
@@ -369,7 +369,16 @@ def paid_requests(entry: Entry) -> int:
 def owner_name(context: Context, part: str = "") -> str:
     """Return the name of the running task instance, the same for all its attempts."""
     ti: Any = context["ti"]
-    return "\0".join(str(one) for one in (ti.dag_id, ti.run_id, ti.task_id, ti.map_index, part))
+    names = [ti.dag_id, ti.run_id, ti.task_id, ti.map_index, part]
+    if region := _loop_region(ti):
+        names.append(region)
+    return "\0".join(str(name) for name in names)
+
+
+def _loop_region(ti: Any) -> str:
+    """Return which iteration of a task loop a task instance is, from Airflow 3.4 on; empty for none."""
+    region = getattr(ti, "region_id", None)
+    return f"{region} {ti.region_index}" if region is not None and region.int else ""
 
 
 def request_mark(hook: Any, request: Mapping[str, Any]) -> str:

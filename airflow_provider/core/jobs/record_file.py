@@ -68,9 +68,10 @@ class RecordFile:
         a share that is not mounted would hold no records.
     :param context: of the running task instance.
     :param part: tells the record of an operator that the task calls itself; empty for the task's own.
+    :param region: of an iteration of a task loop; empty for none.
     """
 
-    def __init__(self, folder: str, context: Context, part: str = "") -> None:
+    def __init__(self, folder: str, context: Context, part: str = "", region: str = "") -> None:
         ti: Any = context["ti"]
         run_after: datetime = context["dag_run"].run_after  # a clear leaves it as it is
         self._folder_path = folder
@@ -81,9 +82,8 @@ class RecordFile:
             "task_id": ti.task_id,
             "map_index": -1 if ti.map_index is None else ti.map_index,
         }
-        region = getattr(ti, "region_id", None)
-        if region is not None and region.int:  # an iteration of a task loop, from Airflow 3.4 on
-            self._ids["region"] = f"{region} {ti.region_index}"
+        if region:
+            self._ids["region"] = region
         if part:
             self._ids["part"] = part
         self._is_new = False

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -72,5 +73,7 @@ def test_all_attempts_of_a_task_instance_are_one_owner() -> None:
         name(run_id="s"),
         name(task_id="u"),
         name(map_index=3),
+        name(region_id=UUID(int=1), region_index=0),
+        name(region_id=UUID(int=1), region_index=1),
     ]
     assert len({*different}) == len(different)

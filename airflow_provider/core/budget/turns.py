@@ -156,7 +156,8 @@ class Turns:
                 if told.turn.granted and wait <= 0:
                     self._unrecorded += 1
                     return
-                if waited + wait > self.patience:
+                # With others ahead it is an estimate, by a limit that may only have been learned.
+                if waited >= self.patience or (not told.turn.ahead and waited + wait > self.patience):
                     self._leave(budget)
                     raise RateLimitedError(
                         f"No turn on the key of connection {hook.conn_id!r} within {self.patience:.0f} s "
@@ -168,7 +169,7 @@ class Turns:
                 if self.defers and not short and not self._is_kept_here(told):
                     self._defer(bucket, told, wait)
                 self._say(hook, told, wait, first=not waited)
-                pause = min(max(wait, 0.05), ASK_AGAIN)
+                pause = min(max(wait, 0.05), ASK_AGAIN, self.patience - waited)
                 self._pause(pause)
                 waited += pause
 

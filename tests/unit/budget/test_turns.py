@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import heapq
 import time
+from contextlib import nullcontext
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from airflow_provider.core.budget.store import MemoryStore, SharedBudget
-from airflow_provider.core.budget.turn_queue import Priority, Ticket
+from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
 from airflow_provider.core.budget.turns import TurnAwaitedError, Turns
 from airflow_provider.core.budget.windows import Window
 from airflow_provider.exceptions import RateLimitedError
@@ -147,3 +148,26 @@ def test_a_request_that_was_refused_is_no_reason_to_stay(resumed: bool) -> None:
     with pytest.raises(TurnAwaitedError) as awaited:
         mine.take(hook, "")
     assert awaited.value.ticket.requests == 1
+
+
+@pytest.mark.parametrize("defers", [True, False])
+def test_no_task_fails_for_what_is_only_an_estimate(defers: bool) -> None:
+    now = 1e9
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    def all_but_used_up_by_others(queue: TurnQueue, at: float) -> None:
+        queue.budget.acquire(at, poll=False)
+        queue.budget.on_429(at, 3000.0)
+        for number in range(30):
+            queue.ask(Ticket(str(number), Priority.START, at - 1.0), at)
+
+    budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(400, 3600.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    budget.update(all_but_used_up_by_others)
+    mine = Turns(patience=12 * 3600.0, defers=defers, priority=Priority.START)
+    mine._sleep = sleep
+    with pytest.raises(TurnAwaitedError) if defers else nullcontext():
+        mine.take(hook, "")

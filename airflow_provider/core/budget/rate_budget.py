@@ -262,7 +262,7 @@ class RateBudget:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
         burst = 0.0 < (retry_after or 0.0) < LEARN_FROM and not self._nearly_used_up(now)
         if not burst and (self.learned or (retry_after is not None and retry_after >= LEARN_FROM)):
-            self._learn(now, HOUR if (retry_after or 0.0) > 2 * MINUTE else MINUTE)
+            self._learn(now, HOUR if (retry_after or 0.0) > 2 * MINUTE else MINUTE, asked=retry_after or HOUR)
         if now < self.paused_until:
             # Sent before the pause began: one burst of answers counts once.
             self.paused_until = max(self.paused_until, self._asked_until)
@@ -405,17 +405,24 @@ class RateBudget:
         remaining, limit, _ = self._reported
         return remaining - limit * (1 - share)
 
-    def _learn(self, now: float, seconds: float) -> None:
-        """Take what the service has accepted within the latest window for its limit."""
+    def _learn(self, now: float, seconds: float, *, asked: float = HOUR) -> None:
+        """
+        Take what the service has accepted within the latest window for its limit.
+
+        :param asked: seconds that the service asked to wait.
+        """
         if seconds <= MINUTE:
             seconds = next((length for length in self.learned if length <= MINUTE), seconds)
         accepted = self._accepted(now, seconds)
-        known = self.learned.get(seconds)
+        known, first = self.learned.get(seconds), seconds
+        if any(window.seconds == seconds and window.limit > 2 * accepted for window in self.limits):
+            # Others have used most of it: there may be room when the pause is over.
+            first = min(seconds, max(MINUTE, asked / 2))
         if known is None:
-            self.learned[seconds] = LearnedLimit(accepted, now, seconds)
+            self.learned[seconds] = LearnedLimit(accepted, now, first)
         elif now > known.since + LEARN_FROM:
             same = accepted >= CONFIRMS * known.accepted
-            patience = min(2 * known.patience, max(seconds, LONGEST_PATIENCE)) if same else seconds
+            patience = min(2 * known.patience, max(seconds, LONGEST_PATIENCE)) if same else first
             self.learned[seconds] = LearnedLimit(min(accepted, known.at(now)), now, patience)
         else:  # of the same burst
             known.accepted = min(known.accepted, accepted)

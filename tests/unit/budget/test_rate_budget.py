@@ -72,6 +72,15 @@ def test_retry_after_is_obeyed_by_last_polls_as_well() -> None:
     assert tested.free_at(1003.0) <= 1002.0 + 3600.0
 
 
+def test_an_hour_that_others_have_used_is_whole_again_when_the_pause_is_over() -> None:
+    tested = budget(HOUR)
+    for at in range(5):
+        tested.acquire(1000.0 + at, poll=False)
+    tested.on_429(1005.0, 3000.0)
+    assert tested.most_at_once(1005.0, 1.0) <= 2
+    assert tested.most_at_once(1005.0 + 3010.0, 1.0) == 500
+
+
 def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_poll() -> None:
     tested = budget()
     for at in (1000.0, 1005.0, 1015.0, 1035.0):

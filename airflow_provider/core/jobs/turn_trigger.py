@@ -99,7 +99,8 @@ class TurnTrigger(BaseTrigger):
 
     async def _granted(self, earliest: float) -> bool:
         ticket = Ticket(self.ticket, Priority(self.priority), self.since, self.requests)
-        not_before, key = self.not_before, ""
+        paused: float | None = None
+        key = ""
         while True:
             budget = await self._look_up()
             if budget is None:
@@ -108,41 +109,44 @@ class TurnTrigger(BaseTrigger):
                 await asyncio.sleep(TROUBLE_PAUSE)
                 continue
             if key not in ("", budget.key):
-                not_before = 0.0  # it was another key that was to be left alone
+                paused = 0.0  # it was another key that was to be left alone
             key = budget.key
             least = min(earliest - time.time(), SHORTEST_DEFERRAL)
-            granted, pause = await self._ask(budget, ticket, not_before, least)
+            granted, pause, paused = await self._ask(budget, ticket, paused, least)
             await asyncio.sleep(pause)
             if granted is not None:
                 return granted
 
     async def _ask(
-        self, budget: SharedBudget, ticket: Ticket, not_before: float, least: float
-    ) -> tuple[bool | None, float]:
+        self, budget: SharedBudget, ticket: Ticket, paused: float | None, least: float
+    ) -> tuple[bool | None, float, float]:
         """
         Ask for a turn, by the clock of the budget's store: those of worker and triggerer may differ.
 
-        :param not_before: until when the service takes no request.
+        :param paused: seconds for which the service takes no request, ``None`` at first; counted down, for
+            that clock may be set meanwhile.
         :param least: seconds for which the task has to stay deferred.
-        :return: whether there is a turn, ``None`` as long as that is open, and the seconds until the task is
-            to be resumed, or is to ask again.
+        :return: whether there is a turn, ``None`` as long as that is open, the seconds until the task is to
+            be resumed, or is to ask again, and what is left of ``paused`` then.
         """
 
-        def ask(queue: TurnQueue, now: float) -> tuple[bool | None, float]:
+        def ask(queue: TurnQueue, now: float) -> tuple[bool | None, float, float]:
             if now >= self.until:
                 queue.leave(ticket.id)
-                return False, 0.0
-            if now < not_before:
-                return None, min(not_before - now, self.until - now, CONNECTION_TTL)
+                return False, 0.0, 0.0
+            left = self.not_before - now if paused is None else paused
+            if left > 0:
+                pause = min(left, self.until - now, CONNECTION_TTL)
+                return None, pause, left - pause
             lead = max(RESUME_LEAD, queue.budget.start_takes)
             turn = queue.ask(ticket, now, lead=max(lead, least))
             pause = max(0.0, turn.at - now - lead)
             if turn.granted:
                 pause = max(pause, least)
                 queue.budget.grants[ticket.id].resumed_at = now + pause
-                return True, pause
+                return True, pause, 0.0
             # Those that wait for the same moment do not all come back in the same one.
-            return None, min(max(pause, 0.2), ASK_AGAIN, self.until - now)
+            return None, min(max(pause, 0.2), ASK_AGAIN, self.until - now), 0.0
 
         return await asyncio.to_thread(budget.update, ask)
 

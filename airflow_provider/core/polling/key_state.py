@@ -94,7 +94,7 @@ class LocalCopy:
     async def refresh(self) -> None:
         """Exchange with the store what happened since, at most once a second."""
         now = self._clock()
-        if self._exchanged_at is not None and now - self._exchanged_at < EXCHANGE_EVERY:
+        if self._exchanged_at is not None and 0.0 <= now - self._exchanged_at < EXCHANGE_EVERY:
             return
         await self._exchange(lambda budget, store_time: True)
 

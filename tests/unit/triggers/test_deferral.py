@@ -160,3 +160,14 @@ def test_a_key_that_was_replaced_takes_the_tasks_that_waited_for_the_old_one(
 
     assert asyncio.run(first()).payload["status"] == "granted"
     assert sum(slept) < 700.0
+
+
+@pytest.mark.usefixtures("silent_witness_conn")
+def test_a_clock_that_is_set_back_holds_no_task_in_the_triggerer(
+    slept: list[float], store: MemoryStore
+) -> None:
+    store._clock = lambda: time.time() + sum(slept)
+    kwargs = _deferred(600.0)
+    store._clock = lambda: time.time() + sum(slept) - (3600.0 if slept else 0.0)
+    assert _event(kwargs) == "granted"
+    assert sum(slept) < 700.0

@@ -1,7 +1,8 @@
-"""Airflow 3.1 and 3.2 keep no task state: what still holds there, shown by leaving the store out."""
+"""Airflow 3.1 and 3.2 keep no task state: what holds there even so, where attempts run on several machines."""
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import pytest
@@ -9,16 +10,21 @@ from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from airflow_provider.exceptions import JobTimeoutError, WaitError
 from tests.airflow.jobs import ENDLESS, QUICK, SOON, Job, ReportJob
-from tests.airflow.lone import FakeTaskInstance, TaskDeferred
+from tests.airflow.lone import DAG_RUN, FakeTaskInstance, TaskDeferred
+
+
+@pytest.fixture(autouse=True)
+def _attempts_run_on_several_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "airflow.executors.local_executor")
 
 
 def _attempt(operator: Any, ti: FakeTaskInstance) -> Any:
     sentinel = {f"{type(operator).__name__}__sentinel": ExecutorSafeguard.sentinel_value}
-    return operator.execute({"ti": ti, "run_id": "manual__1"}, **sentinel)
+    return operator.execute({"ti": ti, "run_id": "manual__1", "dag_run": DAG_RUN}, **sentinel)
 
 
 def _resume(operator: Any, ti: FakeTaskInstance, event: dict[str, Any]) -> Any:
-    return operator.execute_complete({"ti": ti, "run_id": "manual__1"}, event)
+    return operator.execute_complete({"ti": ti, "run_id": "manual__1", "dag_run": DAG_RUN}, event)
 
 
 def _operator(job: Job, **arguments: Any) -> Any:
@@ -76,8 +82,8 @@ def test_a_report_is_cancelled_when_its_wait_is_given_up_for_no_retry_will_find_
     assert report.cancels() == [seen["id"]]
 
 
-def test_the_error_says_that_a_retry_cannot_find_the_job(job: Job) -> None:
+def test_the_error_says_where_a_retry_finds_the_job(job: Job) -> None:
     job.takes(ENDLESS)
     operator = _operator(job, deferrable=False, timeout=0.1, cancel_on_timeout=False)
-    with pytest.raises(JobTimeoutError, match="a retry cannot re-attach to it"):
+    with pytest.raises(JobTimeoutError, match="a retry finds it on this machine at most"):
         _attempt(operator, FakeTaskInstance(max_tries=3))

@@ -1,4 +1,4 @@
-"""Airflow 3.1 and 3.2 keep no task state: what holds there even so, where attempts run on several machines."""
+"""Airflow 3.1 and 3.2 keep no task state: what holds even so where attempts run on several machines."""
 
 from __future__ import annotations
 

@@ -157,7 +157,7 @@ class FileBackedStore:
     :param configured: whether the user has named the folder. One of the package's own choice serves retries
         and clears alone: a first attempt would find there what a Dag run of the same id has left that is
         gone, as after ``dag.test()``. That it cannot be written is no reason to stop.
-    :param reached: whether all attempts of the task reach the file.
+    :param reached: whether all attempts of the task reach the file, as long as it can be written.
     """
 
     def __init__(
@@ -190,7 +190,9 @@ class FileBackedStore:
             # Before the paid call nothing may be sent; after it the job is followed all the same.
             if self._configured and not value["job_id"]:
                 raise
-            log.warning("The record of job %s could not be written to a file: %s", value["job_id"], error)
+            job = value["job_id"] or "that is about to be started"
+            log.warning("The record of the job %s could not be written to a file: %s", job, error)
+            self.reached, self.durable = False, self._store.durable
 
     def is_replaced(self) -> bool:
         value = self._store.get()

@@ -129,7 +129,9 @@ def test_a_file_of_the_packages_own_choice_that_cannot_be_written_stops_nothing(
         raise OSError("no space left")
 
     monkeypatch.setattr(RecordFile, "set", full)
-    assert _settled(Ledger.of(_context())).job_id == "job-1"
+    ledger = Ledger.of(_context())
+    assert _settled(ledger).job_id == "job-1"
+    assert not ledger.durable
 
 
 def test_what_airflow_has_counts_before_the_file(local_folder: Path) -> None:

@@ -31,7 +31,11 @@ HINT_INTERVAL = 5.0
 LONGEST = 300.0
 """Seconds after which the reports of a case are read although the list shows one that runs."""
 
-MARGIN = 60.0
+DAY = 86400.0
+"""Seconds after which a case is read again that reading was of no use: it is read ever less. Also by which
+the newest report of a case may be older than the watch, and be told of."""
+
+MARGIN = 300.0
 """Seconds by which a case may have changed before the list was last read, and count as changed since."""
 
 REMEMBERED = 30 * 86400.0
@@ -130,12 +134,13 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
     async def _ended(self, lease: Lease, account: Account, cases: list[str]) -> list[dict[str, Any]]:
         """Return the events of reports of these cases that have ended; remembered before they are told."""
         events = []
-        try:
-            for case_id in cases:
+        for case_id in cases:
+            try:
                 reports = await _send(lease, "alist_reports", case_id)
                 events += account.ended(case_id, reports, await _service_time(lease))
-        except ProviderError as error:
-            self.log.warning("The reports of a case cannot be read; trying again: %s", clean(error))
+            except ProviderError as error:  # may be of this case only
+                account.unreadable(case_id, gone=error.not_found)
+                self.log.warning("The reports of case %s cannot be read: %s", clean(case_id), clean(error))
         try:
             await account.save()
         except Exception as error:  # whatever it is, the reports have ended
@@ -162,6 +167,9 @@ class Account:
         self._store = store
         self._told = SeenEvents(name, REMEMBERED, store)
         self._states: dict[str, JobState | None] = {}
+        self._shown_at: dict[str, float] = {}  # by case, when the list first showed that a report runs
+        self._unlisted: set[str] = set()
+        self._unreadable: dict[str, tuple[float, float]] = {}  # by case, since when, and when last
         self._running: dict[str, float] = {}  # by case, when its reports were last read
         self._active: dict[str, list[str]] = {}  # by case, reports that ran then
         self._since: float | None = None
@@ -205,8 +213,10 @@ class Account:
         looked_at = []
         for case_id, state in states.items():
             before = self._states.get(case_id, _UNSEEN)
+            if state is JobState.ACTIVE and before is not state:
+                self._shown_at[case_id] = now
             if case_id in self._running:
-                due = state is not JobState.ACTIVE or now - self._running[case_id] >= LONGEST
+                due = state is not JobState.ACTIVE or self._unread_for_long(case_id, now)
             elif state is JobState.ACTIVE:
                 due = False
                 self._running[case_id] = now
@@ -218,10 +228,25 @@ class Account:
             if due:
                 looked_at.append(case_id)
                 self._running.setdefault(case_id, now)
-        unlisted = self._running.keys() - states.keys()
-        self._states |= states
+        self._unlisted = self._running.keys() - states.keys()
+        # A row that says nothing now does not undo what it said.
+        self._states |= {
+            case_id: state
+            for case_id, state in states.items()
+            if state is not None or case_id not in self._states
+        }
         self._read_at = now
-        return looked_at + [case_id for case_id in unlisted if now - self._running[case_id] >= LONGEST]
+        looked_at += [case_id for case_id in self._unlisted if self._unread_for_long(case_id, now)]
+        return [case_id for case_id in looked_at if self._may_be_readable(case_id, now)]
+
+    def _unread_for_long(self, case_id: str, now: float) -> bool:
+        read_at = self._running[case_id]
+        shown_for = 0.0 if case_id in self._active else read_at - self._shown_at.get(case_id, read_at)
+        return now - read_at >= min(DAY, max(LONGEST, shown_for))
+
+    def _may_be_readable(self, case_id: str, now: float) -> bool:
+        first, last = self._unreadable.get(case_id, (now, now))
+        return now - last >= min(DAY, last - first)
 
     def hinted(self, states: Mapping[str, JobState | None]) -> list[str]:
         """
@@ -238,6 +263,21 @@ class Account:
         self._states |= {case_id: states[case_id] for case_id in ended}
         return ended
 
+    def unreadable(self, case_id: str, *, gone: bool) -> None:
+        """
+        Take that the reports of a case could not be read.
+
+        :param gone: whether the service knows no such case; believed when the list does not show it either.
+        """
+        if gone and case_id in self._unlisted:
+            self._running.pop(case_id, None)
+            self._active.pop(case_id, None)
+            self._unreadable.pop(case_id, None)
+        else:
+            assert self._read_at is not None
+            first, _ = self._unreadable.get(case_id, (self._read_at, self._read_at))
+            self._unreadable[case_id] = first, self._read_at
+
     def ended(self, case_id: str, reports: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
         """
         Return an event for each report of a case that has ended and was not told of.
@@ -246,17 +286,17 @@ class Account:
         """
         events = []
         active, seen_active = [], self._active.pop(case_id, [])
+        self._unreadable.pop(case_id, None)
         for place, report in enumerate(report for report in reports if report.get("status")):
             observed = observe_report(report)
             if not observed.finished:
                 active.append(observed.job_id)
                 continue
             created_at = epoch_seconds(report.get("created_at"))
-            # The newest has changed the case's row; others may have ended before anybody watched.
-            watched = (
-                place == 0
-                or observed.job_id in seen_active
-                or (created_at is not None and created_at >= (self._since or now))
+            # The newest may have changed the case's row; others may have ended before anybody watched.
+            since = (self._since or now) - (DAY if place == 0 else 0.0)
+            watched = observed.job_id in seen_active or (
+                place == 0 if created_at is None else created_at >= since
             )
             if watched and self._told.add(observed.job_id, now):
                 events.append(

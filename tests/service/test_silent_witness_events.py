@@ -13,6 +13,7 @@ import pytest
 from airflow_provider.core.polling.pages import Pages
 from airflow_provider.core.polling.shared_clients import SharedClients
 from airflow_provider.core.polling.wait import JobState
+from airflow_provider.exceptions import MalformedResponseError, NotFoundError, ServerError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_report import REPORT
 from airflow_provider.simulator import Simulator
@@ -208,6 +209,26 @@ def test_trouble_loses_no_event(dashboard: Dashboard, path: str, kind: dict[str,
         reports.add(dashboard.order(dashboard.case(), duration=0))
 
     assert ids(read(watching(FakeAssetStore()), 3, then)) == reports
+
+
+@pytest.mark.parametrize(
+    "error", [NotFoundError("404"), ServerError("500", http_status=500), MalformedResponseError("of another")]
+)
+def test_a_case_whose_reports_cannot_be_read_holds_no_other_back(
+    dashboard: Dashboard, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    cases = [dashboard.case() for _ in range(3)]
+    reports = [dashboard.order(case_id) for case_id in cases]
+    plain = SilentWitnessHook.alist_reports
+
+    async def broken(hook: Any, client: Any, case_id: str) -> list[dict[str, Any]]:
+        if case_id == cases[1]:
+            raise error
+        return await plain(hook, client, case_id)
+
+    monkeypatch.setattr(SilentWitnessHook, "alist_reports", broken)
+    events = read(watching(FakeAssetStore()), 2, lambda: dashboard.simulator.advance(HOURS))
+    assert ids(events) == {reports[0], reports[2]}
 
 
 @pytest.mark.parametrize("store", [None, FakeAssetStore(watched=2)], ids=["older Airflow", "two assets"])

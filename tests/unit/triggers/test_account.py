@@ -6,6 +6,8 @@ import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.triggers.silent_witness_events import Account
 
@@ -92,3 +94,63 @@ def test_a_report_without_a_status_says_nothing() -> None:
     account = Account("c")
     changed(account, RUNNING, NOW)
     assert told(account, [{"id": "one", "status": None, "created_at": None}], NOW) == []
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_a_case_that_cannot_be_read_is_read_again_at_growing_distances(gone: bool) -> None:
+    account, reads = Account("c"), []
+    changed(account, RUNNING, NOW)
+    for now in range(int(NOW) + 120, int(NOW) + 7 * 86400, 120):
+        if changed(account, DONE, now):
+            reads.append(now - NOW)
+            account.unreadable("case", gone=gone)
+    assert reads[:4] == [120, 240, 360, 600]
+    assert len(reads) <= 20
+    assert changed(account, DONE, NOW + 9 * 86400) == ["case"]
+    assert told(account, [report("one", "completed", NOW)], NOW + 9 * 86400) == ["one"]
+
+
+def test_a_case_that_is_neither_listed_nor_known_is_forgotten() -> None:
+    account = Account("c")
+    changed(account, RUNNING, NOW)
+    assert account.changed({}, {}, NOW + 400) == ["case"]
+    account.unreadable("case", gone=True)
+    assert account.changed({}, {}, NOW + 9000) == []
+
+
+def test_a_case_that_goes_on_being_shown_as_running_is_read_ever_less() -> None:
+    account, reads = Account("c"), []
+    for now in range(int(NOW), int(NOW) + 7 * 86400, 120):
+        if changed(account, RUNNING, now):
+            reads.append(now)
+            told(account, [report("one", "failed", NOW)], now)
+    assert len(reads) <= 20
+    assert changed(account, DONE, NOW + 8 * 86400) == ["case"]
+
+
+def test_a_case_whose_report_does_run_is_read_as_often_as_before() -> None:
+    account, reads = Account("c"), []
+    for now in range(int(NOW), int(NOW) + 3600, 100):
+        if changed(account, RUNNING, now):
+            reads.append(now)
+            told(account, [report("one", "processing", NOW)], now)
+    assert len(reads) == 11
+
+
+def test_a_list_that_says_nothing_for_once_has_no_case_read_again() -> None:
+    account = Account("c")
+    for state in (DONE, None, DONE):
+        assert changed(account, state, NOW) == []
+
+
+def test_an_old_report_that_the_list_shows_as_running_is_not_told() -> None:
+    account = Account("c")
+    changed(account, RUNNING, NOW)
+    assert changed(account, RUNNING, NOW + 400) == ["case"]
+    assert told(account, [report("old", "failed", NOW - 30 * 86400)], NOW + 400) == []
+
+
+def test_a_case_that_the_list_shows_minutes_late_is_read() -> None:
+    account = Account("c")
+    account.changed({}, {}, NOW)
+    assert changed(account, DONE, NOW + 120, changed_at=NOW - 240) == ["case"]

@@ -20,6 +20,12 @@ from airflow_provider.core.jobs.ledger import (
 from airflow_provider.exceptions import LedgerError
 
 
+@pytest.fixture(autouse=True)
+def _no_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Airflow's home cannot be written to; test_record_file.py is about files beside the stores."""
+    monkeypatch.setattr("airflow_provider.core.jobs.record_file.own_folder", lambda: None)
+
+
 class Store:
     """A store in memory."""
 
@@ -165,10 +171,7 @@ class TaskInstance:
         return self.pushed.get(key)
 
 
-def test_without_a_state_store_and_a_folder_the_record_lives_in_an_xcom_of_the_map_index(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr("airflow_provider.core.jobs.record_file.own_folder", lambda: None)
+def test_without_a_state_store_and_a_folder_the_record_lives_in_an_xcom_of_the_map_index() -> None:
     ti = TaskInstance()
     context: Any = {"ti": ti}
     ledger = Ledger.of(context)

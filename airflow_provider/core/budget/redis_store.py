@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import redis
 from redis.exceptions import LockError, ReadOnlyError, RedisError
 
-from airflow_provider.core.budget.store import BUSY_TIMEOUT, StateChange, StoreError
+from airflow_provider.core.budget.store import BUSY_TIMEOUT, CHANGE_TIMEOUT, StateChange, StoreError, parsed
 
 if TYPE_CHECKING:
     from airflow_provider.exceptions import ConfigurationError
@@ -50,13 +50,13 @@ class RedisStore:
         name = PREFIX + key
         try:
             with self._client.lock(
-                f"{name}:lock", timeout=5 * BUSY_TIMEOUT, blocking_timeout=BUSY_TIMEOUT, sleep=0.01
+                f"{name}:lock", timeout=5 * BUSY_TIMEOUT, blocking_timeout=CHANGE_TIMEOUT, sleep=0.01
             ):
                 both = self._client.pipeline(transaction=False)
                 both.get(name)
                 both.time()
                 text, (seconds, microseconds) = both.execute()
-                state, result = change(json.loads(text) if text else None, seconds + microseconds / 1e6)
+                state, result = change(parsed(text or "null"), seconds + microseconds / 1e6)
                 self._client.set(name, json.dumps(state), ex=KEPT)
                 return result
         except (RedisError, LockError, OSError, ValueError) as error:

@@ -29,10 +29,10 @@ log = logging.getLogger(__name__)
 FILE_NAME = "airflow_provider_rate_limits.db"
 
 BUSY_TIMEOUT = 2.0
-"""Seconds to wait for a server, or for another process's change there."""
+"""Seconds to wait for an answer of a server."""
 
-FILE_TIMEOUT, THREADS_TIMEOUT = 5.0, 10.0
-"""Seconds to wait for other processes that change the file, and for other threads of this one."""
+CHANGE_TIMEOUT, THREADS_TIMEOUT = 5.0, 10.0
+"""Seconds to wait for other processes that change the budget, and for other threads of this one."""
 
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 """The last: its table is that of another version."""
@@ -115,7 +115,7 @@ class SQLiteStore:
                 database.execute("BEGIN IMMEDIATE")
                 row = database.execute("SELECT state FROM budgets WHERE key = ?", (key,)).fetchone()
                 now = time.time()
-                state, result = change(_parsed(row[0]) if row else None, now)
+                state, result = change(parsed(row[0]) if row else None, now)
                 database.execute(
                     "REPLACE INTO budgets (key, state, used_at) VALUES (?, ?, ?)",
                     (key, json.dumps(state), now),
@@ -143,7 +143,7 @@ class SQLiteStore:
         if not os.path.exists(self.path):
             # What it holds is no secret, and nobody else should be able to stop our requests with it.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
-        database = sqlite3.connect(self.path, timeout=FILE_TIMEOUT, isolation_level=None)
+        database = sqlite3.connect(self.path, timeout=CHANGE_TIMEOUT, isolation_level=None)
         # Lost with the machine's power, no more: then all windows are empty anyhow.
         database.execute("PRAGMA synchronous = OFF")
         database.execute(
@@ -243,7 +243,8 @@ def restored(state: dict[str, Any] | None, limits: Sequence[Window], now: float)
     return queue
 
 
-def _parsed(text: str) -> dict[str, Any] | None:
+def parsed(text: str | bytes) -> dict[str, Any] | None:
+    """Return a state as a store keeps it; ``None`` for what is none."""
     try:
         state = json.loads(text)
     except ValueError:

@@ -13,7 +13,7 @@ import pytest
 import redis
 from airflow.sdk import Connection
 
-from airflow_provider.core.budget.redis_store import RedisStore, client_options
+from airflow_provider.core.budget.redis_store import PREFIX, RedisStore, client_options
 from airflow_provider.core.budget.store import SharedBudget, StoreError, redis_store
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.core.budget.windows import Window
@@ -105,12 +105,13 @@ def test_a_budget_connection_that_is_not_defined_is_named(monkeypatch: pytest.Mo
             look()
 
 
+def _count(queue: TurnQueue, now: float) -> int:
+    queue.budget.acquire(now)
+    return len(queue.budget.state(now)["sent"])
+
+
 @needs_redis
 def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
-    def count(queue: TurnQueue, now: float) -> int:
-        queue.budget.acquire(now)
-        return len(queue.budget.state(now)["sent"])
-
     name = tmp_path / "name"
     with ExitStack() as servers:
         sockets = [tmp_path / each for each in ("first", "second")]
@@ -120,12 +121,30 @@ def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
         name.symlink_to(tmp_path / "first")
         store = RedisStore(redis.Redis(unix_socket_path=str(name)))
         budget = SharedBudget(store, "key", [Window(1000, 60.0)])
-        assert [budget.update(count), budget.update(count)] == [1, 2]
+        assert [budget.update(_count), budget.update(_count)] == [1, 2]
         assert second.dbsize() == 0
 
         first.execute_command("REPLICAOF", "127.0.0.1", "1")
         name.unlink()
         name.symlink_to(tmp_path / "second")
         with pytest.raises(StoreError, match="read only replica"):
-            budget.update(count)
-        assert budget.update(count) == 1
+            budget.update(_count)
+        assert budget.update(_count) == 1
+
+
+@needs_redis
+@pytest.mark.parametrize("junk", [b"{half", b"\xff", b"[1]"])
+def test_what_is_no_budget_is_replaced(tmp_path: Path, junk: bytes) -> None:
+    with redis_server(tmp_path / "socket"):
+        client = redis.Redis(unix_socket_path=str(tmp_path / "socket"))
+        client.set(f"{PREFIX}key", junk)
+        budget = SharedBudget(RedisStore(client), "key", [Window(1000, 60.0)])
+        assert [budget.update(_count), budget.update(_count)] == [1, 2]
+
+
+@needs_redis
+def test_many_who_change_it_at_once_are_waited_for(tmp_path: Path) -> None:
+    with redis_server(tmp_path / "socket"):
+        client = redis.Redis(unix_socket_path=str(tmp_path / "socket"))
+        client.set(f"{PREFIX}key:lock", "others", px=2500)
+        assert SharedBudget(RedisStore(client), "key", [Window(1000, 60.0)]).update(_count) == 1

@@ -172,7 +172,7 @@ def test_all_that_is_known_survives_the_way_through_the_store() -> None:
 def test_many_threads_of_a_process_do_not_find_its_file_busy(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "FILE_TIMEOUT", 0.05)
+    monkeypatch.setattr(store, "CHANGE_TIMEOUT", 0.05)
     budget = SharedBudget(SQLiteStore(str(tmp_path / "limits.db")), "key", [])
 
     def slowly(queue: TurnQueue, now: float) -> None:

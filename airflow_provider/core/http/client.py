@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
 import time
 import uuid
@@ -109,7 +110,7 @@ class ServiceHook(BaseHook):
         self.turns = Turns(patience=max_turn_wait, log=cast("Logger", self.log))
         self._aiohttp_refuses = False
         self._store: Store | None = None
-        self._sessions: dict[str, requests.Session] = {}
+        self._sessions: dict[tuple[str, int], requests.Session] = {}
         # Replaced in tests, so that none of them sleeps.
         self._now: Callable[[], float] = time.monotonic
         self._sleep: Callable[[float], None] = time.sleep
@@ -263,9 +264,11 @@ class ServiceHook(BaseHook):
         return self._opened("storage")
 
     def _opened(self, use: str) -> requests.Session:
-        if use not in self._sessions:
-            self._sessions[use] = self._new_session()
-        return self._sessions[use]
+        # A fork of the process would read answers from the same sockets.
+        key = use, os.getpid()
+        if key not in self._sessions:
+            self._sessions[key] = self._new_session()
+        return self._sessions[key]
 
     def _new_session(self) -> requests.Session:
         from airflow_provider.core.http.sessions import Session

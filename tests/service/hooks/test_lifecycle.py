@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 import copy
 import json
+import os
 import pickle
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -67,6 +69,23 @@ def test_a_copy_of_a_hook_opens_its_own_and_carries_no_key(
             assert (other.conn_id, other.turns.patience) == ("other", 7.0)
             assert other.get_conn() is not hook.get_conn()
             assert other.settings == hook.settings
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")
+@HOOKS
+def test_a_fork_of_the_process_opens_its_own_connections(
+    kind: type[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AIRFLOW_CONN_OTHER", json.dumps({"conn_type": kind.conn_type, "password": "sk"}))
+    with kind("other") as hook:
+        opened = [hook.get_conn(), hook.storage_session]
+        if (child := os.fork()) == 0:
+            shared = 1
+            with suppress(Exception):
+                shared = int(hook.get_conn() in opened or hook.storage_session in opened)
+            os._exit(shared)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert [hook.get_conn(), hook.storage_session] == opened
 
 
 @HOOKS

@@ -41,7 +41,7 @@ demo: $(INSTALLED) ## Run four example Dags against the simulator and show what 
 	@$(PY) -m demo
 
 test: $(INSTALLED) ## Run all tests that need nothing but this machine
-	$(PY) -m pytest -m "not live and not browser" -n 4 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
+	$(PY) -m pytest -m "not live and not browser" -n 6 --dist loadfile --no-loadscope-reorder $(PYTEST_ARGS)
 
 test-matrix: $(INSTALLED) ## Run them for Airflow 3.1 to 3.4 and Python 3.11 to 3.13 (MATRIX="3.1-3.12 3.3-3.13": only these)
 	@PYTEST_ARGS="$(PYTEST_ARGS)" scripts/matrix $(MATRIX)

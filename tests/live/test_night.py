@@ -94,7 +94,9 @@ def all_reports(
 def test_no_task_is_lost_to_a_rate_limit(bench: Bench, tmp_path: Path, mode: str, told: bool) -> None:
     """Case, two photos, report and download, twelve times at once on thirty requests a minute."""
     sent, refused = all_reports(bench, tmp_path, mode, {} if told else {"requests_per_minute": 0})
-    assert refused <= (1 if told else sent / 10)
+    # Nobody learns of an untold limit but by refusals, and this service does not say how long to wait: what
+    # eight slots have under way is refused at once, and then whoever asks after each of a few pauses.
+    assert refused <= (1 if told else sent / 6)
     assert not told or sent - refused <= 7.5 * PIPELINES
 
 

@@ -148,7 +148,7 @@ class Turns:
             return
         with self._lock:
             # By what was slept: the clock may be set meanwhile.
-            waited = 0.0
+            waited, said = 0.0, False
             while True:
                 told = budget.update(self._ask)
                 self._held = budget if self._ticket is not None else None
@@ -168,7 +168,9 @@ class Turns:
                 short = wait <= (GRANTED_WAIT if early else SHORT_WAIT)
                 if self.defers and not short and not self._is_kept_here(told):
                     self._defer(bucket, told, wait)
-                self._say(hook, told, wait, first=not waited)
+                if not said and wait > SHORT_WAIT and self._log is not None:
+                    self._log.info("%s", waiting_line(hook.conn_id, wait, told.turn.ahead, self.patience))
+                    said = True
                 pause = min(max(wait, 0.05), ASK_AGAIN, self.patience - waited)
                 self._pause(pause)
                 waited += pause
@@ -234,10 +236,6 @@ class Turns:
         pause = max(0.0, told.paused_until - told.now)
         ticket = replace(self._ticket, requests=max(self._ticket.requests, 2 * self._unrecorded))
         raise TurnAwaitedError(ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause, now=told.now)
-
-    def _say(self, hook: ServiceHook, told: _Told, wait: float, *, first: bool) -> None:
-        if self._log is not None and first and wait > SHORT_WAIT:
-            self._log.info("%s", waiting_line(hook.conn_id, wait, told.turn.ahead, self.patience))
 
     def _pause(self, seconds: float) -> None:
         while seconds > 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import logging
 import time
 from contextlib import nullcontext
 from types import SimpleNamespace
@@ -63,6 +64,28 @@ def test_a_step_that_begins_anew_after_each_deferral_comes_to_its_end(
     assert sent <= 3 * requests
     if requests <= limit // 2:
         assert held == 0.0, "its worker is free while it waits"
+
+
+@pytest.mark.parametrize("grows", [False, True], ids=["at once", "after a short wait"])
+def test_a_task_that_waits_on_its_worker_says_so_once(grows: bool, caplog: pytest.LogCaptureFixture) -> None:
+    now = 1e9
+    budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(1, 0.5 if grows else 60.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    mine = Turns(patience=36_000.0, log=logging.getLogger("task"))
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        if grows and now < 1e9 + 2.0:
+            budget.update(lambda queue, now: queue.budget.on_429(now, 600.0))
+
+    mine._sleep = sleep
+    with caplog.at_level(logging.INFO):
+        mine.take(hook, "")
+        assert not caplog.records
+        mine.take(hook, "")
+    (record,) = caplog.records
+    assert "The rate limit of connection toy is used up. Waiting for a turn" in record.message
 
 
 def test_what_is_on_record_is_not_counted_among_what_is_sent_again() -> None:

@@ -159,18 +159,6 @@ def test_a_refused_request_leaves_nothing_to_settle(job: Job) -> None:
     assert run.value == job.result_of(seen["id"])
 
 
-def test_a_report_of_another_that_was_in_the_way_is_no_lost_one(report: ReportJob, deferrable: bool) -> None:
-    """One report at a time: the conflict is over when it has ended, and the retry orders its own."""
-    report.takes(SOON)
-    case = report.arguments()
-    report.simulator.settings(clock_skew=-20.0)
-    theirs = report.talk.order(case["case_id"]).json()["data"]["id"]
-    report.simulator.settings(clock_skew=0.0)
-    report.simulator.fault("status", report.create_path, "POST", status=409, times=2)
-    run = report.task(retries=2, deferrable=deferrable, **case).test()
-    assert [theirs, run.value["id"]] == [seen["id"] for seen in report.seen()]
-
-
 @pytest.mark.parametrize("status", [400, 403])
 def test_a_retry_that_may_not_look_pays_nothing(
     job: Job, status: int, monkeypatch: pytest.MonkeyPatch

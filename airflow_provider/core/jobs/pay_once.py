@@ -18,7 +18,7 @@ from airflow_provider.core.jobs.paid_request import (
     PaidRequest,
     PreparedInVainError,
 )
-from airflow_provider.core.jobs.search import REFUSED, lost_requests, search
+from airflow_provider.core.jobs.search import lost_requests, search
 from airflow_provider.core.polling.wait import REFUSALS_BELIEVED, TRANSIENT_ERRORS
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import (
@@ -156,9 +156,8 @@ class PayOnce:
         try:
             found, carried = self._reattach(entry), carry_over(entry)
             if not entry.job_id:
-                # It may be carried out after all, unless it was refused: a later search counts from it.
-                sent = lost_requests(entry)
-                carried["lost_requests"] = sent[:-1] if entry.details.get(REFUSED) else sent
+                # It may be carried out after all: a later search counts from it.
+                carried["lost_requests"] = lost_requests(entry)
         except PaidInVainError:
             found, carried = None, carry_over(entry, paid_in_vain=1)
         if not found:
@@ -307,9 +306,7 @@ class PayOnce:
 
     def _adopt_orphaned(self, entry: Entry, error: ProviderError) -> tuple[Entry, dict[str, Any]]:
         noun = self.paid.noun
-        lost: dict[str, Any] = {"lost_at": time.time(), "clock_offset": self.hook.clock_offset}
-        if isinstance(error, ConflictError):
-            lost[REFUSED] = True
+        lost = {"lost_at": time.time(), "clock_offset": self.hook.clock_offset}
         entry = self.ledger.amend(entry, details={**entry.details, **lost})
         self.log.warning(
             "No answer says what became of the paid call (%s); searching for the %s.", error, noun

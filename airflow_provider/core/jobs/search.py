@@ -23,10 +23,6 @@ SEARCH_PAUSES = (2.0, 3.0, 5.0, 10.0)
 """Seconds between searches for what a request has started; the last one repeats."""
 
 
-REFUSED = "refused"
-"""Key in the record of a request that was answered 409: by what was there before, or by what it started."""
-
-
 class UnclearError(LedgerError):
     """Which job is meant cannot be told now; it may be later, when other tasks have told which is theirs."""
 

@@ -21,7 +21,7 @@ from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.jobs.claims import Claims
-from airflow_provider.core.jobs.search import REFUSED, UnclearError, carried_out_between
+from airflow_provider.core.jobs.search import UnclearError, carried_out_between
 from airflow_provider.core.polling.wait import epoch_seconds
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
 
@@ -154,7 +154,6 @@ class Window:
         self._clock_was_set = abs(self._then - self._now) > AGREE
         self._clocks_were_wrong = any(abs(offset) > AGREE for offset in known)
         self._clocks_differ = then is None or self._clocks_were_wrong
-        self._refused = bool(entry.details.get(REFUSED)) and len(spans) == 1
         self._service_time = time.time() + self._now
 
     def verdict(self, one: Candidate) -> Verdict:
@@ -206,8 +205,6 @@ class Window:
     def _is_near(self, one: Candidate) -> bool:
         """It would be within the window by another clock, or by one that is wrong."""
         doubt = WRONG_BY if self._clocks_differ else NEAR
-        if self._refused and not self._clocks_differ:
-            doubt = 0.0  # by what was there before, as its time says
         doubt = doubt if one.has_zone and self._clock_is_known else ANY_ZONE
         doubt += DAY if one.is_date_alone else 0.0
         return any(self._holds(one, offset, doubt) for offset in self._clocks)

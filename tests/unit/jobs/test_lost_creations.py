@@ -90,29 +90,6 @@ def test_where_a_clock_is_wrong_what_was_created_later_is_a_candidate_too(
     assert find(rows, skew=now, clock_offset=then, claimed=("theirs",), lost_at=INTENT + 300) == "ours"
 
 
-@pytest.mark.parametrize("seconds", [-20.0, -240.0])
-def test_a_request_that_was_refused_has_not_created_what_was_there_before(seconds: float) -> None:
-    before = [{"id": "a", "created_at": at(seconds)}]
-    assert find(before, clock_offset=0.0, refused=True) is None
-    assert find([*before, {"id": "b", "created_at": at(1)}], clock_offset=0.0, refused=True) == "b"
-
-
-@pytest.mark.parametrize(
-    "doubt",
-    [
-        {"skew": None},
-        {"skew": 30.0, "clock_offset": 30.0},
-        {"clock_offset": 0.0, "lost_requests": [INTENT - 3000]},
-    ],
-    ids=["no clock", "another clock", "an earlier request"],
-)
-def test_what_was_there_before_may_be_it_all_the_same_where_something_is_in_doubt(
-    doubt: dict[str, Any],
-) -> None:
-    with pytest.raises(LedgerError, match="may have been created"):
-        find([{"id": "a", "created_at": at(-20)}], refused=True, **doubt)
-
-
 def test_what_is_dated_later_than_now_makes_everything_doubtful() -> None:
     import time
 

@@ -28,6 +28,10 @@ AGEING = 3600.0
 """Seconds of waiting that move a task up by one priority, so that none starves."""
 
 
+FREE_RESERVE_AFTER = 300.0
+"""Seconds after which a task that waits on its worker may use what is kept for those that finish a job."""
+
+
 class Priority(IntEnum):
     """What a task's next requests are for; the lowest number goes first."""
 
@@ -50,12 +54,19 @@ class Ticket:
     :param priority: what its requests are for.
     :param since: when it began to wait, epoch seconds.
     :param requests: how many its next step needs.
+    :param in_place: it holds a worker slot meanwhile, which a task that finishes a job may need.
     """
 
     id: str
     priority: Priority
     since: float
     requests: int = 1
+    in_place: bool = False
+
+    def share(self, now: float) -> float:
+        """Return the part of each limit that its requests may use."""
+        held = self.in_place and now - self.since >= FREE_RESERVE_AFTER
+        return 1.0 if held else SHARES[self.priority]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +110,7 @@ class TurnQueue:
         :param lead: seconds before its time at which a turn is granted already.
         """
         self._waiting = {name: other for name, other in self._waiting.items() if other.until > now}
-        budget, share = self.budget, SHARES[ticket.priority]
+        budget, share = self.budget, ticket.share(now)
         if (grant := budget.grants.get(ticket.id)) is not None:
             return self._granted(ticket, grant, now)
         requests = min(ticket.requests, budget.most_at_once(now, share))

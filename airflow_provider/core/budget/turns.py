@@ -208,7 +208,7 @@ class Turns:
         else:
             since = now if ticket is None else ticket.since
             name = uuid.uuid4().hex[:16] if ticket is None else ticket.id
-            self._ticket = Ticket(name, self.priority, since, self._requests)
+            self._ticket = Ticket(name, self.priority, since, self._requests, in_place=not self.defers)
         assert self._ticket is not None
         turn = queue.ask(self._ticket, now)
         if turn.granted and turn.at <= now:

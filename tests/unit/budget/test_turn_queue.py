@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from hypothesis import given, settings
@@ -13,7 +13,14 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.rate_budget import LONGEST_START, Grant, RateBudget
 from airflow_provider.core.budget.store import restored
-from airflow_provider.core.budget.turn_queue import ALONE_FOR, ASK_AGAIN, Priority, Ticket, TurnQueue
+from airflow_provider.core.budget.turn_queue import (
+    ALONE_FOR,
+    ASK_AGAIN,
+    FREE_RESERVE_AFTER,
+    Priority,
+    Ticket,
+    TurnQueue,
+)
 from airflow_provider.core.budget.windows import Window
 
 START = 1e9
@@ -45,12 +52,14 @@ class Night:
     Pipelines of steps, each of some requests, that begin together; time passes as it likes.
 
     :param lead: seconds before its turn at which a task is resumed; it comes up to twice as long after that.
+    :param slots: worker slots, which tasks hold while they wait; ``None`` where they are deferred.
     """
 
     server: Server
     queue: TurnQueue
     shared: bool = True
     lead: float = 0.0
+    slots: int | None = None
     rng: random.Random = field(default_factory=lambda: random.Random(1))
     finished: dict[int, float] = field(default_factory=dict)
     asked: int = 0
@@ -58,12 +67,23 @@ class Night:
     def run(self, pipelines: int, steps: list[tuple[Priority, int]]) -> None:
         events: list[tuple[float, int, int, int, Ticket | None]] = []
         numbers = itertools.count()
-        for pipeline in range(pipelines):
-            heapq.heappush(events, (START + self.rng.random(), next(numbers), pipeline, 0, None))
+        queued = [(0, pipeline) for pipeline in range(pipelines)]
+        free = pipelines if self.slots is None else self.slots
+
+        def fill_slots(now: float) -> None:
+            nonlocal free
+            while free and queued:  # as Airflow does it: upstream tasks first
+                step, pipeline = heapq.heappop(queued)
+                free -= 1
+                began = now + (1.0 if step else self.rng.random())
+                heapq.heappush(events, (began, next(numbers), pipeline, step, None))
+
+        fill_slots(START)
         while events:
             now, _, pipeline, step, ticket = heapq.heappop(events)
             priority, requests = steps[step]
-            ticket = ticket or Ticket(f"{pipeline}-{step}", priority, now, requests)
+            in_place = self.slots is not None
+            ticket = ticket or Ticket(f"{pipeline}-{step}", priority, now, requests, in_place=in_place)
             if self.shared:  # as between processes: through plain JSON
                 state = {**self.queue.budget.state(now), "waiting": self.queue.state()}
                 self.queue = restored(state, self.queue.budget.limits, now)
@@ -88,12 +108,15 @@ class Night:
                 self.queue.budget.on_success(now)
                 left -= 1
             if left:
-                rest = Ticket(ticket.id, priority, ticket.since, left)
+                rest = replace(ticket, requests=left)
                 heapq.heappush(events, (now + 0.1, next(numbers), pipeline, step, rest))
-            elif step + 1 < len(steps):
-                heapq.heappush(events, (now + 1.0, next(numbers), pipeline, step + 1, None))
+                continue
+            free += 1
+            if step + 1 < len(steps):
+                heapq.heappush(queued, (step + 1, pipeline))
             else:
                 self.finished[pipeline] = now - START
+            fill_slots(now)
 
 
 REPORT = [(Priority.START, 1), (Priority.CONTINUE, 2), (Priority.CONTINUE, 1), (Priority.FINISH, 2)]
@@ -107,6 +130,27 @@ def test_a_night_on_known_limits_takes_little_longer_than_it_must_and_is_never_r
     assert night.server.refused == 0
     # 600 requests at 300 an hour: the first and the second hundred fifty go within minutes each.
     assert max(night.finished.values()) < 1.15 * 2 * 3600
+
+
+def test_tasks_that_hold_their_worker_slots_use_the_whole_limit() -> None:
+    limits = [Window(30, 60.0), Window(300, 3600.0)]
+    night = Night(Server(limits), TurnQueue(RateBudget(limits)), slots=8)
+    night.run(98, REPORT)
+    assert len(night.finished) == 98
+    assert night.server.refused == 0
+    # 588 requests: nearly 300 of the first hour, the rest in the first minutes of the second.
+    assert max(night.finished.values()) < 1.15 * (3600 + 288 / 30 * 60)
+
+
+def test_what_is_kept_for_finishing_is_not_used_by_a_start_at_once() -> None:
+    queue = TurnQueue(RateBudget([Window(10, 3600.0)]))
+    for _ in range(9):
+        queue.budget.acquire(START, poll=False)
+    start = Ticket("start", Priority.START, START, 1, in_place=True)
+    assert not queue.ask(start, START).granted
+    assert not queue.ask(start, START + FREE_RESERVE_AFTER - 1).granted
+    assert not queue.ask(replace(start, in_place=False), START + FREE_RESERVE_AFTER).granted
+    assert queue.ask(start, START + FREE_RESERVE_AFTER).granted
 
 
 def test_what_was_started_is_finished_before_more_is_started() -> None:

@@ -88,6 +88,23 @@ def test_a_task_that_waits_on_its_worker_says_so_once(grows: bool, caplog: pytes
     assert "The rate limit of connection toy is used up. Waiting for a turn" in record.message
 
 
+@pytest.mark.parametrize(("priority", "held_back"), [(Priority.START, 300.0), (Priority.FINISH, 0.0)])
+def test_a_task_that_waits_on_its_worker_gets_the_whole_hour(priority: Priority, held_back: float) -> None:
+    now, slept = 1e9, 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now, slept
+        now, slept = now + seconds, slept + seconds
+
+    budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(10, 3600.0),))
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    mine = Turns(patience=36_000.0, priority=priority)
+    mine._sleep = sleep
+    for _ in range(10):
+        mine.take(hook, "")
+    assert held_back <= slept <= held_back + 60.0
+
+
 def test_what_is_on_record_is_not_counted_among_what_is_sent_again() -> None:
     now = 1e9
     budget = SharedBudget(MemoryStore(lambda: now), "key", (Window(4, 60.0),))

@@ -7,10 +7,11 @@ from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from math import ceil, inf
 from typing import Any
 
-from airflow_provider.core.budget.windows import HOUR, MINUTE, LearnedLimit, Window
+from airflow_provider.core.budget.windows import HOUR, LEARN_FROM, MINUTE, LearnedLimits, Window
 
 POLL_SHARE = 0.8
 """Share of every limit that polling may use; the rest is kept for submitting and downloading."""
@@ -43,20 +44,8 @@ LONGEST_START = 30.0
 START_WEIGHT = 0.125
 """Part of the latest start in what is known of how long they take; for how much that varies twice that."""
 
-CONFIRMS = 0.8
-"""Part of a learned limit that must have been accepted for a 429 to show that limit again, and no other."""
-
-LONGEST_PATIENCE = 600.0
-"""Most seconds, or the window's if it is longer, for which a limit that was shown again does not rise."""
-
 OBEYED = 3
 """Refusals in a row after which the pause that the service asks for is too short."""
-
-LEARN_FROM = 5.0
-"""Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
-
-SLOWER, SLOWEST = 0.8, 6
-"""Part of the pace that is left when it is refused as well, and the least, in requests a minute."""
 
 
 @dataclass(slots=True)
@@ -109,8 +98,7 @@ class RateBudget:
         self.grants: dict[str, Grant] = {}
         self.waits: dict[str, tuple[int, int, float]] = {}
         self._start = (0.0, 0.0)
-        self.learned: dict[float, LearnedLimit] = {}
-        self.pace: LearnedLimit | None = None
+        self._learned = LearnedLimits()
         self._rng = rng
         self._asked_until = 0.0
         self._limited_at = -LONGEST_ASKED
@@ -138,12 +126,7 @@ class RateBudget:
 
     def windows(self, now: float) -> Sequence[Window]:
         """Return the limits that are known and those that were learned; of one length the lower."""
-        if not self.learned:
-            return self.limits
-        limits = {window.seconds: window.limit for window in self.limits}
-        for seconds, learned in self.learned.items():
-            limits[seconds] = min(limits.get(seconds, MOST_REMEMBERED), learned.at(now))
-        return [Window(limit, seconds) for seconds, limit in limits.items()]
+        return self._learned.windows(now, self.limits)
 
     # -- when ------------------------------------------------------------------------------------------------
 
@@ -260,9 +243,11 @@ class RateBudget:
         insort(self._refused, now)
         if retry_after is not None:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
-        burst = 0.0 < (retry_after or 0.0) < LEARN_FROM and not self._nearly_used_up(now)
-        if not burst and (self.learned or (retry_after is not None and retry_after >= LEARN_FROM)):
-            self._learn(now, HOUR if (retry_after or 0.0) > 2 * MINUTE else MINUTE, asked=retry_after or HOUR)
+        asked, accepted = retry_after or 0.0, partial(self._accepted, now)
+        burst = 0.0 < asked < LEARN_FROM and not self._learned.nearly_used_up(accepted, self.limits)
+        if not burst and (self._learned or asked >= LEARN_FROM):
+            seconds = HOUR if asked > 2 * MINUTE else MINUTE
+            self._learned.learn(now, seconds, accepted, self.limits, asked=asked or HOUR)
         if now < self.paused_until:
             # Sent before the pause began: one burst of answers counts once.
             self.paused_until = max(self.paused_until, self._asked_until)
@@ -270,8 +255,8 @@ class RateBudget:
         if not self._streak:
             self.spacing = min(LONGEST_SPACING, 2 * max(self.spacing, self._usual_distance(now)))
             self._streak_since = now
-            if burst and retry_after and now < self._limited_at + MINUTE:
-                self._slow_down(now, MINUTE / retry_after)
+            if burst and now < self._limited_at + MINUTE:
+                self._learned.slow_down(now, MINUTE / asked)
         self._limited_at = now
         waited = self._streak - (OBEYED if retry_after is not None else 0)
         pause = min(LONGEST_PAUSE, FIRST_PAUSE * 2.0 ** min(waited, 16)) * (1 + 0.25 * self._rng())
@@ -286,7 +271,8 @@ class RateBudget:
         """
         run = 0.0 if now is None or self._distance(now) else now - self._streak_since
         if now is not None and self._streak > 1 and run > LEARN_FROM:
-            self._learn(self._streak_since, min(MINUTE, run))
+            since = self._streak_since
+            self._learned.learn(since, min(MINUTE, run), partial(self._accepted, since), self.limits)
         self._streak = 0
         if self.spacing:
             self.spacing = self.spacing * RECOVERY if self.spacing > SHORTEST_SPACING else 0.0
@@ -371,8 +357,7 @@ class RateBudget:
             "start": self._start,
             "waits": self.waits,
             "grants": {ticket: asdict(grant) for ticket, grant in self.grants.items()},
-            "learned": {str(seconds): asdict(limit) for seconds, limit in self.learned.items()},
-            "pace": asdict(self.pace) if self.pace else None,
+            **self._learned.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -394,8 +379,7 @@ class RateBudget:
         usual, varies = state.get("start", (0.0, 0.0))
         self._start = float(usual), float(varies)
         self.grants = {ticket: Grant(**grant) for ticket, grant in state["grants"].items()}
-        self.learned = {float(seconds): LearnedLimit(**limit) for seconds, limit in state["learned"].items()}
-        self.pace = LearnedLimit(**state["pace"]) if state.get("pace") else None
+        self._learned = LearnedLimits.restored(state)
 
     # -- inside ----------------------------------------------------------------------------------------------
 
@@ -405,28 +389,6 @@ class RateBudget:
         remaining, limit, _ = self._reported
         return remaining - limit * (1 - share)
 
-    def _learn(self, now: float, seconds: float, *, asked: float = HOUR) -> None:
-        """
-        Take what the service has accepted within the latest window for its limit.
-
-        :param asked: seconds that the service asked to wait.
-        """
-        if seconds <= MINUTE:
-            seconds = next((length for length in self.learned if length <= MINUTE), seconds)
-        accepted = self._accepted(now, seconds)
-        known, first = self.learned.get(seconds), seconds
-        if any(window.seconds == seconds and window.limit > 2 * accepted for window in self.limits):
-            # Others have used most of it: there may be room when the pause is over.
-            first = min(seconds, max(MINUTE, asked / 2))
-        if known is None:
-            self.learned[seconds] = LearnedLimit(accepted, now, first)
-        elif now > known.since + LEARN_FROM:
-            same = accepted >= CONFIRMS * known.accepted
-            patience = min(2 * known.patience, max(seconds, LONGEST_PATIENCE)) if same else first
-            self.learned[seconds] = LearnedLimit(min(accepted, known.at(now)), now, patience)
-        else:  # of the same burst
-            known.accepted = min(known.accepted, accepted)
-
     def _accepted(self, now: float, seconds: float) -> int:
         """Return how many requests were taken within the latest seconds, at least 1."""
         sent, refused = (
@@ -434,24 +396,8 @@ class RateBudget:
         )
         return max(1, sent - refused)
 
-    def _nearly_used_up(self, now: float) -> bool:
-        """Whether the service can have refused for one of the limits, and not for a burst."""
-        known = [(window.seconds, window.limit) for window in self.limits]
-        known += [(seconds, learned.accepted) for seconds, learned in self.learned.items()]
-        return any(self._accepted(now, seconds) >= CONFIRMS * limit for seconds, limit in known)
-
-    def _slow_down(self, now: float, per_minute: float) -> None:
-        """Space requests evenly: as far apart as the service asks for, further when that is refused too."""
-        known = self.pace if self._distance(now) else None
-        if known is None or now > known.since + LEARN_FROM:
-            slower = per_minute if known is None else min(per_minute, SLOWER * known.at(now))
-            self.pace = LearnedLimit(max(SLOWEST, int(slower)), now, MINUTE)
-
     def _distance(self, now: float) -> float:
-        """Return the least seconds between two requests; 0 where they may go at once."""
-        if self.pace is None or not self._sent or now > self.pace.since + 2 * self.pace.patience:
-            return 0.0
-        return MINUTE / self.pace.at(now)
+        return self._learned.distance(now) if self._sent else 0.0
 
     def _spaced(self, now: float, ahead: int = 0) -> float:
         """Return when one request more goes, behind those that were sent and so many others."""

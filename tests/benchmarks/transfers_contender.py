@@ -51,7 +51,7 @@ def our_upload(api: str, key: str, path: str) -> Callable[[], None]:
 
 def our_download(url: str, target: str) -> Callable[[], None]:
     """To a part, checked, synced and renamed."""
-    return lambda: void(download(None, lambda: url, target, expected_type=None))
+    return lambda: void(download(requests.Session(), lambda: url, target, expected_type=None))
 
 
 def naive_download(url: str, target: str) -> Callable[[], None]:

@@ -24,7 +24,6 @@ from airflow_provider.core.files.storage_http import (
     read_body,
     refused,
     safe_url,
-    session_or_own,
 )
 from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.core.text import clean
@@ -44,10 +43,7 @@ EXPANDED_BYTES = 64 * 1024 * 1024
 
 ExpectedType = Literal["pdf", "docx"]
 
-MEDIA_TYPES: dict[str, str] = {
-    "pdf": "application/pdf",
-    "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
-}
+MEDIA_TYPES: dict[str, str] = {"pdf": "application/pdf", "docx": DOCX}
 
 
 @dataclass(frozen=True)
@@ -67,7 +63,7 @@ class DownloadLink:
 
 
 def download(
-    session: Session | None,
+    session: Session,
     link_factory: Callable[[], str | DownloadLink],
     target: Any,
     *,
@@ -96,7 +92,7 @@ def download(
     rewriting it. A different one is replaced when ``overwrite`` is true, and else an error; if the
     announced length already differs, the error comes before the body is fetched.
 
-    :param session: see :func:`storage_http.session_or_own`.
+    :param session: see :class:`storage_http.Transfer`.
     :param link_factory: returns a link; called once at the start and again for a fresh one. Links are
         followed over https only, over http to this machine.
     :param target: local path or URL of a store (``s3://conn@bucket/key``).
@@ -117,18 +113,17 @@ def download(
     # A part is worth keeping after trouble on the way, not after it has turned out to be the wrong file.
     keep = True
     try:
-        with session_or_own(session) as used:
-            run = _Download(
-                session=used,
-                link_factory=link_factory,
-                location=location,
-                file=file,
-                existing=None if overwrite else existing,
-                need_length=expected_type is None,
-                max_bytes=max_bytes,
-                **options,
-            )
-            host = run.fetch()
+        run = _Download(
+            session=session,
+            link_factory=link_factory,
+            location=location,
+            file=file,
+            existing=None if overwrite else existing,
+            need_length=expected_type is None,
+            max_bytes=max_bytes,
+            **options,
+        )
+        host = run.fetch()
         keep = False
         name = f"what {host} sent for {location}"
         written = file.finish(

@@ -41,10 +41,8 @@ class ObjectUpload:
             location if direct else location.sibling(f".{location.name}.{uuid.uuid4().hex[:12]}.part")
         )
         with storage_errors("cannot write", location):
-            if not direct:
-                parent = location.path.rsplit("/", 1)[0]
-                if parent:
-                    location.fs.makedirs(parent, exist_ok=True)
+            if not direct and (parent := location.path.rsplit("/", 1)[0]):
+                location.fs.makedirs(parent, exist_ok=True)
             self._file: Any = location.fs.open(self._written.path, "wb", block_size=UPLOAD_BLOCK_BYTES)
 
     def write(self, data: bytes) -> None:
@@ -82,10 +80,6 @@ class ObjectUpload:
             # invisible.
             log.warning("Could not clean up after %s: %s", self._location, type(error).__name__)
         finally:
-            self._disarm()
-
-    def _disarm(self) -> None:
-        # Otherwise AbstractBufferedFile.__del__ calls close(), which commits.
-        if hasattr(self._file, "forced"):
-            self._file.forced = True
-            self._file.closed = True
+            # Otherwise AbstractBufferedFile.__del__ calls close(), which commits.
+            if hasattr(self._file, "forced"):
+                self._file.forced = self._file.closed = True

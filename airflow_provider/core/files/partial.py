@@ -37,6 +37,8 @@ except ImportError:  # no POSIX locks: every part gets a name of its own and non
 WRITE_BUFFER_BYTES = 1024 * 1024
 _MAX_NAME_BYTES = 255
 _MAX_SIDECAR_BYTES = 16 * 1024 * 1024
+_NEVER_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
+_OPEN_FLAGS = os.O_RDWR | _NEVER_FOLLOW
 
 
 @dataclass(frozen=True)
@@ -233,10 +235,6 @@ class PartialFile:
             if 0 < checkpoint.offset <= checkpoint.total:
                 return checkpoint
         return None
-
-
-_NEVER_FOLLOW = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_NONBLOCK", 0)
-_OPEN_FLAGS = os.O_RDWR | _NEVER_FOLLOW
 
 
 def _is_ours(fd: int) -> bool:

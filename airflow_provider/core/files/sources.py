@@ -229,7 +229,7 @@ def _expand(item: Any, conn_id: str | None, argument: str) -> tuple[Location, li
 
 def _glob(location: Location) -> list[Location]:
     if location.is_local:
-        return [Location(path, path) for path in _local_matches(location.path)]
+        return [Location(path, path) for path in sorted(set(_matches(location.path)))]
     # The pattern's own URL up to its path is the prefix of every match: scheme, connection, and root slash
     # or none.
     prefix = location.url[: len(location.url) - len(location.path.lstrip("/"))]
@@ -248,20 +248,14 @@ def _is_hidden(key: str, pattern: str) -> bool:
     )
 
 
-def _local_matches(pattern: str) -> list[str]:
+def _matches(pattern: str) -> Iterator[str]:
     """
-    Return what a pattern names, sorted: ``*``, ``?``, ``[...]`` and ``**``, none of which stands for a name
+    Yield what an absolute pattern names: ``*``, ``?``, ``[...]`` and ``**``, none of which stands for a name
     with a leading dot.
 
     Links to folders are followed. ``glob`` would follow one that leads back again and again: the same files
     under ever longer names, and with two such links no end.
-
-    :param pattern: absolute.
     """
-    return sorted(set(_matches(pattern)))
-
-
-def _matches(pattern: str) -> Iterator[str]:
     root, recursive, rest = f"{pattern}/".partition("/**/")
     if not recursive:
         yield from glob.iglob(pattern)

@@ -12,7 +12,6 @@ import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.client import HTTPException
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -55,7 +54,8 @@ class TransferOptions(TypedDict, total=False):
     :param timeout: seconds to connect, and seconds without a single byte; default :data:`DEFAULT_TIMEOUT`.
     :param max_retries: failures in a row that bring nothing new, after the first; default 4. What a host says
         in ``Retry-After`` is kept to.
-    :param api_url: base URL of the API that gives the links; see :func:`send`.
+    :param api_url: base URL of the API that gives the links. Loopback, link-local and private addresses are
+        asked only when the API is at one itself. Default: the link's own host decides.
     :param log: repetitions and the progress of a long transfer are written there.
     :param clock: monotonic seconds.
     :param now: epoch seconds, compared with when a link ends.
@@ -81,26 +81,14 @@ def transfer_options(settings: ConnectionSettings, **more: Unpack[TransferOption
     }
 
 
-@contextmanager
-def session_or_own(session: Session | None) -> Iterator[Session]:
+@dataclass(kw_only=True)
+class Transfer:
     """
-    Return a session for transfers, made here where there is none.
+    A file on its way; see :class:`TransferOptions`.
 
     :param session: for its connections, proxies and certificates; of its headers only ``User-Agent`` is sent,
         never a key. Its adapters should not retry by themselves: urllib3 logs links when it does.
     """
-    import requests
-
-    if session is not None:
-        yield session
-    else:
-        with requests.Session() as own:
-            yield own
-
-
-@dataclass(kw_only=True)
-class Transfer:
-    """A file on its way; see :class:`TransferOptions`."""
 
     session: Session
     timeout: Timeout = DEFAULT_TIMEOUT
@@ -119,17 +107,51 @@ class Transfer:
     def send(
         self, method: str, url: str, headers: Mapping[str, str], *, data: Any = None, follow: bool = False
     ) -> Response:
-        """Send one request; see the function :func:`send`."""
-        return send(
-            self.session,
-            method,
-            url,
-            headers=headers,
-            timeout=self.timeout,
-            data=data,
-            follow=follow,
-            api_url=self.api_url,
-        )
+        """
+        Send one request with the session's connections, proxies and certificates, and nothing else of it.
+
+        The session may be the one of a hook: its default headers hold the API key. Neither those, nor its
+        ``auth``, cookies and parameters, nor a ``.netrc`` entry are ever sent to a storage host.
+
+        :param follow: follow up to five redirects, to the same scheme or from http to https, never down.
+        :returns: the response, unread; the caller closes it.
+        :raises Broken: no answer.
+        :raises LinkError: not a usable link, or a redirect that may not be followed.
+        """
+        import requests
+        import urllib3
+
+        keep_queries_out_of_logs()
+        session = self.session
+        home = url if self.api_url is None else self.api_url
+        for redirects in range(MAX_REDIRECTS + 1):
+            check_link(url, home=home)
+            try:
+                prepared = requests.Request(method, url, headers=dict(headers), data=data).prepare()
+            except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, ValueError):
+                raise LinkError("it is not a valid URL") from None
+            # The host as the library reads it.
+            check_link(str(prepared.url), home=home, resolve=redirects > 0)
+            agent = session.headers.get("User-Agent")
+            if agent is not None:
+                prepared.headers.setdefault("User-Agent", str(agent))
+            settings = session.merge_environment_settings(url, {}, True, None, None)
+            reason = ""
+            try:
+                response = session.send(prepared, timeout=self.timeout, allow_redirects=False, **settings)
+            except urllib3.exceptions.LocationValueError:
+                # A label of its host is empty or too long; requests lets this one out.
+                raise LinkError("it names no host that can exist") from None
+            except requests.RequestException as error:
+                reason = _name_of(error)
+            if reason:
+                # Raised outside the except block: a chained traceback would print the signed link.
+                raise Broken(reason)
+            if not follow or not response.is_redirect:
+                return response
+            response.close()
+            url = _redirected(url, response.headers["Location"])
+        raise LinkError(f"it redirects more than {MAX_REDIRECTS} times")
 
     def wait(self, pause: float, failures: int, trouble: str) -> None:
         """Wait before another attempt, and say why."""
@@ -166,65 +188,6 @@ class Broken(Exception):
         self.reason = reason
         self.asked = asked
         self.start_over = start_over
-
-
-def send(
-    session: Session,
-    method: str,
-    url: str,
-    *,
-    headers: Mapping[str, str],
-    timeout: Timeout,
-    data: Any = None,
-    follow: bool = False,
-    api_url: str | None = None,
-) -> Response:
-    """
-    Send one request with the session's connections, proxies and certificates, and nothing else of it.
-
-    The session may be the one of a hook: its default headers hold the API key. Neither those, nor its
-    ``auth``, cookies and parameters, nor a ``.netrc`` entry are ever sent to a storage host.
-
-    :param follow: follow up to five redirects, to the same scheme or from http to https, never down.
-    :param api_url: base URL of the API that gave the link. Loopback, link-local and private addresses are
-        asked only when the API is at one itself. Default: the link's own host decides.
-    :returns: the response, unread; the caller closes it.
-    :raises Broken: no answer.
-    :raises LinkError: not a usable link, or a redirect that may not be followed.
-    """
-    import requests
-    import urllib3
-
-    keep_queries_out_of_logs()
-    home = url if api_url is None else api_url
-    for redirects in range(MAX_REDIRECTS + 1):
-        check_link(url, home=home)
-        try:
-            prepared = requests.Request(method, url, headers=dict(headers), data=data).prepare()
-        except (requests.exceptions.InvalidURL, requests.exceptions.MissingSchema, ValueError):
-            raise LinkError("it is not a valid URL") from None
-        # The host as the library reads it.
-        check_link(str(prepared.url), home=home, resolve=redirects > 0)
-        agent = session.headers.get("User-Agent")
-        if agent is not None:
-            prepared.headers.setdefault("User-Agent", str(agent))
-        settings = session.merge_environment_settings(url, {}, True, None, None)
-        reason = ""
-        try:
-            response = session.send(prepared, timeout=timeout, allow_redirects=False, **settings)
-        except urllib3.exceptions.LocationValueError:
-            # A label of its host is empty or too long; requests lets this one out.
-            raise LinkError("it names no host that can exist") from None
-        except requests.RequestException as error:
-            reason = _name_of(error)
-        if reason:
-            # Raised outside the except block: a chained traceback would print the signed link.
-            raise Broken(reason)
-        if not follow or not response.is_redirect:
-            return response
-        response.close()
-        url = _redirected(url, response.headers["Location"])
-    raise LinkError(f"it redirects more than {MAX_REDIRECTS} times")
 
 
 def check_link(url: str, *, home: str, resolve: bool = False) -> None:

@@ -23,7 +23,6 @@ from airflow_provider.core.files.storage_http import (
     TransferOptions,
     refused,
     safe_url,
-    session_or_own,
 )
 from airflow_provider.core.http.retry import TRANSIENT_STATUS, retry_after
 from airflow_provider.exceptions import TransferError
@@ -69,7 +68,7 @@ class UploadLink:
 
 
 def put_blob(
-    session: Session | None,
+    session: Session,
     link: UploadLink | Callable[[bool], UploadLink],
     source: Source,
     **options: Unpack[TransferOptions],
@@ -83,7 +82,7 @@ def put_blob(
     by asking for a fresh one, at most twice in a row. When the fresh link names another blob, the upload
     starts over there.
 
-    :param session: see :func:`storage_http.session_or_own`.
+    :param session: see :class:`storage_http.Transfer`.
     :param link: called with ``False`` for the first link and ``True`` for a fresh one; or the one link
         there is.
     :param source: from ``resolve_sources``.
@@ -93,19 +92,18 @@ def put_blob(
     :raises TransferError: the upload did not get through, or the source changed meanwhile. Names blob, host
         and file, never the signature.
     """
-    with session_or_own(session) as used:
-        upload = _BlobUpload(
-            session=used,
-            ask=None if isinstance(link, UploadLink) else link,
-            link=link if isinstance(link, UploadLink) else link(False),
-            source=source,
-            **options,
-        )
-        with DigestReader(source.open()) as stream:
-            if source.size <= SINGLE_PUT_LIMIT:
-                upload.put_single(stream)
-            else:
-                upload.put_blocks(stream, max(BLOCK_BYTES, -(-source.size // MAX_BLOCKS)))
+    upload = _BlobUpload(
+        session=session,
+        ask=None if isinstance(link, UploadLink) else link,
+        link=link if isinstance(link, UploadLink) else link(False),
+        source=source,
+        **options,
+    )
+    with DigestReader(source.open()) as stream:
+        if source.size <= SINGLE_PUT_LIMIT:
+            upload.put_single(stream)
+        else:
+            upload.put_blocks(stream, max(BLOCK_BYTES, -(-source.size // MAX_BLOCKS)))
     upload.progress.finish()
     return replace(upload.link, sha256=stream.sha256)
 

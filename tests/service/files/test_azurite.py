@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider.core.files import upload
 from airflow_provider.core.files.atomic import write_atomic
@@ -95,7 +96,7 @@ def test_a_presigned_link_takes_one_put_and_blocks(
 ) -> None:
     for constant, value in options.items():
         monkeypatch.setattr(upload, constant, value)
-    put_blob(None, lambda refresh: link(endpoint, "ws/clip ü.mp4"), source)
+    put_blob(requests.Session(), lambda refresh: link(endpoint, "ws/clip ü.mp4"), source)
     client = container.get_blob_client("ws/clip ü.mp4")
     assert client.download_blob().readall() == BODY
     assert client.get_blob_properties().blob_type == "BlockBlob"
@@ -112,7 +113,7 @@ def test_an_expired_link_is_replaced(
     for constant, value in options.items():
         monkeypatch.setattr(upload, constant, value)
     links = iter([link(endpoint, "expired", hours=-1), link(endpoint, "expired")])
-    put_blob(None, lambda refresh: next(links), source)
+    put_blob(requests.Session(), lambda refresh: next(links), source)
     assert container.get_blob_client("expired").download_blob().readall() == BODY
 
 
@@ -121,7 +122,7 @@ def test_a_link_that_stays_expired_is_an_error_without_its_signature(
 ) -> None:
     old = link(endpoint, "never", hours=-1)
     with pytest.raises(TransferError, match="403 AuthorizationFailure") as raised:
-        put_blob(None, lambda refresh: old, source, sleep=naps)
+        put_blob(requests.Session(), lambda refresh: old, source, sleep=naps)
     assert_no_signature(raised)
     assert old.url.partition("sig=")[2] not in str(raised.value)
 

@@ -53,7 +53,7 @@ def get(origin: Origin, naps: Naps, monkeypatch: pytest.MonkeyPatch) -> Get:
         factory = more.pop("factory", lambda: origin.link(name))
         more.setdefault("expected_type", None)
         more.setdefault("timeout", (5, 5))
-        return download(None, factory, target, sleep=naps, **more)
+        return download(requests.Session(), factory, target, sleep=naps, **more)
 
     return run
 
@@ -132,7 +132,7 @@ def test_a_file_that_changes_on_the_way_is_not_mixed(origin: Origin, get: Get, f
         def __call__(self, seconds: float) -> None:
             origin.put("a", new)
 
-    download(None, link, f"{folder}/a", expected_type=None, sleep=Change())
+    download(requests.Session(), link, f"{folder}/a", expected_type=None, sleep=Change())
     assert content(folder, "a") == new
 
 
@@ -493,7 +493,7 @@ def test_a_folder_as_target_is_refused_before_anything(folder: str, memory: Memo
         raise AssertionError
 
     with pytest.raises(InvalidInputError, match="is a folder"):
-        download(None, link, f"{folder}/d", expected_type=None)
+        download(requests.Session(), link, f"{folder}/d", expected_type=None)
 
 
 def test_an_error_of_the_link_factory_is_passed_on(folder: str) -> None:
@@ -501,7 +501,7 @@ def test_an_error_of_the_link_factory_is_passed_on(folder: str) -> None:
         raise LookupError("report is gone")
 
     with pytest.raises(LookupError, match="report is gone"):
-        download(None, link, f"{folder}/a", expected_type=None)
+        download(requests.Session(), link, f"{folder}/a", expected_type=None)
     assert listing(folder) == []
 
 

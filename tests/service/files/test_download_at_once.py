@@ -7,6 +7,8 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import requests
+
 from airflow_provider.core.files.download import download
 from airflow_provider.exceptions import TransferError
 from tests.service.files.origin import Fault, Origin
@@ -26,7 +28,9 @@ def run(origin: Origin, target: Path, names: list[str], *, overwrite: bool) -> l
 
     def one(name: str) -> str:
         try:
-            download(None, lambda: origin.link(name), target, expected_type=None, overwrite=overwrite)
+            download(
+                requests.Session(), lambda: origin.link(name), target, expected_type=None, overwrite=overwrite
+            )
         except TransferError as error:
             return str(error)
         return "done"

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from airflow_provider.core.files.download import download
 from tests.service.files.origin import Fault, Origin
@@ -34,7 +35,7 @@ for line in sys.stdin:
     pid = os.fork()
     if pid == 0:
         os.dup2(2, 1)
-        download(None, lambda: link, target, expected_type=None)
+        download(requests.Session(), lambda: link, target, expected_type=None)
         os._exit(0)
     print(pid, flush=True)
     print(os.waitpid(pid, 0)[1], flush=True)
@@ -96,7 +97,7 @@ def check_one_kill(origin: Origin, kill_at: Killed, folder: Path, offset: int) -
         assert status == signal.SIGKILL
     origin.seen.clear()
     origin.faults.clear()
-    download(None, lambda: origin.link("r.bin"), target, expected_type=None)
+    download(requests.Session(), lambda: origin.link("r.bin"), target, expected_type=None)
     assert target.read_bytes() == BODY
     assert os.listdir(folder) == ["r.bin"]
     asked = origin.seen[0].headers.get("range", "bytes=0-")
@@ -139,6 +140,6 @@ def test_killed_again_and_again_one_file_still_gets_there(
     for offset in (1_500_000, 1_500_000, 1_500_000):
         kill_at("r.bin", target, offset)
         assert not target.exists()
-    download(None, lambda: origin.link("r.bin"), target, expected_type=None)
+    download(requests.Session(), lambda: origin.link("r.bin"), target, expected_type=None)
     assert target.read_bytes() == BODY
     assert os.listdir(tmp_path) == ["r.bin"]

@@ -37,11 +37,13 @@ def rows():
 
 def blocks():
     upload.SINGLE_PUT_LIMIT = 1
-    put_blob(None, lambda refresh: UploadLink(sink, "b"), source)
+    put_blob(requests.Session(), lambda refresh: UploadLink(sink, "b"), source)
 
 work = {
-    "download": lambda: download(None, lambda: f"{host}/big?sig=x", f"{folder}/out.bin", expected_type=None),
-    "one put": lambda: put_blob(None, lambda refresh: UploadLink(sink, "b"), source),
+    "download": lambda: download(
+        requests.Session(), lambda: f"{host}/big?sig=x", f"{folder}/out.bin", expected_type=None
+    ),
+    "one put": lambda: put_blob(requests.Session(), lambda refresh: UploadLink(sink, "b"), source),
     "blocks": blocks,
     "multipart": lambda: requests.put(sink, data=form(), timeout=30).raise_for_status(),
     "rows": lambda: write_rows(rows(), f"{folder}/out.jsonl", columns=[("s", "string")]),

@@ -52,7 +52,8 @@ def put(origin: Origin, naps: Naps, source: Source, monkeypatch: pytest.MonkeyPa
             name = next(names)
             return UploadLink(origin.link(name, next(signatures)), name)
 
-        return put_blob(more.pop("session", None), factory, source, timeout=(5, 5), sleep=naps, **more)
+        session = more.pop("session", None) or requests.Session()
+        return put_blob(session, factory, source, timeout=(5, 5), sleep=naps, **more)
 
     return run
 
@@ -111,7 +112,7 @@ def test_two_uploads_to_one_blob_at_once_do_not_mix(
         if done > 500_000 and not started:
             started.append(done)
             link = UploadLink(origin.link("ws/clip.mp4"), "ws/clip.mp4")
-            put_blob(None, lambda refresh: link, resolve_sources([other])[0])
+            put_blob(requests.Session(), lambda refresh: link, resolve_sources([other])[0])
 
     hear(meanwhile)
     with pytest.raises(TransferError, match="400 InvalidBlockList"):
@@ -158,7 +159,7 @@ def test_a_fresh_link_to_another_blob_gets_the_whole_file(
 def test_a_link_past_its_own_expiry_is_not_tried(origin: Origin, source: Source) -> None:
     old = UploadLink(origin.link("b", "old"), "b", expires_at=1000.0)
     links = iter([old, UploadLink(origin.link("b"), "b")])
-    put_blob(None, lambda refresh: next(links), source, now=lambda: 1000.0)
+    put_blob(requests.Session(), lambda refresh: next(links), source, now=lambda: 1000.0)
     assert [seen.query["sig"] for seen in origin.seen] == [SIGNATURE]
 
 
@@ -175,7 +176,7 @@ def test_links_that_are_said_to_have_ended_when_they_are_made_are_used(
         name = f"clip-{len(asked)}.mp4"
         return UploadLink(origin.link(name), name, expires_at=1000.0)
 
-    link = put_blob(None, factory, source, timeout=(5, 5), now=lambda: 2000.0)
+    link = put_blob(requests.Session(), factory, source, timeout=(5, 5), now=lambda: 2000.0)
 
     assert asked == [False, True]
     assert origin.blobs[f"/{link.blob_path}"] == BODY
@@ -197,7 +198,7 @@ def test_trouble_without_end_is_an_error_that_names_blob_and_host_only(
 def test_the_one_link_there_is_is_not_tried_again_when_refused(origin: Origin, source: Source) -> None:
     origin.expired.add(SIGNATURE)
     with pytest.raises(TransferError, match="403 AuthenticationFailed"):
-        put_blob(None, UploadLink(origin.link("b"), "b", expires_at=1000.0), source)
+        put_blob(requests.Session(), UploadLink(origin.link("b"), "b", expires_at=1000.0), source)
     assert len(origin.seen) == 1
 
 
@@ -224,7 +225,7 @@ def test_a_refusal_that_is_not_about_the_link_is_final(origin: Origin, put: Put,
 def test_nobody_listens(source: Source, naps: Naps, caplog: pytest.LogCaptureFixture) -> None:
     link = UploadLink(f"http://127.0.0.1:9/b?sig={SIGNATURE}", "b")
     with pytest.raises(TransferError, match="the connection broke") as raised:
-        put_blob(None, lambda refresh: link, source, sleep=naps)
+        put_blob(requests.Session(), lambda refresh: link, source, sleep=naps)
     assert_no_signature(raised, caplog.text)
     assert SIGNATURE not in repr(link)
 
@@ -262,7 +263,7 @@ def test_a_source_that_shrinks_is_not_uploaded(
     source = resolve_sources([path])[0]
     path.write_bytes(BODY[:1000])
     with pytest.raises(TransferError, match=r"clip\.mp4 changed while it was being sent"):
-        put_blob(None, lambda refresh: UploadLink(origin.link("b"), "b"), source)
+        put_blob(requests.Session(), lambda refresh: UploadLink(origin.link("b"), "b"), source)
     assert origin.blobs == {}
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 
 from airflow_provider.core.files import upload
 from airflow_provider.core.files.download import download
@@ -44,7 +45,9 @@ def uploads(client: Any) -> list[dict[str, Any]]:
 def test_a_download_goes_straight_to_the_store(origin: Origin, s3: Any, naps: Naps) -> None:
     origin.put("a", BODY)
     origin.faults = [Fault(reset_at=9_000_000)]
-    manifest = download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps)
+    manifest = download(
+        requests.Session(), lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps
+    )
     assert manifest["path"] == f"{FOLDER}/a"
     assert s3.get_object(Bucket="bucket", Key="out/a")["Body"].read() == BODY
     assert (origin.seen[1].headers["range"] or "").startswith("bytes=")
@@ -56,7 +59,7 @@ def test_nothing_is_visible_before_it_is_whole(origin: Origin, s3: Any) -> None:
     seen: list[list[str]] = []
     origin.put("a", BODY)
     origin.faults = [Fault(gate=lambda sent: seen.append(keys(s3)) if sent % (4 << 20) == 0 else None)]
-    download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None)
+    download(requests.Session(), lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None)
     assert seen == [[]] * 5
     assert keys(s3) == ["out/a"]
 
@@ -70,7 +73,7 @@ def test_a_failed_download_leaves_no_object_and_no_upload(
     origin.put("a", BODY[:size], etag=None)
     origin.faults = [Fault(close_at=size - 10)] * 5
     with pytest.raises(TransferError, match="5 attempts"):
-        download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps)
+        download(requests.Session(), lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, sleep=naps)
     # A file object that fsspec would commit when it is collected must be harmless by now.
     gc.collect()
     assert keys(s3) == []
@@ -89,7 +92,7 @@ def test_an_interrupt_leaves_no_object(origin: Origin, s3: Any) -> None:
         return 0.0
 
     with pytest.raises(KeyboardInterrupt):
-        download(None, lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, clock=clock)
+        download(requests.Session(), lambda: origin.link("a"), f"{FOLDER}/a", expected_type=None, clock=clock)
     gc.collect()
     assert keys(s3) == []
     assert uploads(s3) == []
@@ -102,15 +105,15 @@ def test_a_docx_is_checked_before_it_is_visible(
     origin.put("whole", document)
     origin.put("cut", document[:-100])
     with pytest.raises(TransferError, match="not a whole DOCX"):
-        download(None, lambda: origin.link("cut"), f"{FOLDER}/r.docx", expected_type="docx")
+        download(requests.Session(), lambda: origin.link("cut"), f"{FOLDER}/r.docx", expected_type="docx")
     assert keys(s3) == []
-    download(None, lambda: origin.link("whole"), f"{FOLDER}/r.docx", expected_type="docx")
+    download(requests.Session(), lambda: origin.link("whole"), f"{FOLDER}/r.docx", expected_type="docx")
     assert s3.get_object(Bucket="bucket", Key="out/r.docx")["Body"].read() == document
 
 
 def test_the_same_object_is_not_written_again_and_another_only_on_demand(origin: Origin, s3: Any) -> None:
     def get(name: str, **more: Any) -> None:
-        download(None, lambda: origin.link(name), f"{FOLDER}/r", expected_type=None, **more)
+        download(requests.Session(), lambda: origin.link(name), f"{FOLDER}/r", expected_type=None, **more)
 
     origin.put("a", BODY)
     origin.put("b", BODY[::-1])
@@ -133,7 +136,7 @@ def test_sources_are_found_and_streamed(origin: Origin, s3: Any, monkeypatch: py
     assert sources[0].media_type == "text/plain"
     monkeypatch.setattr(upload, "SINGLE_PUT_LIMIT", 100)
     monkeypatch.setattr(upload, "BLOCK_BYTES", 1500)
-    put_blob(None, lambda refresh: UploadLink(origin.link("x"), "x"), sources[0])
+    put_blob(requests.Session(), lambda refresh: UploadLink(origin.link("x"), "x"), sources[0])
     assert origin.blobs["/x"] == b"text" * 1000
 
 

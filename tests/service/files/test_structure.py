@@ -8,6 +8,8 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any
 
+import requests
+
 import airflow_provider
 from airflow_provider.core.files.download import DownloadLink  # what its import executes does not count
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
@@ -45,7 +47,7 @@ def test_a_resumed_download_goes_through_nine_files(origin: Origin, pdf: bytes, 
     part.close(keep=True)
     documents = Documents(DownloadReport(task_id="job", report_id="rpt_1", output_path=str(tmp_path)))
     settings = SimpleNamespace(connect_timeout=5, read_timeout=5, max_retries=0, base_url="http://127.0.0.1")
-    hook: Any = SimpleNamespace(settings=settings, storage_session=None)
+    hook: Any = SimpleNamespace(settings=settings, storage_session=requests.Session())
     found = files_executed(
         lambda: documents._download(hook, "rpt_1", "pdf", DownloadLink(origin.link("r.pdf")))
     )

@@ -11,7 +11,7 @@ import requests
 from requests.adapters import BaseAdapter
 
 from airflow_provider.core.files.download import download
-from airflow_provider.core.files.storage_http import LinkError, check_link, send
+from airflow_provider.core.files.storage_http import LinkError, Transfer, check_link
 from airflow_provider.exceptions import TransferError
 
 PUBLIC = "https://api.example.com"
@@ -76,7 +76,7 @@ def test_a_link_that_is_not_plain_https_is_refused(url: str, problem: str) -> No
 @pytest.mark.parametrize("host", ["storage..example", f"{'a' * 64}.example"])
 def test_a_host_that_cannot_exist_is_a_link_that_cannot_be_used(host: str) -> None:
     with requests.Session() as session, pytest.raises(LinkError, match="no host that can exist") as raised:
-        send(session, "GET", f"https://{host}/a?sig=SECRET", headers={}, timeout=(1.0, 1.0))
+        Transfer(session=session, timeout=(1.0, 1.0)).send("GET", f"https://{host}/a?sig=SECRET", {})
     assert "SECRET" not in str(raised.value)
 
 
@@ -157,15 +157,8 @@ def test_a_redirect_never_leads_inside_and_nothing_of_it_is_quoted(
 def test_a_redirect_to_another_public_host_is_followed(names: dict[str, str], location: str) -> None:
     names["other.example.com"] = "93.184.216.36"
     session, host = storage(location)
-    response = send(
-        session,
-        "GET",
-        "https://storage.example.com/a",
-        headers={},
-        timeout=(1, 1),
-        follow=True,
-        api_url=PUBLIC,
-    )
+    transfer = Transfer(session=session, timeout=(1, 1), api_url=PUBLIC)
+    response = transfer.send("GET", "https://storage.example.com/a", {}, follow=True)
     assert (response.status_code, len(host.asked)) == (200, 2)
 
 

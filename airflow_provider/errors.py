@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 
 class ProviderError(Exception):
@@ -75,21 +75,9 @@ class RateLimitedError(ApiError):
         *,
         retry_after: float | None = None,
         http_status: int | None = 429,
-        code: str | None = None,
-        parameter: str | None = None,
-        request_id: str | None = None,
-        job_id: str | None = None,
-        endpoint: str | None = None,
+        **known: Any,
     ) -> None:
-        super().__init__(
-            message,
-            http_status=http_status,
-            code=code,
-            parameter=parameter,
-            request_id=request_id,
-            job_id=job_id,
-            endpoint=endpoint,
-        )
+        super().__init__(message, http_status=http_status, **known)
         self.retry_after = retry_after
 
 
@@ -105,16 +93,8 @@ class TransportError(ApiError, ConnectionError):
         again cannot do anything twice.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        sent: bool = True,
-        request_id: str | None = None,
-        job_id: str | None = None,
-        endpoint: str | None = None,
-    ) -> None:
-        super().__init__(message, request_id=request_id, job_id=job_id, endpoint=endpoint)
+    def __init__(self, message: str, *, sent: bool = True, **known: Any) -> None:
+        super().__init__(message, **known)
         self.sent = sent
 
 

@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 
@@ -49,7 +50,6 @@ if TYPE_CHECKING:
     from airflow_provider.core.files.bodies import MultipartBody
 
 T = TypeVar("T")
-HookT = TypeVar("HookT", bound="ServiceHook")
 
 LARGE_BODY = 256 * 1024
 """Bytes of an answer above which it is not parsed on the event loop, where thousands of waits would stand."""
@@ -57,10 +57,6 @@ LARGE_BODY = 256 * 1024
 
 def _as_sent(body: Body) -> Any:
     return body.data
-
-
-def _made(kind: type[HookT], conn_id: str, settings: ConnectionSettings | None, patience: float) -> HookT:
-    return kind(conn_id, settings=settings, max_turn_wait=patience)
 
 
 class ServiceHook(BaseHook):
@@ -119,7 +115,7 @@ class ServiceHook(BaseHook):
 
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy, also in another process, looks the connection up itself: no key goes into a pickle."""
-        return _made, (type(self), self.conn_id, self._given, self.turns.patience)
+        return partial(type(self), self.conn_id, settings=self._given, max_turn_wait=self.turns.patience), ()
 
     # -- the connection --------------------------------------------------------------------------------------
 
@@ -228,7 +224,15 @@ class ServiceHook(BaseHook):
     def store(self) -> Store:
         """What all who use the key share, where they can."""
         if self._store is None:
-            self._store = self._find_store()
+            settings = self.settings
+            if not settings.shared_budget:
+                self._store = memory_store()
+            elif settings.budget_conn_id is None:
+                self._store = embedded_store()
+            else:
+                with self._defined("budget_conn_id"):
+                    connection = self.get_connection(settings.budget_conn_id)
+                self._store = redis_store(connection)
         return self._store
 
     async def astore(self) -> Store:
@@ -240,30 +244,20 @@ class ServiceHook(BaseHook):
             self._store = redis_store(connection)
         return self.store
 
-    def _find_store(self) -> Store:
-        settings = self.settings
-        if not settings.shared_budget:
-            return memory_store()
-        if settings.budget_conn_id is None:
-            return embedded_store()
-        with self._defined("budget_conn_id"):
-            connection = self.get_connection(settings.budget_conn_id)
-        return redis_store(connection)
-
     # -- sessions --------------------------------------------------------------------------------------------
 
     def get_conn(self) -> requests.Session:
         """Return the hook's session for API calls. It holds no key: each request adds it."""
-        return self._opened("api")
+        return self._session("api")
 
     @property
     def storage_session(self) -> requests.Session:
         """
         A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
         """
-        return self._opened("storage")
+        return self._session("storage")
 
-    def _opened(self, use: str) -> requests.Session:
+    def _session(self, use: str) -> requests.Session:
         # A fork of the process would read answers from the same sockets.
         key = use, os.getpid()
         if key not in self._sessions:

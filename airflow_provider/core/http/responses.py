@@ -40,6 +40,14 @@ PLAIN_ID: Final = re.compile(r"[A-Za-z0-9_.:~+=-]{1,128}")
 
 _NUMBER = re.compile("-?[0-9]{1,18}")
 
+_TOTALS: Final = ("total", "totalCount", "total_count")
+_PAGES: Final = ("totalPages", "total_pages")
+_MORE: Final = (
+    *("hasMore", "has_more", "hasNext", "has_next", "next"),
+    *("nextCursor", "next_cursor", "nextPage", "next_page"),
+)
+"""Names under which lists say how many rows or pages there are, and that more follow."""
+
 
 class Word:
     """A text from a closed list, such as a status: read in lower case and without blanks around it."""
@@ -389,13 +397,6 @@ class Body:
                 return f"{shown} and more"
         return ""
 
-
-_TOTALS: Final = ("total", "totalCount", "total_count")
-_PAGES: Final = ("totalPages", "total_pages")
-_MORE: Final = (
-    *("hasMore", "has_more", "hasNext", "has_next", "next"),
-    *("nextCursor", "next_cursor", "nextPage", "next_page"),
-)
 
 Reader = Callable[[Body], T]
 """Takes a body and returns the result of a request; raises :class:`MalformedResponseError`."""

@@ -33,15 +33,13 @@ from airflow_provider.exceptions import (
     TransportError,
 )
 
-
-def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 LONGEST_ANSWER: Final = 4
 """
 Read timeouts that an answer may take: a server that sends a byte now and then must not hold a task for ever.
 """
+
+_MOST_INTERIM: Final = 20
+_MOST_BLANK: Final = 20
 
 
 class _TimedReader(io.RawIOBase):
@@ -146,6 +144,9 @@ class _SecurePool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
 
 
+_POOLS: Final = {"http": _Pool, "https": _SecurePool}
+
+
 class _Adapter(HTTPAdapter):
     """Opens connections of the classes above, with and without a proxy."""
 
@@ -159,9 +160,8 @@ class _Adapter(HTTPAdapter):
         return manager
 
 
-_POOLS: Final = {"http": _Pool, "https": _SecurePool}
-_MOST_INTERIM: Final = 20
-_MOST_BLANK: Final = 20
+def _no_auth(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
 
 
 class Session(requests.Session):

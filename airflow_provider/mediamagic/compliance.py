@@ -299,7 +299,7 @@ class CompliancePolicy:
             return 0
         if self.allowed and severity in self.allowed:
             return self.allowed[severity]
-        if self.block_at is None or _rank(severity) > _rank(self.block_at):
+        if self.block_at is None or severity_rank(severity) > severity_rank(self.block_at):
             return None
         return 0
 
@@ -322,10 +322,11 @@ class CompliancePolicy:
 
 def _reviewers_order(issue: Issue) -> tuple[Any, ...]:
     number = issue.reference_number
-    return _rank(issue.severity), issue.asset, issue.asset_id or "", number is None, number or 0
+    return severity_rank(issue.severity), issue.asset, issue.asset_id or "", number is None, number or 0
 
 
-def _rank(severity: str) -> int:
+def severity_rank(severity: str) -> int:
+    """Return a number to sort severities by, worst first: one that nobody knows is the worst."""
     return SEVERITIES.index(severity) if severity in SEVERITIES else -1
 
 

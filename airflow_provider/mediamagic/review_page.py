@@ -8,7 +8,7 @@ from html import escape
 from importlib.resources import files
 from typing import Any
 
-from airflow_provider.mediamagic.compliance import SEVERITIES
+from airflow_provider.mediamagic.compliance import SEVERITIES, severity_rank
 
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
@@ -63,13 +63,9 @@ def _name(issue: Mapping[str, Any]) -> str:
     return _text(issue, "filename") or _text(issue, "assetId") or "file unknown"
 
 
-def _rank(severity: str) -> int:
-    return SEVERITIES.index(severity) if severity in SEVERITIES else -1
-
-
 def _worst_first(issue: Mapping[str, Any]) -> tuple[Any, ...]:
     number = issue.get("referenceNumber")
-    return _rank(_severity(issue)), _name(issue), number if isinstance(number, int) else 0
+    return severity_rank(_severity(issue)), _name(issue), number if isinstance(number, int) else 0
 
 
 def _badge(severity: str) -> str:
@@ -89,7 +85,7 @@ def _cell(text: object, more: str = "") -> str:
 
 def _banner(rows: Sequence[Mapping[str, Any]], verdict: Mapping[str, Any] | None) -> str:
     counts = Counter(map(_severity, rows))
-    said = ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts, key=_rank))
+    said = ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts, key=severity_rank))
     lines = []
     if rows:
         worst = rows[0]

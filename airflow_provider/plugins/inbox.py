@@ -1,4 +1,4 @@
-"""Deduplicate verified webhook events and hand them on in batches."""
+"""Inbox of verified webhook events: drops copies, and hands events on in batches."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 from airflow_provider.mediamagic.webhooks.events import TOLERANCE, Event
 from airflow_provider.plugins.asset_events import record
@@ -23,17 +23,29 @@ MOST_REMEMBERED: Final = 50_000
 MOST_QUEUED: Final = 2000
 MOST_IN_BATCH: Final = 50
 
-SECOND_LOOKS: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
+RETRY_PAUSES: Final = (0.5, 1.0, 2.0, 4.0, 8.0, 15.0, 30.0)
 """
-Pauses in seconds after which an event that nobody waited for is tried again: a job may end while its task is
-still on the way to being deferred.
+Pauses in seconds before an event is tried again that no task waited for: a job may end before its task is
+deferred.
 """
 
 MOST_EARLY: Final = 5000
+"""Events that are kept to be tried again."""
+
+_Key = tuple[str, str]
+"""Connection id and event id."""
 
 
 class FullError(Exception):
     """More events came than can be handed on."""
+
+
+class _Early(NamedTuple):
+    """An event that no task waited for, when it is tried again, and how often it was."""
+
+    event: Event
+    due: float
+    retries: int
 
 
 class Inbox:
@@ -44,7 +56,7 @@ class Inbox:
     :param wake: as :meth:`Waker.wake`.
     :param record: as :func:`~airflow_provider.plugins.asset_events.record`.
     :param clock: seconds, monotonic.
-    :param second_looks: as :data:`SECOND_LOOKS`.
+    :param retry_pauses: as :data:`RETRY_PAUSES`.
     """
 
     def __init__(
@@ -53,18 +65,18 @@ class Inbox:
         record: Callable[[Event], bool] = record,
         *,
         clock: Callable[[], float] = time.monotonic,
-        second_looks: Sequence[float] = SECOND_LOOKS,
+        retry_pauses: Sequence[float] = RETRY_PAUSES,
     ) -> None:
         self._wake = wake
         self._record = record
         self._clock = clock
-        self._second_looks = second_looks
-        self._done: OrderedDict[tuple[str, str], float] = OrderedDict()
-        self._under_way: dict[tuple[str, str], asyncio.Future[None]] = {}
+        self._retry_pauses = retry_pauses
+        self._done: OrderedDict[_Key, float] = OrderedDict()
+        self._under_way: dict[_Key, asyncio.Future[None]] = {}
         self._queue: list[tuple[Event, asyncio.Future[None]]] = []
-        self._early: dict[tuple[str, str], tuple[Event, float, int]] = {}
-        self._carrier: asyncio.Task[None] | None = None
-        self._news = asyncio.Event()
+        self._early: dict[_Key, _Early] = {}
+        self._worker: asyncio.Task[None] | None = None
+        self._arrived = asyncio.Event()
 
     async def take(self, event: Event) -> bool:
         """
@@ -87,67 +99,67 @@ class Inbox:
         self._under_way[key] = handed_on
         handed_on.add_done_callback(lambda _: self._under_way.pop(key, None))
         self._queue.append((event, handed_on))
-        self._carry()
+        self._arrived.set()
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work())
         # When the sender hangs up, the event is handed on all the same.
         await asyncio.shield(handed_on)
         return True
 
-    def _carry(self) -> None:
-        self._news.set()
-        if self._carrier is None or self._carrier.done():
-            self._carrier = asyncio.create_task(self._carry_all())
-
-    async def _carry_all(self) -> None:
+    async def _work(self) -> None:
         while self._queue or self._early:
-            if not self._queue:
-                pause = min(due for _, due, _ in self._early.values()) - self._clock()
-                if pause <= 0:
-                    await self._look_again()
-                    continue
-                self._news.clear()
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), pause)
+            if self._queue:
+                await self._hand_on_batch()
                 continue
-            batch, self._queue = self._queue[:MOST_IN_BATCH], self._queue[MOST_IN_BATCH:]
-            try:
-                outcomes = await asyncio.to_thread(self._hand_on, [event for event, _ in batch])
-            except Exception as error:
-                log.error("Could not hand %d events on: %s: %s", len(batch), type(error).__name__, error)
-                for _, handed_on in batch:
-                    if not handed_on.done():
-                        handed_on.set_exception(error)
-                        handed_on.exception()  # the sender may have hung up; nobody else needs to know
+            pause = min(early.due for early in self._early.values()) - self._clock()
+            if pause <= 0:
+                await self._retry_early()
                 continue
-            now = self._clock()
-            for (event, handed_on), outcome in zip(batch, outcomes, strict=True):
-                log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
-                self._done[(event.conn_id, event.id)] = now
-                if outcome in (Outcome.NOBODY, Outcome.EARLY) and len(self._early) < MOST_EARLY:
-                    self._early[(event.conn_id, event.id)] = (event, now + self._second_looks[0], 0)
+            self._arrived.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), pause)
+
+    async def _hand_on_batch(self) -> None:
+        batch, self._queue = self._queue[:MOST_IN_BATCH], self._queue[MOST_IN_BATCH:]
+        try:
+            outcomes = await asyncio.to_thread(self._hand_on, [event for event, _ in batch])
+        except Exception as error:
+            log.error("Could not hand %d events on: %s: %s", len(batch), type(error).__name__, error)
+            for _, handed_on in batch:
                 if not handed_on.done():
-                    handed_on.set_result(None)
+                    handed_on.set_exception(error)
+                    handed_on.exception()  # the sender may have hung up; nobody else needs to know
+            return
+        now = self._clock()
+        for (event, handed_on), outcome in zip(batch, outcomes, strict=True):
+            key = (event.conn_id, event.id)
+            log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
+            self._done[key] = now
+            if outcome in (Outcome.NOBODY, Outcome.EARLY) and len(self._early) < MOST_EARLY:
+                self._early[key] = _Early(event, now + self._retry_pauses[0], 0)
+            if not handed_on.done():
+                handed_on.set_result(None)
 
     def _hand_on(self, events: list[Event]) -> list[Outcome]:
         for event in events:
             self._record(event)
         return self._wake(events)
 
-    async def _look_again(self) -> None:
+    async def _retry_early(self) -> None:
         now = self._clock()
-        due = [(key, entry) for key, entry in self._early.items() if entry[1] <= now]
+        due = [(key, early) for key, early in self._early.items() if early.due <= now]
         try:
-            outcomes = await asyncio.to_thread(self._wake, [event for _, (event, _, _) in due])
+            outcomes = await asyncio.to_thread(self._wake, [early.event for _, early in due])
         except Exception as error:
             log.warning("Could not look for waiting tasks again: %s: %s", type(error).__name__, error)
             outcomes = [Outcome.NOBODY] * len(due)
-        for (key, (event, _, looks)), outcome in zip(due, outcomes, strict=True):
-            if outcome is Outcome.EARLY:
-                self._early[key] = (event, self._clock() + self._second_looks[0], 0)
-            elif outcome is not Outcome.NOBODY or looks + 1 == len(self._second_looks):
+        for (key, (event, _, retries)), outcome in zip(due, outcomes, strict=True):
+            retries = 0 if outcome is Outcome.EARLY else retries + 1
+            if outcome in (Outcome.NOBODY, Outcome.EARLY) and retries < len(self._retry_pauses):
+                self._early[key] = _Early(event, self._clock() + self._retry_pauses[retries], retries)
+            else:
                 log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
                 del self._early[key]
-            else:
-                self._early[key] = (event, self._clock() + self._second_looks[looks + 1], looks + 1)
 
     def _forget(self) -> None:
         old = self._clock() - REMEMBERED

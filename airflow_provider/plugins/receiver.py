@@ -2,10 +2,11 @@
 HTTP route that receives MediaMagic's webhooks. Airflow does not authenticate what plugins serve, so
 the signature alone decides.
 
-Nothing is looked up for what its headers give away, and whatever is not proved to come from MediaMagic gets
-the same answer after the same time and work: a wrong signature, a connection that does not exist or has no
-secret. While too many unknown connections are asked for that answer is 503, for a genuine event may be among
-them that is to come again.
+A request that cannot be an event by its headers is refused before anything is looked up. All others that do
+not prove that they come from MediaMagic get the same answer after the same time and work: a wrong signature,
+a connection that does not exist, or one without a secret. So the answer does not tell which connections
+exist. While too many unknown connections are asked for, the answer is 503: a genuine event may be among those
+requests, and is sent again.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ PATIENCE: Final = 10.0
 REFUSED_AFTER: Final = 0.5
 """
 Seconds before a wrong signature is answered, in which the connection is looked up: its secret may be new.
-Alike for all connections, so that the time tells nobody which there are.
+The same for all connections, so that the time does not tell which ones exist.
 """
 
 MOST_WAITING: Final = 500
@@ -79,7 +80,7 @@ def make_app(
         try:
             check_signature(known, body, headers)
         except RefusedError:
-            secrets.doubt(conn_id)
+            secrets.recheck(conn_id)
             if waiting < MOST_WAITING:
                 waiting += 1
                 try:
@@ -102,18 +103,18 @@ def make_app(
             try:
                 await secrets.ready()
             except Exception:  # logged where it happened
-                return _come_again("Try again.")
+                return _unavailable("Try again.")
             try:
                 await verify(conn_id, body, request.headers)
             except RefusedError:
                 if secrets.exhausted:
-                    return _come_again("Try again.")
+                    return _unavailable("Try again.")
                 raise
             event = read_event(conn_id, body, request.headers)
         except RefusedError as refused:
             if refused.status == 400:
                 log.warning("A signed event for connection %r was refused: %s", conn_id, refused.reason)
-            # Without it the server would go on reading a body that nobody wants.
+            # Else the server would read the rest of the body.
             closing = {"Connection": "close"}
             return JSONResponse({"detail": refused.reason}, status_code=refused.status, headers=closing)
         if event is None:
@@ -121,21 +122,21 @@ def make_app(
         try:
             new = await inbox.take(event)
         except FullError:
-            return _come_again("Too many events.")
+            return _unavailable("Too many events.")
         except Exception:  # logged where it happened
-            return _come_again("Try again.")
+            return _unavailable("Try again.")
         return JSONResponse({"status": "taken" if new else "known"})
 
     return app
 
 
-def _come_again(why: str) -> Response:
+def _unavailable(why: str) -> Response:
     return JSONResponse({"detail": why}, status_code=503, headers={"Retry-After": "5"})
 
 
 async def _read(request: Request) -> bytes:
     """
-    Return the body, reading no more of it than may be there.
+    Return the body, of which no more is read than an event may have.
 
     :raises RefusedError: 413, too long; 408, too slow; 400, the sender hung up.
     """

@@ -1,8 +1,8 @@
 """
 Resume deferred tasks from the API server: the one module that relies on Airflow's own trigger table.
 
-It uses what exists alike in Airflow 3.1 to 3.4 and is tested on each: ``Trigger.kwargs`` and
-``Trigger.submit_event``. Where they are not what they were, it says so once, and tasks wait for their polls.
+It uses ``Trigger.kwargs`` and ``Trigger.submit_event``, which are the same in Airflow 3.1 to 3.4, and is
+tested on each. Where they differ, it says so once, and tasks wait for their polls.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ class Outcome(StrEnum):
 
     WOKEN = "woken"
     NOTED = "noted"
-    """The task goes on waiting for other assets; it is recorded with the task which have ended."""
+    """The task goes on waiting for other assets; which have ended is recorded with its trigger."""
     EARLY = "early"
-    """The task was deferred only just now; to be tried again in a moment."""
+    """The task was deferred only just now; the event is tried again in a moment."""
     NOBODY = "nobody"
     """No task waits for the submission, or none yet."""
 
@@ -40,20 +40,20 @@ class Waker:
     """
     Finds the waiting task of a submission and resumes it.
 
-    What a trigger waits for is encrypted in its row. Each row is decrypted once per process; looking for new
-    ones costs one query for the ids of all our triggers.
+    What a trigger waits for is encrypted in its row. Each row is decrypted once per process; to find new ones
+    takes one query for the ids of all our triggers.
     """
 
     def __init__(self) -> None:
         self._waits_of_trigger: dict[int, tuple[str, str]] = {}
         self._triggers_of_wait: dict[tuple[str, str], set[int]] = {}
-        self._complained = False
-        self._learning = threading.Lock()
+        self._warned = False
+        self._reading = threading.Lock()
 
     def connections(self) -> set[str]:
         """Return the ids of the connections that tasks wait on; blocks."""
         try:
-            self._learn()
+            self._read_triggers()
         except (ImportError, AttributeError, TypeError):  # said by the first event
             return set()
         return {conn_id for conn_id, _ in tuple(self._triggers_of_wait)}
@@ -66,25 +66,25 @@ class Waker:
         :raises Exception: of the database; nothing is lost when the events are handed on again.
         """
         try:
-            self._learn()
+            self._read_triggers()
             return [self._wake(event) for event in events]
         except (ImportError, AttributeError, TypeError) as error:
-            if not self._complained:
+            if not self._warned:
                 log.warning(
                     "Webhooks cannot wake tasks on this version of Airflow; they wait for polls: %s: %s",
                     type(error).__name__,
                     error,
                 )
-                self._complained = True
+                self._warned = True
             return [Outcome.NOBODY] * len(events)
 
-    def _learn(self) -> None:
+    def _read_triggers(self) -> None:
         from airflow.models.trigger import Trigger
         from airflow.utils.session import create_session
         from sqlalchemy import select
         from sqlalchemy.orm import lazyload
 
-        with self._learning, create_session() as session:
+        with self._reading, create_session() as session:
             live = set(session.scalars(select(Trigger.id).where(Trigger.classpath == CLASSPATH)))
             new = sorted(live - self._waits_of_trigger.keys())
             for at in range(0, len(new), _ROWS):

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider.mediamagic.assets import mediamagic_failed, mediamagic_reviewed
-from airflow_provider.mediamagic.webhooks.events import COMPLETED, FAILED, Event
+from airflow_provider.mediamagic.webhooks.events import Event
 from airflow_provider.plugins.asset_events import record
 from tests.airflow.task_run import register
+from tests.webhooks.envelopes import COMPLETED, FAILED
 
 _numbers = itertools.count()
 

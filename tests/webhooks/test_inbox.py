@@ -44,7 +44,7 @@ class Tasks:
 
 def run(act: Callable[[Inbox], Awaitable[Any]], tasks: Tasks) -> Any:
     async def main() -> Any:
-        return await act(Inbox(tasks.wake, tasks.record, second_looks=[0.001] * 3))
+        return await act(Inbox(tasks.wake, tasks.record, retry_pauses=[0.001] * 3))
 
     return asyncio.run(main())
 
@@ -74,8 +74,8 @@ def test_an_event_before_its_task_waits_is_tried_again_and_recorded_once(first: 
 
     async def act(inbox: Inbox) -> None:
         assert await inbox.take(event())
-        assert inbox._carrier is not None
-        await asyncio.wait_for(inbox._carrier, 20)
+        assert inbox._worker is not None
+        await asyncio.wait_for(inbox._worker, 20)
 
     run(act, tasks)
     assert tasks.heard == ["evt_1"] * 3
@@ -87,8 +87,8 @@ def test_an_event_that_nobody_waits_for_is_given_up() -> None:
 
     async def act(inbox: Inbox) -> None:
         await inbox.take(event())
-        assert inbox._carrier is not None
-        await asyncio.wait_for(inbox._carrier, 20)
+        assert inbox._worker is not None
+        await asyncio.wait_for(inbox._worker, 20)
 
     run(act, tasks)
     assert tasks.heard == ["evt_1"] * 4
@@ -98,11 +98,11 @@ def test_a_new_event_does_not_wait_for_one_that_is_tried_again() -> None:
     tasks = Tasks(Outcome.NOBODY, Outcome.WOKEN)
 
     async def main() -> bool:
-        inbox = Inbox(tasks.wake, tasks.record, second_looks=[3600.0])
+        inbox = Inbox(tasks.wake, tasks.record, retry_pauses=[3600.0])
         await inbox.take(event(1))
         taken = await asyncio.wait_for(inbox.take(event(2)), 20)
-        assert inbox._carrier is not None
-        inbox._carrier.cancel()
+        assert inbox._worker is not None
+        inbox._worker.cancel()
         return taken
 
     assert asyncio.run(main()) is True

@@ -61,7 +61,7 @@ class World:
 
 async def asked(secrets: Secrets, conn_id: str) -> tuple[str, ...]:
     """Return what is known once a wrong signature has had the connection looked up."""
-    secrets.doubt(conn_id)
+    secrets.recheck(conn_id)
     await settled(secrets)
     return secrets.of(conn_id)
 
@@ -126,11 +126,11 @@ def test_a_wrong_signature_brings_a_new_secret_in_soon_but_not_at_will() -> None
         await asked(secrets, "mm")
         world.secrets["mm"] = (OTHER_SECRET,)
         for _ in range(100):
-            secrets.doubt("mm")
+            secrets.recheck("mm")
         assert len(world.looked_up) == 1
         world.now += RECHECK_AFTER + 1
         for _ in range(100):
-            secrets.doubt("mm")
+            secrets.recheck("mm")
         await settled(secrets)
         assert secrets.of("mm") == (OTHER_SECRET,)
 
@@ -159,13 +159,13 @@ def test_invented_ids_cause_few_lookups_and_hold_no_listed_connection_back(
 
     async def act(secrets: Secrets) -> None:
         for number in range(5000):
-            secrets.doubt(f"made-up-{number}")
+            secrets.recheck(f"made-up-{number}")
         assert secrets.of("mm") == (SECRET,)
         assert secrets.exhausted
         world.listed = ("mm", "made_later")
         world.now += RELIST_AFTER
         for number in range(100):
-            secrets.doubt(f"made-up-{number}")
+            secrets.recheck(f"made-up-{number}")
         assert await asked(secrets, "made_later") == (SECRET,)
         assert len(secrets._known) <= 2 * LOOKUPS + 2
         world.now += WINDOW

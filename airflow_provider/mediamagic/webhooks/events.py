@@ -19,6 +19,7 @@ from standardwebhooks import Webhook
 from airflow_provider.core.http.responses import PLAIN_ID
 from airflow_provider.core.text import clean
 from airflow_provider.hooks.mediamagic_connection import MOST_SUBSCRIPTIONS
+from airflow_provider.mediamagic.assets import KINDS
 
 MOST_BYTES: Final = 32 * 1024
 """Longest body that is read. Events hold ids, a status and at most an error message, never results."""
@@ -26,15 +27,12 @@ MOST_BYTES: Final = 32 * 1024
 TOLERANCE: Final = 300.0
 """Seconds by which a timestamp may differ from our clock, either way: what ``standardwebhooks`` allows."""
 
-COMPLETED: Final = "asset.processing.completed"
-FAILED: Final = "asset.processing.failed"
-EVENT_TYPES: Final = (COMPLETED, FAILED)
-
+_EVENT_TYPES: Final = tuple(KINDS)
 _LONGEST_HEADER: Final = 1024
 _CHECKS: Final = 2 * MOST_SUBSCRIPTIONS
 """
-Signatures computed for every request, so that its time tells nothing of how many secrets there are: as many
-as the extra and the Variable of a connection may hold.
+Signatures computed for every request, so that its time does not tell how many secrets there are: as many as
+the extra and the Variable of a connection may hold.
 """
 _NOBODY: Final = "whsec_" + "bm9ib2R5IGhhcyB0aGlzIHNlY3JldA=="
 
@@ -54,7 +52,7 @@ class RefusedError(Exception):
 
 
 def not_genuine() -> RefusedError:
-    """Return the one answer to everything that is not proved to come from MediaMagic."""
+    """Return the one answer to every request that does not prove that it comes from MediaMagic."""
     return RefusedError(401, "No matching signature.")
 
 
@@ -172,7 +170,7 @@ def read_event(conn_id: str, body: bytes, headers: Mapping[str, str]) -> Event |
         raise RefusedError(400, "The body is not JSON.") from None
     if not isinstance(envelope, dict):
         raise RefusedError(400, "The body is not an object.")
-    if envelope.get("type") not in EVENT_TYPES:
+    if envelope.get("type") not in _EVENT_TYPES:
         return None
     data = envelope.get("data")
     if not isinstance(data, dict):

@@ -1,4 +1,4 @@
-"""Cache of webhook secrets by connection, with a bound on look-ups: strangers decide what is asked for."""
+"""Cache of webhook secrets by connection. Look-ups are bounded: anybody can ask for any connection id."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ TTL = 60.0
 """Seconds after which a connection with a secret is looked up again, in the background."""
 
 NEGATIVE_TTL = 15.0
-"""Seconds for which a connection without a secret, or none at all, is taken as such."""
+"""Seconds for which a connection that has no secret, or does not exist, is not looked up again."""
 
 RECHECK_AFTER = 5.0
 """After a wrong signature a connection looked up longer ago than this is looked up again."""
 
 RELIST_AFTER = 15.0
-"""After an event for an unknown connection all that can be listed are read again, if that is so long ago."""
+"""Seconds after which an event for an unknown connection has all be read again that can be listed."""
 
 MOST_REMEMBERED = 1000
 
@@ -122,9 +122,9 @@ class Secrets:
     """
     A cache of :func:`look_up`.
 
-    Connections that can be listed are read before the first event is answered, so that no number of invented
-    ids holds them back, and so that no answer comes sooner for them. Others are looked up one by one, only so
-    many at a time.
+    Connections that can be listed are read before the first event is answered: then requests for invented
+    ids cannot delay them, and no answer comes sooner for them. Others are looked up one by one, at most
+    :data:`LOOKUPS` in :data:`WINDOW` seconds.
 
     :param look_up: as the function of that name; runs in a thread.
     :param look_up_all: as the function of that name; runs in a thread.
@@ -174,7 +174,7 @@ class Secrets:
         """Whether connections that cannot be listed cannot be looked up just now."""
         return self._in_window >= LOOKUPS and self._clock() - self._window_began < WINDOW
 
-    def doubt(self, conn_id: str) -> None:
+    def recheck(self, conn_id: str) -> None:
         """Look a connection up again soon: a signature was wrong, and the secret may be a new one."""
         now = self._clock()
         known = self._known.get(conn_id)

@@ -126,7 +126,8 @@ class RateBudget:
 
     def windows(self, now: float) -> Sequence[Window]:
         """Return the limits that are known and those that were learned; of one length the lower."""
-        return self._learned.windows(now, self.limits)
+        learned = self._learned
+        return learned.windows(now, self.limits) if learned.windows_of else self.limits
 
     # -- when ------------------------------------------------------------------------------------------------
 
@@ -245,7 +246,7 @@ class RateBudget:
             self._asked_until = max(self._asked_until, now + min(retry_after, LONGEST_ASKED))
         asked, accepted = retry_after or 0.0, partial(self._accepted, now)
         burst = 0.0 < asked < LEARN_FROM and not self._learned.nearly_used_up(accepted, self.limits)
-        if not burst and (self._learned or asked >= LEARN_FROM):
+        if not burst and (self._learned.windows_of or asked >= LEARN_FROM):
             seconds = HOUR if asked > 2 * MINUTE else MINUTE
             self._learned.learn(now, seconds, accepted, self.limits, asked=asked or HOUR)
         if now < self.paused_until:
@@ -397,7 +398,7 @@ class RateBudget:
         return max(1, sent - refused)
 
     def _distance(self, now: float) -> float:
-        return self._learned.distance(now) if self._sent else 0.0
+        return self._learned.distance(now) if self._learned.pace and self._sent else 0.0
 
     def _spaced(self, now: float, ahead: int = 0) -> float:
         """Return when one request more goes, behind those that were sent and so many others."""

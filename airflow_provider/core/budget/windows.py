@@ -74,7 +74,7 @@ class LearnedLimit:
 @dataclass(slots=True)
 class LearnedLimits:
     """
-    What the refusals on a key have shown; empty, and false, where there were none.
+    What the refusals on a key have shown.
 
     :param windows_of: limits by the length of their windows, seconds.
     :param pace: requests a minute that are taken one by one, where bursts are refused far below all limits.
@@ -83,17 +83,12 @@ class LearnedLimits:
     windows_of: dict[float, LearnedLimit] = field(default_factory=dict)
     pace: LearnedLimit | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self.windows_of)
-
     def windows(self, now: float, known: Sequence[Window]) -> Sequence[Window]:
         """
         Return all limits; of one length the lower.
 
         :param known: limits that the connection names.
         """
-        if not self.windows_of:
-            return known
         limits = {window.seconds: window.limit for window in known}
         for seconds, learned in self.windows_of.items():
             limits[seconds] = min(limits.get(seconds, learned.at(now)), learned.at(now))

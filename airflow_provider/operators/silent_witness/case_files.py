@@ -39,13 +39,15 @@ class CaseFiles:
     """
     The files of one case in one attempt.
 
-    ``done`` and ``sent`` are what the record says of uploads, ``known`` the ids of what is no lost one.
+    ``done`` and ``sent`` are what the record says of uploads; ``known`` are ids of files that are accounted
+    for, so that none of them is taken for an upload whose answer was lost.
 
     :param case_id: the case.
     :param details: of the task's record.
     :param is_new: whether this run has made the case, so that it may not be known everywhere yet.
     :param is_killed: whether the task is killed, so that nothing is searched for any more.
-    :param broken_off_at: when an earlier attempt, whose uploads may still arrive, was last known to upload.
+    :param broken_off_at: when an earlier attempt that broke off was last known to upload, epoch seconds;
+        ``None`` when none did.
     :param pace: 1, and less in tests, whose time runs faster.
     :param log: of the task.
     """
@@ -77,7 +79,7 @@ class CaseFiles:
         """
         Return what the case has of each file; ``None`` for one that is to be uploaded.
 
-        What an attempt that broke off has sent is waited for, while it may still arrive.
+        What an attempt that broke off has sent may still arrive: it is waited for.
         """
         until = 0.0
         if self.broken_off_at is not None:

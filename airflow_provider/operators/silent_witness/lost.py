@@ -1,14 +1,14 @@
 """
-Which report or case is the lost one: what a paid request whose answer was lost has created.
+Find what a paid request has created whose answer was lost: a report or a case.
 
-The request was carried out, if ever, between its intent and the time when it no longer can be; so was one of
-an earlier attempt that was searched for in vain. What was created in such a window is ours, what was created
-at another time is not. It is taken when it is the only one;
-while another may be it as well, none is, and the error names them all.
+A request can have created something only in a window of time: from its intent until the latest moment at
+which it can have been carried out. A request of an earlier attempt that was searched for in vain has a window
+too. What was created within a window is ours, and what was created at another time is not. It is taken when
+it is the only candidate; while another may be ours as well, none is taken, and the error names them all.
 
-Three clocks are in this. Ours has written the record. The service's is known by the ``Date`` of its answers,
-then, when the answer was lost, and now: it may have been set between the two. What is created may be dated by
-another clock, of which nobody knows anything; so may be ours what is dated near the window, or in the future.
+Three clocks matter. Ours has written the record. The service's is known by the ``Date`` of its answers, at
+the time of the lost request and now, and may have been set in between. The timestamps of what is created may
+come from a third one, of which nothing is known: what is dated near a window, or in the future, may be ours.
 """
 
 from __future__ import annotations
@@ -33,20 +33,20 @@ MARGIN = 2.0
 """Seconds that a creation may seem to precede its request: dates and timestamps may be whole seconds."""
 
 AGREE = 5.0
-"""Seconds by which clocks differ that agree."""
+"""Seconds by which two clocks may differ and still count as the same."""
 
 NEAR = 600.0
-"""Seconds by which a creation may be dated wrong though the service's clock and ours agree."""
+"""Seconds by which a timestamp may be wrong although the service's clock and ours agree."""
 
 WRONG_BY = 3600.0
-"""The same, where they do not, or the service's clock is not known from the time of the request."""
+"""The same, where they do not agree, or the service's clock was not known when the request was sent."""
 
 MOST_NAMED = 20
 """Candidates that an error names."""
 
 DAY = 86_400.0
 ANY_ZONE = 14 * 3600.0
-"""Seconds by which a time without a zone may differ from UTC, or a clock be wrong that is never shown."""
+"""Seconds by which a timestamp without a zone may differ from UTC, or be wrong where no clock is known."""
 
 
 class Verdict(Enum):
@@ -94,7 +94,7 @@ def created_since(
     window = Window(entry, hook)
     spent = entry.details.get("earlier_ids", ())
     candidates = [Candidate(row) for row in rows if row["id"] not in spent]
-    # Who has which is asked last: it may be a request for each.
+    # Whether another task has it is asked last: that may take a request for each.
     possible = {
         one.id: one
         for one in candidates
@@ -120,7 +120,9 @@ class Candidate:
     """
     What a list shows of something that the request may have created.
 
-    :param row: of the list. ``at`` is when it was created, in epoch seconds; ``nan`` when it shows no time.
+    ``at`` is when it was created, in epoch seconds; ``nan`` when the list shows no time.
+
+    :param row: of the list.
     """
 
     def __init__(self, row: dict[str, Any]) -> None:
@@ -135,8 +137,8 @@ class Candidate:
 
 class Window:
     """
-    When a request may have been carried out, or one of an earlier attempt, by our clock; and what is known of
-    the other clocks.
+    When a request, or one of an earlier attempt, may have been carried out, by our clock; and what is known
+    of the other clocks.
 
     :param entry: the record of the request.
     :param hook: that has just listed what there is.
@@ -157,7 +159,7 @@ class Window:
         self._service_time = time.time() + self._now
 
     def verdict(self, one: Candidate) -> Verdict:
-        """Whether the request has created it, by its time alone."""
+        """Tell from its time alone whether the request has created it."""
         if self._is_undated(one):
             return Verdict.NOT_KNOWN
         if self._is_within(one) and not self._is_later_by_new_clock(one):
@@ -168,8 +170,8 @@ class Window:
 
     def is_others(self, one: Candidate, claimed: Collection[str]) -> bool:
         """
-        Whether another task has it. One that was created within the window can have had no owner before: an
-        older claim is to an earlier thing of that id.
+        Whether another task has it. What was created within the window had no owner before: an older claim is
+        to something earlier that had the same id.
         """
         if one.id not in claimed:
             return False
@@ -181,8 +183,8 @@ class Window:
 
     def is_rival(self, one: Candidate, ours: Candidate) -> bool:
         """
-        Whether something that is not known to be ours makes doubtful what is: it is undated, or the later of
-        the two where a clock is wrong.
+        Whether something that may be ours puts in doubt what seems to be ours: it is undated, or it is the
+        later of the two and a clock is wrong.
         """
         if self._is_undated(one):
             return True
@@ -190,34 +192,39 @@ class Window:
         return wrong and one.at > ours.at
 
     def _is_undated(self, one: Candidate) -> bool:
-        """It shows no time, or a date alone that may be that of the window."""
+        """Whether it shows no time, or only a date that may be that of the window."""
         return isnan(one.at) or (one.is_date_alone and self._is_near(one))
 
     def _is_within(self, one: Candidate) -> bool:
-        """It is dated within the window, by the service's clock as it was then."""
+        """Whether it is dated within the window, by the service's clock as it was then."""
         return not one.is_date_alone and self._holds(one, self._then)
 
     def _is_later_by_new_clock(self, one: Candidate) -> bool:
-        """The clock was set, and by what it shows now it was created since the window."""
+        """Whether the service's clock was set, and by the new time it was created after the window."""
         since = self._spans[-1][1] + self._now
         return self._clock_was_set and since < one.at <= self._service_time + MARGIN
 
     def _is_near(self, one: Candidate) -> bool:
-        """It would be within the window by another clock, or by one that is wrong."""
+        """Whether it may be within the window by another clock, or by one that is wrong."""
         doubt = WRONG_BY if self._clocks_differ else NEAR
         doubt = doubt if one.has_zone and self._clock_is_known else ANY_ZONE
         doubt += DAY if one.is_date_alone else 0.0
         return any(self._holds(one, offset, doubt) for offset in self._clocks)
 
     def _is_between(self, one: Candidate) -> bool:
-        """It is dated between two windows: of a request that was carried out very late, or another's."""
+        """Whether it is dated between two windows: ours, carried out very late, or another's."""
         return self._spans[0][1] <= one.at - self._then <= self._spans[-1][0]
 
     def _is_in_future(self, one: Candidate) -> bool:
-        """It is dated later than now, so by a wrong clock."""
+        """Whether it is dated later than now, so by a wrong clock."""
         return self._service_time + MARGIN < one.at < self._service_time + DAY
 
     def _holds(self, one: Candidate, offset: float, doubt: float = 0.0) -> bool:
-        """It is dated within the window, by a clock that differs so much from ours, give or take a doubt."""
+        """
+        Whether it is dated within a window.
+
+        :param offset: seconds by which its clock is ahead of ours.
+        :param doubt: seconds by which it may be outside all the same.
+        """
         at = one.at - offset
         return any(since - doubt <= at <= until + doubt for since, until in self._spans)

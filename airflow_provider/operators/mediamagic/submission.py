@@ -32,13 +32,10 @@ from airflow_provider.exceptions import (
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import check_simulation_delay
 from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
-from airflow_provider.operators.mediamagic.upload import checked_sources, kept_apart, upload_requests, uploads
+from airflow_provider.operators.mediamagic.upload import UploadBatch, checked_sources, upload_requests
 
 if TYPE_CHECKING:
     from airflow.sdk import XComArg
-
-    from airflow_provider.core.files.sources import Source
-    from airflow_provider.operators.mediamagic.upload import Uploads
 
 BLOB_UNKNOWN = (403, 404)
 """Answers to a submission that may be about an uploaded file that is not there: gone, or not seen yet."""
@@ -146,11 +143,10 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         self.max_parallel = max_parallel
         self.on_lost_submission = on_lost_submission
         self.simulation_delay_seconds = simulation_delay_seconds
-        self._uploads: Uploads | None = None
+        self._uploads: UploadBatch | None = None
         self._reused = False
 
     def check(self) -> None:
-
         super().check()
         if self.submission_id is not None:
             self.submission_id = required_id("submission_id", self.submission_id)
@@ -223,33 +219,19 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         """Upload the files, recording each, so that a retry does not upload it again unless it changed."""
         if self.files is None:
             return entry
-        from airflow_provider.core.files.sent import is_unchanged
-
         sources = checked_sources(self.files, conn_id=self.source_conn_id, if_none=self.if_no_files)
-        recorded, sent = entry.details.get("blobs", {}), dict(entry.details.get("sent", {}))
-        blobs = {
-            source.path: recorded[source.path]
-            for source, _ in sources
-            if source.path in recorded and is_unchanged(source, sent.get(source.path))
-        }
-        self._reused = bool(blobs)
         details = {**entry.details, "sizes": {source.path: source.size for source, _ in sources}}
+        uploaded = {path: {"blobPath": blob_path} for path, blob_path in details.get("blobs", {}).items()}
+        batch = self._uploads = UploadBatch(self, sources, uploaded, details.get("sent", {}))
+        self._reused = bool(batch.done)
 
-        def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
+        def record() -> None:
             nonlocal entry
-            blobs[source.path], sent[source.path] = uploaded["blobPath"], bytes_sent
-            entry = ledger.amend(entry, details={**details, "blobs": dict(blobs), "sent": dict(sent)})
-            self.turns.recorded()
+            known = {"blobs": batch.blob_paths, "sent": dict(batch.sent)}
+            entry = ledger.amend(entry, details={**details, **known})
 
-        left = [item for item in sources if item[0].path not in blobs]
-        if blobs:
-            self.log.info("%d files were uploaded by an earlier attempt", len(blobs))
-        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
-        self.turns.expect(len(left))
-        self._uploads.run(left)
-        in_order = {source.path: blobs[source.path] for source, _ in sources}
-        kept_apart(in_order, sent, forget=lambda: ledger.amend(entry, details=_not_uploaded(entry)))
-        return replace(entry, details={**details, "blobs": in_order, "sent": sent})
+        batch.run(record, forget=lambda: ledger.amend(entry, details=_not_uploaded(entry)))
+        return replace(entry, details={**details, "blobs": batch.blob_paths, "sent": batch.sent})
 
     def rehearse(self, hook: MediaMagicHook) -> DryRun:
         found = DryRun(paid_requests={"POST /api/integrations/submissions": 1})

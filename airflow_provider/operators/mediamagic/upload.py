@@ -132,51 +132,85 @@ def _upload_presigned(hook: MediaMagicHook, source: Source, media_type: str, log
     return put_blob(hook.storage_session, link, source, **transfer_options(hook.settings, log=log))
 
 
-def kept_apart(
-    blob_paths: Mapping[str, str], sent: Mapping[str, Mapping[str, Any]], forget: Callable[[], object]
-) -> None:
+class UploadBatch:
     """
-    Check that no file has replaced another one: how the service makes paths of names is not documented.
+    The uploads of one task. A file that an earlier attempt has uploaded is not uploaded again, unless its
+    bytes have changed.
 
-    :param blob_paths: where each file is kept, by its path.
-    :param sent: what is known of the bytes of each.
-    :param forget: takes the uploads out of the task's record.
-    :raises InvalidInputError: two files with different bytes are kept under one path.
+    ``done`` is what :func:`upload` returned for each file, and ``sent`` what is known of its bytes, by path.
+
+    :param task: the operator, with ``max_parallel``.
+    :param sources: checked files, with their media types.
+    :param done: of earlier attempts, by the task's record.
+    :param sent: of earlier attempts, by the task's record.
     """
-    first_at: dict[str, str] = {}
-    for path, blob_path in blob_paths.items():
-        first = first_at.setdefault(blob_path, path)
-        if sent[first]["sha256"] != sent[path]["sha256"]:
-            forget()
-            raise InvalidInputError(
-                f"files: MediaMagic keeps {path} in the place of {first}, as {clean(blob_path)}. Rename "
-                "one of them. Nothing was submitted or paid for.",
-                parameter="files",
-            )
 
+    def __init__(
+        self,
+        task: Any,
+        sources: Sequence[tuple[Source, str]],
+        done: Mapping[str, dict[str, Any]],
+        sent: Mapping[str, dict[str, Any]],
+    ) -> None:
+        from airflow_provider.core.files.parallel import Parallel
+        from airflow_provider.core.files.sent import is_unchanged
 
-def uploads(
-    hook: Callable[[], MediaMagicHook],
-    *,
-    arrived: Callable[[Source, dict[str, Any], dict[str, Any]], None],
-    max_parallel: int,
-    log: Logger,
-) -> Uploads:
-    """
-    Return what uploads several checked sources at a time.
+        self._task = task
+        self._sources = sources
+        self.sent = dict(sent)
+        self.done = {
+            source.path: done[source.path]
+            for source, _ in sources
+            if source.path in done and is_unchanged(source, sent.get(source.path))
+        }
+        self._record: Callable[[], object] = lambda: None
+        self._uploads: Uploads = Parallel(
+            task.hook,
+            lambda hook, item: upload(hook, *item, task.task_log),
+            arrived=self._arrived,
+            max_parallel=task.max_parallel,
+        )
 
-    :param hook: called once in every thread.
-    :param arrived: called with each source and what :func:`upload` returned, in the caller's thread.
-    :param max_parallel: most uploads at a time.
-    """
-    from airflow_provider.core.files.parallel import Parallel
+    @property
+    def blob_paths(self) -> dict[str, str]:
+        """Where each file is kept that was uploaded, by its path, in the order of the sources."""
+        paths = (source.path for source, _ in self._sources)
+        return {path: self.done[path]["blobPath"] for path in paths if path in self.done}
 
-    return Parallel(
-        hook,
-        lambda own, item: upload(own, *item, log),
-        arrived=lambda item, uploaded: arrived(item[0], *uploaded),
-        max_parallel=max_parallel,
-    )
+    def run(self, record: Callable[[], object], forget: Callable[[], object]) -> None:
+        """
+        Upload what is left, and check that no file has replaced another one: how the service makes paths of
+        names is not documented.
+
+        :param record: called after each file; puts ``done`` and ``sent`` on record.
+        :param forget: takes the uploads out of the task's record.
+        :raises InvalidInputError: two files with different bytes are kept under one path.
+        """
+        self._record = record
+        if self.done:
+            self._task.log.info("%d files were uploaded by an earlier attempt", len(self.done))
+        left = [item for item in self._sources if item[0].path not in self.done]
+        self._task.turns.expect(len(left))
+        self._uploads.run(left)
+        first_at: dict[str, str] = {}
+        for path, blob_path in self.blob_paths.items():
+            first = first_at.setdefault(blob_path, path)
+            if self.sent[first]["sha256"] != self.sent[path]["sha256"]:
+                forget()
+                raise InvalidInputError(
+                    f"files: MediaMagic keeps {path} in the place of {first}, as {clean(blob_path)}. Rename "
+                    "one of them. Nothing was submitted or paid for.",
+                    parameter="files",
+                )
+
+    def stop(self) -> None:
+        """Begin no further upload, and end."""
+        self._uploads.stop()
+
+    def _arrived(self, item: tuple[Source, str], uploaded: tuple[dict[str, Any], dict[str, Any]]) -> None:
+        self.done[item[0].path], self.sent[item[0].path] = uploaded
+        self._record()
+        self._task.turns.recorded()
 
 
 class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
@@ -222,7 +256,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         self.source_conn_id = source_conn_id
         self.if_no_files = if_no_files
         self.max_parallel = max_parallel
-        self._uploads: Uploads | None = None
+        self._uploads: UploadBatch | None = None
 
     def item_name(self) -> str:
         return names_of_files(self.files)
@@ -230,36 +264,18 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
     @in_turn
     def execute(self, context: Context) -> list[dict[str, Any]]:
         """Check every file, then upload those that no earlier attempt has uploaded as they are now."""
-        from airflow_provider.core.files.sent import is_unchanged
-
         sources = self._sources()
         self.files_read = [source.path for source, _ in sources]
         ledger = self.ledger(context, self._asked)
         entry = self._entry(ledger)
-        recorded, sent = entry.details.get("uploaded", {}), dict(entry.details.get("sent", {}))
-        done: dict[str, Any] = {
-            source.path: recorded[source.path]
-            for source, _ in sources
-            if source.path in recorded and is_unchanged(source, sent.get(source.path))
-        }
-
-        def arrived(source: Source, uploaded: dict[str, Any], bytes_sent: dict[str, Any]) -> None:
-            done[source.path], sent[source.path] = uploaded, bytes_sent
-            ledger.amend(entry, details={"uploaded": done, "sent": sent})
-            self.turns.recorded()
-
-        left = [item for item in sources if item[0].path not in done]
-        if len(left) < len(sources):
-            self.log.info("%d files were uploaded by an earlier attempt", len(sources) - len(left))
-        self._uploads = uploads(self.hook, arrived=arrived, max_parallel=self.max_parallel, log=self.task_log)
-        self.turns.expect(len(left))
-        self._uploads.run(left)
-        kept_apart(
-            {path: one["blobPath"] for path, one in done.items()},
-            sent,
+        details = entry.details
+        batch = UploadBatch(self, sources, details.get("uploaded", {}), details.get("sent", {}))
+        self._uploads = batch
+        batch.run(
+            record=lambda: ledger.amend(entry, details={"uploaded": batch.done, "sent": batch.sent}),
             forget=lambda: ledger.amend(entry, details={}),
         )
-        return [done[source.path] for source, _ in sources]
+        return [batch.done[source.path] for source, _ in sources]
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
         """

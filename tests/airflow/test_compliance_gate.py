@@ -24,7 +24,7 @@ from airflow_provider.operators.mediamagic import MediaMagicComplianceGateOperat
 from airflow_provider.operators.mediamagic import MediaMagicGetAssetResultOperator as GetResult
 from airflow_provider.operators.mediamagic import MediaMagicGetIssuesOperator as GetIssues
 from airflow_provider.operators.mediamagic import MediaMagicGetTopicsOperator as GetTopics
-from airflow_provider.operators.mediamagic.rows import land_issues
+from airflow_provider.operators.mediamagic.rows import write_issues
 from tests.airflow.conftest import RunTask
 from tests.airflow.jobs import ENDLESS, SubmissionJob
 from tests.airflow.lone import execute
@@ -341,7 +341,7 @@ CRITICAL = {**ISSUE, "severity": "CRITICAL"}
 
 def landed(target: Path, asset_id: str | None, filename: str | None, *issues: Any) -> dict[str, Any]:
     asset = {"assetId": asset_id, "filename": filename}
-    return land_issues([(asset, issues)], run_id="manual", target=str(target))
+    return write_issues([(asset, issues)], run_id="manual", target=str(target))
 
 
 def result(asset_id: str, filename: str | None, *issues: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import observe_submission
 from airflow_provider.operators.mediamagic.submission_operator import (
     SubmissionOperator,
+    count_retry,
     failed_assets,
     retry_count,
 )
@@ -77,13 +78,11 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
 
     def prepare(self, hook: MediaMagicHook, ledger: Ledger, entry: Entry) -> Entry:
         """Record how often the asset was retried before, to tell later whether this retry arrived."""
-        count = retry_count(self._asset(hook.get_submission(self.submission_id)))
-        earlier = entry.details.get("retried", {}).get(self.asset_id, [0, 0])
-        sent = [count + 1, earlier[1] + 1 if earlier[0] > count else 1]
+        asset = self._asset(hook.get_submission(self.submission_id))
         details = {
             **entry.details,
-            "retry_count": count,
-            "retried": {self.asset_id: sent},
+            "retry_count": retry_count(asset),
+            "retried": {self.asset_id: count_retry(entry, asset)},
             "retried_before": "retried" in entry.details,
         }
         return ledger.amend(entry, details=details)
@@ -102,9 +101,9 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
             return hook.retry_asset(self.submission_id, self.asset_id)
         except ConflictError as error:
             body = hook.get_submission(self.submission_id)
-            unshown = entry.details["retried"][self.asset_id][1] > 1
+            _, sent = entry.details["retried"][self.asset_id]
             ended = entry.details["retried_before"] and self._asset(body) not in failed_assets(body)
-            if not (unshown or ended):
+            if sent == 1 and not ended:
                 raise
             self.log.info("The retry that an earlier attempt has sent is there: %s", error)
             return body

@@ -149,7 +149,7 @@ def write_document(
 def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
     """Yield issues that name their asset; add the names of files, also of those without issues."""
     if isinstance(given, str) or (isinstance(given, Mapping) and "path" in given):
-        yield from _landed(given, names, conn_id)
+        yield from _rows_of(given, names, conn_id)
     elif isinstance(given, Mapping) and isinstance(given.get("issues"), list):
         asset = {name: given.get(name) for name in ("assetId", "filename")}
         names.append(str(asset["filename"] or asset["assetId"]))
@@ -166,7 +166,7 @@ def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Fin
         raise _wrong("issues", given, "an issue or a file of issues")
 
 
-def _landed(source: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
+def _rows_of(source: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:
     from airflow_provider.core.http.responses import load_json
     from airflow_provider.operators.mediamagic.rows import issue_of_row, read_issue_rows
 

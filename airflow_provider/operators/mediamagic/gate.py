@@ -19,7 +19,7 @@ from airflow_provider.links import FileLink, MediaMagicStatusLink
 from airflow_provider.mediamagic.compliance import CompliancePolicy, Verdict
 from airflow_provider.mediamagic.issue_table import table
 from airflow_provider.operators.mediamagic.document import write_document
-from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetched, given
+from airflow_provider.operators.mediamagic.issue_sources import Asset, Gathered, fetch_issues, issues_given
 
 if TYPE_CHECKING:
     from airflow.sdk import Context
@@ -186,10 +186,10 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
                 parameter="issues",
             )
         if self.submission_id is None:
-            return given(self.issues, asset_ids, self.source_conn_id)
+            return issues_given(self.issues, asset_ids, self.source_conn_id)
         self.submission_id = required_id("submission_id", self.submission_id)
         with self.hook() as hook:
-            fetch = partial(fetched, hook, self.submission_id, asset_ids, policy)
+            fetch = partial(fetch_issues, hook, self.submission_id, asset_ids, policy)
             return read_patiently(fetch, pause=time.sleep, log=self.task_log)
 
     def _asset_ids(self) -> list[str] | None:

@@ -60,7 +60,7 @@ class Gathered:
         return self.unread | {asset for asset in found if not policy.covers(*asset)}
 
 
-def fetched(
+def fetch_issues(
     hook: MediaMagicHook, submission_id: str, asset_ids: Sequence[str] | None, policy: CompliancePolicy
 ) -> Gathered:
     """
@@ -99,7 +99,7 @@ def fetched(
     return gathered
 
 
-def given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> Gathered:
+def issues_given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | None) -> Gathered:
     """
     Take what upstream tasks returned: lists of issues, asset results, manifests or paths of files of issues,
     one or many.

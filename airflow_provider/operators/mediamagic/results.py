@@ -78,7 +78,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self._takes_all = asset_id is None
 
     def item_name(self) -> str:
-        return str(self.asset_id if isinstance(self.asset_id, str) else self.submission_id)
+        return str(self.asset_id if self.reads_one else self.submission_id)
 
     @in_turn
     def execute(self, context: Context) -> Any:
@@ -90,9 +90,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         asset_ids = self._checked_ids()
         if self.output_path is not None:
             self.output_path = path_text("output_path", self.output_path)
-            self.check_target(
-                check_target(self.output_path, conn_id=self.output_conn_id, argument="output_path")
-            )
+            target = check_target(self.output_path, conn_id=self.output_conn_id, argument="output_path")
+            self.check_format(target)
         with self.hook() as hook:
             if asset_ids is None:
                 asset_ids = read_patiently(
@@ -103,15 +102,14 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
                 read_patiently(partial(self.read, hook, asset_id), pause=time.sleep, log=self.task_log)
                 for asset_id in asset_ids
             ]
-        one = isinstance(self.asset_id, str)
         show_name(context, names_of_files([asset.get("filename") for asset, _ in found]))
         if self.output_path is None:
             # The `url` of a precedent is the address of a ruling; a signed link loses its query all the same.
-            return self._small(public(self.result(found, one=one), keep=("url",), longest=XCOM_LIMIT_BYTES))
+            return self._small(public(self.result(found), keep=("url",), longest=XCOM_LIMIT_BYTES))
         manifest = {
-            **self.land(found, one=one, context=context),
+            **self.write(found, context),
             "submission_id": self.submission_id,
-            **({"asset_id": asset_ids[0]} if one else {}),
+            **({"asset_id": self.asset_id} if self.reads_one else {}),
         }
         self.files_written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
@@ -120,27 +118,27 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:
         return {"kind": "submission", "jobId": self.submission_id}
 
-    def check_target(self, location: Location) -> None:
-        """Check what ``output_path`` names, before anything is sent."""
+    def check_format(self, target: Location) -> None:
+        """Check that the result can be written to what ``output_path`` names, before anything is sent."""
 
     @abstractmethod
     def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
         """Make the requests for one asset."""
 
-    def result(self, found: Sequence[Review], *, one: bool) -> Any:
-        """
-        Return what goes to XCom.
+    @property
+    def reads_one(self) -> bool:
+        """Whether one asset is asked for by its id, and not all of them or a list."""
+        return isinstance(self.asset_id, str)
 
-        :param found: of every asset, in order.
-        :param one: whether one asset was asked for by its id, and not a list of them.
-        """
-        return found[0][1] if one else [body for _, body in found]
+    def result(self, found: Sequence[Review]) -> Any:
+        """Return what goes to XCom; ``found`` is of every asset, in order."""
+        return found[0][1] if self.reads_one else [body for _, body in found]
 
-    def land(self, found: Sequence[Review], *, one: bool, context: Context) -> dict[str, Any]:
+    def write(self, found: Sequence[Review], context: Context) -> dict[str, Any]:
         """Write the result to ``output_path``; return its manifest."""
         from airflow_provider.core.files.tables import write_json
 
-        return write_json(self.result(found, one=one), self.output_path, conn_id=self.output_conn_id)
+        return write_json(self.result(found), self.output_path, conn_id=self.output_conn_id)
 
     def _checked_ids(self) -> list[str] | None:
         if self._takes_all:
@@ -157,7 +155,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         from airflow_provider.core.files.manifest import fits_xcom, xcom_size
 
         if not fits_xcom(found):
-            of = f"asset {self.asset_id}" if isinstance(self.asset_id, str) else "these assets"
+            of = f"asset {self.asset_id}" if self.reads_one else "these assets"
             raise InvalidInputError(
                 f"The result for {of} is {xcom_size(found)} bytes of JSON, and XCom takes "
                 f"{XCOM_LIMIT_BYTES}. Give output_path, a file to write it to.",
@@ -232,28 +230,28 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     """
 
     def read(self, hook: MediaMagicHook, asset_id: str) -> Review:
-        if not isinstance(self.asset_id, str):
+        if self.reads_one:
+            issues = hook.get_issues(self.submission_id, asset_id)
+            asset = hook.get_asset_result(self.submission_id, asset_id)
+        else:
             asset = hook.get_asset_result(self.submission_id, asset_id)
             must_be_reviewed(asset)
             issues = hook.get_issues(self.submission_id, asset_id)
-        else:
-            issues = hook.get_issues(self.submission_id, asset_id)
-            asset = hook.get_asset_result(self.submission_id, asset_id)
         must_be_complete(asset, issues)
         return asset, issues
 
-    def check_target(self, location: Location) -> None:
+    def check_format(self, target: Location) -> None:
         from airflow_provider.core.files.tables import format_of
 
-        format_of(location, argument="output_path")
+        format_of(target, argument="output_path")
 
-    def result(self, found: Sequence[Review], *, one: bool) -> list[dict[str, Any]]:
+    def result(self, found: Sequence[Review]) -> list[dict[str, Any]]:
         return [{**issue, **_asset_of(asset)} for asset, issues in found for issue in issues]
 
-    def land(self, found: Sequence[Review], *, one: bool, context: Context) -> dict[str, Any]:
-        from airflow_provider.operators.mediamagic.rows import land_issues
+    def write(self, found: Sequence[Review], context: Context) -> dict[str, Any]:
+        from airflow_provider.operators.mediamagic.rows import write_issues
 
-        return land_issues(
+        return write_issues(
             found, run_id=context["run_id"], target=self.output_path, conn_id=self.output_conn_id
         )
 

@@ -33,7 +33,7 @@ COLUMNS: tuple[tuple[str, ColumnType], ...] = (
 """Column names and types, in order. ``issue`` is the issue as the vendor sent it, with all its fields."""
 
 
-def land_issues(
+def write_issues(
     found: Sequence[tuple[Mapping[str, Any], Iterable[Mapping[str, Any]]]],
     *,
     run_id: str,

@@ -38,6 +38,16 @@ def retry_count(asset: Mapping[str, Any]) -> int:
     return int(asset.get("retryCount") or 0)
 
 
+def count_retry(entry: Entry, asset: Mapping[str, Any]) -> list[int]:
+    """
+    Return what is recorded of a retry of an asset before it is sent: its number, as the service will count
+    it, and how often it has then been sent.
+    """
+    number = retry_count(asset) + 1
+    recorded, sent = entry.details.get("retried", {}).get(asset["assetId"], (0, 0))
+    return [number, sent + 1 if recorded >= number else 1]
+
+
 class SubmissionOperator(JobOperator[MediaMagicHook]):
     """
     What operators that wait for a submission share.
@@ -132,18 +142,16 @@ class SubmissionOperator(JobOperator[MediaMagicHook]):
     def _retry(self, run: JobRun, asset: dict[str, Any]) -> bool:
         """Retry one asset, on record before it is sent; return whether a retry of it runs, or may run."""
         asset_id, details = asset["assetId"], run.entry.details
-        retried = details.get("retried", {})
-        count, earlier = retry_count(asset) + 1, retried.get(asset_id, [0, 0])
-        own = earlier[0] >= count
-        if own and earlier[1] > 1:
+        number, sent = count_retry(run.entry, asset)
+        if sent > 2:
             self.log.warning("Retries of asset %s were sent twice and none is shown.", asset_id)
             return False
-        retried = {**retried, asset_id: [count, earlier[1] + 1 if own else 1]}
+        retried = {**details.get("retried", {}), asset_id: [number, sent]}
         run.record(details={**details, "retried": retried, "retried_at": time.time()})
         try:
             run.hook.retry_asset(run.entry.job_id, asset_id)
         except ConflictError as error:
-            if not own:
+            if sent == 1:
                 self.log.warning("Asset %s cannot be retried now: %s", asset_id, error)
                 run.record(details=details)
                 return False

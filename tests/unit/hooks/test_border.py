@@ -28,7 +28,7 @@ from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_submission import SUBMISSION
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_report import REPORT
-from airflow_provider.operators.mediamagic.rows import land_issues
+from airflow_provider.operators.mediamagic.rows import write_issues
 
 EXAMPLES = int(os.environ.get("BORDER_EXAMPLES", "15"))
 MOMENT = "2026-06-03T12:00:00Z"
@@ -336,7 +336,7 @@ def test_issues_that_are_let_in_land(
         )
     except ProviderError:
         return
-    manifest = land_issues([found], run_id="r", target=tmp_path_factory.mktemp("t") / f"i.{suffix}")
+    manifest = write_issues([found], run_id="r", target=tmp_path_factory.mktemp("t") / f"i.{suffix}")
     assert manifest["rows"] == len(found[1])
     assert_plain(manifest)
 

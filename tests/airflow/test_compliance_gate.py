@@ -120,6 +120,18 @@ def test_the_verdict_is_in_xcom_though_the_gate_failed(task_run: RunTask, review
     assert all(issue["id"] for issue in told["blocking"])
 
 
+def test_a_gate_that_is_to_push_nothing_pushes_nothing(
+    task_run: RunTask, reviewed: Reviewed, tmp_path: Path
+) -> None:
+    asset = reviewed(GRAVE)
+    document = tmp_path / "review.html"
+    arguments = {"submission_id": asset["submission_id"], "document_path": document}
+    run = task_run(Gate, do_xcom_push=False, **arguments).test()
+    assert isinstance(run.error, ComplianceError)
+    assert not {"return_value", "document"} & run.xcoms.keys()
+    assert document.exists()
+
+
 def test_a_passed_gate_returns_its_verdict(task_run: RunTask, reviewed: Reviewed) -> None:
     told = task_run(Gate, submission_id=reviewed(HARMLESS)["submission_id"]).test().value
     assert (told["passed"], told["counts"], told["blocking"]) == (True, {"MINOR": 2}, [])

@@ -35,8 +35,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
     Give ``issues`` as upstream tasks return them, or a ``submission_id`` to fetch them. Blocking issues are
     listed in the log as a table: worst severity first, then by asset, then by the vendor's reference
-    number (a field for where in the media an issue is, is not documented). XCom always gets the verdict,
-    before anything fails: ``passed``, ``judged``, ``counts`` by severity, ``reasons``, ``blockingCount``,
+    number (a field for where in the media an issue is, is not documented). XCom gets the verdict before
+    anything fails: ``passed``, ``judged``, ``counts`` by severity, ``reasons``, ``blockingCount``,
     ``blocking`` (the first 50, with ids) and ``message``. With ``document_path`` it has ``document`` too, the
     manifest of the document, as XCom ``document`` does; message and error say where that is.
 
@@ -141,7 +141,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
             headline = f"{headline} {whole}"
             result |= {"document": document, "message": f"{result['message']}\n\n{whole}"}
         # Pushed before anything is raised: skipping and failing return nothing.
-        context["ti"].xcom_push(key="return_value", value=result)
+        self.push_result(context, result)
         if verdict.passed:
             self.log.info("%s", result["message"])
             if self.on_blocked == "branch":
@@ -162,7 +162,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
             output_conn_id=self.output_conn_id,
             argument="document_path",
         )
-        context["ti"].xcom_push(key="document", value=manifest)
+        self.push_early(context, "document", manifest)
         self.files_written = [manifest["path"]]
         tell_outlets(self.outlets, context, [manifest])
         return manifest

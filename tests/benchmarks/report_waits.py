@@ -91,7 +91,7 @@ class Run:
 
         # A worker counts what it sends, in the store that it shares with the triggerer.
         state = await SharedClients.current().key_state(Scaled.hook_class, self.task["conn_id"])
-        state.copy.tell(lambda budget, now: budget.acquire(now, poll=False))
+        state.copy.apply(lambda budget, now: budget.acquire(now, poll=False))
         report_id = await self.order(case_id)
         now = self.clock()
         trigger = Scaled(self.task["conn_id"], report_id, now, now + self.task["timeout"], case_id=case_id)

@@ -67,7 +67,7 @@ class HintHealth:
         return before < self.patience <= self.missed
 
     def on_trial(self) -> None:
-        """Give hints that were lost one more chance: they have to prove themselves anew."""
+        """Give hints that were lost one more chance; they are relied on again when one comes."""
         self.missed = self.patience - 1.0
         self.proven = False
 
@@ -214,13 +214,13 @@ class Watch(Hints):
         if sweep is not None:
             sweep.leave(self)
 
-    def tell(self, page: Page, at: float, *, may_wake: bool) -> bool:
+    def on_page(self, page: Page, at: float, *, may_wake: bool) -> bool:
         """
         Learn what the list shows; return whether it says that the job has ended, which it did not before.
 
         :param page: all that was read of it.
         :param at: when it was asked for, epoch seconds.
-        :param may_wake: whether the wait may poll because of it; else the next page is to say it again.
+        :param may_wake: whether the wait may poll because of it; if not, the next page says it again.
         """
         if self.place is None or self.place not in page:
             self.running = False

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LAST_POLL_PATIENCE = 30.0
-"""Seconds past its deadline that a wait queues for its last poll."""
+"""Seconds past its deadline for which a wait queues for its last poll."""
 
 QUEUE_CHECK = 1.0
 """Longest sleep in seconds while somebody queues."""
@@ -45,23 +45,24 @@ RECONSIDER = 15.0
 """Seconds after which all waits that sleep are asked again when their next poll is due."""
 
 MOST_A_SECOND, LONGEST_ASLEEP = 40, 60.0
-"""Waits that are asked per second on average, so that many are asked less often; but each after a minute."""
+"""Most waits that are asked per second, on average; and the seconds after which all are asked even so."""
 
 SOONER = 1.0
 """Seconds by which a poll must have come nearer for its wait to be woken."""
 
 AT_ONCE = 100
-"""Waits that are asked without letting others have the event loop."""
+"""Waits that are asked before other tasks of the event loop get their turn."""
 
 LOAD_FRESH = 1.0
-"""Seconds for which it is not reckoned anew who shares the budget: a thousand waits plan with it at once."""
+"""Seconds for which a load is not computed anew: a thousand waits may plan with it at once."""
 
 
 class LocalCopy:
     """
-    A copy of a shared budget. What happens here is told to the store with the next exchange.
+    A copy of a shared budget. Changes made here are sent to the store with the next exchange.
 
-    ``waits`` are how many waits are going on here and how many were within the hour, by what counts them.
+    ``waits`` says, for each key state that shares the copy, how many waits are going on and how many were
+    within the hour.
 
     :param shared: the budget that all who use the key share.
     :param clock: epoch seconds; the store's own clock may differ.
@@ -74,7 +75,7 @@ class LocalCopy:
         self._offset = 0.0
         self._exchanged_at: float | None = None
         self.waits: dict[str, tuple[int, int]] = {}
-        self._untold: list[tuple[Callable[[RateBudget, float], None], float]] = []
+        self._unsent: list[tuple[Callable[[RateBudget, float], None], float]] = []
 
     def use(self, shared: SharedBudget) -> None:
         """Go on with another store, or other limits."""
@@ -85,14 +86,14 @@ class LocalCopy:
         """Return the store's time, epoch seconds."""
         return self._clock() + self._offset
 
-    def tell(self, change: Callable[[RateBudget, float], None]) -> None:
+    def apply(self, change: Callable[[RateBudget, float], None]) -> None:
         """Change the budget as of now, here at once and in the store soon."""
         now = self.now()
-        self._untold.append((change, now))
+        self._unsent.append((change, now))
         change(self.budget, now)
 
     async def refresh(self) -> None:
-        """Exchange with the store what happened since, at most once a second."""
+        """Exchange changes with the store, at most once a second."""
         now = self._clock()
         if self._exchanged_at is not None and 0.0 <= now - self._exchanged_at < EXCHANGE_EVERY:
             return
@@ -100,12 +101,12 @@ class LocalCopy:
 
     async def acquire(self, is_free: Callable[[RateBudget, float], bool]) -> bool:
         """
-        Count a poll sent now, unless others have used the room for it meanwhile.
+        Count a poll as sent now, unless others have used the room for it meanwhile.
 
-        :param is_free: whether the budget, as the store has it, has room at the store's time.
+        :param is_free: whether the store's budget has room at the store's time.
         """
         if not self._shared.limits:
-            self.tell(RateBudget.acquire)
+            self.apply(RateBudget.acquire)
             return True
 
         def act(budget: RateBudget, store_time: float) -> bool:
@@ -118,10 +119,10 @@ class LocalCopy:
 
     async def _exchange(self, act: Callable[[RateBudget, float], bool]) -> bool:
         self._exchanged_at = self._clock()
-        told, self._untold = self._untold, []
+        sent, self._unsent = self._unsent, []
 
         def exchange(queue: TurnQueue, now: float) -> tuple[bool, RateBudget, float]:
-            for change, at in told:
+            for change, at in sent:
                 change(queue.budget, at)
             for name, counts in self.waits.items():
                 queue.budget.waits[name] = (*counts, now)
@@ -134,7 +135,7 @@ class LocalCopy:
         self._offset = store_time - self._clock()
         # The store keeps plain JSON: this budget is nobody else's.
         budget.limit_to(self._shared.limits)
-        for change, at in self._untold:
+        for change, at in self._unsent:
             change(budget, at)
         self.budget = budget
         return done
@@ -142,8 +143,8 @@ class LocalCopy:
 
 class Sleepers:
     """
-    The waits on one key that sleep until their next poll. One timer asks for all of them, so that a thousand
-    that sleep for minutes cost little.
+    The waits on one key that sleep until their next poll. One timer asks all of them whether that has come
+    nearer, so that a thousand that sleep for minutes cost little.
 
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
@@ -164,7 +165,7 @@ class Sleepers:
         self._timer: asyncio.Task[None] | None = None
 
     async def sleep(self, wait: Wait, seconds: float) -> None:
-        """Sleep so long at most, until the wait's next poll may be due."""
+        """Sleep for so many seconds, or until the wait's next poll has come nearer."""
         asleep = asyncio.ensure_future(self._sleep(seconds))
         self._asleep[wait] = self._clock() + seconds, asleep
         if self._timer is None or self._timer.done():
@@ -199,7 +200,7 @@ class Sleepers:
 
 class KeyState:
     """
-    Everything that waits on one server with one key shares: client, a copy of the budget, known durations.
+    What all waits on one server with one key share: client, a copy of the budget, known durations.
 
     :param hook: a hook with its settings loaded.
     :param copy: of the budget of its key.
@@ -308,7 +309,7 @@ class KeyState:
         return waits.within(self.budget, self.copy.now())
 
     def idle_since(self, now: float) -> bool:
-        """Whether nothing waits here and nothing known here still matters: neither requests nor refusals."""
+        """Whether nothing waits here, and neither requests nor refusals that are known here still count."""
         self._forget(now)
         return not self.active and not self._acquired_at and self.budget.paused_until < self.copy.now()
 
@@ -378,13 +379,13 @@ class KeyState:
             if isinstance(error, RateLimitedError):
                 self.metrics.counts["rate_limited"] += 1
                 asked = error.retry_after
-                self.copy.tell(lambda budget, now: budget.on_429(now, asked))
+                self.copy.apply(lambda budget, now: budget.on_429(now, asked))
             else:
                 self.metrics.counts["transient_errors"] += 1
             raise
         else:
             if self.budget.refusing or self.budget.spacing:
-                self.copy.tell(RateBudget.on_success)
+                self.copy.apply(RateBudget.on_success)
             return seen
         finally:
             self._in_flight -= 1
@@ -402,7 +403,7 @@ class KeyState:
     def _on_headers(self, headers: Mapping[str, str]) -> None:
         if "x-ratelimit-remaining" in headers:
             kept = dict(headers)
-            self.copy.tell(lambda budget, now: budget.on_headers(now, kept))
+            self.copy.apply(lambda budget, now: budget.on_headers(now, kept))
 
     async def _acquire(self, ticket: _Ticket) -> bool:
         if not self._may_go(ticket):
@@ -459,7 +460,7 @@ class KeyState:
         for heap in heaps:
             while heap and heap[0][-1].granted.done():
                 heapq.heappop(heap)
-        # What was granted by its age lies on in the heap of deadlines, which are far off.
+        # Tickets that were granted by their age stay in the heap of deadlines, where they are far down.
         if len(self._overdue) > 2 * len(self._queue) + 64:
             self._overdue = [entry for entry in self._overdue if not entry[2].granted.done()]
             heapq.heapify(self._overdue)

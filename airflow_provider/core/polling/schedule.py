@@ -17,6 +17,9 @@ from airflow_provider.core.budget.windows import HOUR
 if TYPE_CHECKING:
     from airflow_provider.core.budget.rate_budget import RateBudget
 
+MOST_DURATIONS = 200
+"""Durations of jobs that are remembered."""
+
 OUTLIERS = 0.01
 """Share of the known durations that is left out of the range at either end."""
 
@@ -24,17 +27,17 @@ EARLY_PROBES = 0.1
 """Share of the waits that poll once before the range begins."""
 
 PLANNED_FOR = 300.0
-"""Shortest time in seconds that is planned: shorter limits count over it, and waits that begin within it
-begin together."""
+"""Shortest time in seconds that is planned for: a limit over a shorter time is taken over this one, and waits
+that begin within it count as begun at once."""
 
 LEAST_SPARE = 0.3
-"""Part of an hour's limit with which polls are planned, however much else is sent."""
+"""Least part of an hour's limit that polls are planned with, however many other requests are sent."""
 
 PLENTY = 10.0
-"""A wait whose share is fewer polls plans with less of it, at least half: others may use the key too."""
+"""A wait whose share is fewer polls plans with a part of it, at least half: others may use the key too."""
 
 GOOD_POLLS = 3.25
-"""Polls planned per cube root of a large share: each further one gains less, and later waits can use it."""
+"""Polls planned per cube root of a large share: each further poll gains less, and is left for later waits."""
 
 SPENT = 0.5
 """When less than this part of its share is left, a wait no longer spends polls on the likely range."""
@@ -144,16 +147,14 @@ class DurationStats:
     What is known of how long one kind of job takes, in seconds from submission.
 
     :param typical: shortest and longest documented duration.
-    :param memory: how many durations seen are kept.
     """
 
-    def __init__(self, typical: tuple[float, float], *, memory: int = 200) -> None:
+    def __init__(self, typical: tuple[float, float]) -> None:
         low, high = typical
         if not 0 <= low < high:
             raise ValueError(f"typical needs 0 <= shortest < longest; got {typical!r}")
         self.typical = typical
-        self._seen: deque[float] = deque(maxlen=memory)
-        self._memory = memory
+        self._seen: deque[float] = deque(maxlen=MOST_DURATIONS)
         self._known: tuple[int, tuple[float, float]] | None = None
 
     def add(self, after: float, by: float | None = None) -> None:
@@ -165,7 +166,7 @@ class DurationStats:
         """
         seconds = after
         if by is not None:
-            # A wait that had not polled for long must not make believe that its job ended before the range.
+            # A wait that had not polled for long must not suggest that its job ended before the range.
             low, high = self.range()
             start, end = max(after, low), min(by, high)
             seconds = (start + end) / 2 if start < end else (after + by) / 2
@@ -181,7 +182,7 @@ class DurationStats:
         """
         if not self._seen:
             return self.typical
-        running = min(running, self._memory)
+        running = min(running, MOST_DURATIONS)
         if self._known is None or self._known[0] != running:
             low, high = self.typical
             expected = (low + (high - low) * number / (running + 1) for number in range(running + 2))
@@ -200,7 +201,7 @@ def _quantile(ordered: Sequence[float], part: float) -> float:
 @dataclass(frozen=True)
 class PollingLoad:
     """
-    What a key affords, and the waits that divide it. What follows from it is reckoned once for all of them.
+    What a key allows, and the waits that share it. What follows from it is computed once for all of them.
 
     :param capacity: status requests that the key allows for polling within the hour, beside all others;
         ``None`` when unlimited.
@@ -210,9 +211,9 @@ class PollingLoad:
     :param left: what is left of the capacity now; ``None`` when not known.
     :param others: requests of the last hour that were no polls; 0 where polls have a part of their own.
     :param span: seconds over which the waits of the last hour began.
-    :param going_on: seconds for which as many more are expected to begin: what has gone on for long goes on
-        for as long again.
-    :param processes: that wait with the key.
+    :param going_on: seconds for which as many more are expected to begin: what has gone on for some time is
+        expected to go on for as long again.
+    :param processes: how many wait with the key.
     """
 
     capacity: float | None = None
@@ -227,7 +228,7 @@ class PollingLoad:
 
     def within(self, budget: RateBudget, now: float) -> PollingLoad:
         """
-        Return the same waits with what this budget affords them.
+        Return the same waits with what this budget allows them.
 
         :param now: epoch seconds.
         """

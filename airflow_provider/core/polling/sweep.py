@@ -30,14 +30,14 @@ T = TypeVar("T")
 
 log = logging.getLogger(__name__)
 
-LEAST = 2
-"""Waits below which each polls by itself."""
+LEAST_WAITS = 2
+"""With fewer waits each polls by itself."""
 
 FRESH = 30.0
-"""Seconds, beside three intervals, for which what the list has said is relied on."""
+"""Seconds, and three intervals, for which what the list has shown is relied on."""
 
-NOT_YET = 0.25
-"""What counts a job whose end a poll found before the list can have shown it, until the list is proven."""
+EARLY_MISS = 0.25
+"""What it counts, while a list is not proven, that a poll found a job's end before the list can show it."""
 
 MOST_UNANNOUNCED = 100
 """Jobs that are remembered because the list did not announce their end."""
@@ -62,11 +62,11 @@ class Listing:
 
 class Sweep:
     """
-    Reads one list for all waits on a key whose jobs it shows, as often as the most pressing of them would
-    poll, and as the key's budget allows for the pages that this takes.
+    Reads one list for all waits on a key whose jobs it shows: as often as the first of them would poll, and
+    as the key's budget allows for the pages that this takes.
 
-    The list has to prove itself: waits poll as usual until a job ends that it has announced, and again after
-    three that it has not. Where it fails, or shows fewer jobs than it takes requests, it is read ever less.
+    Waits poll as usual until a job has ended that the list has announced, and again after three that it has
+    not. A list that fails, or shows fewer jobs than it takes requests, is read less and less often.
 
     :param state: of the key.
     :param listing: the list.
@@ -101,7 +101,7 @@ class Sweep:
         assert watch.place is not None
         self._watches.setdefault(watch.place, set()).add(watch)
         self._all = None
-        if self._task is None and len(self._watches) >= LEAST:
+        if self._task is None and len(self._watches) >= LEAST_WAITS:
             self._task = asyncio.create_task(self._run())
 
     def leave(self, watch: Watch) -> None:
@@ -112,7 +112,7 @@ class Sweep:
         self._all = None
         if not watches:
             del self._watches[watch.place]
-        if self._task is not None and len(self._watches) < LEAST:
+        if self._task is not None and len(self._watches) < LEAST_WAITS:
             self._task.cancel()
             self._task = None
 
@@ -142,7 +142,7 @@ class Sweep:
             if len(self._unannounced) > MOST_UNANNOUNCED:
                 del self._unannounced[next(iter(self._unannounced))]
             if not self.health.proven:
-                self._missed(NOT_YET)
+                self._missed(EARLY_MISS)
         elif misled and self._alone(watch):
             self._missed()
 
@@ -170,7 +170,7 @@ class Sweep:
         watched = self._watched
         for watch in watched.watches:
             may_wake = self.health.proven or woken < self.health.patience
-            if watch.tell(found, asked_at, may_wake=may_wake):
+            if watch.on_page(found, asked_at, may_wake=may_wake):
                 self._state.sleepers.wake(watch.wait)
                 woken += 1
             useful += watch.woken or watch.running

@@ -1,4 +1,4 @@
-"""When a list is read in place of polls, from what the key affords and what reading it has been worth."""
+"""When a list is read in place of polls: by what the key allows, and by what the reads so far have saved."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
     from airflow_provider.core.polling.schedule import AdaptiveSchedule, PollingLoad
 
 LATE_PACE = 0.1
-"""Pause of a job that takes longer than nearly all, by the seconds that it does."""
+"""Pause for a job that takes longer than nearly all, as a share of the seconds by which it does."""
 
 STRETCHED, STRETCHED_AFTER = 1.75, 300.0
-"""To leave requests for polls an interval gets so many times as long at most, or the time ahead divided by
-this."""
+"""To leave requests for polls, an interval gets at most so many times as long: the first number, or the time
+ahead divided by the second."""
 
 STEPS = 6
-"""Times ahead that are looked at: what leaves the hour only at their end is of no use before."""
+"""Parts of the time ahead whose ends are checked: requests that leave the hour late give no room before."""
 
 LATE_TRIAL = 60.0
-"""Seconds between two reads of a list that has not proved itself, when all jobs take longer than nearly all
-do: each is polled meanwhile."""
+"""Seconds between two reads of a list that is not proven, while all jobs take longer than nearly all do: each
+is polled meanwhile."""
 
 MOST_SETBACKS = 8
-"""Reads in a row that were of no use, after which the interval is longest."""
+"""Reads in a row that were of no use, after which the interval grows no more."""
 
 
 class Watched:
     """
-    The waits that a list is read for. What follows from them is reckoned once, as long as they are the same.
+    The waits that a list is read for. What follows from them is computed once for each set of waits.
 
     :param watches: all of them.
     """
@@ -46,7 +46,10 @@ class Watched:
 
     @cached_property
     def each_second(self) -> list[tuple[float, AdaptiveSchedule]]:
-        """When the first of those was submitted that were so in the same second and are planned alike."""
+        """
+        The earliest submission of each second and kind of job, with its schedule: the others of it are
+        planned in the same way.
+        """
         found: dict[tuple[int, int], tuple[float, AdaptiveSchedule]] = {}
         for watch in self.watches:
             submitted_at, usual = watch.wait.submitted_at, watch.usual
@@ -57,14 +60,15 @@ class Watched:
 
     @cached_property
     def schedules(self) -> list[AdaptiveSchedule]:
-        """One of those that plan alike."""
+        """One schedule for each kind of job."""
         return list({id(usual.durations): usual for _, usual in self.each_second}.values())
 
 
 class SweepPace:
     """
-    Reads are as far apart as the key affords, never further than the polls that they replace, and begin when
-    the most pressing of the waits would poll. Those that cost more than they save get ever rarer.
+    When to read next. Reads are as far apart as the key requires, but never further than the polls that they
+    replace, and begin when the first of the waits would poll. A read that costs more than it saves makes the
+    next one wait longer.
 
     :param state: of the key.
     """

@@ -32,14 +32,14 @@ LONGEST = 300.0
 """Seconds after which the reports of a case are read although the list shows one that runs."""
 
 DAY = 86400.0
-"""Seconds after which a case is read again that reading was of no use: it is read ever less. Also by which
-the newest report of a case may be older than the watch, and be told of."""
+"""Longest pause in seconds before a case is read again whose reports could not be read, or did not end. Also
+the most by which the newest report of a case may be older than the watch, and still make an event."""
 
 MARGIN = 300.0
-"""Seconds by which a case may have changed before the list was last read, and count as changed since."""
+"""Seconds before the last read of the list within which a change of a case still counts as made since."""
 
 REMEMBERED = 30 * 86400.0
-"""Seconds for which a report that was told of is remembered."""
+"""Seconds for which a report that has made its event is remembered."""
 
 _UNSEEN: Final = object()
 
@@ -132,7 +132,7 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
         return Account(self.conn_id)
 
     async def _ended(self, lease: Lease, account: Account, cases: list[str]) -> list[dict[str, Any]]:
-        """Return the events of reports of these cases that have ended; remembered before they are told."""
+        """Return an event for each report of these cases that has ended; remembered before it is sent."""
         events = []
         for case_id in cases:
             try:
@@ -165,7 +165,7 @@ class Account:
         self._conn_id = conn_id
         self._key = f"{name}_running"
         self._store = store
-        self._told = SeenEvents(name, REMEMBERED, store)
+        self._reported = SeenEvents(name, REMEMBERED, store)
         self._states: dict[str, JobState | None] = {}
         self._shown_at: dict[str, float] = {}  # by case, when the list first showed that a report runs
         self._unlisted: set[str] = set()
@@ -181,7 +181,7 @@ class Account:
 
         :raises ValueError: several assets share the trigger, and Airflow gives them no store in common.
         """
-        await self._told.load()
+        await self._reported.load()
         stored = await self._store.aget(self._key, default=None)
         if isinstance(stored, dict):
             self._since, self._read_at = stored["since"], stored["read_at"]
@@ -190,7 +190,7 @@ class Account:
 
     async def save(self) -> None:
         """Store what has changed."""
-        await self._told.save()
+        await self._reported.save()
         if self._store is not None:
             running = {case_id: self._active.get(case_id, []) for case_id in self._running}
             stored = {"since": self._since, "read_at": self._read_at, "running": running}
@@ -203,14 +203,14 @@ class Account:
         now: float,
     ) -> list[str]:
         """
-        Take what the list says; return the cases whose reports have to be read.
+        Learn what the list shows; return the cases whose reports have to be read.
 
         :param states: of the report of each case.
         :param changed_at: when the case was created or last changed.
         """
         if self._since is None:
             self._since = now
-        looked_at = []
+        to_read = []
         for case_id, state in states.items():
             before = self._states.get(case_id, _UNSEEN)
             if state is JobState.ACTIVE and before is not state:
@@ -226,18 +226,18 @@ class Account:
             else:
                 due = state not in (None, before)
             if due:
-                looked_at.append(case_id)
+                to_read.append(case_id)
                 self._running.setdefault(case_id, now)
         self._unlisted = self._running.keys() - states.keys()
-        # A row that says nothing now does not undo what it said.
+        # A row without a state does not change the state that was shown before.
         self._states |= {
             case_id: state
             for case_id, state in states.items()
             if state is not None or case_id not in self._states
         }
         self._read_at = now
-        looked_at += [case_id for case_id in self._unlisted if self._unread_for_long(case_id, now)]
-        return [case_id for case_id in looked_at if self._may_be_readable(case_id, now)]
+        to_read += [case_id for case_id in self._unlisted if self._unread_for_long(case_id, now)]
+        return [case_id for case_id in to_read if self._may_be_readable(case_id, now)]
 
     def _unread_for_long(self, case_id: str, now: float) -> bool:
         read_at = self._running[case_id]
@@ -250,9 +250,9 @@ class Account:
 
     def hinted(self, states: Mapping[str, JobState | None]) -> list[str]:
         """
-        Return the cases of which what was read for others says that a report runs no longer.
+        Return the cases whose report runs no longer, by what waits on the key have read of the list.
 
-        :param states: of the report of some cases.
+        :param states: of the reports of some cases.
         """
         ended = [
             case_id
@@ -265,7 +265,7 @@ class Account:
 
     def unreadable(self, case_id: str, *, gone: bool) -> None:
         """
-        Take that the reports of a case could not be read.
+        Learn that the reports of a case could not be read.
 
         :param gone: whether the service knows no such case; believed when the list does not show it either.
         """
@@ -280,7 +280,7 @@ class Account:
 
     def ended(self, case_id: str, reports: list[dict[str, Any]], now: float) -> list[dict[str, Any]]:
         """
-        Return an event for each report of a case that has ended and was not told of.
+        Return an event for each report of a case that has ended and has made none.
 
         :param reports: of the case, newest first.
         """
@@ -298,7 +298,7 @@ class Account:
             watched = observed.job_id in seen_active or (
                 place == 0 if created_at is None else created_at >= since
             )
-            if watched and self._told.add(observed.job_id, now):
+            if watched and self._reported.add(observed.job_id, now):
                 events.append(
                     {
                         "report_id": observed.job_id,

@@ -76,7 +76,7 @@ def read_rows(
     """
     Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name.
 
-    :param null_is_empty: whether no list is an empty one: where nothing is paid for on it.
+    :param null_is_empty: whether null stands for an empty list: where nothing is paid for because of it.
     """
 
     def read(body: Body) -> list[dict[str, Any]]:
@@ -160,8 +160,8 @@ def read_files(case_id: str, body: Body) -> list[dict[str, Any]]:
     """
     Read the records of a case's files, in the spelling of either generation, without those of others.
 
-    Where there is no list a case has no files: nothing is paid for on it, and a file that is there after all
-    is sent again.
+    Without a list a case counts as having no files: nothing is paid for because of that, and a file that is
+    there after all is sent again.
     """
     envelope = body.object()
     data = envelope.get("data")

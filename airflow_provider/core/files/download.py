@@ -293,7 +293,7 @@ class _Download(Transfer):
             self.file.restart()
         self.media_type = response.headers.get("Content-Type", self.media_type).split(";", 1)[0].strip()
         if is_encoded(response):
-            # Lengths and ranges then speak of the compressed bytes; what is written is not those.
+            # Lengths and ranges are then those of the compressed bytes, and not of what is written.
             self.file.identify(None, None)
             return None
         total = body_length(response)

@@ -21,6 +21,8 @@ from urllib.parse import unquote
 from airflow_provider.core.text import clean, redact
 from airflow_provider.exceptions import InvalidInputError, ProviderError, TransferError
 
+log = logging.getLogger(__name__)
+
 # Two characters at least, so that a Windows drive is not taken for a scheme.
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)://")
 _ONE_SLASH = re.compile(r"^(file|local):(?=/(?!/))", re.IGNORECASE)
@@ -53,6 +55,13 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)
 
 TICK = 2.0
 """Seconds in which a file may change twice without another time of its last change."""
+
+MAX_NAME_BYTES = 200
+"""File systems allow 255; the name of the part file beside it is longer."""
+
+_SEPARATORS = re.compile(r"[/\\]")
+_DRIVE = re.compile(r"^[A-Za-z]:")
+_FORBIDDEN = frozenset('<>:"|?*')
 
 
 class HiddenError(TransferError):
@@ -388,16 +397,6 @@ def storage_errors(doing: str, location: Location | str) -> Iterator[None]:
         raise TransferError(f"{doing} {location}: {type(error).__name__}: {_brief(error)}.{hint}") from error
     except Exception as error:
         raise TransferError(f"{doing} {location}: {type(error).__name__}: {_brief(error)}") from error
-
-
-MAX_NAME_BYTES = 200
-"""File systems allow 255; the name of the part file beside it is longer."""
-
-_SEPARATORS = re.compile(r"[/\\]")
-_DRIVE = re.compile(r"^[A-Za-z]:")
-_FORBIDDEN = frozenset('<>:"|?*')
-
-log = logging.getLogger(__name__)
 
 
 def target_path(folder: Any, filename: str, *, conn_id: str | None = None) -> str:

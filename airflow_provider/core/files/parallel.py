@@ -24,8 +24,8 @@ class Parallel(Generic[WorkerT, ItemT, ResultT]):
     """
     Runs ``work`` for every item, some at a time.
 
-    After the first failure nothing more is begun. Transfers under way are let finish, because a retry then
-    has less to send, and what has arrived is told before the failure is raised.
+    After the first failure nothing more is begun. Transfers under way go on to their end, because a retry
+    then has less to send; ``arrived`` is called for them before the failure is raised.
 
     :param worker: makes what each thread works with, such as a hook with a session of its own: a
         ``requests`` session is not promised to be thread-safe. Opened and closed in the thread.

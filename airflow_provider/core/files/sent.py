@@ -15,7 +15,7 @@ class DigestReader(io.BufferedIOBase, BinaryIO):
     """
     A stream that digests what is read of it, in the order of the file.
 
-    What is sent again is read again from where it began, and counts once: as it was read last.
+    A part that is sent again is read again from its beginning, and counts once: as it was read last.
 
     :param stream: seekable, at its beginning; closed with this one.
     """

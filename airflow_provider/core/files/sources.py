@@ -113,7 +113,7 @@ class Limits:
 
 def list_of_files(argument: str, files: Any) -> Iterable[Any]:
     """
-    Return files that are given as a list; those of a set in an order of their own.
+    Return the files of a list, or of a set in a fixed order.
 
     :raises InvalidInputError: they are not: a bare path would be read letter by letter, and an iterator is
         empty when it is read again.

@@ -218,7 +218,7 @@ def _write_parquet(file: AtomicFile, columns: _Columns, batches: _Batches) -> No
             writer.write_table(pa.Table.from_pylist(batch, schema=schema))
     except BaseException:
         # close() writes the footer, and the garbage collector would call it.
-        sink.deaf = True
+        sink.discards = True
         writer.close()
         raise
     writer.close()
@@ -229,7 +229,7 @@ class _Sink(io.RawIOBase):
 
     def __init__(self, file: AtomicFile) -> None:
         self._file = file
-        self.deaf = False
+        self.discards = False
 
     def writable(self) -> bool:
         return True
@@ -238,7 +238,7 @@ class _Sink(io.RawIOBase):
         return self._file.digest.size
 
     def write(self, data: Any) -> int:
-        if not self.deaf:
+        if not self.discards:
             self._file.write(bytes(data))
         return len(data)
 

@@ -1,5 +1,5 @@
 """
-Requests as they go out, and responses, read: the border behind which nothing checks again.
+Requests as they go out, and responses as they are read. What is read here is not checked again elsewhere.
 
 Texts are made fit for every log and database, numbers that JSON does not know become null, and a field of
 another type than the documented one is null where it is optional and an error where it is needed. Pure: the

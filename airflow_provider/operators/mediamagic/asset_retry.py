@@ -120,7 +120,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
     ) -> dict[str, Any] | None:
         body = hook.get_submission(self.submission_id)
         asset = self._asset(body)
-        # That the submission runs may be for another asset of it.
+        # The submission may run because of another of its assets.
         runs = not observe_submission(body).finished and asset not in failed_assets(body)
         return body if runs or retry_count(asset) > entry.details.get("retry_count", 0) else None
 

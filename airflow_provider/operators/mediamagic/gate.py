@@ -235,9 +235,12 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
 
 def _assets_are_known(policy: CompliancePolicy, gathered: Gathered) -> None:
-    """A misspelt asset would let everything pass, and so would one that is called by a name nobody knows."""
+    """
+    Refuse a policy whose ``assets`` name one that was not judged, or one that cannot be told from others: it
+    would let everything pass.
+    """
     left_out = gathered.left_out(policy)
-    # A file of issues without rows does not say whose it is; where nothing is left out it need not.
+    # A file without rows does not say which asset it is of. That matters only where something is left out.
     if not left_out and (None, None) in gathered.assets:
         return
     for pattern in policy.assets or ():

@@ -141,7 +141,7 @@ def _items(issues: Any) -> list[Any]:
 
 
 def _all_of(found: Iterable[Any]) -> list[Any]:
-    """What one task returned is a list, which may be empty; what a mapped one did is another sequence."""
+    """Return the items: a list is of one task and may be empty, another sequence is of a mapped one."""
     items = list(found)
     if not items and not isinstance(found, list):
         raise _wrong("no upstream task has returned anything")

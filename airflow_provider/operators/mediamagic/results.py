@@ -74,7 +74,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
         self.asset_id = asset_id
         self.output_path = output_path
         self.output_conn_id = output_conn_id
-        # An argument whose template or task gives nothing is an error, and not all assets.
+        # An argument that its template or task leaves empty is an error, and does not mean all assets.
         self._takes_all = asset_id is None
 
     def item_name(self) -> str:

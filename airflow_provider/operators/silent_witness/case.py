@@ -36,10 +36,11 @@ if TYPE_CHECKING:
 
 PAGE = 100
 SHORTEST_PAGE = 20
-"""Cases on a page by the oldest default: what shows fewer, over and over, has no more."""
+"""Cases on a page by the oldest default: a server that shows fewer has no more of them."""
 MOST_PAGES = 100
+"""Pages that are read at most to find a case that was paid for."""
 MOST_PAGES_TO_REUSE = 20
-"""What a look-up may cost that saves an invoice, and not a second one."""
+"""Pages that are read at most to find a case for ``reuse_existing``."""
 MOST_ALIKE = 5
 """Cases of the same parties that are read to find the one of the same accident."""
 
@@ -189,7 +190,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             assert body is not None
             self.announce(context, entry.job_id)
             if "adopted" not in entry.details:
-                # What this run has made is empty: evidence need not be looked for in it.
+                # A case that this run has made is empty: no evidence needs to be searched for in it.
                 self.push_early(context, NEW_CASE, entry.job_id)
             return paying.deliver(entry, body)
 
@@ -270,7 +271,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         if case_id is None:
             return None
         case = hook.get_case(case_id)
-        # A list shows less of a case: with another accident it is somebody else's.
+        # The list does not show the accident: a case with another one is not ours.
         return _as_created(case) if self._is_asked_for(case, self.FIELDS) else None
 
     def _is_asked_for(self, case: Mapping[str, Any], fields: Sequence[str]) -> bool:

@@ -114,7 +114,7 @@ class Documents:
     """
     The PDF and the DOCX of a report, and where they go.
 
-    :param task: says it with ``output_path``, ``formats``, ``filename``, ``output_conn_id``, ``overwrite``.
+    :param task: the operator: ``output_path``, ``formats``, ``filename``, ``output_conn_id``, ``overwrite``.
     """
 
     def __init__(self, task: Any) -> None:

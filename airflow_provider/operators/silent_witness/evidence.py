@@ -184,7 +184,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         with self.hook() as hook:
             tried_in = context["ti"].try_number
             entry, broken_off_at = self._begin(ledger, hook, case_id, parts, tried_in)
-            # An attempt that nothing precedes has uploaded nothing into a case that this run has made.
+            # In the first attempt, a case that this run has made has no files yet.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
             own = CaseFiles(
                 case_id,

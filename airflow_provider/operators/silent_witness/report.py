@@ -288,7 +288,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     ) -> dict[str, Any] | None:
         def reports() -> list[dict[str, Any]]:
             listed = hook.list_reports(self.case_id)
-            if not (listed or self._has_case):  # nor is one listed to an account that does not have the case
+            if not (listed or self._has_case):  # the list is empty too where the account lacks the case
                 hook.get_case(self.case_id)
                 self._has_case = True
             return [row for row in listed if row.get("type") in (self.report_type, None)]

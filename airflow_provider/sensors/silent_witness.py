@@ -25,8 +25,7 @@ class SilentWitnessReportSensor(JobSensor[SilentWitnessHook]):
     :param max_wait: longest interval in seconds, or a timedelta; default 15, or ``poke_interval`` where that
         is longer.
     :param timeout: seconds from the sensor's start, or a timedelta; default 600.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """

@@ -49,8 +49,7 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         Default: as :class:`MediaMagicCreateSubmissionOperator`.
     :param max_paid_requests: most retries of assets that this task sends; the next one is an error. Default:
         no limit.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://northell-2444134e.mintlify.app/submissions/retry-asset
     """

@@ -64,10 +64,8 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     :param source_conn_id: connection for object-storage URLs in ``issues`` that name none.
     :param output_conn_id: connection for a ``document_path`` that names none.
     :param mediamagic_conn_id: MediaMagic connection id; used with ``submission_id`` only.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """

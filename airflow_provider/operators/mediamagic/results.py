@@ -31,19 +31,8 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
     """
     Read something about one asset of a submission, or about several.
 
-    The events of ``outlets`` carry the manifest of the file: ``extra={"manifests": [...]}``.
-
-    :param submission_id: the submission.
-    :param asset_id: the asset, or a list of assets; default all assets of the submission, each of which must
-        then have been reviewed.
-    :param output_path: write the result to this file (local path or object-storage URL) and return a
-        manifest. Required when the result is larger than 32 KB of JSON.
-    :param output_conn_id: connection for an object-storage URL that names none.
-    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    The events of ``outlets`` carry the manifest of the file: ``extra={"manifests": [...]}``. A result of more
+    than 32 KB of JSON needs ``output_path``. The arguments are those of the classes below.
     """
 
     hook_class = MediaMagicHook
@@ -191,10 +180,8 @@ class MediaMagicGetAssetResultOperator(AssetOperator):
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -221,10 +208,8 @@ class MediaMagicGetIssuesOperator(AssetOperator):
     :param output_path: ``.jsonl``, ``.csv`` or ``.parquet`` file to write.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/assets
     """
@@ -268,10 +253,8 @@ class MediaMagicGetTopicsOperator(AssetOperator):
     :param output_path: write the result to this JSON file and return a manifest.
     :param output_conn_id: connection for an object-storage URL that names none.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/submissions/get-asset-topics
     """

@@ -96,8 +96,7 @@ class MediaMagicCreateSubmissionOperator(SubmissionOperator):
         is taken; one that was returned is replaced, one that never was is taken.
     :param max_paid_requests: most submissions and retries of assets that this task sends, over retries,
         clears and ``asset_retries``; the next one is an error. Default: no limit.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/guides/submit-assets
     """

@@ -49,18 +49,7 @@ def count_retry(entry: Entry, asset: Mapping[str, Any]) -> list[int]:
 
 
 class SubmissionOperator(JobOperator[MediaMagicHook]):
-    """
-    What operators that wait for a submission share.
-
-    :param allow_partial: succeed when at least one asset completed; the result says which. Default false.
-    :param asset_retries: how often each failed asset is retried, paid, where the service says that it can be;
-        default 0.
-    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
-    """
+    """What operators that wait for a submission share."""
 
     hook_class = MediaMagicHook
     shown_within = SHOWN_WITHIN

@@ -227,10 +227,8 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         nothing.
     :param max_parallel: how many files are uploaded at a time, default 4.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/guides/file-upload
     """

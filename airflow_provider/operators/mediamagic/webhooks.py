@@ -26,15 +26,7 @@ _NO_ID: Final = "(no id) "
 
 
 class WebhookOperator(ServiceOperator[MediaMagicHook]):
-    """
-    What operators for subscriptions share.
-
-    :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
-    """
+    """What operators for subscriptions share."""
 
     hook_class = MediaMagicHook
     template_fields: Sequence[str] = ("mediamagic_conn_id",)
@@ -67,10 +59,8 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         ``webhook_secret_variable`` names. It must hold ``secret`` in its name, so that Airflow masks it.
     :param description: of the subscription, for people; default none.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/webhooks/create-subscription
     """
@@ -187,10 +177,8 @@ class MediaMagicDeleteSubscriptionOperator(WebhookOperator):
     :param keep: leave the subscription and its secret as they are, default false. In a teardown the XCom
         ``existed`` of creating, so that only what this run has made is deleted.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/reference/error-codes
     """
@@ -233,10 +221,8 @@ class MediaMagicSetSubscriptionEnabledOperator(WebhookOperator):
     :param subscription_id: the subscription.
     :param enabled: true or false.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
     """
@@ -261,10 +247,8 @@ class MediaMagicListSubscriptionsOperator(WebhookOperator):
     List the workspace's subscriptions, without their secrets.
 
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/concepts/webhooks
     """
@@ -283,10 +267,8 @@ class MediaMagicListDeliveriesOperator(WebhookOperator):
     :param status_filter: as the vendor names it; the values are not published.
     :param limit: 1 to 200, default 50.
     :param mediamagic_conn_id: MediaMagic connection id, default ``mediamagic_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
     """

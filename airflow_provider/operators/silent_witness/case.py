@@ -96,10 +96,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
     :param max_paid_requests: most cases that this task creates, over retries and clears; the next one is an
         error. Default: no limit.
     :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/api-reference/cases/create
     """

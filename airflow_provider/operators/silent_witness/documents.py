@@ -50,10 +50,8 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
     :param overwrite: replace a file with other content. Without it that is an error; a file with the same
         content is always left as it is.
     :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/guides/polling-best-practices
     """

@@ -117,10 +117,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
     :param max_parallel: how many files are uploaded at a time, default 4; EDR reports go one by one, because
         each replaces the one before, and so do files of one name and size, which the case cannot tell apart.
     :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/guides/uploading-evidence
     """

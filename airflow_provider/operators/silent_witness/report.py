@@ -112,8 +112,7 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         never was is taken.
     :param max_paid_requests: most reports that this task starts, over retries, clears and ``report_retries``;
         the next one is an error. Default: no limit.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/api-reference/reports/create
     """
@@ -359,10 +358,8 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
 
     :param report_id: the report.
     :param silent_witness_conn_id: Silent Witness connection id, default ``silent_witness_default``.
-    :param deferrable: wait in the triggerer while the rate limit is used up. Default: ``[operators]
-        default_deferrable``.
-    :param max_turn_wait: longest wait in seconds while the rate limit is used up; default the connection's,
-        43,200.
+    :param deferrable: wait for the rate limit in the triggerer. Default ``[operators] default_deferrable``.
+    :param max_turn_wait: longest wait for the rate limit, in seconds; default the connection's, 43,200.
 
     See https://docs.silentwitness.ai/api-reference/reports/delete
     """

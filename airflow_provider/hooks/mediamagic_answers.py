@@ -46,7 +46,6 @@ _DELIVERY: Final[Mapping[str, Kind]] = {
 
 
 def read_asset(asset_id: str, body: Body) -> dict[str, Any]:
-    """Read the result of an asset."""
     found = body.object("assetId", "status", kinds=_ASSET)
     body.check_asked("asset", asset_id.lower(), found["assetId"].lower())
     return found
@@ -69,7 +68,6 @@ def read_topics(asset_id: str, body: Body) -> dict[str, Any]:
 
 
 def read_subscription(body: Body) -> dict[str, Any]:
-    """Read a subscription."""
     body.require("eventTypes", list)
     return body.object("id", "endpointUrl", kinds=_SUBSCRIPTION)
 
@@ -87,7 +85,6 @@ def read_subscriptions(body: Body) -> list[dict[str, Any]]:
 
 
 def read_deliveries(body: Body) -> list[dict[str, Any]]:
-    """Read the attempts to deliver events."""
     return body.part(body.require("attempts", list)).rows("attempts", kinds=_DELIVERY)
 
 

@@ -181,9 +181,7 @@ def read_started(status: str, body: Body, *, submission_id: str | None = None) -
 
 
 def read_submission(submission_id: str, body: Body) -> dict[str, Any]:
-    """
-    Read a submission; what follows a finished one reads its assets one by one, so they must have ids.
-    """
+    """Read a submission. The assets of a finished one are read one by one, so they must have ids."""
     found = body.object("submissionId", "status", kinds=_SUBMISSION)
     body.check_asked("submission", submission_id.lower(), found["submissionId"].lower())
     if SUBMISSION_STATES.get(found["status"], JobState.ACTIVE) is not JobState.ACTIVE:

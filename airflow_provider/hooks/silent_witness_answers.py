@@ -203,7 +203,6 @@ def read_uploaded_file(body: Body) -> dict[str, Any]:
 
 
 def read_case(case_id: str, body: Body) -> dict[str, Any]:
-    """Read a case."""
     case = read_object("case", "id", kinds=CASE)(body)
     body.check_asked("case", case_id, case["id"])
     return case

@@ -15,15 +15,15 @@ from airflow_provider.hooks.silent_witness_answers import (
     read_rows,
 )
 
-_ORGANIZATION_FIELDS: Final = (
-    "name",
-    "phone_number",
-    "street_address",
-    "city",
-    "state",
-    "zip_code",
-    "country",
-)
+_PATH: Final = "/api/organizations"
+
+_FIELDS: Final = ("name", "phone_number", "street_address", "city", "state", "zip_code", "country")
+
+_read_organization: Final = read_object("organization", kinds=ORGANIZATION)
+
+
+def _path(organization_id: str) -> str:
+    return f"{_PATH}/{plain_id('organization_id', organization_id)}"
 
 
 class OrganizationEndpoints(ServiceHook):
@@ -48,7 +48,6 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/create
         """
-        path = "/api/organizations"
         given = {
             "name": name,
             "phone_number": phone_number,
@@ -59,7 +58,7 @@ class OrganizationEndpoints(ServiceHook):
             "country": country,
         }
         payload = {field: required_text(field, value) for field, value in given.items()}
-        return self.request("POST", path, json=payload, read=read_object("organization", kinds=ORGANIZATION))
+        return self.request("POST", _PATH, json=payload, read=_read_organization)
 
     def get_organization(self, organization_id: str) -> dict[str, Any]:
         """
@@ -69,8 +68,7 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/get
         """
-        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
-        return self.request("GET", path, read=read_object("organization", kinds=ORGANIZATION))
+        return self.request("GET", _path(organization_id), read=_read_organization)
 
     def list_organizations(
         self, *, limit: int = 100, offset: int = 0, search: str | None = None
@@ -84,10 +82,9 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/list
         """
-        path = "/api/organizations"
         return self.request(
             "GET",
-            path,
+            _PATH,
             params={"limit": limit, "offset": offset, "search": search},
             read=read_rows("organizations", ORGANIZATION, null_is_empty=True),
         )
@@ -104,13 +101,13 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/update
         """
-        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
+        path = _path(organization_id)
         for name, value in fields.items():
-            one_of("field", name, _ORGANIZATION_FIELDS)
+            one_of("field", name, _FIELDS)
             required_text(name, value)
         if not fields:
             raise InvalidInputError("Name at least one field to change.", parameter="fields")
-        return self.request("PUT", path, json=fields, read=read_object("organization", kinds=ORGANIZATION))
+        return self.request("PUT", path, json=fields, read=_read_organization)
 
     def delete_organization(self, organization_id: str) -> dict[str, Any]:
         """
@@ -122,5 +119,4 @@ class OrganizationEndpoints(ServiceHook):
 
         See https://docs.silentwitness.ai/api-reference/organizations/delete
         """
-        path = f"/api/organizations/{plain_id('organization_id', organization_id)}"
-        return self.request("DELETE", path, read=read_deleted)
+        return self.request("DELETE", _path(organization_id), read=read_deleted)

@@ -264,7 +264,7 @@ def _topics_target(target: dict[str, Any]) -> dict[str, Any]:
     if target["output_path"]:
         path = f"{target['output_path'].removesuffix(ISSUES_SUFFIX)}.topics.json"
         target = {**target, "output_path": path}
-    return {name: literal(value) for name, value in target.items()}
+    return _as_it_is(target)
 
 
 def _ids(target: dict[str, str]) -> dict[str, str]:

@@ -108,7 +108,6 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         self._failed = False
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {

@@ -80,7 +80,6 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
         self.poll_interval = positive_seconds("poll_interval", poll_interval)
 
     def serialize(self) -> tuple[str, dict[str, Any]]:
-        """Return the class path and the keyword arguments that rebuild this trigger elsewhere."""
         return (
             f"{type(self).__module__}.{type(self).__qualname__}",
             {"conn_id": self.conn_id, "poll_interval": self.poll_interval},
@@ -189,7 +188,6 @@ class Account:
             self._running = dict.fromkeys(self._active, 0.0)
 
     async def save(self) -> None:
-        """Store what has changed."""
         await self._reported.save()
         if self._store is not None:
             running = {case_id: self._active.get(case_id, []) for case_id in self._running}

@@ -168,7 +168,6 @@ class Location:
                 return []
 
     def remove(self) -> None:
-        """Remove this file."""
         with storage_errors("cannot remove", self):
             if self.fs is None:
                 os.unlink(self.path)

@@ -81,9 +81,7 @@ def canonical_type(media_type: str) -> str:
 
 
 def type_of_name(name: str) -> str | None:
-    """
-    Return the media type that the suffix of ``name`` stands for; ``None`` when it stands for none we know.
-    """
+    """Return the media type that the suffix of a name stands for; ``None`` when that is not known."""
     return _BY_SUFFIX.get(PurePosixPath(name).suffix.lower())
 
 

@@ -168,7 +168,6 @@ class PartialFile:
         return True
 
     def remove(self) -> None:
-        """Leave nothing behind."""
         self._remove_sidecar()
         Path(self.path).unlink(missing_ok=True)
 

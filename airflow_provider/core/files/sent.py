@@ -28,7 +28,6 @@ class DigestReader(io.BufferedIOBase, BinaryIO):
 
     @property
     def sha256(self) -> str:
-        """Digest of the bytes so far."""
         return self._digest.hexdigest()
 
     def seekable(self) -> bool:

@@ -264,9 +264,7 @@ def _redirected(url: str, location: str) -> str:
 
 
 def _name_of(error: Exception) -> str:
-    """
-    Name a network error without quoting it: ``requests`` writes the whole signed link into its messages.
-    """
+    """Name a network error without quoting it: messages of ``requests`` hold the whole signed link."""
     import requests
 
     if isinstance(error, requests.exceptions.ConnectTimeout):
@@ -355,7 +353,6 @@ class Progress:
         self._logged = False
 
     def advance(self, count: int) -> None:
-        """Count ``count`` more bytes."""
         self.done += count
         self._moved += count
         now = self._clock()

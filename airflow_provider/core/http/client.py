@@ -252,9 +252,7 @@ class ServiceHook(BaseHook):
 
     @property
     def storage_session(self) -> requests.Session:
-        """
-        A session for signed links and presigned uploads: same TLS and proxy settings, and never the API key.
-        """
+        """A session for signed links: same TLS and proxy settings, and never the API key."""
         return self._session("storage")
 
     def _session(self, use: str) -> requests.Session:

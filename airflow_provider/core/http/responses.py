@@ -299,7 +299,6 @@ class Body:
     data: Any
 
     def part(self, data: Any) -> Body:
-        """Return a part of the body."""
         return Body(self.endpoint, data)
 
     def within(self, name: str) -> Body:

@@ -66,7 +66,6 @@ class _TimedReader(io.RawIOBase):
         self._deadline = None
 
     def readable(self) -> bool:
-        """Whether it can be read: always."""
         return True
 
     def readinto(self, buffer: Any) -> int | None:
@@ -89,7 +88,6 @@ class _TimedReader(io.RawIOBase):
         return count
 
     def close(self) -> None:
-        """Close the raw reader too."""
         self._raw.close()
         super().close()
 

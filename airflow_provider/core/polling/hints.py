@@ -1,6 +1,4 @@
-"""
-Hints that a job has ended, from webhooks or a list: while they can be relied on, a wait itself polls rarely.
-"""
+"""Hints that a job has ended, from webhooks or a list: while they are reliable, a wait polls rarely."""
 
 from __future__ import annotations
 

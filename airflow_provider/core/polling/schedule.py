@@ -1,6 +1,4 @@
-"""
-When to poll next, from the time since submission, from how long such jobs take, and from what the key allows.
-"""
+"""When to poll next: by the time since submission, by how long such jobs take, and by what the key allows."""
 
 from __future__ import annotations
 

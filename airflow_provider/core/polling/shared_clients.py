@@ -1,6 +1,4 @@
-"""
-What all waits on one event loop share: a client and a budget for each key, a lookup for each connection.
-"""
+"""What all waits on one event loop share: client and budget of each key, and lookups of connections."""
 
 from __future__ import annotations
 
@@ -96,7 +94,6 @@ class SharedClients:
             await lease.release()
 
     def lookup(self, hook_class: type[ServiceHook], conn_id: str) -> ConnectionLookup:
-        """Return the shared lookup of a connection."""
         key = (hook_class, conn_id)
         lookup = self._lookups.get(key)
         if lookup is None:

@@ -323,9 +323,7 @@ class Wait:
 
     @property
     def ended_between(self) -> tuple[float, float]:
-        """
-        The earliest and the latest that the job can have ended, epoch seconds; alike when that is known.
-        """
+        """The earliest and the latest that the job can have ended, epoch seconds; the same when known."""
         if self._ended_at is not None and self._before - 1.0 <= self._ended_at <= self.seen_at:
             return self._ended_at, self._ended_at
         return min(max(self._before, self.listed_at), self.seen_at), self.seen_at

@@ -8,29 +8,46 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from airflow_provider.core.files.tables import ColumnType
 
+ASSET_COLUMNS: tuple[tuple[str, ColumnType, str], ...] = (
+    ("submission_id", "string", "submissionId"),
+    ("asset_id", "string", "assetId"),
+    ("version_group_id", "string", "versionGroupId"),
+    ("version_number", "integer", "versionNumber"),
+    ("filename", "string", "filename"),
+    ("mime_type", "string", "mimeType"),
+)
+"""Column, type and the vendor's field of an asset."""
+
+NAMED_COLUMNS: tuple[tuple[str, ColumnType, str], ...] = (
+    ("issue_id", "string", "id"),
+    ("reference_number", "integer", "referenceNumber"),
+    ("rule_code", "string", "ruleCode"),
+    ("summary", "string", "summary"),
+    ("severity", "string", "severity"),
+    ("status", "string", "status"),
+)
+"""The same of an issue, as far as people tell issues apart by it."""
+
+ISSUE_COLUMNS: tuple[tuple[str, ColumnType, str], ...] = (
+    *NAMED_COLUMNS,
+    ("sidekick_id", "string", "sidekickId"),
+    ("created_at", "timestamp", "createdAt"),
+    ("updated_at", "timestamp", "updatedAt"),
+    ("severity_reasoning_headline", "string", "severityReasoningHeadline"),
+    ("severity_reasoning", "string", "severityReasoning"),
+    ("precedents", "json", "precedents"),
+)
+"""The same of an issue."""
+
 COLUMNS: tuple[tuple[str, ColumnType], ...] = (
     ("run_id", "string"),
-    ("submission_id", "string"),
-    ("asset_id", "string"),
-    ("version_group_id", "string"),
-    ("version_number", "integer"),
-    ("filename", "string"),
-    ("mime_type", "string"),
-    ("issue_id", "string"),
-    ("reference_number", "integer"),
-    ("rule_code", "string"),
-    ("summary", "string"),
-    ("severity", "string"),
-    ("status", "string"),
-    ("sidekick_id", "string"),
-    ("created_at", "timestamp"),
-    ("updated_at", "timestamp"),
-    ("severity_reasoning_headline", "string"),
-    ("severity_reasoning", "string"),
-    ("precedents", "json"),
+    *((name, kind) for name, kind, _ in (*ASSET_COLUMNS, *ISSUE_COLUMNS)),
     ("issue", "json"),
 )
 """Column names and types, in order. ``issue`` is the issue as the vendor sent it, with all its fields."""
+
+REQUIRED_COLUMNS = ("issue_id", "severity", "status")
+"""Columns without which a file holds no issues."""
 
 
 def write_issues(
@@ -52,11 +69,18 @@ def write_issues(
     """
     from airflow_provider.core.files.tables import write_rows
 
-    shared = [_shared(asset, run_id) for asset, _ in found]
+    shared = [
+        {"run_id": run_id, **{name: asset.get(field) for name, _, field in ASSET_COLUMNS}}
+        for asset, _ in found
+    ]
     named = ("submission_id", "asset_id", "filename")
     return write_rows(
         (
-            {**columns, **_row(issue)}
+            {
+                **columns,
+                **{name: issue.get(field) for name, _, field in ISSUE_COLUMNS},
+                "issue": dict(issue),
+            }
             for columns, (_, issues) in zip(shared, found, strict=True)
             for issue in issues
         ),
@@ -65,22 +89,6 @@ def write_issues(
         conn_id=conn_id,
         **({name: shared[0][name] for name in named} if len(shared) == 1 else {}),
     )
-
-
-def _shared(asset: Mapping[str, Any], run_id: str) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "submission_id": asset.get("submissionId"),
-        "asset_id": asset.get("assetId"),
-        "version_group_id": asset.get("versionGroupId"),
-        "version_number": asset.get("versionNumber"),
-        "filename": asset.get("filename"),
-        "mime_type": asset.get("mimeType"),
-    }
-
-
-REQUIRED_COLUMNS = ("issue_id", "severity", "status")
-"""Columns without which a file holds no issues."""
 
 
 def read_issue_rows(source: Any, *, conn_id: str | None) -> Iterator[dict[str, Any]]:
@@ -104,29 +112,4 @@ def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
 
     :param row: from :func:`read_issue_rows`.
     """
-    return {
-        "id": row["issue_id"],
-        "referenceNumber": row.get("reference_number"),
-        "ruleCode": row.get("rule_code"),
-        "summary": row.get("summary"),
-        "severity": row["severity"],
-        "status": row["status"],
-    }
-
-
-def _row(issue: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "issue_id": issue.get("id"),
-        "reference_number": issue.get("referenceNumber"),
-        "rule_code": issue.get("ruleCode"),
-        "summary": issue.get("summary"),
-        "severity": issue.get("severity"),
-        "status": issue.get("status"),
-        "sidekick_id": issue.get("sidekickId"),
-        "created_at": issue.get("createdAt"),
-        "updated_at": issue.get("updatedAt"),
-        "severity_reasoning_headline": issue.get("severityReasoningHeadline"),
-        "severity_reasoning": issue.get("severityReasoning"),
-        "precedents": issue.get("precedents"),
-        "issue": dict(issue),
-    }
+    return {field: row.get(name) for name, _, field in NAMED_COLUMNS}

@@ -34,7 +34,6 @@ def failed_assets(body: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def retry_count(asset: Mapping[str, Any]) -> int:
-    """Return how often an asset was retried."""
     return int(asset.get("retryCount") or 0)
 
 

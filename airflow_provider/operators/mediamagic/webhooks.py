@@ -369,7 +369,6 @@ class SecretVariable:
         self._write(self.with_room(ids) | {subscription_id: secret})
 
     def remove(self, subscription_id: str) -> None:
-        """Forget a secret."""
         try:
             secrets = self.read()
         except ConfigurationError:

@@ -125,15 +125,7 @@ class Location:
         """
         with storage_errors("cannot look at", self):
             try:
-                if self.fs is None:
-                    found = os.stat(self.path)
-                    if stat.S_ISDIR(found.st_mode):
-                        return Stat("directory", 0)
-                    kind: Kind = "file" if stat.S_ISREG(found.st_mode) else "other"
-                    return Stat(kind, found.st_size, _disk_version(found))
-                # Airflow keeps one file system per process, and its listings outlive what other tasks wrote.
-                self.fs.invalidate_cache()
-                info = self.fs.info(self.path)
+                return _stat_on_disk(self.path) if self.fs is None else _stat_in_store(self.fs, self.path)
             except (FileNotFoundError, NotADirectoryError):
                 return None
             except OSError as error:
@@ -147,10 +139,6 @@ class Location:
                 if error.errno in _NO_FILE:
                     return None
                 raise
-            if info["type"] == "directory":
-                return Stat("directory", 0)
-            version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")
-            return Stat("file", int(info["size"] or 0), version)
 
     def names(self) -> list[str]:
         """
@@ -205,11 +193,23 @@ class Location:
         return self.url
 
 
-def _disk_version(found: os.stat_result) -> str:
-    """The change time too: a copy that keeps its modification time has another one."""
-    if time.time() - found.st_ctime < TICK:
-        return ""
-    return f"{found.st_mtime_ns}-{found.st_ctime_ns}"
+def _stat_on_disk(path: str) -> Stat:
+    found = os.stat(path)
+    if stat.S_ISDIR(found.st_mode):
+        return Stat("directory", 0)
+    # With the change time: a copy that keeps its modification time has another one.
+    version = f"{found.st_mtime_ns}-{found.st_ctime_ns}" if time.time() - found.st_ctime >= TICK else ""
+    return Stat("file" if stat.S_ISREG(found.st_mode) else "other", found.st_size, version)
+
+
+def _stat_in_store(fs: Any, path: str) -> Stat:
+    # Airflow keeps one file system per process, and its listings outlive what other tasks wrote.
+    fs.invalidate_cache()
+    info = fs.info(path)
+    if info["type"] == "directory":
+        return Stat("directory", 0)
+    version = next((str(info[name]) for name in _VERSIONS if info.get(name)), "")
+    return Stat("file", int(info["size"] or 0), version)
 
 
 def locate(value: object, *, conn_id: str | None = None, argument: str = "path") -> Location:

@@ -285,25 +285,8 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
     """
     if fcntl is None:
         return None
-    while True:
-        made = False
-        try:
-            fd = os.open(path, _OPEN_FLAGS)
-        except FileNotFoundError:
-            if not create:
-                return None
-            try:
-                fd = os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o600)
-            except FileExistsError:
-                continue
-            made = True
-        except OSError as error:
-            if error.errno == errno.ELOOP:
-                raise InvalidInputError(f"{path} is a symbolic link; remove it.") from None
-            return None
-        if not made and not _is_ours(fd):
-            os.close(fd)
-            return None
+    while (opened := _open(path, create=create)) is not None:
+        fd, made = opened
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
@@ -312,18 +295,43 @@ def _open_locked(path: str, *, create: bool = True) -> int | None:
             os.close(fd)
             return None
         # The holder before us may have renamed or removed what we opened: the lock is then on another file.
-        try:
-            current = os.stat(path, follow_symlinks=False)
-        except FileNotFoundError:
-            current = None
-        opened = os.fstat(fd)
-        if current is not None and (current.st_dev, current.st_ino) == (opened.st_dev, opened.st_ino):
+        if _is_at(path, fd):
             # One left by an older version may be readable for others.
             _change_mode(fd, 0o600)
             return fd
         os.close(fd)
         if not create:
             return None
+    return None
+
+
+def _open(path: str, *, create: bool) -> tuple[int, bool] | None:
+    """Open a part and say whether it was made just now; ``None``: it is not ours, or not there."""
+    while True:
+        try:
+            fd = os.open(path, _OPEN_FLAGS)
+        except FileNotFoundError:
+            if not create:
+                return None
+            try:
+                return os.open(path, _OPEN_FLAGS | os.O_CREAT | os.O_EXCL, 0o600), True
+            except FileExistsError:
+                continue
+        except OSError as error:
+            if error.errno == errno.ELOOP:
+                raise InvalidInputError(f"{path} is a symbolic link; remove it.") from None
+            return None
+        if _is_ours(fd):
+            return fd, False
+        os.close(fd)
+        return None
+
+
+def _is_at(path: str, fd: int) -> bool:
+    try:
+        return os.path.samestat(os.stat(path, follow_symlinks=False), os.fstat(fd))
+    except FileNotFoundError:
+        return False
 
 
 def _sync_folder(folder: str) -> None:

@@ -92,46 +92,47 @@ def make_app(
                 raise
             check_signature(newer, body, headers)
 
+    async def accept(conn_id: str, request: Request) -> str:
+        """Take an event; return what became of it."""
+        check_headers(request.headers, clock())
+        if not _CONN_ID.fullmatch(conn_id):
+            raise not_genuine()
+        body = await _read(request)
+        try:
+            await secrets.ready()
+        except Exception as error:  # logged where it happened
+            raise _unavailable() from error
+        try:
+            await verify(conn_id, body, request.headers)
+        except RefusedError as refused:
+            raise (_unavailable() if secrets.exhausted else refused) from None
+        event = read_event(conn_id, body, request.headers)
+        if event is None:
+            return "ignored"
+        try:
+            return "taken" if await inbox.take(event) else "known"
+        except FullError as error:
+            raise _unavailable("Too many events.") from error
+        except Exception as error:  # logged where it happened
+            raise _unavailable() from error
+
     @app.post("/webhooks/{conn_id}")
     @app.post("/webhooks/{conn_id}/")
     async def receive(conn_id: str, request: Request) -> Response:
         try:
-            check_headers(request.headers, clock())
-            if not _CONN_ID.fullmatch(conn_id):
-                raise not_genuine()
-            body = await _read(request)
-            try:
-                await secrets.ready()
-            except Exception:  # logged where it happened
-                return _unavailable("Try again.")
-            try:
-                await verify(conn_id, body, request.headers)
-            except RefusedError:
-                if secrets.exhausted:
-                    return _unavailable("Try again.")
-                raise
-            event = read_event(conn_id, body, request.headers)
+            return JSONResponse({"status": await accept(conn_id, request)})
         except RefusedError as refused:
             if refused.status == 400:
                 log.warning("A signed event for connection %r was refused: %s", conn_id, refused.reason)
-            # Else the server would read the rest of the body.
-            closing = {"Connection": "close"}
-            return JSONResponse({"detail": refused.reason}, status_code=refused.status, headers=closing)
-        if event is None:
-            return JSONResponse({"status": "ignored"})
-        try:
-            new = await inbox.take(event)
-        except FullError:
-            return _unavailable("Too many events.")
-        except Exception:  # logged where it happened
-            return _unavailable("Try again.")
-        return JSONResponse({"status": "taken" if new else "known"})
+            # Unless the connection is closed, the server reads the rest of the body.
+            headers = {"Retry-After": "5"} if refused.status == 503 else {"Connection": "close"}
+            return JSONResponse({"detail": refused.reason}, status_code=refused.status, headers=headers)
 
     return app
 
 
-def _unavailable(why: str) -> Response:
-    return JSONResponse({"detail": why}, status_code=503, headers={"Retry-After": "5"})
+def _unavailable(why: str = "Try again.") -> RefusedError:
+    return RefusedError(503, why)
 
 
 async def _read(request: Request) -> bytes:

@@ -91,21 +91,13 @@ def created_since(
         ) from error
     except LedgerError as error:
         incomplete = error
-    window = Window(entry, hook)
     spent = entry.details.get("earlier_ids", ())
     candidates = [Candidate(row) for row in rows if row["id"] not in spent]
-    # Whether another task has it is asked last: that may take a request for each.
-    possible = {
-        one.id: one
-        for one in candidates
-        if window.verdict(one) is not Verdict.NOT_OURS and not window.is_others(one, claimed)
-    }.values()
-    ours = [one for one in possible if window.verdict(one) is Verdict.OURS]
-    unclear = [one for one in possible if one not in ours and (not ours or window.is_rival(one, ours[0]))]
+    ours, unclear = Window(entry, hook).judge(candidates, claimed)
     if len(ours) == 1 and not unclear:
-        return ours[0].id
+        return ours[0]
     if ours or unclear:
-        ids = [one.id for one in (*ours, *unclear)]
+        ids = [*ours, *unclear]
         more = f" and {len(ids) - MOST_NAMED} more" if len(ids) > MOST_NAMED else ""
         raise UnclearError(
             f"{sent}; these {'may have been' if unclear else 'were'} created since: "
@@ -157,6 +149,18 @@ class Window:
         self._clocks_were_wrong = any(abs(offset) > AGREE for offset in known)
         self._clocks_differ = then is None or self._clocks_were_wrong
         self._service_time = time.time() + self._now
+
+    def judge(self, candidates: Iterable[Candidate], claimed: Collection[str]) -> tuple[list[str], list[str]]:
+        """Return the ids of what the request has created, and of what puts that in doubt or may be it."""
+        # Whether another task has it is asked last: that may take a request for each.
+        possible = {
+            one.id: one
+            for one in candidates
+            if self.verdict(one) is not Verdict.NOT_OURS and not self.is_others(one, claimed)
+        }.values()
+        ours = [one for one in possible if self.verdict(one) is Verdict.OURS]
+        unclear = [one for one in possible if one not in ours and (not ours or self.is_rival(one, ours[0]))]
+        return [one.id for one in ours], [one.id for one in unclear]
 
     def verdict(self, one: Candidate) -> Verdict:
         """Tell from its time alone whether the request has created it."""

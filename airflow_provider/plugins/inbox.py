@@ -55,7 +55,6 @@ class Inbox:
 
     :param wake: as :meth:`Waker.wake`.
     :param record: as :func:`~airflow_provider.plugins.asset_events.record`.
-    :param clock: seconds, monotonic.
     :param retry_pauses: as :data:`RETRY_PAUSES`.
     """
 
@@ -64,12 +63,10 @@ class Inbox:
         wake: Callable[[Sequence[Event]], list[Outcome]],
         record: Callable[[Event], bool] = record,
         *,
-        clock: Callable[[], float] = time.monotonic,
         retry_pauses: Sequence[float] = RETRY_PAUSES,
     ) -> None:
         self._wake = wake
         self._record = record
-        self._clock = clock
         self._retry_pauses = retry_pauses
         self._done: OrderedDict[_Key, float] = OrderedDict()
         self._under_way: dict[_Key, asyncio.Future[None]] = {}
@@ -111,7 +108,7 @@ class Inbox:
             if self._queue:
                 await self._hand_on_batch()
                 continue
-            pause = min(early.due for early in self._early.values()) - self._clock()
+            pause = min(early.due for early in self._early.values()) - time.monotonic()
             if pause <= 0:
                 await self._retry_early()
                 continue
@@ -130,7 +127,7 @@ class Inbox:
                     handed_on.set_exception(error)
                     handed_on.exception()  # the sender may have hung up; nobody else needs to know
             return
-        now = self._clock()
+        now = time.monotonic()
         for (event, handed_on), outcome in zip(batch, outcomes, strict=True):
             key = (event.conn_id, event.id)
             log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
@@ -146,7 +143,7 @@ class Inbox:
         return self._wake(events)
 
     async def _retry_early(self) -> None:
-        now = self._clock()
+        now = time.monotonic()
         due = [(key, early) for key, early in self._early.items() if early.due <= now]
         try:
             outcomes = await asyncio.to_thread(self._wake, [early.event for _, early in due])
@@ -156,12 +153,12 @@ class Inbox:
         for (key, (event, _, retries)), outcome in zip(due, outcomes, strict=True):
             retries = 0 if outcome is Outcome.EARLY else retries + 1
             if outcome in (Outcome.NOBODY, Outcome.EARLY) and retries < len(self._retry_pauses):
-                self._early[key] = _Early(event, self._clock() + self._retry_pauses[retries], retries)
+                self._early[key] = _Early(event, time.monotonic() + self._retry_pauses[retries], retries)
             else:
                 log.info("Event %s for submission %s: %s", event.id, event.submission_id, outcome)
                 del self._early[key]
 
     def _forget(self) -> None:
-        old = self._clock() - REMEMBERED
+        old = time.monotonic() - REMEMBERED
         while self._done and (len(self._done) > MOST_REMEMBERED or next(iter(self._done.values())) < old):
             self._done.popitem(last=False)

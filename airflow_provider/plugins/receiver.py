@@ -56,7 +56,6 @@ def make_app(
     secrets: Secrets | None = None,
     inbox: Inbox | None = None,
     *,
-    clock: Callable[[], float] = time.time,
     pause: Callable[[float], Awaitable[Any]] = asyncio.sleep,
 ) -> FastAPI:
     """
@@ -64,7 +63,6 @@ def make_app(
 
     :param secrets: of connections.
     :param inbox: takes what was verified.
-    :param clock: epoch seconds, for the timestamps of events.
     :param pause: as :func:`asyncio.sleep`, before an answer to a wrong signature.
     """
     waker = Waker()
@@ -94,7 +92,7 @@ def make_app(
 
     async def accept(conn_id: str, request: Request) -> str:
         """Take an event; return what became of it."""
-        check_headers(request.headers, clock())
+        check_headers(request.headers, time.time())
         if not _CONN_ID.fullmatch(conn_id):
             raise not_genuine()
         body = await _read(request)

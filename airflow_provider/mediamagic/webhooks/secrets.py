@@ -7,7 +7,7 @@ import logging
 import os
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -129,7 +129,6 @@ class Secrets:
     :param look_up: as the function of that name; runs in a thread.
     :param look_up_all: as the function of that name; runs in a thread.
     :param clock: seconds, monotonic.
-    :param run: runs a blocking call without blocking the event loop.
     """
 
     def __init__(
@@ -138,12 +137,10 @@ class Secrets:
         look_up_all: Callable[[], dict[str, tuple[str, ...]]] = look_up_all,
         *,
         clock: Callable[[], float] = time.monotonic,
-        run: Callable[..., Awaitable[Any]] = asyncio.to_thread,
     ) -> None:
         self._look_up = look_up
         self._look_up_all = look_up_all
         self._clock = clock
-        self._run = run
         self._known: OrderedDict[str, _Known] = OrderedDict()
         self._under_way: dict[str, asyncio.Task[None]] = {}
         self._listing: asyncio.Task[None] | None = None
@@ -195,7 +192,7 @@ class Secrets:
 
     async def _read_all(self) -> None:
         try:
-            found = await self._run(self._look_up_all)
+            found = await asyncio.to_thread(self._look_up_all)
         except Exception as error:
             log.warning("Could not list the connections: %s", type(error).__name__)
             if self._listed_at is None:
@@ -223,7 +220,7 @@ class Secrets:
 
     async def _renew(self, conn_id: str) -> None:
         try:
-            secrets = await self._run(self._look_up, conn_id)
+            secrets = await asyncio.to_thread(self._look_up, conn_id)
         except ConfigurationError as error:
             log.warning("Webhooks are off: %s", error)
             secrets = ()

@@ -136,7 +136,7 @@ def _text(value: Any) -> str:
 
 def check_assets(assets: Any) -> list[dict[str, Any]]:
     """
-    Return a copy of the assets to submit, each with ``blobPath`` and perhaps ``previousSubmissionId``.
+    Return a copy of the assets to submit: ``blobPath`` and, for a new version, ``previousSubmissionId``.
 
     :raises InvalidInputError: names the asset.
     """

@@ -326,7 +326,7 @@ def _reviewers_order(issue: Issue) -> tuple[Any, ...]:
 
 
 def severity_rank(severity: str) -> int:
-    """Return a number to sort severities by, worst first: one that nobody knows is the worst."""
+    """Return a number to sort severities by, worst first; an unknown one is the worst."""
     return SEVERITIES.index(severity) if severity in SEVERITIES else -1
 
 

@@ -25,7 +25,7 @@ def review_page(
 
     :param title: its heading.
     :param findings: issues with ``assetId`` and ``filename``.
-    :param names: of files that have perhaps no findings.
+    :param names: of files, also of those without findings.
     :param topics: as ``MediaMagicGetTopicsOperator`` returns them, one per asset.
     :param verdict: of the gate.
     """

@@ -175,7 +175,7 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             self._dropped[f"More than {MOST_IN_BATCH} requests at a time."] += 1
         try:
             await seen.save()
-        except Exception as error:  # whatever it is, what was read from the queue comes no second time
+        except Exception as error:  # of any kind: what was read from the queue does not come again
             self.log.warning(
                 "Which events were seen could not be stored (%s): after a restart a copy of them may count.",
                 type(error).__name__,
@@ -192,7 +192,7 @@ class MediaMagicEventTrigger(BaseEventTrigger):
             self._warned_at = now
 
     async def _check_signature(self, body: bytes, headers: dict[str, str]) -> None:
-        """Refuse what none of the secrets has signed, nor one that was stored since they were looked up."""
+        """Refuse what is signed with none of the secrets, also after they were looked up again."""
         secrets = await self._current_secrets()
         try:
             check_signature(secrets, body, headers, least=0)
@@ -206,8 +206,8 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         """
         Return the secrets, looked up no longer ago than ``ttl`` seconds.
 
-        Those known stay while looking up fails: what was read from the queue comes no second time. A
-        connection that says something unusable is no failure to look up, but an answer.
+        The known ones stay in use while a look-up fails: what was read from the queue does not come again. An
+        unusable connection is an answer, and no failure to look up.
         """
         now = time.monotonic()
         if self._secrets is None or now - self._looked_up_at > (RECHECK_AFTER if self._failed else ttl):

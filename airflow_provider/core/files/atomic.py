@@ -107,8 +107,8 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
 
 def check_target(value: Any, *, conn_id: str | None, argument: str) -> Location:
     """
-    Return the location of a file that will be written, whatever is there, before anything is asked for that
-    goes into it.
+    Return the location of a file that will be written, also over another one; called before its content is
+    requested.
 
     :raises InvalidInputError: as :func:`locate` and :func:`size_of_target`.
     """

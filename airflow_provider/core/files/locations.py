@@ -366,7 +366,7 @@ def _plain_fsspec(scheme: str) -> Any:
 
     try:
         return fsspec.filesystem(scheme)
-    except Exception:  # of whatever kind its file system raises for want of arguments
+    except Exception:  # whatever its file system raises without arguments
         return None
 
 

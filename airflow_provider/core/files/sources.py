@@ -144,8 +144,8 @@ def resolve_sources(
         file named twice is taken once, and so is one that ``**`` reaches through a link to its folder.
     :param conn_id: Airflow connection for URLs that name none.
     :param argument: operator argument, for errors.
-    :param if_none: ``skip`` for a list that is empty, or of globs of which none matches anything; by default
-        an error like a glob that matches nothing beside files that are there.
+    :param if_none: ``skip`` to skip the task when the list is empty or none of its globs matches anything;
+        default ``fail``: an error, as for one glob of several that matches nothing.
     :returns: at least one source.
     :raises AirflowSkipException: there is none, and ``if_none`` is ``skip``.
     :raises InvalidInputError: a bare string, an empty list, a file that is missing, empty or a folder, or a
@@ -241,7 +241,7 @@ def _glob(location: Location) -> list[Location]:
 
 
 def _is_hidden(key: str, pattern: str) -> bool:
-    """Whether a star of the pattern stands for a name with a leading dot, as none does on disk."""
+    """Whether a wildcard has matched a name with a leading dot, which on disk none does."""
     named = [part for part in pattern.split("/") if part.startswith(".")]
     return any(
         part.startswith(".") and not any(fnmatchcase(part, each) for each in named) for part in key.split("/")

@@ -101,7 +101,7 @@ class Transfer:
 
     @property
     def retries(self) -> RetryPolicy:
-        """No jitter, because nobody makes transfers in step."""
+        """No jitter: transfers do not start at the same time."""
         return RetryPolicy(max_retries=self.max_retries, total=MAX_SECONDS, jitter=0.0)
 
     def send(

@@ -27,8 +27,8 @@ LONGEST_HEADER: Final = 65_536
 
 class UnreadableAnswerError(TransportError):
     """
-    aiohttp refuses to read an answer that requests may be able to read. ``lasting`` says whether the service
-    always answers so, and not perhaps just this time.
+    aiohttp refuses to read an answer that requests may be able to read. ``lasting`` says whether the same is
+    expected of all answers of the service.
     """
 
     lasting: bool = True
@@ -146,7 +146,7 @@ def _is_unreadable(error: Exception) -> bool:
 
 
 def _is_cut(error: Exception) -> bool:
-    """Whether the last chunk did not end as it should; requests does not read on behind its length."""
+    """Whether the last chunk does not end as it should; requests reads no further than its length."""
     return isinstance(error.__cause__, aiohttp.http_exceptions.TransferEncodingError)
 
 

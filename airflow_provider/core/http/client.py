@@ -203,7 +203,7 @@ class ServiceHook(BaseHook):
         except ProviderError as error:
             return False, f"{advice.get(error.http_status or 0, '')}{error}"
         except Exception as error:
-            # Airflow could not be asked for the connection, or something nobody thought of.
+            # Airflow could not be asked for the connection, or something unexpected.
             secrets = self._settings.secrets if self._settings else ()
             return False, redact(f"{type(error).__name__}: {error}", secrets)
 

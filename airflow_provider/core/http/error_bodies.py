@@ -1,8 +1,8 @@
 """
-The error that an answer of an API stands for.
+The errors that answers of an API mean.
 
-The HTTP status decides; only of a 404 it also matters whether the API itself has spoken, because a 404 says
-that something paid for is gone.
+The HTTP status decides. Of a 404 it also matters whether the API itself has answered: it says that something
+paid for is gone.
 """
 
 from __future__ import annotations

@@ -95,8 +95,7 @@ class RetryPolicy:
     :param total: seconds after the first attempt in which a further one may begin.
     :param first: longest pause before the first retry, in seconds; it doubles from there.
     :param cap: longest pause, in seconds, unless the service asks for more.
-    :param jitter: share of a pause that is left to chance, 0 to 1; 0 for transfers, which nobody makes in
-        step.
+    :param jitter: random share of a pause, 0 to 1; 0 for transfers, which do not start at the same time.
     """
 
     max_retries: int = 4

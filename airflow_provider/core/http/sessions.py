@@ -94,11 +94,11 @@ class _TimedReader(io.RawIOBase):
 
 class _FinalResponse(http.client.HTTPResponse):
     """
-    A response that is no interim one. http.client passes over 100 only: a 103 would be taken for the answer,
-    and the answer for that to the next request.
+    The response after all interim ones. http.client skips a 100 only: it would take a 103 for the answer, and
+    the answer for that to the next request.
 
-    Reads what aiohttp reads: blank lines before the answer, and one that calls itself HTTP/2. As there, a
-    head has a total time.
+    As aiohttp does, it takes blank lines before the answer and the version HTTP/2, and limits the time of a
+    whole head.
     """
 
     def __init__(self, sock: socket.socket, *args: Any, **kwargs: Any) -> None:
@@ -178,7 +178,7 @@ class Session(requests.Session):
         keep_queries_out_of_logs()
         self.verify = settings.verify
         self.proxies = dict(settings.proxies)
-        # A truthy ``auth`` that adds nothing: requests reads .netrc only for want of one.
+        # A truthy ``auth`` that adds nothing: without one requests reads .netrc.
         self.auth = _no_auth
         self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
         adapter = _Adapter(pool_connections=4, pool_maxsize=16, max_retries=0)
@@ -193,7 +193,7 @@ class Session(requests.Session):
         """
         Follow redirects where that was asked for.
 
-        requests reads ``Location`` also where it was not, and lets out what an address that is none raises.
+        Where it was not, requests reads ``Location`` all the same, and raises what its parser does.
         """
         if yield_requests:
             return iter(())

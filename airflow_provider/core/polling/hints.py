@@ -104,7 +104,7 @@ class Hints:
 @dataclass(frozen=True, slots=True)
 class HintFallback:
     """
-    Schedule of a wait that a hint is to end: minutes apart, closer as the deadline nears.
+    Schedule of a wait that a hint will end: polls are minutes apart, and closer as the deadline nears.
 
     :param limit: seconds from submission to the deadline.
     :param usual: schedule without hints; taken when they do not come.

@@ -133,7 +133,7 @@ class LocalCopy:
         else:
             done, budget, store_time = self._shared.update(exchange)
         self._offset = store_time - self._clock()
-        # The store keeps plain JSON: this budget is nobody else's.
+        # The store keeps plain JSON, so this object is not shared.
         budget.limit_to(self._shared.limits)
         for change, at in self._unsent:
             change(budget, at)

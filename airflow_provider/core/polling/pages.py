@@ -28,7 +28,7 @@ Page = Mapping[str, JobState | None]
 
 
 class Pages:
-    """Finds the pages of a list that show certain rows, whatever its order and the size of its pages."""
+    """Reads pages of one list; remembers where wanted rows were, and how many rows a page may have."""
 
     def __init__(self) -> None:
         self._start = 0

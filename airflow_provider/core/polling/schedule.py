@@ -201,8 +201,8 @@ class PollingLoad:
     """
     What a key allows, and the waits that share it. What follows from it is computed once for all of them.
 
-    :param capacity: status requests that the key allows for polling within the hour, beside all others;
-        ``None`` when unlimited.
+    :param capacity: status requests that the key allows within the hour, after all other requests; ``None``
+        when unlimited.
     :param sustained_rate: status requests per second that can go on for ever; ``None`` when unlimited.
     :param active: waits going on now.
     :param recent: waits of the last hour, those that have ended included; at least ``active``.
@@ -273,7 +273,7 @@ class PollingLoad:
 
     @cached_property
     def spare_pause(self) -> float:
-        """The same for polls that find no end, beside one for each wait that does."""
+        """The same, when one poll of each wait is set aside: the one that finds the end."""
         return self._pause_beside(1.0 + self.others_each)
 
     def _pause_beside(self, requests: float) -> float:

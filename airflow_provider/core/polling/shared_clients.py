@@ -151,7 +151,7 @@ class Lease:
         state = await self.clients.key_state(self.hook_class, self.conn_id)
         self._settings = self._lookup.current()
         if state is not self._key_state:
-            # Held before anything else may run, since what nobody holds is forgotten.
+            # Acquired before anything else may run: a state that no wait holds is dropped.
             state.acquire()
             previous, self._key_state = self._key_state, state
             self._observe()
@@ -254,7 +254,7 @@ class ConnectionLookup:
 
         :raises ConfigurationError: the connection is unusable.
         :raises TransportError: Airflow could not be asked, or knows no such connection, which it also says
-            when its database does not answer. A connection known from before goes on being used instead.
+            when its database does not answer. A connection that is known already stays in use.
         """
         if (current := self.current()) is not None:
             return current

@@ -56,7 +56,7 @@ def look_up_all(conn_ids: Iterable[str] = ()) -> dict[str, tuple[str, ...]]:
     """
     Return the secrets of all connections that can be listed; blocks. A secrets backend lists nothing.
 
-    :param conn_ids: of connections beside those in the database, in environment variables and of assets.
+    :param conn_ids: further ones, beside those in the database, in environment variables and of assets.
     """
     from airflow.models.asset import AssetModel
     from airflow.models.connection import Connection

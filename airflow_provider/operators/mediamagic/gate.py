@@ -120,7 +120,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
 
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
-        """Check the arguments, gather the issues, judge them, let pass or hold back."""
+        """Check the arguments, gather and judge the issues; then pass, fail, skip or branch."""
         from airflow_provider.core.files.atomic import check_target
 
         policy = CompliancePolicy.of(self.policy)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 _NO_ID: Final = "(no id) "
-"""Begins the name of a secret whose subscription nobody knows; MediaMagic's ids are UUIDs."""
+"""Begins the name of a secret whose subscription is not known; MediaMagic's ids are UUIDs."""
 
 
 class WebhookOperator(ServiceOperator[MediaMagicHook]):

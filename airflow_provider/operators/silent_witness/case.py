@@ -318,8 +318,8 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         Read all pages. Some servers count in ``offset``, others in ``page``, and some return fewer than were
         asked for: after the last page comes none, or that page again.
 
-        :raises LedgerError: after what could be read: there are too many, the server shows one page whatever
-            it is asked for, or its pages overlap, so that some may be on none.
+        :raises LedgerError: after the cases that could be read: there are too many pages, the server answers
+            every request with one page, or its pages overlap, so that a case may be on none.
         """
         seen: set[str] = set()
         overlap = False

@@ -1,1 +1,1 @@
-"""What runs inside Airflow's API server: the receiver of webhooks."""
+"""What runs inside Airflow's API server: the receiver of webhooks, and two pages."""

@@ -1,4 +1,4 @@
-"""Record webhook events as Airflow asset events, with Airflow's models as ``waking`` alone does too."""
+"""Record webhook events as Airflow asset events, through Airflow's own models."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Triggers: waits for jobs that run in the triggerer, and the reader of webhooks out of a queue."""
+"""Triggers: waits for jobs, and event triggers for webhooks in a queue and for reports that end."""

@@ -342,13 +342,13 @@ class ServiceHook(BaseHook):
             return self._result(answer, read, pending=pending, paid=paid)
 
         try:
-            return self._persist(attempt, method, path, policy, self.before_resending if paid else None)
+            return self._with_retries(attempt, method, path, policy, self.before_resending if paid else None)
         except (TransportError, MalformedResponseError) as error:
             if paid is None or not may_have_started(error):
                 raise
             raise outcome_unknown(error, endpoint_of(method, path), paid) from error
 
-    def _persist(
+    def _with_retries(
         self,
         attempt: Callable[[], T],
         method: str,
@@ -419,7 +419,7 @@ class ServiceHook(BaseHook):
                 return read_pieces(response, request, chunk_size)
             raise error_for(read_response(response, request), request.secrets)
 
-        return self._persist(attempt, "GET", path)
+        return self._with_retries(attempt, "GET", path)
 
     # -- the service's clock ---------------------------------------------------------------------------------
 

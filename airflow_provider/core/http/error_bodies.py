@@ -31,7 +31,7 @@ from airflow_provider.exceptions import (
     SubmitOutcomeUnknownError,
 )
 
-_COMPLAINTS: Final = frozenset({"detail", "error", "error_code", "message"})
+_ERROR_FIELDS: Final = frozenset({"detail", "error", "error_code", "message"})
 """Fields of which the APIs' error bodies have at least one."""
 
 
@@ -183,7 +183,7 @@ def error_for(
         return malformed(endpoint, f"{what}: {said.text}" if said.text else what, **known)
     if status < 400:
         return _redirected(answer, known)
-    foreign = status == 404 and _COMPLAINTS.isdisjoint(said.names)
+    foreign = status == 404 and _ERROR_FIELDS.isdisjoint(said.names)
     kind = _kind_for(status, pending, foreign)
     parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:

@@ -1,1 +1,1 @@
-"""Waiting for jobs: decides, on a clock and randomness passed in, and shares clients; needs no Airflow."""
+"""Waiting for jobs: when to poll, what a poll means, and what waits share. Needs no Airflow."""

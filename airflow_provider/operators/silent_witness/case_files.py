@@ -228,7 +228,7 @@ def alike(
     source: Source, present: dict[str, dict[str, Any]], *, any_name: bool = False
 ) -> dict[str, dict[str, Any]]:
     """Return the records of files that have a file's name, or any, and may have its size."""
-    name, size = shown_as(source)
+    name, size = name_and_size(source)
     return {
         file_id: {"file_id": file_id, "file_name": file.get("file_name"), "status": file.get("status")}
         for file_id, file in present.items()
@@ -237,7 +237,7 @@ def alike(
     }
 
 
-def shown_as(source: Source) -> tuple[str, int]:
+def name_and_size(source: Source) -> tuple[str, int]:
     """Return what a case's record of a file says of it."""
     return _comparable_name(source.name), source.size
 

@@ -25,8 +25,8 @@ from airflow_provider.operators.silent_witness.case_files import (
     CaseFiles,
     Uploaded,
     alike,
+    name_and_size,
     present_files,
-    shown_as,
 )
 from airflow_provider.operators.silent_witness.new_case import is_new_case
 
@@ -298,7 +298,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         named = [source for source, _ in sources]
         found = [None] * len(named) if empty else files.found(hook, part, named)
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
-        twins = len({shown_as(source) for source, _ in left}) < len(left)
+        twins = len({name_and_size(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(
             self.hook,
             lambda own, item: files.upload(own, part, *item),

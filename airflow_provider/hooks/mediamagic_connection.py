@@ -70,7 +70,8 @@ def read_secrets(value: Any) -> tuple[str, ...]:
             value = json.loads(value)
         except (ValueError, RecursionError):
             value = None
-    found, most = [value] if isinstance(value, str) else value, _MOST_SECRETS
+    most = _MOST_SECRETS
+    found = [value] if isinstance(value, str) else value
     if isinstance(found, dict):
         found, most = list(found.values()), MOST_SUBSCRIPTIONS
     if not isinstance(found, list) or not 1 <= len(found) <= most or not all(map(_is_signing_key, found)):

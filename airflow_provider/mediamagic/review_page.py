@@ -68,9 +68,12 @@ def _worst_first(issue: Mapping[str, Any]) -> tuple[Any, ...]:
     return severity_rank(_severity(issue)), _name(issue), number if isinstance(number, int) else 0
 
 
+def _kind(severity: str) -> str:
+    return severity if severity in SEVERITIES else "CRITICAL"
+
+
 def _badge(severity: str) -> str:
-    kind = severity if severity in SEVERITIES else "CRITICAL"
-    return f'<span class="badge {kind}">{escape(severity)}</span>'
+    return f'<span class="badge {_kind(severity)}">{escape(severity)}</span>'
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
@@ -116,7 +119,7 @@ def _files(rows: Sequence[Mapping[str, Any]], names: Iterable[str]) -> str:
 
 
 def _count(number: int, severity: str) -> str:
-    kind = "zero" if not number else severity if severity in SEVERITIES else "CRITICAL"
+    kind = _kind(severity) if number else "zero"
     return f'<td class="count {kind}">{number}</td>'
 
 

@@ -349,7 +349,9 @@ def _checked_url(conn_id: str, url: str) -> str:
 def _assemble_url(conn_id: str, service: Service, *, host: str, port: str, schema: str) -> str:
     # Airflow's `schema` field holds the path of a URI (`service://:key@host/api`) or, by the convention of
     # the HTTP provider, the URL scheme.
-    scheme, path = (schema.lower(), "") if schema.lower() in ("http", "https") else ("", schema.strip("/"))
+    is_scheme = schema.lower() in ("http", "https")
+    scheme = schema.lower() if is_scheme else ""
+    path = "" if is_scheme else schema.strip("/")
     if not host:
         if port or path:
             raise ConfigurationError(

@@ -148,9 +148,12 @@ def read_extras(conn_id: str, extra: str | Mapping[str, Any] | None, model: type
     :raises ConfigurationError: names the extra that is unknown or wrong, and never quotes a value: a secret
         may have been put into the wrong place.
     """
+    values: Any = extra
     try:
-        empty = extra is None or (isinstance(extra, str) and extra.strip() in ("", "null"))
-        values: Any = {} if empty else json.loads(extra) if isinstance(extra, str) else extra
+        if extra is None or (isinstance(extra, str) and extra.strip() in ("", "null")):
+            values = {}
+        elif isinstance(extra, str):
+            values = json.loads(extra)
     except (ValueError, RecursionError):
         raise unusable(conn_id, "extra", "the field `extra` is not valid JSON.") from None
     if not isinstance(values, dict):

@@ -75,7 +75,10 @@ def retry_after(headers: Mapping[str, str], now: float | None = None) -> float |
     :param now: epoch seconds; the answer's own ``Date`` wins, so that a wrong local clock does no harm.
     """
     served_at = http_date(headers.get("date", ""))
-    now = served_at if served_at is not None else (time.time() if now is None else now)
+    if served_at is not None:
+        now = served_at
+    elif now is None:
+        now = time.time()
     text = headers.get("retry-after", "").strip()
     if re.fullmatch(r"[0-9]{1,9}(\.[0-9]*)?", text):
         return float(text)

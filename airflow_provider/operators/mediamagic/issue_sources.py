@@ -169,7 +169,8 @@ def must_be_reviewed(asset: Mapping[str, Any]) -> None:
     :raises JobFailedError: its review failed.
     :raises NotReadyError: its review has not ended.
     """
-    name, status = f"Asset {asset.get('assetId')} ({asset.get('filename')})", asset.get("status")
+    name = f"Asset {asset.get('assetId')} ({asset.get('filename')})"
+    status = asset.get("status")
     if status == "failed":
         raise JobFailedError(
             f"{name} was not reviewed: its review failed. Retry it, or name the assets to judge in "

@@ -219,7 +219,9 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         Say what a first attempt would send; upload nothing. As for every paid job, see
         :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
         """
-        case_id, found, there = required_id("case_id", self.case_id), DryRun(), 0
+        case_id = required_id("case_id", self.case_id)
+        found = DryRun()
+        there = 0
         try:
             checked = [(part, self._sources(part)) for part in self._parts()]
         except AirflowSkipException as skipped:
@@ -321,7 +323,8 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         Record that uploads are under way; return the record of those before, and when, if ever, an attempt
         has broken off in the middle of them.
         """
-        mark, now = request_mark(hook, self._asked(case_id, parts)), time.time()
+        mark = request_mark(hook, self._asked(case_id, parts))
+        now = time.time()
         entry = ledger.read()
         if entry is None or entry.fingerprint != mark:
             return ledger.prepare(mark, {"tried_in": tried_in, UNDER_WAY: now}), None

@@ -295,7 +295,7 @@ class TestEvidence:
         self, simulator: Simulator, report: ReportJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(UploadEvidence, "arrives_within", 0.5)
-        die_once(monkeypatch, CaseFiles, "_search")
+        die_once(monkeypatch, CaseFiles, "_find_lost")
         sent, send = [], CaseFiles._send
 
         def noted(own: CaseFiles, hook: Any, part: Any, source: Any, media_type: str) -> Any:

@@ -73,7 +73,7 @@ class CaseFiles:
         self.sent: dict[str, dict[str, Any]] = dict(details.get("sent", {}))
         self.known: set[str] = set()
 
-    def found(
+    def find(
         self, hook: SilentWitnessHook, part: Part, sources: Sequence[Source]
     ) -> list[dict[str, Any] | None]:
         """
@@ -93,7 +93,7 @@ class CaseFiles:
                 present.pop(file_id, None)
             for number, source in enumerate(sources):
                 if found[number] is None:
-                    found[number] = self._found(hook, part, source, present)
+                    found[number] = self._find(hook, part, source, present)
             remaining = until - time.time()
             if None not in found or remaining <= 0 or self.is_killed():
                 break
@@ -102,7 +102,7 @@ class CaseFiles:
         self.known |= {record["file_id"] for record in found if record}
         return found
 
-    def _found(
+    def _find(
         self, hook: SilentWitnessHook, part: Part, source: Source, present: dict[str, dict[str, Any]]
     ) -> dict[str, Any] | None:
         """Return what the case has of a file with just these bytes, and take it out of ``present``."""
@@ -114,7 +114,7 @@ class CaseFiles:
         ):
             return dict(recorded)
         ours = {record["file_id"] for record in self.done.values()}
-        for file_id, record in alike(source, present).items():
+        for file_id, record in candidates(source, present).items():
             if file_id not in ours and self._has_bytes(hook, file_id, source.location.sha256()):
                 del present[file_id]
                 return record
@@ -160,7 +160,7 @@ class CaseFiles:
             if not (may_have_started(error) or isinstance(error, ConflictError)):
                 raise
             sha256 = source.location.sha256()
-            found = self._search(hook, part, source, sha256)
+            found = self._find_lost(hook, part, source, sha256)
             if found is None:
                 raise
             self.log.warning("The answer to an upload was lost (%s); %s arrived.", error, source.shown)
@@ -195,16 +195,16 @@ class CaseFiles:
             )
         return uploaded, stream.sha256
 
-    def _search(
+    def _find_lost(
         self, hook: SilentWitnessHook, part: Part, source: Source, sha256: str
     ) -> dict[str, Any] | None:
         """Search for a file whose answer was lost, for as long as it may still arrive."""
         until = time.time() + self.pace * (ARRIVES_WITHIN + hook.settings.read_timeout + SHOWN_WITHIN)
         for pause in itertools.chain(SEARCH_PAUSES, itertools.repeat(SEARCH_PAUSES[-1])):
             present = present_files(hook, self.case_id, part)
-            named = alike(source, present)
+            named = candidates(source, present)
             # It may be kept under another name than it was sent with.
-            for file_id, record in {**named, **alike(source, present, any_name=True)}.items():
+            for file_id, record in {**named, **candidates(source, present, any_name=True)}.items():
                 new = file_id not in self.known
                 if new and self._has_bytes(hook, file_id, sha256, named=file_id in named):
                     return record
@@ -224,10 +224,10 @@ def present_files(hook: SilentWitnessHook, case_id: str, part: Part) -> dict[str
     }
 
 
-def alike(
+def candidates(
     source: Source, present: dict[str, dict[str, Any]], *, any_name: bool = False
 ) -> dict[str, dict[str, Any]]:
-    """Return the records of files that have a file's name, or any, and may have its size."""
+    """Return the records of files that may be the source: by its name, or any, and by its size."""
     name, size = name_and_size(source)
     return {
         file_id: {"file_id": file_id, "file_name": file.get("file_name"), "status": file.get("status")}
@@ -238,7 +238,7 @@ def alike(
 
 
 def name_and_size(source: Source) -> tuple[str, int]:
-    """Return what a case's record of a file says of it."""
+    """Return what a case's record of a file can be compared by."""
     return _comparable_name(source.name), source.size
 
 

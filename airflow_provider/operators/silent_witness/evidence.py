@@ -24,7 +24,7 @@ from airflow_provider.links import SilentWitnessDashboardLink
 from airflow_provider.operators.silent_witness.case_files import (
     CaseFiles,
     Uploaded,
-    alike,
+    candidates,
     name_and_size,
     present_files,
 )
@@ -184,7 +184,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
             entry, broken_off_at = self._begin(ledger, hook, case_id, parts, tried_in)
             # In the first attempt, a case that this run has made has no files yet.
             first = entry.details.get("tried_in") == tried_in and "uploaded" not in entry.details
-            own = CaseFiles(
+            files = CaseFiles(
                 case_id,
                 entry.details,
                 is_new=lambda: is_new_case(context, case_id),
@@ -193,18 +193,18 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 pace=self.arrives_within / ARRIVES_WITHIN,
                 log=self.task_log,
             )
-            empty = first and own.is_new()
+            empty = first and files.is_new()
 
             def arrived(record: str, uploaded: Uploaded) -> None:
                 nonlocal entry
-                own.done[record], own.sent[record] = uploaded
-                known = {"uploaded": own.done, "sent": own.sent, UNDER_WAY: time.time()}
+                files.done[record], files.sent[record] = uploaded
+                known = {"uploaded": files.done, "sent": files.sent, UNDER_WAY: time.time()}
                 entry = ledger.amend(entry, details={**entry.details, **known})
                 self.turns.recorded()
 
             try:
                 results = [
-                    self._upload_part(hook, own, part, sources, arrived, empty=empty)
+                    self._upload_part(hook, files, part, sources, arrived, empty=empty)
                     for part, sources in checked
                 ]
             except (Exception, TurnAwaitedError):
@@ -232,7 +232,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 hook.get_case(case_id)
                 for part, sources in checked:
                     present = present_files(hook, case_id, part)
-                    there += sum(bool(alike(source, present)) for source, _ in sources)
+                    there += sum(bool(candidates(source, present)) for source, _ in sources)
             except NotFoundError as error:
                 found.missing.append(f"There is no case {case_id}: {error}")
         for _, sources in checked:
@@ -298,7 +298,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         from airflow_provider.core.files.parallel import Parallel
 
         named = [source for source, _ in sources]
-        found = [None] * len(named) if empty else files.found(hook, part, named)
+        found = [None] * len(named) if empty else files.find(hook, part, named)
         left = [item for item, record in zip(sources, found, strict=True) if record is None]
         twins = len({name_and_size(source) for source, _ in left}) < len(left)
         self._uploads = Parallel(

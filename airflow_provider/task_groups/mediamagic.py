@@ -133,26 +133,24 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                 **conn_id,
             )
             submission: Any = submit.output
-            whole = any(True for _ in self.iter_mapped_task_groups())
-            if whole and on_blocked != "fail":
+            mapped = any(True for _ in self.iter_mapped_task_groups())
+            if mapped and on_blocked != "fail":
                 raise InvalidInputError(
                     "on_blocked: in a mapped task group the gate can only fail.", parameter="on_blocked"
                 )
-            read = _read_whole if whole else _read_each
+            read = _read_all if mapped else _read_each
             targets, issues_of, topics_of = read(submission, output_path, topics, conn_ids)
             verdict: Any = None
             document: Any = None
             topics_found: Any = topics_of.output if topics_of is not None else None
             if policy is not None:
-                found: dict[str, Any] = (
-                    {"issues": issues_of.output}
-                    if output_path and not whole
-                    # By its id an asset can be fetched with its name, which lists of issues do not have.
-                    else {
-                        "submission_id": submission["submission_id"],
-                        "asset_ids": targets["asset_ids"] if whole else targets.map(_asset_id),
-                    }
-                )
+                judged: dict[str, Any]
+                if output_path and not mapped:
+                    judged = {"issues": issues_of.output}
+                else:
+                    # By its id an asset is fetched with its name, which lists of issues do not have.
+                    asset_ids = targets["asset_ids"] if mapped else targets.map(_asset_id)
+                    judged = {"submission_id": submission["submission_id"], "asset_ids": asset_ids}
                 gate = MediaMagicComplianceGateOperator(
                     task_id="gate",
                     policy=policy,
@@ -161,7 +159,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     document_path=document_path,
                     topics=topics_found if document_path else None,
                     **conn_ids,
-                    **found,
+                    **judged,
                 )
                 [issues_of, topics_of or issues_of] >> gate
                 verdict = gate.output
@@ -175,7 +173,7 @@ class MediaMagicReviewTaskGroup(TaskGroup):
                     **conn_ids,
                 ).output
         self.submission = submission
-        self.assets: Any = targets["assets"] if whole else targets.map(_ids)
+        self.assets: Any = targets["assets"] if mapped else targets.map(_ids)
         self.issues: Any = issues_of.output
         self.topics = topics_found
         self.verdict = verdict
@@ -197,7 +195,7 @@ def _read_each(submission: Any, output_path: Any, topics: bool, conn_ids: dict[s
     return targets, issues_of, topics_of
 
 
-def _read_whole(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
+def _read_all(submission: Any, output_path: Any, topics: bool, conn_ids: dict[str, Any]) -> tuple[Any, ...]:
     """Make the tasks that read all assets."""
     targets: Any = all_assets(submission=submission, output_path=output_path)
     ids = {"submission_id": targets["submission_id"], "asset_id": targets["asset_ids"]}

@@ -211,14 +211,15 @@ class Account:
         to_read = []
         for case_id, state in states.items():
             before = self._states.get(case_id, _UNSEEN)
-            if state is JobState.ACTIVE and before is not state:
+            runs = state is JobState.ACTIVE
+            if runs and before is not state:
                 self._shown_at[case_id] = now
             if case_id in self._running:
-                due = state is not JobState.ACTIVE or self._unread_for_long(case_id, now)
-            elif state is JobState.ACTIVE:
+                due = not runs or self._unread_for_long(case_id, now)
+            elif runs:
                 due = False
                 self._running[case_id] = now
-            elif before is _UNSEEN:
+            elif before is _UNSEEN:  # a report may have been ordered and have ended between two reads
                 since = self._read_at
                 due = state is not None and since is not None and changed_at[case_id] >= since - MARGIN
             else:

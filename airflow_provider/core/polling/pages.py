@@ -71,10 +71,11 @@ class Pages:
             offset += len(page)
             size = min(size, len(page))  # a server may return fewer than were asked for
         missing = wanted - found.keys()
-        if not new and not start:
+        if not new and not start:  # the whole list was read
             self._unlisted |= dict.fromkeys(missing, now)
         self._reach = max((row for row, place in enumerate(found, 1) if place in wanted), default=0)
         if first_hit is not None and not (missing and start):
+            # Begin there the next time.
             self._start = first_hit
             self._reach -= first_hit - start
         else:

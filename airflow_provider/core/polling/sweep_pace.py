@@ -147,10 +147,11 @@ class SweepPace:
         busy = self._state.budget.busy
         if busy and (load.left <= load.active or polled_every == math.inf):
             return LONGEST  # each wait needs one of the few polls that tasks in the queue leave
-        # What has gone on for long is expected to go on for as long again.
-        longest = min(max(PLANNED_FOR, self._read_at - self._began_at), HOUR)
-        stretched = max(self._affordable(load, longest * part / STEPS) for part in range(1, STEPS + 1))
-        allowed = max(sustained, min(stretched, sustained * max(STRETCHED, longest / STRETCHED_AFTER)))
+        # What has gone on for some time is expected to go on for as long again.
+        ahead = min(max(PLANNED_FOR, self._read_at - self._began_at), HOUR)
+        affordable = max(self._affordable(load, ahead * part / STEPS) for part in range(1, STEPS + 1))
+        stretched = sustained * max(STRETCHED, ahead / STRETCHED_AFTER)
+        allowed = max(sustained, min(affordable, stretched))
         if busy:
             return max(allowed, polled_every)
         return min(allowed, polled_every) if self._cost <= 1.0 else allowed

@@ -276,10 +276,7 @@ class MediaMagicUploadFilesOperator(ServiceOperator[MediaMagicHook]):
         return [batch.done[source.path] for source, _ in sources]
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
-        """
-        Say what a first attempt would send; upload nothing. As for every paid job, see
-        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
-        """
+        """Say what a first attempt would send; upload nothing. See :meth:`.JobOperator.dry_run`."""
         found = DryRun()
         try:
             sources = self._sources()

@@ -193,10 +193,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
             return paying.deliver(entry, body)
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
-        """
-        Say what a first attempt would send; create and pay nothing. As for every paid job, see
-        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
-        """
+        """Say what a first attempt would send; create and pay nothing. See :meth:`.JobOperator.dry_run`."""
         self.check()
         found = DryRun()
         with self.hook_of_dry_run() as hook:

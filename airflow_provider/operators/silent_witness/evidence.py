@@ -215,10 +215,7 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
         return results[0] if self.evidence is None else results
 
     def dry_run(self) -> dict[str, Any]:  # type: ignore[override]
-        """
-        Say what a first attempt would send; upload nothing. As for every paid job, see
-        :meth:`~airflow_provider.core.jobs.operator.JobOperator.dry_run`.
-        """
+        """Say what a first attempt would send; upload nothing. See :meth:`.JobOperator.dry_run`."""
         case_id = required_id("case_id", self.case_id)
         found = DryRun()
         there = 0

@@ -50,13 +50,7 @@ ORGANIZATION: Final[Mapping[str, Kind]] = {
 def read_object(
     key: str | None = None, *needed: str, kinds: Mapping[str, Kind] | None = None
 ) -> Reader[dict[str, Any]]:
-    """
-    Return a reader of an object, bare or under its name.
-
-    :param key: the name.
-    :param needed: fields that must be there.
-    :param kinds: documented types of fields.
-    """
+    """Return a reader of an object, bare or under its name."""
 
     def read(body: Body) -> dict[str, Any]:
         found = body.within("data")
@@ -120,7 +114,6 @@ def read_listed_quickly(content: bytes) -> list[dict[str, Any]]:
     """
     Read of a list of cases ``id`` and ``analysis_status``, some twenty times as fast as with a reader.
 
-    :param content: the body.
     :raises ValueError: it is not exactly as documented, or an empty list.
     """
     import msgspec  # with Airflow's task SDK; Dag files need it not

@@ -124,7 +124,6 @@ def check_occupants(occupants: Any, *, required: bool = False) -> list[dict[str,
     """
     Return a copy of the occupants, each with the seven fields of :data:`OCCUPANT_FIELDS`.
 
-    :param occupants: list of objects.
     :param required: whether there must be at least one; see :func:`needs_occupants`.
     :raises InvalidInputError: names the field.
     """

@@ -60,7 +60,6 @@ class Issue:
 
         :param issue: with ``id``, ``severity``, ``status``, ``ruleCode``, ``summary``, ``referenceNumber``.
         :param asset_id: the asset; the vendor's issues do not name their own.
-        :param filename: of the asset.
         """
         number = str(issue.get("referenceNumber"))
         return cls(

@@ -23,11 +23,9 @@ def review_page(
     """
     Return the document.
 
-    :param title: its heading.
     :param findings: issues with ``assetId`` and ``filename``.
     :param names: of files, also of those without findings.
     :param topics: as ``MediaMagicGetTopicsOperator`` returns them, one per asset.
-    :param verdict: of the gate.
     """
     rows = sorted(findings, key=_worst_first)
     listed = _listed((verdict or {}).get("blocking"))

@@ -61,8 +61,6 @@ def make_app(
     """
     Return the application that the API server mounts.
 
-    :param secrets: of connections.
-    :param inbox: takes what was verified.
     :param pause: as :func:`asyncio.sleep`, before an answer to a wrong signature.
     """
     waker = Waker()

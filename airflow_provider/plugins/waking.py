@@ -168,7 +168,6 @@ def still_awaited(awaited: Any, asset_id: str) -> list[str] | None:
     Return which assets have not ended after one has; ``None`` when that is not known.
 
     :param awaited: asset ids that the task waited for when it was deferred, less those that have ended since.
-    :param asset_id: the one that has ended.
     """
     if not isinstance(awaited, list) or not asset_id:
         return None
@@ -180,7 +179,6 @@ def waking_event(kwargs: dict[str, Any], event: Event) -> dict[str, Any]:
     Return what the task resumes with: that it was woken, and nothing that it should believe.
 
     :param kwargs: of its trigger; a sensor that waits on needs its deadline again.
-    :param event: why.
     """
     return {
         "status": "woken",

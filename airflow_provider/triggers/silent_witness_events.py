@@ -155,7 +155,6 @@ class Account:
     """
     What is known of the reports of an account. Times are the service's, in epoch seconds.
 
-    :param conn_id: connection id.
     :param store: the trigger's ``asset_state_store``; ``None`` remembers in memory.
     """
 

@@ -22,11 +22,7 @@ CHECKPOINT_BYTES = 8 * 1024 * 1024
 
 
 class AtomicFile(ABC):
-    """
-    A file on its way to a location. :meth:`close` without :meth:`finish` leaves the target as it was.
-
-    :param location: of the target.
-    """
+    """A file on its way to a location. :meth:`close` without :meth:`finish` leaves the target as it was."""
 
     def __init__(self, location: Location) -> None:
         self._location = location
@@ -80,7 +76,6 @@ def open_atomic(location: Location, *, readable: bool = False) -> AtomicFile:
     """
     Begin to write ``location``.
 
-    :param location: of the target.
     :param readable: the check has to read the file. Objects in a store cannot be read before they are
         visible, so these go through a local temporary file.
     """
@@ -92,7 +87,6 @@ def write_atomic(location: Location, *, overwrite: bool = True) -> Iterator[Atom
     """
     Write a file in a ``with`` block: it appears when the block ends, and not if it is left by an error.
 
-    :param location: of the target.
     :param overwrite: see :meth:`AtomicFile.finish`.
     """
     size_of_target(location, overwrite=overwrite)

@@ -99,7 +99,6 @@ class MultipartBody:
     :attr:`content_type` as the ``Content-Type`` header. Each iteration starts over.
 
     :param fields: text fields, sent before the file so that the receiver knows them when the bytes arrive.
-    :param filename: name of the file part.
     :param content_type: of the file part. Services answer 415 to a part without one.
     :param stream: seekable binary stream, sent from its current position to its end, left open.
     :param log: where progress of a long upload is written.

@@ -338,9 +338,7 @@ def check_content(
     not expand out of all proportion, and that has the document part.
 
     :param expected_type: ``None`` accepts anything.
-    :param digest: of the whole file.
     :param opener: opens the file for reading, seekable; called for DOCX only.
-    :param name: for the error.
     :param in_time: called again and again; raises when the check takes too long.
     :raises TransferError: the content is something else, or cut short.
     """

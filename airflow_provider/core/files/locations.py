@@ -72,7 +72,6 @@ class Stat(NamedTuple):
     """
     What is known of a file without reading it.
 
-    :param kind: what it is.
     :param size: bytes.
     :param version: another one after every change; empty where that cannot be told.
     """

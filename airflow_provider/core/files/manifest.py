@@ -17,7 +17,6 @@ def make_manifest(path: str, size: int, sha256: str, media_type: str, **ids: Any
     :param path: local path or URL, with its ``conn_id@``: what ``resolve_sources`` takes again.
     :param size: bytes.
     :param sha256: hex digest.
-    :param media_type: of the content.
     :param ids: what ties the file to its job (``report_id``, ``case_id``, ``submission_id``, ``rows``...);
         ``None`` values are left out.
     :returns: ``{"path", "bytes", "sha256", "media_type", **ids}``.

@@ -92,7 +92,6 @@ def sniff(stream: BinaryIO, name: str) -> str:
     The name decides only where the content cannot: which kind of text it is.
 
     :param stream: seekable; at most 64 KiB are read, plus the directory of a zip or of an old Office file.
-    :param name: base name.
     :returns: canonical media type; ``application/octet-stream`` when nothing is recognised.
     """
     import filetype  # type: ignore[import-untyped]

@@ -30,8 +30,6 @@ class ObjectUpload:
     Stores that show an object only when its upload is complete (S3, GCS, Azure) are written directly. In
     all others (memory, SFTP, HDFS...) a file is visible while it grows, so it is written under a temporary
     name beside the target and moved.
-
-    :param location: of the object.
     """
 
     def __init__(self, location: Location) -> None:

@@ -41,7 +41,6 @@ class Source:
 
     :param name: base name, as the vendor will show it.
     :param size: bytes, at the time it was resolved.
-    :param location: where it is.
     :param version: another one after every change; empty where that cannot be told.
     """
 
@@ -180,8 +179,6 @@ def check_limits(source: Source, limits: Limits, *, argument: str = "files") -> 
     The type is the one the content shows. A name whose suffix stands for another type is refused too:
     services check both, and one of the two is a mistake. A name without a known suffix is fine.
 
-    :param source: from :func:`resolve_sources`.
-    :param limits: of the service.
     :param argument: operator argument, for errors.
     :returns: the media type to declare, in the spelling that ``limits`` uses.
     :raises InvalidInputError: content and name disagree, the type is not accepted, or the file is too

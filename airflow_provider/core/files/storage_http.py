@@ -59,7 +59,6 @@ class TransferOptions(TypedDict, total=False):
     :param log: repetitions and the progress of a long transfer are written there.
     :param clock: monotonic seconds.
     :param now: epoch seconds, compared with when a link ends.
-    :param sleep: waits between attempts.
     """
 
     timeout: Timeout
@@ -194,7 +193,6 @@ def check_link(url: str, *, home: str, resolve: bool = False) -> None:
     """
     Refuse a link that a service has no business to give.
 
-    :param url: the link.
     :param home: a URL of whoever gave it.
     :param resolve: ask for the addresses of a host name as well. The first link may name a storage host that
         a private network answers for; a redirect may not lead there.

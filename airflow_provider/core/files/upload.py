@@ -85,7 +85,6 @@ def put_blob(
     :param session: see :class:`storage_http.Transfer`.
     :param link: called with ``False`` for the first link and ``True`` for a fresh one; or the one link
         there is.
-    :param source: from ``resolve_sources``.
     :param options: see :class:`TransferOptions`.
     :returns: the link that was used last: its ``blob_path`` is the one that holds the file, and its
         ``sha256`` says which bytes.

@@ -43,7 +43,6 @@ def new_async_client(settings: ConnectionSettings) -> aiohttp.ClientSession:
     the same as in the synchronous half: the connection's, else the environment's, and no proxy for plain http
     to this machine.
 
-    :param settings: the connection.
     :raises ConfigurationError: the environment names a proxy that aiohttp cannot use.
     """
     timeout = aiohttp.ClientTimeout(

@@ -124,7 +124,6 @@ class ServiceHook(BaseHook):
         """
         Look a connection up without blocking the event loop, except in ``dag.test()``, which cannot.
 
-        :param conn_id: Airflow connection id.
         :raises AirflowNotFoundException: there is none, or Airflow cannot look.
         """
         try:

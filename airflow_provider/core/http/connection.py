@@ -44,7 +44,6 @@ class Service:
     """
     What differs between the services before the first request.
 
-    :param conn_type: the Airflow connection type.
     :param name: what to call the service in messages.
     :param base_url: the vendor's production URL, used when a connection names no host.
     :param requests_per_minute: documented limit per key; ``None`` where none is published.

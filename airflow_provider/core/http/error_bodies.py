@@ -160,7 +160,6 @@ def error_for(
     A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
     about the thing asked for: it becomes MalformedResponseError, which a retry may help.
 
-    :param answer: the answer.
     :param secrets: values that must not be quoted.
     :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
     :param paid: set for a call that starts something paid: a 5xx then says that the outcome is not

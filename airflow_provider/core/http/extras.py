@@ -142,9 +142,7 @@ def read_extras(conn_id: str, extra: str | Mapping[str, Any] | None, model: type
     """
     Read the field ``extra`` of a connection.
 
-    :param conn_id: for the messages.
     :param extra: a JSON object, or empty; some secrets backends have parsed it already.
-    :param model: the vendor's.
     :raises ConfigurationError: names the extra that is unknown or wrong, and never quotes a value: a secret
         may have been put into the wrong place.
     """

@@ -163,10 +163,8 @@ class Request:
     One attempt.
 
     :param endpoint: ``METHOD /path``, for messages.
-    :param method: HTTP method.
     :param url: with the query string.
     :param headers: with the API key.
-    :param data: the body; ``None`` for none.
     :param read_timeout: seconds without a byte; ``None`` for the connection's.
     :param request_id: the id that we give it, where the service takes one.
     :param secrets: of the connection, which no error may quote.
@@ -198,8 +196,6 @@ def new_request(
     Return a request.
 
     :param params: query; entries that are ``None`` are left out.
-    :param json: body to send as JSON.
-    :param body: body to stream as multipart.
     :raises InvalidInputError: the path or the body cannot be sent.
     """
     endpoint = endpoint_of(method, path)
@@ -253,7 +249,6 @@ class Response:
     One whole answer.
 
     :param endpoint: ``METHOD /path`` as sent, without query string.
-    :param status: HTTP status.
     :param headers: with lower-case names.
     :param body: as received, at most :data:`MAX_JSON_BYTES`.
     :param request_id: the id that we gave the request, where the service takes one.
@@ -377,11 +372,7 @@ class Body:
             raise self.malformed(f"another {noun} ({named[0]!r}) than was asked for")
 
     def left_out(self, shown: int) -> str:
-        """
-        Return what a list says of rows that it does not show, such as ``1 of 3``; empty for nothing.
-
-        :param shown: rows that it shows.
-        """
+        """Return what a list says of rows that it does not show, such as ``1 of 3``; empty for nothing."""
         if not isinstance(self.data, dict):
             return ""
         for said in (self.data, self.data.get("pagination"), self.data.get("meta")):

@@ -137,9 +137,7 @@ class Attempts:
     """
     The attempts of one request: how many were made, and when the next one may begin.
 
-    :param method: HTTP method.
     :param endpoint: ``METHOD /path``, for the log.
-    :param policy: how patiently to send again.
     :param log: each repetition is written there, with its reason and pause.
     :param now: returns seconds, monotonic.
     :param rng: source of jitter, 0 to 1.

@@ -353,11 +353,7 @@ def lost(
     """
     Return the error for a request without a usable answer, in the words of both halves.
 
-    :param error: of the library.
-    :param said: its text.
     :param sent: whether the request can have arrived.
-    :param tls: whether TLS failed.
-    :param late: whether a timeout passed.
     """
     what = "got no whole answer" if sent else "could not connect"
     if tls:

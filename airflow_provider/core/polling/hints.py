@@ -108,7 +108,6 @@ class HintFallback:
 
     :param limit: seconds from submission to the deadline.
     :param usual: schedule without hints; taken when they do not come.
-    :param hints: of the job.
     :param backoff: its cap is the shortest interval; its jitter applies.
     """
 
@@ -144,8 +143,6 @@ class Watch(Hints):
     """
     What a sweep says of the job of one wait.
 
-    :param wait: the wait.
-    :param listing: the list that shows its job.
     :param place: under which id; ``None`` as long as that is not known.
     :param usual: the wait's schedule without the sweep.
     """

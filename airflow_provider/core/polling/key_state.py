@@ -202,8 +202,6 @@ class KeyState:
     """
     What all waits on one server with one key share: client, a copy of the budget, known durations.
 
-    :param hook: a hook with its settings loaded.
-    :param copy: of the budget of its key.
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
     """
@@ -362,7 +360,6 @@ class KeyState:
         Turns go to waits past their deadline first, then to those whose job is said to have ended, then to
         those whose job was not seen for longest.
 
-        :param request: makes the request.
         :param since: when the job was last seen, epoch seconds.
         :param deadline: of the wait, epoch seconds; by default the request may queue for ever.
         :param announced: whether the job is said to have ended.

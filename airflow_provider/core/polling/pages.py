@@ -43,7 +43,6 @@ class Pages:
         Read until all that is wanted was found, or the list ends, or more requests are not worth it.
 
         :param request: reads the page at ``offset``, ``limit`` and ``page``.
-        :param places: ids that are wanted.
         :param now: epoch seconds.
         :return: all rows that were read, and how many requests that took.
         """

@@ -349,7 +349,6 @@ class AdaptiveSchedule:
         """
         Return the seconds until the next poll of a job that shows no progress.
 
-        :param load: who shares the budget.
         :param elapsed: seconds from submission to the last poll.
         :param jitter: 0 to 1.
         """

@@ -127,13 +127,7 @@ class SharedClients:
 
 
 class Lease:
-    """
-    What one wait holds of the shared state. It moves on when the connection gets another server or key.
-
-    :param clients: of the running loop.
-    :param hook_class: the service's hook.
-    :param conn_id: connection id.
-    """
+    """What one wait holds of the shared state. It moves on when the connection gets another server or key."""
 
     def __init__(self, clients: SharedClients, hook_class: type[ServiceHook], conn_id: str) -> None:
         self.clients = clients
@@ -182,8 +176,6 @@ class Lease:
         """
         Sleep until the wait's next poll is due or its job is said to have ended, queue for a turn, and poll.
 
-        :param wait: says when the next poll is due.
-        :param request: makes the status request.
         :return: what ``request`` returned; ``None`` when no turn came until well past the deadline.
         """
         clock = self.clients.clock
@@ -207,8 +199,6 @@ class Lease:
         Do something with the key to use now.
 
         After a 401 the connection is looked up afresh, and if its key has changed it is done once more.
-
-        :param act: makes requests.
         """
         state = await self.key_state()
         try:
@@ -230,8 +220,6 @@ class ConnectionLookup:
 
     ``store`` is where its budget is kept; known with the settings.
 
-    :param hook_class: the service's hook.
-    :param conn_id: connection id.
     :param clock: epoch seconds.
     """
 

@@ -68,8 +68,6 @@ class Sweep:
     Waits poll as usual until a job has ended that the list has announced, and again after three that it has
     not. A list that fails, or shows fewer jobs than it takes requests, is read less and less often.
 
-    :param state: of the key.
-    :param listing: the list.
     :param clock: epoch seconds.
     :param sleep: as :func:`asyncio.sleep`.
     """

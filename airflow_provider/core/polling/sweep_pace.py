@@ -35,11 +35,7 @@ MOST_SETBACKS = 8
 
 
 class Watched:
-    """
-    The waits that a list is read for. What follows from them is computed once for each set of waits.
-
-    :param watches: all of them.
-    """
+    """The waits that a list is read for. What follows from them is computed once for each set of waits."""
 
     def __init__(self, watches: Iterable[Watch]) -> None:
         self.watches = list(watches)
@@ -69,8 +65,6 @@ class SweepPace:
     When to read next. Reads are as far apart as the key requires, but never further than the polls that they
     replace, and begin when the first of the waits would poll. A read that costs more than it saves makes the
     next one wait longer.
-
-    :param state: of the key.
     """
 
     def __init__(self, state: KeyState) -> None:
@@ -90,7 +84,6 @@ class SweepPace:
 
         :param cost: in requests.
         :param useful: waits for which the list said something.
-        :param watched: the waits that it is read for.
         """
         if now - self._read_at > LONGEST:
             self._began_at = now
@@ -114,12 +107,7 @@ class SweepPace:
             self._setbacks = MOST_SETBACKS if useless else self._setbacks + 1
 
     def due(self, watched: Watched, health: HintHealth) -> float:
-        """
-        Return when to read next, epoch seconds.
-
-        :param watched: the waits that it is read for.
-        :param health: whether the list is believed.
-        """
+        """Return when to read next, epoch seconds."""
         load = self._state.load()
         interval = self._interval(load, watched)
         soonest = self._soonest(load, watched)

@@ -123,7 +123,6 @@ class PollOutcome:
     How a wait ended; the payload of the trigger's event, with clean, bounded text.
 
     :param status: ``success``, ``failed``, ``cancelled``, ``timeout`` or ``error``.
-    :param job_id: submission id or report id.
     :param raw_status: the last status word seen, empty when none was.
     :param message: for a person; no secret, no signed link.
     :param polls: status requests made by this wait.
@@ -155,7 +154,6 @@ class Wait:
     """
     One wait for one job. Feed it the result of each poll: :meth:`on_state` or :meth:`on_error`.
 
-    :param job_id: submission id or report id.
     :param noun: what to call the job in messages: ``submission`` or ``report``.
     :param submitted_at: when the job was submitted, epoch seconds.
     :param begun_at: when this wait began, epoch seconds: later than ``submitted_at`` after a restart.

@@ -41,7 +41,6 @@ class RefusedError(Exception):
     """
     The request is not taken.
 
-    :param status: HTTP status of the answer.
     :param reason: for the answer and the log; says nothing that a stranger may not know.
     """
 
@@ -64,7 +63,6 @@ class Event:
     :param conn_id: the connection whose secret proved the event.
     :param id: the same for every delivery of this event.
     :param type: ``asset.processing.completed`` or ``asset.processing.failed``.
-    :param submission_id: the submission.
     :param asset_id: its asset; empty when the event names none.
     :param status: the asset's status word as sent.
     :param timestamp: when it happened, as sent.

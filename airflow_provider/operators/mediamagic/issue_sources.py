@@ -165,7 +165,6 @@ def must_be_reviewed(asset: Mapping[str, Any]) -> None:
     """
     Refuse an asset about which nothing is known.
 
-    :param asset: the result of the asset.
     :raises JobFailedError: its review failed.
     :raises NotReadyError: its review has not ended.
     """
@@ -188,7 +187,6 @@ def must_be_complete(asset: Mapping[str, Any], issues: Sequence[Mapping[str, Any
     """
     Compare what an asset's result says about its issues with the issues.
 
-    :param asset: the result of the asset.
     :param issues: as its ``/issues`` shows them.
     :raises MalformedResponseError: there are more, or others, than ``issues`` shows.
     """

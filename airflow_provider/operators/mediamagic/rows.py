@@ -62,7 +62,6 @@ def write_issues(
 
     :param found: each asset, as from ``MediaMagicHook.get_asset_result``, with its issues, as from
         ``MediaMagicHook.get_issues``.
-    :param run_id: the Dag run.
     :param target: file to write, local or in a store; its suffix decides the format.
     :param conn_id: connection for a URL that names none.
     :return: manifest with ``rows`` and, of one asset, ``submission_id``, ``asset_id`` and ``filename``.
@@ -107,9 +106,5 @@ def read_issue_rows(source: Any, *, conn_id: str | None) -> Iterator[dict[str, A
 
 
 def issue_of_row(row: Mapping[str, Any]) -> dict[str, Any]:
-    """
-    Return the issue of a row in the vendor's field names, as far as people tell issues apart by it.
-
-    :param row: from :func:`read_issue_rows`.
-    """
+    """Return the issue of a row in the vendor's field names, as far as people tell issues apart by it."""
     return {field: row.get(name) for name, _, field in NAMED_COLUMNS}

@@ -42,14 +42,11 @@ class CaseFiles:
     ``done`` and ``sent`` are what the record says of uploads; ``known`` are ids of files that are accounted
     for, so that none of them is taken for an upload whose answer was lost.
 
-    :param case_id: the case.
-    :param details: of the task's record.
     :param is_new: whether this run has made the case, so that it may not be known everywhere yet.
     :param is_killed: whether the task is killed, so that nothing is searched for any more.
     :param broken_off_at: when an earlier attempt that broke off was last known to upload, epoch seconds;
         ``None`` when none did.
     :param pace: 1, and less in tests, whose time runs faster.
-    :param log: of the task.
     """
 
     def __init__(

@@ -70,8 +70,6 @@ def created_since(
     Return the id of what the request has created.
 
     :param read_rows: lists what may be it, with ``id`` and ``created_at``.
-    :param entry: the record of the request.
-    :param hook: that lists the rows.
     :param noun: what they are, for the error.
     :param argument: of the operator, which takes the id of one of them.
     :param claimed: ids that other tasks have.
@@ -113,8 +111,6 @@ class Candidate:
     What a list shows of something that the request may have created.
 
     ``at`` is when it was created, in epoch seconds; ``nan`` when the list shows no time.
-
-    :param row: of the list.
     """
 
     def __init__(self, row: dict[str, Any]) -> None:
@@ -132,7 +128,6 @@ class Window:
     When a request, or one of an earlier attempt, may have been carried out, by our clock; and what is known
     of the other clocks.
 
-    :param entry: the record of the request.
     :param hook: that has just listed what there is.
     """
 

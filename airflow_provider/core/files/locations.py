@@ -273,7 +273,6 @@ def path_text(argument: str, value: object) -> str:
     """
     Return a path as the text that templates, records and XCom can hold.
 
-    :param argument: the operator argument, for the error.
     :param value: text, ``os.PathLike`` such as ``pathlib.Path``, or an ``ObjectStoragePath``, whose
         connection becomes part of the URL.
     :raises InvalidInputError: it is none of these, is blank, or has characters that no file name can have.
@@ -406,7 +405,6 @@ def target_path(folder: Any, filename: str, *, conn_id: str | None = None) -> st
         folder is refused; other separators, control and invisible characters and ``<>:"|?*`` become ``_``;
         leading dots and trailing dots and spaces go; what is longer than 200 bytes is cut, with a digest
         that keeps it unique.
-    :param conn_id: Airflow connection for a folder URL that names none.
     :returns: local path or URL.
     :raises InvalidInputError: an absolute path, a drive letter, ``..``, a NUL, nothing left of the name, or
         a symbolic link of that name that leads out of the folder.
@@ -456,8 +454,6 @@ def probe_writable(folder: Any, *, conn_id: str | None = None, argument: str = "
     warning: some buckets are write-only.
 
     :param folder: local folder or URL of a store.
-    :param conn_id: Airflow connection for a URL that names none.
-    :param argument: operator argument, for the error.
     :raises InvalidInputError: the folder cannot be written to, and a retry will not help.
     :raises TransferError: the store did not answer, which may pass.
     """

@@ -71,7 +71,6 @@ def write_rows(
     :param rows: read once, in constant memory.
     :param target: local path or URL of a store, with a suffix of ``.jsonl``, ``.csv`` or ``.parquet``.
     :param columns: ``(name, type)`` in order.
-    :param conn_id: Airflow connection for a URL that names none.
     :param ids: added to the manifest.
     :returns: a manifest with ``path``, ``bytes``, ``sha256``, ``media_type``, ``format``, ``rows`` and
         ``ids``.
@@ -103,7 +102,6 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None) -> dict[s
 
     :param value: anything JSON serializable; a number that is not finite is ``null``.
     :param target: local path or URL of a store.
-    :param conn_id: Airflow connection for a URL that names none.
     :returns: a manifest.
     :raises TransferError: ``value`` is not JSON, or the file could not be written.
     """
@@ -362,8 +360,6 @@ def read_rows(
         then have.
     :param columns: what the file must have, also when it has no rows. JSON Lines without rows has none to
         be checked.
-    :param conn_id: Airflow connection for a URL that names none.
-    :param argument: the operator argument, for errors.
     :raises InvalidInputError: no path, no such file, no format, a column is missing or there twice, or the
         text is neither UTF-8 nor UTF-16.
     :raises ConfigurationError: Parquet is to be read and ``pyarrow`` is not installed.

@@ -105,7 +105,6 @@ def issues_given(issues: Any, asset_ids: Sequence[str] | None, conn_id: str | No
     one or many.
 
     :param asset_ids: the asset of each item of ``issues``, which says nothing about it.
-    :param conn_id: connection for object-storage URLs that name none.
     :raises InvalidInputError: something else.
     """
     items = _items(issues)

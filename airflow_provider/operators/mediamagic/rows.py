@@ -63,7 +63,6 @@ def write_issues(
     :param found: each asset, as from ``MediaMagicHook.get_asset_result``, with its issues, as from
         ``MediaMagicHook.get_issues``.
     :param target: file to write, local or in a store; its suffix decides the format.
-    :param conn_id: connection for a URL that names none.
     :return: manifest with ``rows`` and, of one asset, ``submission_id``, ``asset_id`` and ``filename``.
     """
     from airflow_provider.core.files.tables import write_rows
@@ -95,7 +94,6 @@ def read_issue_rows(source: Any, *, conn_id: str | None) -> Iterator[dict[str, A
     Yield the rows of a file of issues, which anybody may have written: fit for every log and database.
 
     :param source: path, URL or manifest, as ``files.tables.read_rows`` takes it.
-    :param conn_id: connection for a URL that names none.
     :raises InvalidInputError: it is no such file; names the argument ``issues``.
     """
     from airflow_provider.core.files.tables import read_rows

@@ -127,8 +127,6 @@ class Window:
     """
     When a request, or one of an earlier attempt, may have been carried out, by our clock; and what is known
     of the other clocks.
-
-    :param hook: that has just listed what there is.
     """
 
     def __init__(self, entry: Entry, hook: SilentWitnessHook) -> None:

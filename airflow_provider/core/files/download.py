@@ -147,12 +147,6 @@ class _Useless(TransferError):
     """What has arrived is of no use to another attempt."""
 
 
-class _LinkRefused(Exception):
-    def __init__(self, response: Response) -> None:
-        super().__init__()
-        self.response = response
-
-
 @dataclass(kw_only=True)
 class _Download(Transfer):
     link_factory: Callable[[], str | DownloadLink]
@@ -182,21 +176,21 @@ class _Download(Transfer):
             if link.expires_at is not None and self.now() >= link.expires_at:
                 # Used even if it looks expired as well: then it is this clock that is wrong.
                 link = self._link()
-            trouble: Broken | _LinkRefused
             try:
-                self._attempt(link.url)
-                self._progress.finish()
-                return safe_url(link.url)
-            except (Broken, _LinkRefused) as error:
-                trouble = error
-            if isinstance(trouble, _LinkRefused):
+                refusal = self._attempt(link.url)
+            except Broken as error:
+                broken = error
+            else:
+                if refusal is None:
+                    self._progress.finish()
+                    return safe_url(link.url)
                 refusals += 1
                 if refusals > MAX_REFUSALS:
-                    raise refused(f"cannot download {self.location} from", link.url, trouble.response)
+                    raise refused(f"cannot download {self.location} from", link.url, refusal)
                 self.log.warning(
                     "Download of %s: the link was refused with %d; asking for a fresh one.",
                     self.location,
-                    trouble.response.status_code,
+                    refusal.status_code,
                 )
                 link = self._link()
                 continue
@@ -204,9 +198,9 @@ class _Download(Transfer):
             if arrived > furthest:
                 # An attempt that had to start over is progress only if it came further than all before.
                 furthest, failures, refusals = arrived, 0, 0
-            if trouble.start_over or self.file.checkpoint is None:
+            if broken.start_over or self.file.checkpoint is None:
                 self.file.restart()
-            pause = self.retries.next_pause(failures, asked=trouble.asked, elapsed=self.clock() - self._began)
+            pause = self.retries.next_pause(failures, asked=broken.asked, elapsed=self.clock() - self._began)
             failures += 1
             if pause is None:
                 why = (
@@ -214,9 +208,9 @@ class _Download(Transfer):
                     if failures > self.max_retries
                     else f"the {self.retries.total:.0f} s allowed are over"
                 )
-                raise self._failed(link.url, f"{trouble.reason}; {why} ({arrived} bytes arrived)")
+                raise self._failed(link.url, f"{broken.reason}; {why} ({arrived} bytes arrived)")
             what = f"Download of {self.location} from {safe_url(link.url)}"
-            self.wait(pause, failures, f"{what}: {trouble.reason} ({arrived} bytes arrived)")
+            self.wait(pause, failures, f"{what}: {broken.reason} ({arrived} bytes arrived)")
 
     def check_time(self, where: str) -> None:
         """Raise :class:`TransferError` when the time is over; ``where`` is a link or what was fetched."""
@@ -232,7 +226,8 @@ class _Download(Transfer):
     def _failed(self, url: str, reason: str, kind: type[TransferError] = TransferError) -> TransferError:
         return kind(f"cannot download {self.location} from {safe_url(url)}: {reason}.")
 
-    def _attempt(self, url: str) -> None:
+    def _attempt(self, url: str) -> Response | None:
+        """Fetch what is left; return the response if the link was refused."""
         file = self.file
         headers = {"Accept": "*/*", "Accept-Encoding": "identity"}
         start = None
@@ -246,12 +241,13 @@ class _Download(Transfer):
         except LinkError as error:
             raise self._failed(url, f"the link cannot be used: {error}", _Useless) from None
         with response:
+            if response.status_code in LINK_REFUSED:
+                return response
             self._receive(response, url, start)
+        return None
 
     def _receive(self, response: Response, url: str, start: int | None) -> None:
         status = response.status_code
-        if status in LINK_REFUSED:
-            raise _LinkRefused(response)
         if status in TRANSIENT_STATUS:
             raise Broken(f"the storage host answered {status}", asked=retry_after(response.headers))
         if status == 416 and start is not None:

@@ -299,14 +299,16 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         if len(alike) <= MOST_ALIKE:
             cases = [hook.get_case(row["id"]) for row in alike]
             alike = [case for case in cases if _matches(wanted, case, IDENTITY)]
-        if alike and (len(alike) > 1 or not all(_shows(asked[f], alike[0].get(f)) for f in IDENTITY)):
+        if not alike:
+            return None
+        if len(alike) > 1 or not all(_shows(asked[field], alike[0].get(field)) for field in IDENTITY):
             raise InvalidInputError(
                 "reuse_existing=True, and whether one of these cases is the one that is asked for cannot be "
                 f"told: {', '.join(case['id'] for case in alike)}. Nothing was created. Look at them and "
                 "name the right one (case_id='...' takes it), or set reuse_existing=False to create another.",
                 parameter="reuse_existing",
             )
-        return alike[0]["id"] if alike else None
+        return str(alike[0]["id"])
 
     def _all_cases(
         self, hook: SilentWitnessHook, most_pages: int = MOST_PAGES, *, status: str | None = None

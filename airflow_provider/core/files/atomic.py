@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import Any, BinaryIO
 
 from airflow_provider.core.files.locations import HiddenError, Location, locate, storage_errors, wrong
-from airflow_provider.core.files.manifest import Digest
+from airflow_provider.core.files.manifest import Digest, make_manifest
 from airflow_provider.core.files.object_upload import ObjectUpload
 from airflow_provider.core.files.partial import Checkpoint, PartialFile
 from airflow_provider.exceptions import TransferError
@@ -59,6 +59,11 @@ class AtomicFile(ABC):
     @abstractmethod
     def close(self, *, keep: bool = False) -> None:
         """Release; ``keep`` leaves what can be continued by another process."""
+
+    def manifest(self, media_type: str, **ids: Any) -> dict[str, Any]:
+        """Describe the file that was written, see :func:`make_manifest`."""
+        digest = self.digest
+        return make_manifest(self._location.url, digest.size, digest.sha256(), media_type, **ids)
 
     def _is_there(self, *, overwrite: bool) -> bool:
         """Whether the target holds this file already."""

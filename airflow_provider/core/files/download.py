@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Literal, Unpack
 
 from airflow_provider.core.files.atomic import AtomicFile, open_atomic, other_content, size_of_target
 from airflow_provider.core.files.locations import Location, locate
-from airflow_provider.core.files.manifest import Digest, make_manifest
+from airflow_provider.core.files.manifest import Digest
 from airflow_provider.core.files.media_types import DOCX, office_type
 from airflow_provider.core.files.storage_http import (
     LINK_REFUSED,
@@ -139,8 +139,7 @@ def download(
         file.close(keep=keep)
     if not written:
         run.log.info("%s already holds the same %d bytes; left as it is.", location, file.digest.size)
-    media_type = MEDIA_TYPES.get(expected_type or "") or run.media_type
-    return make_manifest(location.url, file.digest.size, file.digest.sha256(), media_type)
+    return file.manifest(MEDIA_TYPES.get(expected_type or "") or run.media_type)
 
 
 class _Useless(TransferError):

@@ -16,7 +16,6 @@ from typing import Any, BinaryIO, Literal, cast
 
 from airflow_provider.core.files.atomic import AtomicFile, write_atomic
 from airflow_provider.core.files.locations import Location, locate, locate_source, storage_errors, wrong
-from airflow_provider.core.files.manifest import make_manifest
 from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ConfigurationError, InvalidInputError, TransferError
 
@@ -85,15 +84,7 @@ def write_rows(
     batches = _Batches(rows, converters)
     with write_atomic(location) as file:
         write(file, columns, batches)
-    return make_manifest(
-        location.url,
-        file.digest.size,
-        file.digest.sha256(),
-        MEDIA_TYPES[chosen],
-        format=chosen,
-        rows=batches.count,
-        **ids,
-    )
+    return file.manifest(MEDIA_TYPES[chosen], format=chosen, rows=batches.count, **ids)
 
 
 def write_json(value: Any, target: Any, *, conn_id: str | None = None) -> dict[str, Any]:
@@ -114,7 +105,7 @@ def write_json(value: Any, target: Any, *, conn_id: str | None = None) -> dict[s
                 file.write(_encoded(text))
         except (TypeError, ValueError) as error:
             raise TransferError(f"cannot write {location}: the value is not JSON: {error}") from None
-    return make_manifest(location.url, file.digest.size, file.digest.sha256(), "application/json")
+    return file.manifest("application/json")
 
 
 def format_of(location: Location, format: str | None = None, *, argument: str) -> Format:

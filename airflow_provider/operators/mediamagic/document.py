@@ -126,7 +126,6 @@ def write_document(
     """
     from airflow_provider.core.files.atomic import write_atomic
     from airflow_provider.core.files.locations import locate
-    from airflow_provider.core.files.manifest import make_manifest
     from airflow_provider.mediamagic.review_page import review_page
 
     location = locate(output_path, conn_id=output_conn_id, argument=argument)
@@ -136,14 +135,7 @@ def write_document(
     with write_atomic(location) as file:
         # JSON can carry half a surrogate pair, UTF-8 cannot.
         file.write(page.encode("utf-8", "replace"))
-    return make_manifest(
-        location.url,
-        file.digest.size,
-        file.digest.sha256(),
-        "text/html",
-        findings=len(findings),
-        link=web_address(location) or None,
-    )
+    return file.manifest("text/html", findings=len(findings), link=web_address(location) or None)
 
 
 def _findings(given: Any, names: list[str], conn_id: str | None) -> Iterator[Finding]:

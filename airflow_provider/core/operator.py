@@ -20,6 +20,7 @@ from airflow_provider.core.budget.turns import TurnAwaitedError, Turns, waiting_
 from airflow_provider.core.jobs.ledger import Ledger, owner_name
 from airflow_provider.core.lineage import literal_paths, operator_lineage
 from airflow_provider.core.naming import show_name
+from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.exceptions import InvalidInputError, RateLimitedError
 
 if TYPE_CHECKING:
@@ -129,6 +130,11 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
                 context["ti"].xcom_push(key=key, value=value)
             except Exception as error:
                 self.log.warning("Could not push XCom %s: %s", key, error)
+
+    def record_files(self, context: Context, manifests: Sequence[dict[str, Any]]) -> None:
+        """Keep what was written for lineage and links, and let the events of ``outlets`` carry it."""
+        self.files_written = [manifest["path"] for manifest in manifests]
+        tell_outlets(self.outlets, context, manifests)
 
     def render_template(self, content: Any, *args: Any, **kwargs: Any) -> Any:
         """Render a template: a text or an ``ObjectStoragePath``, as in Airflow, and a ``Path`` too."""

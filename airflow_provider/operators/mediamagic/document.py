@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from airflow_provider.core.arguments import required_text
 from airflow_provider.core.links import web_address
 from airflow_provider.core.operator import ServiceOperator
-from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import snippet
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -101,8 +100,7 @@ class MediaMagicReviewDocumentOperator(ServiceOperator[MediaMagicHook]):
             source_conn_id=self.source_conn_id,
             output_conn_id=self.output_conn_id,
         )
-        self.files_written = [manifest["path"]]
-        tell_outlets(self.outlets, context, [manifest])
+        self.record_files(context, [manifest])
         return manifest
 
 

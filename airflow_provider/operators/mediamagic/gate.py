@@ -11,7 +11,6 @@ from airflow_provider.compat import BranchMixIn
 from airflow_provider.core.arguments import one_of, required_id
 from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import ComplianceError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -161,8 +160,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
             argument="document_path",
         )
         self.push_early(context, "document", manifest)
-        self.files_written = [manifest["path"]]
-        tell_outlets(self.outlets, context, [manifest])
+        self.record_files(context, [manifest])
         return manifest
 
     def _hold_back(self, context: Context, verdict: Verdict, headline: str) -> None:

@@ -13,7 +13,6 @@ from airflow_provider.core.files.manifest import XCOM_LIMIT_BYTES
 from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.naming import names_of_files, show_name
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.text import public
 from airflow_provider.exceptions import InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
@@ -100,8 +99,7 @@ class AssetOperator(ServiceOperator[MediaMagicHook]):
             "submission_id": self.submission_id,
             **({"asset_id": self.asset_id} if self.reads_one else {}),
         }
-        self.files_written = [manifest["path"]]
-        tell_outlets(self.outlets, context, [manifest])
+        self.record_files(context, [manifest])
         return manifest
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from airflow_provider.core.arguments import one_of, required_id, switch
 from airflow_provider.core.jobs.waiting import read_patiently
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import InvalidInputError, JobError, MalformedResponseError, TransferError
 from airflow_provider.hooks.silent_witness import SilentWitnessHook, observe_report
@@ -100,8 +99,7 @@ class SilentWitnessDownloadReportOperator(ServiceOperator[SilentWitnessHook]):
         documents.check()
         with self.hook() as hook:
             manifests = documents.fetch(hook, report_id)
-        self.files_written = [manifest["path"] for manifest in manifests]
-        tell_outlets(self.outlets, context, manifests)
+        self.record_files(context, manifests)
         return manifests
 
     def lineage_job(self, task_instance: Any) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
-from airflow_provider.core.outlets import tell_outlets
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
     ApiError,
@@ -302,9 +301,8 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
         documents = Documents(self)
         documents.check()
         manifests = documents.fetch(hook, self.id_of(body), body)
-        self.files_written = [manifest["path"] for manifest in manifests]
         assert self._run is not None
-        tell_outlets(self.outlets, self._run.context, manifests)
+        self.record_files(self._run.context, manifests)
         return {**report, "documents": manifests}
 
     def failed(self, hook: SilentWitnessHook, body: dict[str, Any]) -> dict[str, Any]:

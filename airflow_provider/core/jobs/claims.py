@@ -30,11 +30,13 @@ class JobOwners:
 
     :param hook: of the service; jobs are told apart by its host and key.
     :param name: of the task instance that asks, see :attr:`Ledger.owner`; empty for none.
+    :param noun: what the service calls such a job: ids that are numbers are told apart by it.
     """
 
-    def __init__(self, hook: Any, name: str) -> None:
+    def __init__(self, hook: Any, name: str, noun: str) -> None:
         self._hook = hook
         self._name = name
+        self._noun = noun
 
     def take(self, job_id: str) -> None:
         """Record that the task instance has the job, unless another has it."""
@@ -67,7 +69,7 @@ class JobOwners:
         if not self._name:
             return "", None
         try:
-            key = f"{self._hook.settings.identity}:job:{job_id}"
+            key = f"{self._hook.settings.identity}:{self._noun}:{job_id}"
             found: tuple[str, float | None] = self._hook.store.update(key, on_state)
         except Exception as error:
             log.warning("Which task has job %s is not known: %s", job_id, error)

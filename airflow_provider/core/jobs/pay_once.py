@@ -445,7 +445,7 @@ class PayOnce:
 
     @property
     def _owners(self) -> JobOwners:
-        return JobOwners(self.hook, self.ledger.owner)
+        return JobOwners(self.hook, self.ledger.owner, self.paid.noun)
 
     def jobs_of_others(self) -> Claims | None:
         """Return the jobs that other tasks have; ``None`` when that is not known."""

@@ -59,7 +59,7 @@ def search(paying: PayOnce, entry: Entry, *, may_probe: bool) -> dict[str, Any] 
                 found = paid.find_orphaned(hook, entry, may_probe=may_probe, claimed=claimed) or found
         except (ApiError, UnclearError) as error:
             trouble = error
-        if found is not None and paid.id_of(found) in paid.request().values():
+        if found is not None and paid.id_of(found) == paid.request().get(paid.id_key):
             return found  # the user has named it: it is nobody else's, whoever else has it too
         remaining = until - time.monotonic()
         refused = refused + 1 if isinstance(trouble, ApiError) else 0

@@ -19,7 +19,7 @@ def hook(store: Any, identity: str = "key") -> Any:
 
 def test_the_first_that_takes_a_job_has_it() -> None:
     store = MemoryStore()
-    first, second = (JobOwners(hook(store), name) for name in ("first", "second"))
+    first, second = (JobOwners(hook(store), name, "report") for name in ("first", "second"))
     assert not second.is_others("rpt_1")
     first.take("rpt_1")
     second.take("rpt_1")
@@ -33,7 +33,7 @@ def test_the_first_that_takes_a_job_has_it() -> None:
 def test_a_job_that_is_given_back_may_be_taken_by_another() -> None:
     now = [1000.0]
     store = MemoryStore(clock=lambda: now[0])
-    first, second = (JobOwners(hook(store), name) for name in ("first", "second"))
+    first, second = (JobOwners(hook(store), name, "report") for name in ("first", "second"))
     first.take("rpt_1")
     now[0] += 60.0
     second.give_back("rpt_1")
@@ -48,12 +48,19 @@ def test_a_job_that_is_given_back_may_be_taken_by_another() -> None:
 
 def test_another_key_has_other_jobs() -> None:
     store = MemoryStore()
-    JobOwners(hook(store, "one"), "first").take("rpt_1")
-    assert not JobOwners(hook(store, "another"), "second").is_others("rpt_1")
+    JobOwners(hook(store, "one"), "first", "report").take("rpt_1")
+    assert not JobOwners(hook(store, "another"), "second", "report").is_others("rpt_1")
+
+
+def test_a_job_of_another_kind_may_have_the_same_id() -> None:
+    """As where ids are numbers: a claim to case 1 is none to report 1, which would be paid for again."""
+    store = MemoryStore()
+    JobOwners(hook(store), "first", "case").take("1")
+    assert not JobOwners(hook(store), "second", "report").is_others("1")
 
 
 def test_a_store_that_is_out_of_reach_ends_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    owners = JobOwners(hook(None), "first")
+    owners = JobOwners(hook(None), "first", "report")
     owners.take("rpt_1")
     assert not owners.is_others("rpt_1")
     assert "is not known" in caplog.text

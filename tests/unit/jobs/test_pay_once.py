@@ -401,6 +401,9 @@ def test_of_two_tasks_that_search_at_once_none_takes_what_both_have_found(servic
 class Named(Asked):
     """As the retry of an asset: what it is about has a name, and the task that made it has its id."""
 
+    def request(self) -> dict[str, Any]:
+        return {self.id_key: self.asked}
+
     def find_orphaned(self, *_: Any, **__: Any) -> dict[str, Any] | None:
         return {"id": self.asked} if self.asked in self.service.listed() else None
 
@@ -409,6 +412,16 @@ def test_what_the_request_names_is_taken_at_once_whoever_else_has_it(service: Se
     asked, store, began = Named(service, [("lost", 0.0)], asked="job-1"), Store(), service.now
     entry, _ = attempt(asked, store, claimed=lambda: {"job-1"})
     assert (entry.job_id, service.now) == ("job-1", began)
+
+
+def test_an_id_that_something_else_in_the_request_has_names_nothing(service: Service) -> None:
+    """Where ids are numbers, a case and another's report on it may both be 1."""
+    service.create(after=0.0)
+    asked, store = Asked(service, [("lost", 20.0)], asked="job-1"), Store()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    with pytest.raises(LedgerError, match="several"):
+        attempt(asked, store)
 
 
 def test_nothing_is_taken_while_it_is_not_known_what_others_have(service: Service) -> None:

@@ -17,6 +17,7 @@ from airflow_provider.hooks.silent_witness_answers import (
     CASE,
     FILE,
     ORGANIZATION,
+    Listed,
     read_case,
     read_deleted,
     read_files,
@@ -185,7 +186,7 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
         limit: int | None = None,
         offset: int | None = None,
         page: int | None = None,
-    ) -> list[dict[str, Any]]:
+    ) -> Listed:
         """
         Read one page of cases.
 
@@ -194,6 +195,8 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
         :param limit: most cases to return; default all. A shorter page is the last one.
         :param offset: how many to skip, default 0.
         :param page: the same in pages of ``limit``, from 1; older pages of the documentation have it instead.
+        :return: as of :meth:`get_case`, in part. ``total`` of the list is how many there are, 0 where the API
+            does not say.
 
         See https://docs.silentwitness.ai/api-reference/cases/list
         """

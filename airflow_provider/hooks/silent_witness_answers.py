@@ -64,23 +64,28 @@ def read_deleted(body: Body) -> dict[str, Any]:
     return {} if body.data is None else read_object(kinds={**STATUS, "message": str})(body)
 
 
-def read_rows(
-    key: str, kinds: Mapping[str, Kind], *, null_is_empty: bool = False
-) -> Reader[list[dict[str, Any]]]:
+class Listed(list[dict[str, Any]]):
+    """Rows of a list. ``total`` is how many it says that there are; 0 where it says nothing."""
+
+    total: int = 0
+
+
+def read_rows(key: str, kinds: Mapping[str, Kind], *, null_is_empty: bool = False) -> Reader[Listed]:
     """
     Return a reader of a list of things with an ``id``: bare, as older pages show it, or under its name.
 
     :param null_is_empty: whether null stands for an empty list: where nothing is paid for because of it.
     """
 
-    def read(body: Body) -> list[dict[str, Any]]:
+    def read(body: Body) -> Listed:
         if null_is_empty and body.object().get("data") is None:
-            return []
+            return Listed()
         found = body.within("data")
         rows = found.data.get(key) if isinstance(found.data, dict) else found.data
         if rows is None and isinstance(found.data, dict) and found.data.get("total") == 0:
-            return []
-        listed = found.part(rows).rows(key, "id", kinds=kinds)
+            return Listed()
+        listed = Listed(found.part(rows).rows(key, "id", kinds=kinds))
+        listed.total = max(body.total(), found.total())
         if not (listed or null_is_empty) and (said := body.left_out(0) or found.left_out(0)):
             raise body.malformed(f"{said} {key}")
         return listed

@@ -20,7 +20,7 @@ from airflow_provider.core.polling.sweep import Listing
 from airflow_provider.core.polling.wait import JobState, Observation, epoch_seconds
 from airflow_provider.core.text import clean, public, redact
 from airflow_provider.exceptions import NotFoundError
-from airflow_provider.hooks.silent_witness_answers import STATUS, TIMES, read_deleted, read_rows
+from airflow_provider.hooks.silent_witness_answers import STATUS, TIMES, Listed, read_deleted, read_rows
 from airflow_provider.hooks.silent_witness_case import REPORT_TYPES
 
 if TYPE_CHECKING:
@@ -138,7 +138,7 @@ def read_new_report(case_id: str, body: Body) -> dict[str, Any]:
     return report
 
 
-def read_reports(case_id: str, body: Body) -> list[dict[str, Any]]:
+def read_reports(case_id: str, body: Body) -> Listed:
     """Read summaries of a case's reports. One of another case could be taken for one that was lost."""
     reports = read_rows("reports", _FIELDS)(body)
     for report in reports:
@@ -210,11 +210,12 @@ class ReportEndpoints(ServiceHook):
         """Read as :meth:`get_report`, by :meth:`arequest`."""
         return await self.arequest(client, "GET", _report(report_id), read=partial(read_report, report_id))
 
-    def list_reports(self, case_id: str) -> list[dict[str, Any]]:
+    def list_reports(self, case_id: str) -> Listed:
         """
         Read summaries of a case's reports, newest first.
 
-        :return: each with ``id``, ``case_id``, ``type``, ``status``, ``created_at``.
+        :return: each with ``id``, ``case_id``, ``type``, ``status``, ``created_at``. ``total`` of the list is
+            how many there are, 0 where the API does not say.
 
         See https://docs.silentwitness.ai/api-reference/reports/list
         """
@@ -225,7 +226,7 @@ class ReportEndpoints(ServiceHook):
             read=partial(read_reports, case_id),
         )
 
-    async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> list[dict[str, Any]]:
+    async def alist_reports(self, client: aiohttp.ClientSession, case_id: str) -> Listed:
         """Read as :meth:`list_reports`, by :meth:`arequest`."""
         params = {"case_id": plain_id("case_id", case_id)}
         return await self.arequest(

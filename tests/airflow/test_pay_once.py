@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from datetime import UTC, datetime
 
@@ -335,6 +336,21 @@ def test_a_report_of_another_dag_on_the_same_case_is_not_taken_for_a_lost_one(
     run.attempt()
     ids = [seen["id"] for seen in report.seen()]
     assert [other.value["id"], run.value["id"]] == ids
+
+
+def test_a_list_that_says_that_there_are_more_reports_rules_nothing_out(
+    report: ReportJob, deferrable: bool
+) -> None:
+    case = report.arguments()
+    report.simulator.settings(clock_skew=-7200.0)
+    earlier = report.order(case["case_id"])
+    report.simulator.settings(clock_skew=0.0)
+    report.simulator.fault("reset", report.create_path, "POST", times=1)
+    report.simulator.fault("set_field", "/api/reports", "GET", field="data.total", value=2)
+    run = report.task(deferrable=deferrable, retries=1, **case).test()
+    assert type(run.error) is LedgerError
+    assert re.search("Of 2 reports .* 1 are listed.* may be billed.* report_id='...'", str(run.error))
+    assert [seen["id"] for seen in report.seen()] == [earlier]
 
 
 def test_a_report_that_is_carried_out_long_after_its_answer_was_lost_is_found(

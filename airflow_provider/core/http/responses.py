@@ -373,19 +373,27 @@ class Body:
 
     def left_out(self, shown: int) -> str:
         """Return what a list says of rows that it does not show, such as ``1 of 3``; empty for nothing."""
-        if not isinstance(self.data, dict):
-            return ""
-        for said in (self.data, self.data.get("pagination"), self.data.get("meta")):
-            if not isinstance(said, dict):
-                continue
-            total, pages = (
-                max(as_documented(said.get(name), int) or 0 for name in names) for names in (_TOTALS, _PAGES)
-            )
-            if total > shown:
+        for said in self._said():
+            if (total := _most(said, _TOTALS)) > shown:
                 return f"{shown} of {total}"
-            if pages > 1 or any(said.get(name) not in (None, False, "", 0) for name in _MORE):
+            if _most(said, _PAGES) > 1 or any(said.get(name) not in (None, False, "", 0) for name in _MORE):
                 return f"{shown} and more"
         return ""
+
+    def total(self) -> int:
+        """Return how many rows a list says that there are; 0 where it says nothing."""
+        return max((_most(said, _TOTALS) for said in self._said()), default=0)
+
+    def _said(self) -> list[dict[str, Any]]:
+        """Return where a list may say something of itself."""
+        if not isinstance(self.data, dict):
+            return []
+        places = (self.data, self.data.get("pagination"), self.data.get("meta"))
+        return [place for place in places if isinstance(place, dict)]
+
+
+def _most(said: Mapping[str, Any], names: Iterable[str]) -> int:
+    return max(as_documented(said.get(name), int) or 0 for name in names)
 
 
 Reader = Callable[[Body], T]

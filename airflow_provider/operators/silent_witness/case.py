@@ -292,7 +292,7 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         pages = self._all_cases(hook, MOST_PAGES_TO_REUSE, status="active")
         try:
             alike = [row for row in pages if _matches(wanted, row, LISTED)]
-        except MalformedResponseError as error:
+        except (LedgerError, MalformedResponseError) as error:
             message = f"{error} Nothing was created; reuse_existing=False creates a case without looking."
             error.args = (message, *error.args[1:])
             raise
@@ -317,31 +317,35 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         Read all pages. Some servers count in ``offset``, others in ``page``, and some return fewer than were
         asked for: after the last page comes none, or that page again.
 
-        :raises LedgerError: after the cases that could be read: there are too many pages, the server answers
-            every request with one page, or its pages overlap, so that a case may be on none.
+        :raises LedgerError: after the cases that could be read: there are too many pages, the server says
+            that there are more cases or answers every request with one page, or its pages overlap, so that a
+            case may be on none.
         """
         seen: set[str] = set()
-        overlap = False
+        overlap, total, size = False, 0, PAGE
         for page in range(1, most_pages + 1):
             rows = hook.list_cases(
                 organization_id=self.organization_id,
                 status=status,
-                limit=PAGE,
+                limit=size,
                 offset=len(seen),
                 page=page,
             )
+            total = max(total, rows.total)
             new = [row for row in rows if row["id"] not in seen]
             if not new:
-                if overlap or (page == 2 and SHORTEST_PAGE <= len(rows) <= PAGE):
+                if overlap or total > len(seen) or (page == 2 and SHORTEST_PAGE <= len(rows) <= PAGE):
                     break
                 return
+            if page == 1:
+                # A page begins after as many as were asked for on those before, or as were returned.
+                size = min(PAGE, len(rows))
             overlap = overlap or len(new) < len(rows)
             seen.update(row["id"] for row in new)
             yield from new
         raise LedgerError(
             f"The account may have more cases than the {len(seen)} that can be read, so this one cannot be "
-            "searched for. Nothing was paid for. Find it in the dashboard and name it: case_id='...' takes "
-            "it; on_clear='new' and a clear pay for another one."
+            "searched for."
         )
 
 

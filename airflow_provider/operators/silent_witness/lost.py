@@ -102,7 +102,7 @@ def created_since(
             f"{', '.join(ids[:MOST_NAMED])}{more}. {unpaid} Look at them: {way_on}"
         )
     if incomplete is not None:
-        raise incomplete
+        raise type(incomplete)(f"{sent}. {incomplete} {unpaid} Look for it: {way_on}") from incomplete
     return None
 
 

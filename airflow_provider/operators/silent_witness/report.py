@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
@@ -12,7 +12,7 @@ from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.pay_once import resend_refused
-from airflow_provider.core.jobs.search import ARRIVES_WITHIN
+from airflow_provider.core.jobs.search import ARRIVES_WITHIN, UnclearError
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import JobState
 from airflow_provider.exceptions import (
@@ -284,12 +284,14 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
     def find_orphaned(
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
-        def reports() -> list[dict[str, Any]]:
+        def reports() -> Iterator[dict[str, Any]]:
             listed = hook.list_reports(self.case_id)
             if not (listed or self._has_case):  # the list is empty too where the account lacks the case
                 hook.get_case(self.case_id)
                 self._has_case = True
-            return [row for row in listed if row.get("type") in (self.report_type, None)]
+            yield from (row for row in listed if row.get("type") in (self.report_type, None))
+            if listed.total > len(listed):
+                raise UnclearError(f"Of {listed.total} reports of the case {len(listed)} are listed.")
 
         found = created_since(reports, entry, hook, noun=self.noun, argument=REPORT.id_key, claimed=claimed)
         return None if found is None else hook.get_report(found)

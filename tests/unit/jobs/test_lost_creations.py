@@ -12,6 +12,7 @@ import pytest
 from airflow_provider.core.jobs.claims import Claims, claimed_ids
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.exceptions import LedgerError, MalformedResponseError
+from airflow_provider.hooks.silent_witness_answers import Listed
 from airflow_provider.operators.silent_witness import SilentWitnessCreateCaseOperator
 from airflow_provider.operators.silent_witness.lost import created_since
 
@@ -255,13 +256,13 @@ class Cases:
     settings = SETTINGS
     clock_offset = 0.0
 
-    def __init__(self, rows: list[dict[str, Any]], *, by: str, cap: int) -> None:
-        self.rows, self.by, self.cap, self.requests = rows, by, cap, 0
+    def __init__(self, rows: list[dict[str, Any]], *, by: str, cap: int, total: int = 0) -> None:
+        self.rows, self.by, self.cap, self.total, self.requests = rows, by, cap, total, 0
 
     def service_time(self, moment: float) -> float:
         return moment
 
-    def list_cases(self, *, limit: int, offset: int, page: int, **_: Any) -> list[dict[str, Any]]:
+    def list_cases(self, *, limit: int, offset: int, page: int, **_: Any) -> Listed:
         self.requests += 1
         assert self.requests < 50, "it ends"
         size = min(limit, self.cap)
@@ -269,12 +270,15 @@ class Cases:
         start = {
             "offset": offset,
             "page": (page - 1) * size,
+            "page of what was asked for": (page - 1) * limit,
             "the last again": (min(page, last) - 1) * size,
             "one page": 0,
             "neither": 0,
             "overlap": max(0, offset - 1),
         }[self.by]
-        return self.rows[start : start + size] if self.by != "neither" else self.rows
+        listed = Listed(self.rows[start : start + size] if self.by != "neither" else self.rows)
+        listed.total = self.total
+        return listed
 
     def get_case(self, case_id: str) -> dict[str, Any]:
         return next(row for row in self.rows if row["id"] == case_id)
@@ -293,7 +297,7 @@ def orphan(cases: Cases, **arguments: Any) -> Any:
     return operator(**arguments).find_orphaned(hook, Entry("f", INTENT, 0), may_probe=True, claimed=())
 
 
-@pytest.mark.parametrize("by", ["offset", "page", "neither", "the last again"])
+@pytest.mark.parametrize("by", ["offset", "page", "page of what was asked for", "neither", "the last again"])
 @pytest.mark.parametrize("cap", [50, 100, 1000])
 def test_every_page_is_read_however_the_server_counts(by: str, cap: int) -> None:
     rows = [case(number) for number in range(230)] + [case(230, created_at=at(1))]
@@ -320,6 +324,13 @@ def test_a_page_that_is_shorter_than_any_default_and_shown_again_is_the_list(
     else:
         with pytest.raises(LedgerError):
             orphan(cases)
+
+
+def test_a_list_that_says_that_there_are_more_is_not_whole() -> None:
+    rows = [case(number) for number in range(3)]
+    assert orphan(Cases(rows, by="one page", cap=3, total=3)) is None
+    with pytest.raises(LedgerError, match=r"more cases than the 3 that can be read.* may be billed"):
+        orphan(Cases(rows, by="one page", cap=3, total=4))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.exceptions import InvalidInputError, JobFailedError, JobInputError
+from airflow_provider.exceptions import (
+    InvalidInputError,
+    JobFailedError,
+    JobInputError,
+    MalformedResponseError,
+)
 from airflow_provider.operators.mediamagic.submission_operator import SubmissionOperator
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import SOON, SubmissionJob
@@ -225,6 +230,24 @@ def test_a_repair_that_is_not_shown_yet_is_waited_for(
     if kind:
         submission.simulator.fault(kind, "*/retry", "POST", times=1)
     run = submission.task(deferrable=deferrable, asset_retries=1).test()
+    assert run.value["status"] == "complete"
+    assert len(submission.simulator.ledger()["asset_retries"]) == 1
+
+
+def test_an_answer_that_lists_no_assets_ends_no_search_for_a_retry(
+    submission: SubmissionJob, failed_asset: dict[str, str], deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator as Operator
+
+    die_once(monkeypatch, Operator, "submit", after=True)
+    run = submission._task_run(
+        Operator, retries=2, deferrable=deferrable, poll_interval=0.05, **failed_asset
+    ).attempt()
+    submission.simulator.fault("set_field", submission.status_path, "GET", field="assets", value=[], times=1)
+    run.attempt()
+    assert type(run.error) is MalformedResponseError
+    assert "GET /api/integrations/submissions/" in str(run.error)
+    run.attempt()
     assert run.value["status"] == "complete"
     assert len(submission.simulator.ledger()["asset_retries"]) == 1
 

@@ -7,12 +7,13 @@ from typing import Any
 
 from airflow_provider.core.arguments import required_id
 from airflow_provider.core.budget.turn_queue import Priority
+from airflow_provider.core.http.responses import endpoint_of, malformed
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.exceptions import ConflictError, InvalidInputError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
-from airflow_provider.hooks.mediamagic_submission import observe_submission
+from airflow_provider.hooks.mediamagic_submission import observe_submission, submission_path
 from airflow_provider.operators.mediamagic.submission_operator import (
     SubmissionOperator,
     count_retry,
@@ -124,10 +125,13 @@ class MediaMagicRetryAssetOperator(SubmissionOperator):
         return body if runs or retry_count(asset) > entry.details.get("retry_count", 0) else None
 
     def _asset(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        for asset in body.get("assets") or []:
+        assets: list[dict[str, Any]] = body.get("assets") or []
+        for asset in assets:
             if asset.get("assetId") == self.asset_id:
-                found: dict[str, Any] = asset
-                return found
+                return asset
+        if not assets or any(asset.get("assetId") is None for asset in assets):
+            endpoint = endpoint_of("GET", submission_path(self.submission_id))
+            raise malformed(endpoint, "no assets, or some without `assetId`")
         raise InvalidInputError(
             f"asset_id {self.asset_id!r} is not an asset of submission {self.submission_id}.",
             parameter="asset_id",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -19,10 +20,12 @@ from airflow_provider.operators.silent_witness import (
     SilentWitnessUploadEvidenceOperator as UploadEvidence,
 )
 from airflow_provider.simulator import Simulator
-from tests.airflow.conftest import RunTask
+from tests.airflow.conftest import Connect, RunTask
 from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ReportJob
 from tests.airflow.lone import FakeStateStore, FakeTaskInstance, execute
+from tests.airflow.task_run import needs_state_store
+from tests.conftest import SILENT_WITNESS_KEY
 from tests.simulator.talk import picture
 
 PARTIES: dict[str, Any] = {
@@ -59,6 +62,22 @@ def test_a_case_whose_worker_died_is_adopted_by_the_retry(
 ) -> None:
     die_once(monkeypatch, CreateCase, "submit", after=True)
     run = task_run(CreateCase, retries=1, **PARTIES).test()
+    (case,) = _cases(simulator)
+    assert run.value["case"]["id"] == case["id"]
+
+
+@needs_state_store
+def test_a_key_of_another_account_rules_no_case_out(
+    simulator: Simulator, task_run: RunTask, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    die_once(monkeypatch, CreateCase, "submit", after=True)
+    run = task_run(CreateCase, retries=3, **PARTIES).attempt()
+    connect("silent_witness", host=simulator.url, password="sk-other")
+    run.attempt()
+    assert type(run.error) is LedgerError
+    assert re.search("another API key .* may be billed.* case_id='...'", str(run.error))
+    connect("silent_witness", host=simulator.url, password=SILENT_WITNESS_KEY)
+    run.attempt()
     (case,) = _cases(simulator)
     assert run.value["case"]["id"] == case["id"]
 

@@ -226,6 +226,18 @@ def test_a_changed_request_does_not_inherit_the_job(job: Job) -> None:
     assert run.xcoms[job.id_key] != first["id"]
 
 
+@needs_state_store
+def test_a_lost_answer_of_a_changed_request_is_told(
+    job: Job, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job.takes(SOON)
+    die_once(monkeypatch, job.operator, "submit", after=True)
+    run = job.task(retries=1, deferrable=True).attempt()
+    _change(job, run)
+    run.attempt()
+    assert f"sent another request for a {job.listed[:-1]} and recorded no answer" in capfd.readouterr().out
+
+
 def test_the_report_of_a_changed_request_is_cancelled(report: ReportJob) -> None:
     report.takes(ENDLESS)
     run = report.task(deferrable=True).attempt(until_deferred=True)

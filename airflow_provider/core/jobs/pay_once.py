@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from logging import Logger
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -48,6 +49,9 @@ READ_PAUSES = (1.0, 2.0, 5.0, 10.0, 15.0)
 
 SERVER = "server"
 """Key in the record: at which server the thing was asked for."""
+
+ASKED_WITH = "asked_with"
+"""Key in the record: the digest of server and API key that the last paid request was sent with."""
 
 
 class PayOnce:
@@ -141,7 +145,13 @@ class PayOnce:
 
     def _set_aside(self, entry: Entry) -> dict[str, Any]:
         """Deal with the record of another request of this task; return what of it counts on."""
-        if entry.intent_at:
+        if entry.intent_at and not entry.job_id:
+            self.log.warning(
+                "An earlier attempt sent another request for a %s and recorded no answer. It is not searched "
+                "for with the arguments as they are now, and may be running and billed.",
+                self.paid.noun,
+            )
+        elif entry.intent_at:
             self.log.warning(
                 "The recorded %s %s belongs to another request of this task; it is not used.",
                 self.paid.noun,
@@ -217,7 +227,9 @@ class PayOnce:
         :raises PaidRequestsLimitError: ``max_paid_requests`` have been sent; nothing more was.
         """
         self.require_allowance(entry)
-        entry = self.ledger.intend(self.paid.prepare(self.hook, self.ledger, entry), time.time())
+        entry = self.paid.prepare(self.hook, self.ledger, entry)
+        asked_with = {ASKED_WITH: self.hook.settings.identity}
+        entry = self.ledger.intend(replace(entry, details={**entry.details, **asked_with}), time.time())
 
         def intend_anew() -> None:
             # A later attempt searches for what was sent shortly after the intent. If there is one already,
@@ -371,8 +383,8 @@ class PayOnce:
                 raise LedgerError(
                     f"An earlier attempt sent a request for a {noun} and recorded no answer. Sent again, "
                     f"what it had prepared is refused, so whether the {noun} exists cannot be told. Nothing "
-                    "was paid for. Look it up and name it, or clear the task to prepare everything anew and "
-                    f"pay for it. {refused}"
+                    f"was paid for. Look it up and name it ({self.paid.id_key}='...' takes it), or clear the "
+                    f"task to prepare everything anew and pay for it. {refused}"
                 ) from refused.error
             if body is None:
                 self.log.info("The request never reached the service; submitting it now.")

@@ -12,7 +12,7 @@ from airflow_provider.core.jobs.claims import keep_earlier_ids
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry, Ledger
 from airflow_provider.core.jobs.paid_request import Wrong, check_all, check_paying, stop_unless_paid
-from airflow_provider.core.jobs.pay_once import PayOnce
+from airflow_provider.core.jobs.pay_once import ASKED_WITH, PayOnce
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.operator import ServiceOperator, in_turn
 from airflow_provider.core.polling.wait import epoch_seconds
@@ -260,7 +260,9 @@ class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
         self, hook: SilentWitnessHook, entry: Entry, *, may_probe: bool, claimed: Collection[str]
     ) -> dict[str, Any] | None:
         def cases() -> Iterator[dict[str, Any]]:
-            return (row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED))
+            yield from (row for row in self._all_cases(hook) if self._is_asked_for(row, LISTED))
+            if entry.details.get(ASKED_WITH) not in (None, hook.settings.identity):
+                raise LedgerError("The connection has another API key since, maybe of another account.")
 
         case_id = created_since(cases, entry, hook, noun=self.noun, argument="case_id", claimed=claimed)
         if case_id is None:

@@ -30,7 +30,7 @@ def at(seconds: float) -> str:
     return pendulum.from_timestamp(INTENT + seconds).to_iso8601_string()
 
 
-SETTINGS = SimpleNamespace(read_timeout=60.0)
+SETTINGS = SimpleNamespace(read_timeout=60.0, identity="key")
 
 
 def find(

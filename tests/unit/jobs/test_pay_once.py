@@ -197,7 +197,9 @@ def attempt(
         before_resending=None,
         clock_offset=clock_offset,
         turns=Turns(),
-        settings=SimpleNamespace(conn_id="c", base_url="https://x", read_timeout=READ_TIMEOUT),
+        settings=SimpleNamespace(
+            conn_id="c", base_url="https://x", read_timeout=READ_TIMEOUT, identity="key"
+        ),
     )
     ledger = Ledger(store, max_tries=max_tries)
     context: Any = {"announced": announce}
@@ -513,7 +515,12 @@ def test_other_arguments_keep_the_count(service: Service) -> None:
     attempt(Asked(service), store)
     entry, _ = attempt(Asked(service, asked="y"), store, discard_stale=discarded.append)
     assert [one.job_id for one in discarded] == ["job-1"]
-    assert entry.details == {"earlier_ids": ["job-1"], "paid": 2, "server": "https://x"}
+    assert entry.details == {
+        "earlier_ids": ["job-1"],
+        "paid": 2,
+        "server": "https://x",
+        "asked_with": "key",
+    }
 
 
 OUTCOMES = st.tuples(

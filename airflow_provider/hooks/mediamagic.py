@@ -222,7 +222,7 @@ class MediaMagicHook(SubmissionEndpoints, WebhookEndpoints):
 
     def _probe(self) -> str:
         answer = self._answer("GET", submission_path(_NIL_UUID))
-        # What is not the API answers 404 too, and in other words.
+        # What is not the API may answer 404 too, but not in the API's words.
         if answer.status != 404 or "detail" not in ErrorBody.read(answer.body).names:
             self._result(answer, lambda body: body.data)
         return f"Connected to {self.settings.base_url}; the API key is accepted."

@@ -212,7 +212,7 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
                 "offset": offset,
                 "page": page,
             },
-            # A page after the last one.
+            # Null is the answer for a page after the last one.
             read=read_rows("cases", CASE, null_is_empty=bool(offset)),
         )
 

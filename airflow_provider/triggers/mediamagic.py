@@ -85,7 +85,7 @@ class MediaMagicSubmissionTrigger(JobTrigger):
         try:
             observation = await super()._next_poll(lease, wait)
         except asyncio.CancelledError:
-            # Woken, most likely; a kill or a shutdown does no harm here.
+            # Most likely an event has woken the task; to count a kill or a shutdown as one does no harm.
             if self._health is not None:
                 self._health.on_hint()
             raise

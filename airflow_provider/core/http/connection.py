@@ -160,7 +160,7 @@ class ConnectionSettings:
                 conn_id,
                 service,
                 host=(connection.host or "").strip(),
-                # Some secrets backends say it as text.
+                # Some secrets backends give it as text.
                 port=str(connection.port or "").strip(),
                 schema=(connection.schema or "").strip(),
             ),

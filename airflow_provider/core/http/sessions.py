@@ -322,7 +322,7 @@ def _failure(error: Exception, request: Request) -> ProviderError:
         str(reason),
         sent=not _never_connected(error, reason),
         tls=isinstance(error, requests.exceptions.SSLError),
-        # For a body requests sends ``ConnectionError``.
+        # While a body is read, requests raises ``ConnectionError`` for it.
         late=isinstance(error, requests.Timeout) or isinstance(reason, urllib3.exceptions.ReadTimeoutError),
     )
 

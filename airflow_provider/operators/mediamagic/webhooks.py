@@ -155,7 +155,7 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         try:
             keeper.add(subscription["id"], secret, ids)
         except Exception as error:
-            # Nobody could ever verify its events.
+            # Without its secret its events could not be verified.
             hook.delete_subscription(subscription["id"])
             raise ConfigurationError(
                 f"The webhook secret could not be stored in the Airflow Variable {keeper.name!r} "

@@ -175,7 +175,7 @@ class Window:
         dated = not self._clocks_were_wrong and self.verdict(one) is Verdict.OURS
         if not dated or not isinstance(claimed, Claims):
             return True
-        # Of two durations each is measured by one clock.
+        # Ages are compared and not times: each of them is measured by one clock.
         return not claimed.older_than(time.time() - self._spans[0][0] + MARGIN, one.id)
 
     def is_rival(self, one: Candidate, ours: Candidate) -> bool:

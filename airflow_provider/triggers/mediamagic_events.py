@@ -19,6 +19,7 @@ from airflow.triggers.base import BaseEventTrigger, TriggerEvent
 
 from airflow_provider.core.arguments import positive_seconds
 from airflow_provider.core.seen import SeenEvents
+from airflow_provider.core.text import clean
 from airflow_provider.exceptions import ConfigurationError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.mediamagic_connection import read_secrets
@@ -48,6 +49,9 @@ MOST_REQUESTS = 10
 
 MOST_IN_BATCH = 1000
 """Requests that are read out of what a queue's own trigger yields at a time."""
+
+RESTART_PAUSE = 30.0
+"""Seconds from an error to the end of the trigger: Airflow starts it again within a second, for ever."""
 
 WARN_EVERY = 60.0
 """Seconds between two warnings about dropped requests."""
@@ -120,18 +124,25 @@ class MediaMagicEventTrigger(BaseEventTrigger):
 
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Read the queue for ever; yield an event for each new message that MediaMagic has signed."""
-        from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
+        try:
+            from airflow.providers.common.messaging.triggers.msg_queue import MessageQueueTrigger
 
-        seen, max_age = await self._seen_before()
-        while True:
-            # What was read may be gone from the queue, so nothing is read that could not be verified.
-            await self._current_secrets()
-            # A queue's own trigger may end after a batch.
-            queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
-            async for batch in queue.run():
-                for event in await self._new_events(batch.payload, seen, max_age):
-                    yield TriggerEvent(event.as_extra())
-            await asyncio.sleep(0)
+            seen, max_age = await self._seen_before()
+            while True:
+                # What was read may be gone from the queue, so nothing is read that could not be verified.
+                await self._current_secrets()
+                # A queue's own trigger may end after a batch.
+                queue = MessageQueueTrigger(scheme=self.scheme, **self.queue_arguments).trigger
+                async for batch in queue.run():
+                    for event in await self._new_events(batch.payload, seen, max_age):
+                        yield TriggerEvent(event.as_extra())
+                await asyncio.sleep(0)
+        except Exception as error:
+            self.log.error(
+                "The queue is read again in %.0f s: %s: %s", RESTART_PAUSE, type(error).__name__, clean(error)
+            )
+            await asyncio.sleep(RESTART_PAUSE)
+            raise
 
     async def _seen_before(self) -> tuple[SeenEvents, float]:
         """Return which events were seen, and the greatest age in seconds for which that is known."""

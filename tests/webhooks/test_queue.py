@@ -40,6 +40,7 @@ def queue(monkeypatch: pytest.MonkeyPatch) -> Iterator[Queue]:
     one = Queue()
     monkeypatch.setenv("AIRFLOW_CONN_QUEUE_AWS", json.dumps({"conn_type": "aws", "extra": one.extra}))
     connect(monkeypatch, {"webhook_secret": SECRET})
+    monkeypatch.setattr(mediamagic_events, "RESTART_PAUSE", 0.0)
     yield one
     one.close()
 
@@ -209,6 +210,35 @@ def test_without_a_secret_nothing_is_taken_from_the_queue(
     with pytest.raises(ConfigurationError, match="webhook_secret"):
         read(watching(queue), 1)
     assert queue.length == 1
+
+
+@pytest.mark.parametrize("lacks", ["secret", "queue"])
+def test_a_trigger_that_fails_is_not_started_again_at_once(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], lacks: str
+) -> None:
+    if lacks == "secret":
+        connect(monkeypatch, {})
+    else:
+        queue.url += "-gone"
+    monkeypatch.setattr(mediamagic_events, "RESTART_PAUSE", 12345.0)
+
+    async def main() -> None:
+        events = cast("AsyncGenerator[TriggerEvent]", watching(queue).run())
+
+        async def first() -> None:
+            await anext(events)
+
+        async with aclosing(events):
+            failing, logged = asyncio.create_task(first()), ""
+            while "read again in 12345 s" not in logged:
+                assert not failing.done()
+                await asyncio.sleep(0.1)
+                logged += capfd.readouterr().out
+            failing.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await failing
+
+    asyncio.run(main())
 
 
 class Watch:

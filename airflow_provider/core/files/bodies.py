@@ -20,11 +20,13 @@ def measure(stream: BinaryIO) -> int:
     """
     Return the bytes between the current position and the end of a seekable stream, and go back.
 
-    :raises InvalidInputError: the stream cannot seek; ``parameter`` is ``body``.
+    :raises InvalidInputError: it is no binary stream, or cannot seek; ``parameter`` is ``body``.
     """
-    if not stream.seekable():
+    given: object = stream
+    if isinstance(given, io.TextIOBase) or not hasattr(given, "seekable") or not stream.seekable():
         raise InvalidInputError(
-            "body must be a seekable binary stream: its size is sent ahead and a retry reads it again.",
+            "body must be a seekable binary stream, as open(path, 'rb') returns: its size is sent ahead and "
+            "a retry reads it again.",
             parameter="body",
         )
     start = stream.tell()

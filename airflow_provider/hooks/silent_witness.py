@@ -83,8 +83,9 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
     :param conn_id: Airflow connection of type ``silent_witness``, default ``silent_witness_default``.
     :param silent_witness_conn_id: the same, by the name that Airflow passes it under.
     :param settings: a checked connection to use; default the one of ``conn_id``, looked up when needed.
-    :param max_turn_wait: seconds that a request may wait, here, for the key's rate limit to have room for it.
-        Default 0: requests are counted and not held back, and a 429 is retried like other trouble.
+    :param max_turn_wait: seconds, or a timedelta, that a request may wait, here, for the key's rate limit to
+        have room for it. Default 0: requests are counted and not held back, and a 429 is retried like other
+        trouble.
     """
 
     service = SILENT_WITNESS

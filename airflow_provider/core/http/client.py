@@ -9,6 +9,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, cast
 from airflow.sdk import BaseHook
 
 from airflow_provider.compat import AirflowNotFoundException, answers_asynchronously
+from airflow_provider.core.arguments import positive_seconds
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
 from airflow_provider.core.http.connection import ConnectionSettings, Service
@@ -65,10 +67,11 @@ class ServiceHook(BaseHook):
 
     :param conn_id: Airflow connection id; default ``default_conn_name``.
     :param settings: use these instead of looking the connection up.
-    :param max_turn_wait: seconds that a request may wait, here, for the key's rate limit to have room for it.
-        Default 0: requests are counted and not held back, and a 429 is retried like other trouble.
+    :param max_turn_wait: seconds, or a timedelta, that a request may wait, here, for the key's rate limit to
+        have room for it. Default 0: requests are counted and not held back, and a 429 is retried like other
+        trouble.
     :param named: the connection id by the name in ``conn_name_attr``, as ``Connection.get_hook()`` gives it.
-    :raises InvalidInputError: the connection id is given twice.
+    :raises InvalidInputError: the connection id is given twice, or ``max_turn_wait`` is no duration.
     """
 
     service: ClassVar[Service]
@@ -82,7 +85,7 @@ class ServiceHook(BaseHook):
         conn_id: str | None = None,
         *,
         settings: ConnectionSettings | None = None,
-        max_turn_wait: float = 0.0,
+        max_turn_wait: float | timedelta = 0.0,
         **named: str | None,
     ) -> None:
         super().__init__()
@@ -103,7 +106,8 @@ class ServiceHook(BaseHook):
         #: seconds by which the service's clock is ahead of ours, by its latest ``Date``; ``None``: not known
         self.clock_offset: float | None = None
         #: through which requests go to their turn on the key
-        self.turns = Turns(patience=max_turn_wait, log=cast("Logger", self.log))
+        patience = positive_seconds("max_turn_wait", max_turn_wait) if max_turn_wait else 0.0
+        self.turns = Turns(patience=patience, log=cast("Logger", self.log))
         self._aiohttp_refuses = False
         self._store: Store | None = None
         self._sessions: dict[tuple[str, int], requests.Session] = {}

@@ -11,6 +11,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -95,6 +96,17 @@ def test_a_hook_takes_the_names_that_airflow_gives_a_connection_id(kind: type[An
         kind("one", **{kind.conn_name_attr: "two"})
     with pytest.raises(TypeError, match="'other_conn_id'"):
         kind(other_conn_id="one")
+
+
+@HOOKS
+def test_the_wait_for_a_turn_is_a_duration_or_refused_at_once(kind: type[Any]) -> None:
+    """Used when the rate limit is used up, it would fail only then."""
+    assert kind(max_turn_wait=timedelta(minutes=2)).turns.patience == 120.0
+    assert kind(max_turn_wait="7").turns.patience == 7.0
+    assert kind(max_turn_wait=0).turns.patience == kind(max_turn_wait=None).turns.patience == 0.0
+    for wrong in ("soon", -1, float("nan"), [60]):
+        with pytest.raises(InvalidInputError, match="max_turn_wait"):
+            kind(max_turn_wait=wrong)
 
 
 @HOOKS

@@ -73,12 +73,13 @@ def simulated_services(
     simulated_services_time_scale: float,
     monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[SimulatedServices]:
     """
     Both services on localhost, with nothing stored, and ready connections ``mediamagic_default`` and
     ``silent_witness_default``; afterwards all is as it was.
     """
-    from airflow_provider.core.budget.store import embedded_store, memory_store
+    from airflow_provider.core.budget import store
     from airflow_provider.testing.pace import quicken
     from airflow_provider.testing.services import SimulatedServices
 
@@ -93,8 +94,9 @@ def simulated_services(
         services.connect("silent_witness")
         quicken(patch, simulated_services_time_scale)
         simulated_services_process.reset()
-        for store in (embedded_store(), memory_store()):
-            store.clear()
+        shared = tmp_path_factory.mktemp("shared")  # and not the file of an Airflow of the user's
+        patch.setattr(store, "in_airflow_home", lambda name: str(shared / name))
+        store.memory_store().clear()
         yield services
         simulated_services_process.reset()
         monkeypatch.undo()  # what the test has put over ours goes first

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from airflow_provider import DISTRIBUTION
+from airflow_provider.core.budget.store import FILE_NAME
 from tests.user_project import Project
 
 pytestmark = pytest.mark.slow
@@ -58,6 +59,7 @@ def at_another_pace(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
     """A project whose time passes thousands of times as fast, and that has a connection of its own."""
     project = empty(tmp_path_factory.mktemp("pace"))
     project.environment["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] = "the user's own"
+    project.write(f"home of the user/{FILE_NAME}", "the budgets of the user's own")
     project.write(
         "conftest.py",
         """
@@ -73,6 +75,7 @@ def at_another_pace(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
         """
         import os
         import pytest
+        from airflow_provider.core.budget.store import FILE_NAME, in_airflow_home
         from airflow_provider.hooks.mediamagic import MediaMagicHook
         from airflow_provider.hooks.silent_witness import SilentWitnessHook
 
@@ -94,6 +97,8 @@ def at_another_pace(tmp_path_factory: pytest.TempPathFactory) -> Outcomes:
             names = {name for name in os.environ if name.startswith("AIRFLOW_CONN_")}
             assert names == {"AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"}
             assert os.environ["AIRFLOW_CONN_MEDIAMAGIC_DEFAULT"] == "the user's own"
+            with open(in_airflow_home(FILE_NAME)) as file:
+                assert file.read() == "the budgets of the user's own"
 
         def test_no_dag_is_written_to_a_database_of_the_users(simulated_services):
             with pytest.raises(pytest.fail.Exception, match="throwaway_airflow = true"):

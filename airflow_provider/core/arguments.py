@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     PathArgument = str | os.PathLike[str] | ObjectStoragePath
     """What an argument takes that names a file or a folder."""
 
+LONGEST: Final = 10 * 365 * 86400.0
+"""Seconds that stand for ever: Airflow and Python know no date as far away as a number may say."""
+
 IF_NO_FILES: Final = ("fail", "skip")
 """What a task may do that has no file to send."""
 
@@ -82,7 +85,7 @@ def whole_number(argument: str, value: Any, *, least: int = 0) -> int:
 
 def positive_seconds(argument: str, value: Any) -> float:
     """
-    Return a duration in seconds; a template may have turned it into text.
+    Return a duration in seconds, at most :data:`LONGEST`; a template may have turned it into text.
 
     :raises InvalidInputError: it is no positive number and no timedelta.
     """
@@ -95,7 +98,7 @@ def positive_seconds(argument: str, value: Any) -> float:
             f"{argument} must be a positive number of seconds or a timedelta; got {value!r}.",
             parameter=argument,
         )
-    return seconds
+    return min(seconds, LONGEST)
 
 
 def one_of(argument: str, value: Any, allowed: Sequence[str]) -> str:

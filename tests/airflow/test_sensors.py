@@ -229,6 +229,12 @@ def test_a_poke_interval_that_grows_keeps_below_max_wait(job: Job) -> None:
     assert [_interval(sensor, elapsed) for elapsed in (0.0, 10.0, 100.0)] == [1.0, 6.0, 20.0]
 
 
+def test_a_timeout_that_is_as_good_as_none(job: Job, mode: dict[str, Any]) -> None:
+    job.takes(SOON)
+    run = _wait(job.waiting(job.order(), poke_interval=0.2, timeout=timedelta.max, max_wait=1e12, **mode))
+    assert run.state == "success"
+
+
 def test_no_interval_passes_the_timeout(job: Job) -> None:
     sensor: Any = job.sensor(task_id="job", poke_interval=50, timeout=60, **{job.id_key: "some-id"})
     assert _interval(sensor, 58.0) == 2.0

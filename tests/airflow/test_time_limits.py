@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -28,6 +29,13 @@ def test_the_timeout_is_a_builtin_timeout_error_too(job: Job) -> None:
     job.takes(ENDLESS)
     run = job.task(deferrable=False, timeout=0.1).test()
     assert isinstance(run.error, TimeoutError)
+
+
+@pytest.mark.parametrize("endless", [timedelta.max, sys.maxsize, 1e12], ids=repr)
+def test_a_limit_that_is_as_good_as_none(job: Job, deferrable: bool, endless: Any) -> None:
+    job.takes(SOON)
+    run = job.task(deferrable=deferrable, timeout=endless, poll_interval=0.2, max_wait=endless).test()
+    assert run.value == job.result_of(job.seen()[0]["id"])
 
 
 def test_a_report_over_its_time_is_cancelled(report: ReportJob, deferrable: bool) -> None:

@@ -17,7 +17,7 @@ from airflow_provider.compat import (
     AirflowSkipException,
     conf,
 )
-from airflow_provider.core.arguments import required_id, switch
+from airflow_provider.core.arguments import LONGEST, required_id, switch
 from airflow_provider.core.budget.turn_queue import Ticket
 from airflow_provider.core.budget.turns import TurnAwaitedError, waiting_line
 from airflow_provider.core.jobs.kind import JobKind
@@ -171,7 +171,7 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
     ) -> NoReturn:
         backoff, now = self._backoff(), time.time()
         begun_at = now if begun_at is None else begun_at
-        deadline = begun_at + self.timeout if deadline is None else deadline
+        deadline = begun_at + min(self.timeout, LONGEST) if deadline is None else deadline
         own = backoff if self.own_interval or self.exponential_backoff or self.max_wait else None
         trigger = self.trigger_class(
             conn_id=self.conn_id,
@@ -185,9 +185,10 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
             submission_known=False,
             **self.trigger_arguments(body),
         )
-        patience = timedelta(seconds=max(0.0, deadline - now) + 2 * backoff.cap + DEFER_MARGIN)
+        patience = max(0.0, deadline - now) + 2 * backoff.cap + DEFER_MARGIN
         kwargs = None if unread_since is None else {"unread_since": unread_since}
-        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=patience)
+        timeout = timedelta(seconds=min(patience, LONGEST))
+        self.defer(trigger=trigger, method_name="execute_complete", kwargs=kwargs, timeout=timeout)
 
     @contextmanager
     def _lenient(self) -> Iterator[None]:

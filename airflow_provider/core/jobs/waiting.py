@@ -9,6 +9,7 @@ from datetime import timedelta
 from logging import Logger
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
+from airflow_provider.core.arguments import LONGEST
 from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.progress import PROGRESS_KEY, Progress, push
 from airflow_provider.core.links import show_links
@@ -59,7 +60,8 @@ def defer(run: JobRun, body: dict[str, Any] | None) -> NoReturn:
     )
     patience = max(0.0, entry.deadline - time.time()) + 2 * task.backoff().cap + DEFER_MARGIN
     run.log.info("Deferring; %s", _outlook(run))
-    task.defer(trigger=trigger, method_name="execute_complete", timeout=timedelta(seconds=patience))
+    timeout = timedelta(seconds=min(patience, LONGEST))
+    task.defer(trigger=trigger, method_name="execute_complete", timeout=timeout)
 
 
 def outcome_of(event: Any) -> dict[str, Any]:

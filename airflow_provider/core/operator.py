@@ -242,8 +242,14 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
                 "(max_turn_wait): its rate limit is used up.",
                 http_status=None,
             )
-        ticket = Ticket(event["ticket"], Priority(event["priority"]), event["since"], event["requests"])
-        self._ticket, self._turn_until = ticket, event["until"]
+        self._ticket = Ticket(
+            event["ticket"],
+            Priority(event["priority"]),
+            event["since"],
+            event["requests"],
+            bucket=event["bucket"],
+        )
+        self._turn_until = event["until"]
         method, arguments = event["method"], event["arguments"]
         return (
             self.execute(context)
@@ -262,7 +268,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
             trigger=TurnTrigger(
                 hook=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
                 conn_id=self.conn_id,
-                bucket=awaited.bucket,
+                bucket=ticket.bucket,
                 ticket=ticket.id,
                 priority=int(ticket.priority),
                 since=ticket.since,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
 import time
@@ -12,7 +11,6 @@ from typing import Any
 
 import pytest
 from airflow.sdk import DAG
-from airflow.sdk.bases.operator import ExecutorSafeguard
 
 from airflow_provider.core.budget import rate_budget, turns, windows
 from airflow_provider.core.budget.store import SharedBudget
@@ -37,7 +35,7 @@ from airflow_provider.sensors.silent_witness import SilentWitnessReportSensor
 from airflow_provider.simulator import Simulator
 from airflow_provider.testing.throwaway import run_dag
 from tests.airflow.jobs import ENDLESS, SOON, ReportJob, SubmissionJob
-from tests.airflow.lone import DAG_RUN, FakeStateStore, FakeTaskInstance, TaskDeferred
+from tests.airflow.lone import run
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 from tests.simulator.talk import picture
 
@@ -59,39 +57,6 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "SHORT_WAIT", 0.2)
     monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
     monkeypatch.setattr(turn_trigger, "RESUME_LEAD", 0.1)
-
-
-def run(operator: Any) -> tuple[Any, int]:
-    """Run an operator as Airflow does, its triggers too; return its result and the number of deferrals."""
-    context: Any = {
-        "ti": FakeTaskInstance(),
-        "task_state_store": FakeStateStore(),
-        "run_id": "manual__2026-11-21",
-        "dag_run": DAG_RUN,
-    }
-    ExecutorSafeguard.tracker.set(operator)
-    step: Callable[[], Any] = lambda: operator.execute(context)  # noqa: E731
-    deferrals = 0
-    while True:
-        try:
-            return step(), deferrals
-        except TaskDeferred as deferred:
-            deferrals += 1
-            assert deferrals < 30, "it never gets further"
-            _, kwargs = deferred.trigger.serialize()
-            assert json.loads(json.dumps(kwargs)) == kwargs
-            assert "sk" not in json.dumps(kwargs)
-            event = asyncio.run(_event(type(deferred.trigger)(**kwargs)))
-            method, arguments = deferred.method_name, {"event": event}  # as `dag.test()`
-            step = lambda: operator.resume_execution(method, arguments, context)  # noqa: B023, E731
-
-
-async def _event(trigger: Any) -> Any:
-    events = trigger.run()
-    try:
-        return (await anext(events)).payload
-    finally:
-        await events.aclose()
 
 
 @pytest.fixture

@@ -100,6 +100,22 @@ def test_creating_again_finds_it_and_switches_it_on(task_run: RunTask, hook: Med
     assert len(hook.list_subscriptions()) == 1
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_a_refused_request_is_sent_again(
+    number: int, simulator: Simulator, task_run: RunTask, hook: MediaMagicHook, deferrable: bool
+) -> None:
+    refusal: dict[str, Any] = {"status": 429, "headers": {"Retry-After": "1"}, "times": 1, "skip": number}
+    simulator.fault("status", "/api/*", **refusal)
+    made = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL, deferrable=deferrable).test()
+    assert list(stored()) == [made.value["id"]]
+    simulator.fault("status", "/api/*", **{**refusal, "skip": 0})
+    gone = task_run(
+        MediaMagicDeleteSubscriptionOperator, subscription_id=made.value["id"], deferrable=deferrable
+    ).test()
+    assert (made.state, gone.state, stored()) == ("success", "success", {})
+    assert [fault["hits"] for fault in simulator.faults()] == [1, 1]
+
+
 @pytest.mark.parametrize(
     "other",
     [{"endpoint_url": URL + "_2"}, {"event_types": ["asset.processing.failed"]}],

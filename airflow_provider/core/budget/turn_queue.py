@@ -55,6 +55,7 @@ class Ticket:
     :param since: when it began to wait, epoch seconds.
     :param requests: how many its next step needs.
     :param in_place: it holds a worker slot meanwhile, which a task that finishes a job may need.
+    :param bucket: of the service's rate limits, empty where there is one.
     """
 
     id: str
@@ -62,6 +63,7 @@ class Ticket:
     since: float
     requests: int = 1
     in_place: bool = False
+    bucket: str = ""
 
     def share(self, now: float) -> float:
         """Return the part of each limit that its requests may use."""

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING
 
@@ -36,19 +37,15 @@ class TurnAwaitedError(BaseException):
     Like Airflow's own ``TaskDeferred`` it is no ``Exception``: nothing on its way takes it for a failure.
 
     :param ticket: the task's place in the queue.
-    :param bucket: of the service's rate limits, empty where there is one.
     :param wait: seconds until the turn is expected.
     :param ahead: how many tasks go first.
     :param pause: seconds in which the service takes no request at all.
     :param now: by the clock of the budget's store, epoch seconds.
     """
 
-    def __init__(
-        self, ticket: Ticket, bucket: str, *, wait: float, ahead: int, pause: float, now: float
-    ) -> None:
+    def __init__(self, ticket: Ticket, *, wait: float, ahead: int, pause: float, now: float) -> None:
         super().__init__(f"no turn yet; expected in {wait:.0f} s")
         self.ticket = ticket
-        self.bucket = bucket
         self.wait = wait
         self.ahead = ahead
         self.pause = pause
@@ -94,11 +91,11 @@ class Turns:
         self.priority = priority
         self.check = check
         self._log = log
-        self._ticket = ticket
+        self._tickets = {} if ticket is None else {ticket.bucket: ticket}
         self._resumed = ticket is not None
         self._requests = 1
         self._unrecorded = 0
-        self._held: SharedBudget | None = None
+        self._held: dict[str, SharedBudget] = {}
         self._refusing = False
         self._lock = threading.Lock()
         # Replaced in tests, so that none of them sleeps.
@@ -150,15 +147,15 @@ class Turns:
             # By what was slept: the clock may be set meanwhile.
             waited, said = 0.0, False
             while True:
-                told = budget.update(self._ask)
-                self._held = budget if self._ticket is not None else None
+                told = budget.update(partial(self._ask, bucket))
+                self._held[bucket] = budget
                 wait = told.turn.at - told.now
                 if told.turn.granted and wait <= 0:
                     self._unrecorded += 1
                     return
                 # With others ahead it is an estimate, by a limit that may only have been learned.
                 if waited >= self.patience or (not told.turn.ahead and waited + wait > self.patience):
-                    self._leave(budget)
+                    self.close()
                     raise RateLimitedError(
                         f"No turn on the key of connection {hook.conn_id!r} within {self.patience:.0f} s "
                         "(max_turn_wait): its rate limit is used up. Nothing was sent.",
@@ -197,25 +194,30 @@ class Turns:
 
     def close(self) -> None:
         """Give back what was granted and not sent."""
-        if self._held is not None:
-            self._leave(self._held)
+        while self._tickets:
+            bucket, ticket = self._tickets.popitem()
+            if (budget := self._held.get(bucket)) is not None:
+                budget.update(partial(_leave, ticket))
 
-    def _ask(self, queue: TurnQueue, now: float) -> _Told:
-        budget, ticket = queue.budget, self._ticket
-        grant = budget.grants.get(ticket.id) if ticket is not None else None
-        if grant is not None:
-            budget.on_start(grant, now)
+    def _ask(self, bucket: str, queue: TurnQueue, now: float) -> _Told:
+        budget, ticket = queue.budget, self._tickets.get(bucket)
+        if ticket is not None and ticket.id in budget.grants:
+            budget.on_start(budget.grants[ticket.id], now)
         else:
-            since = now if ticket is None else ticket.since
-            name = uuid.uuid4().hex[:16] if ticket is None else ticket.id
-            self._ticket = Ticket(name, self.priority, since, self._requests, in_place=not self.defers)
-        assert self._ticket is not None
-        turn = queue.ask(self._ticket, now)
+            ticket = self._tickets[bucket] = Ticket(
+                uuid.uuid4().hex[:16] if ticket is None else ticket.id,
+                self.priority,
+                now if ticket is None else ticket.since,
+                self._requests,
+                in_place=not self.defers,
+                bucket=bucket,
+            )
+        turn = queue.ask(ticket, now)
         if turn.granted and turn.at <= now:
-            budget.use(self._ticket.id, now)
+            budget.use(ticket.id, now)
             self._requests = max(1, self._requests - 1)
             if turn.granted == 1:
-                self._ticket = None
+                del self._tickets[bucket]
         self._refusing = budget.refusing
         most = budget.most_at_once(now, SHARES[self.priority])
         return _Told(turn, now, budget.paused_until, most)
@@ -225,23 +227,21 @@ class Turns:
         begun_anew = self._resumed and self._unrecorded > 0 and told.paused_until <= told.now
         return begun_anew or self._unrecorded >= told.most
 
-    def _leave(self, budget: SharedBudget) -> None:
-        if (ticket := self._ticket) is not None:
-            budget.update(lambda queue, now: queue.leave(ticket.id))
-        self._ticket = self._held = None
-
     def _defer(self, bucket: str, told: _Told, wait: float) -> None:
-        assert self._ticket is not None
-        self._held = None
+        ticket = self._tickets.pop(bucket)
         pause = max(0.0, told.paused_until - told.now)
-        ticket = replace(self._ticket, requests=max(self._ticket.requests, 2 * self._unrecorded))
-        raise TurnAwaitedError(ticket, bucket, wait=wait, ahead=told.turn.ahead, pause=pause, now=told.now)
+        ticket = replace(ticket, requests=max(ticket.requests, 2 * self._unrecorded))
+        raise TurnAwaitedError(ticket, wait=wait, ahead=told.turn.ahead, pause=pause, now=told.now)
 
     def _pause(self, seconds: float) -> None:
         while seconds > 0:
             self.check()
             self._sleep(min(seconds, SLICE))
             seconds -= SLICE
+
+
+def _leave(ticket: Ticket, queue: TurnQueue, now: float) -> None:
+    queue.leave(ticket.id)
 
 
 def _count(queue: TurnQueue, now: float) -> bool:

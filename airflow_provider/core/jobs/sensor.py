@@ -251,7 +251,8 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         began = ti.get_first_reschedule_date(context)
         name = f"{ti.dag_id}/{ti.run_id}/{ti.task_id}/{ti.map_index}/{ti.try_number}"
         since = time.time() if began is None else began.timestamp()
-        return Ticket(uuid.uuid5(uuid.NAMESPACE_URL, name).hex[:16], self.turn_priority, since)
+        number = uuid.uuid5(uuid.NAMESPACE_URL, name).hex[:16]
+        return Ticket(number, self.turn_priority, since, bucket=self.hook_class.service.poll_bucket)
 
     def _new_wait(self) -> Wait:
         now = time.time()

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from airflow_provider.core.budget.store import MemoryStore, SharedBudget
 from airflow_provider.core.budget.turn_queue import Priority, Ticket, TurnQueue
-from airflow_provider.core.budget.turns import TurnAwaitedError, Turns
+from airflow_provider.core.budget.turns import GRANTED_WAIT, TurnAwaitedError, Turns
 from airflow_provider.core.budget.windows import Window
 from airflow_provider.exceptions import RateLimitedError
 
@@ -86,6 +86,46 @@ def test_a_task_that_waits_on_its_worker_says_so_once(grows: bool, caplog: pytes
         mine.take(hook, "")
     (record,) = caplog.records
     assert "The rate limit of connection toy is used up. Waiting for a turn" in record.message
+
+
+@settings(max_examples=200)
+@given(st.lists(st.sampled_from("abc"), min_size=1, max_size=8), st.integers(0, 7))
+def test_a_step_whose_requests_count_against_several_limits_waits_for_none_of_its_own_turns(
+    buckets: list[str], refused: int
+) -> None:
+    now, slept = 1e9, 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now, slept
+        now, slept = now + seconds, slept + seconds
+
+    store = MemoryStore(lambda: now)
+    hook: Any = SimpleNamespace(
+        conn_id="toy", shared_budget=lambda bucket: SharedBudget(store, bucket, (Window(1000, 60.0),))
+    )
+    ticket, sent = None, 0
+    while True:
+        mine = Turns(patience=3600.0, defers=True, ticket=ticket)
+        mine._sleep = sleep
+        try:
+            for bucket in buckets:
+                while True:
+                    mine.take(hook, bucket)
+                    sent += 1
+                    if sent - 1 != refused:
+                        break
+                    mine.refused(
+                        hook, bucket, RateLimitedError("slow down", http_status=429, retry_after=4.0)
+                    )
+                mine.answered(hook, bucket, 200, {})
+            break
+        except TurnAwaitedError as awaited:
+            ticket, now = awaited.ticket, now + awaited.wait
+        finally:
+            mine.close()
+    assert slept <= GRANTED_WAIT
+    for bucket in "abc":
+        assert hook.shared_budget(bucket).update(lambda queue, now: list(queue.budget.grants)) == []
 
 
 @pytest.mark.parametrize(("priority", "held_back"), [(Priority.START, 300.0), (Priority.FINISH, 0.0)])

@@ -222,7 +222,7 @@ class TestMedia:
 
 def _no_turn(*args: Any) -> Any:
     """In place of an upload."""
-    raise TurnAwaitedError(Ticket("job", Priority.FINISH, 0.0), "", wait=30.0, ahead=0, pause=0.0, now=1e9)
+    raise TurnAwaitedError(Ticket("job", Priority.FINISH, 0.0), wait=30.0, ahead=0, pause=0.0, now=1e9)
 
 
 class TestEvidence:

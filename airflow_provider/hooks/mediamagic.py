@@ -222,7 +222,8 @@ class MediaMagicHook(SubmissionEndpoints, WebhookEndpoints):
         return self.request("POST", path, paid=paid, read=read)
 
     def _probe(self) -> str:
-        answer = self._answer("GET", submission_path(_NIL_UUID))
+        path = submission_path(_NIL_UUID)
+        answer = self._answer(self._new_request("GET", path), self.service.bucket("GET", path))
         # What is not the API may answer 404 too, but not in the API's words.
         if answer.status != 404 or "detail" not in ErrorBody.read(answer.body).names:
             self._result(answer, lambda body: body.data)

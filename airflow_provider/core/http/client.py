@@ -25,6 +25,7 @@ from airflow_provider.core.http.error_bodies import Paid, error_for, outcome_unk
 from airflow_provider.core.http.responses import (
     Body,
     Reader,
+    Request,
     Response,
     endpoint_of,
     http_date,
@@ -289,9 +290,11 @@ class ServiceHook(BaseHook):
 
     # -- requests --------------------------------------------------------------------------------------------
 
-    def _new_request_id(self) -> str | None:
+    def _new_request(self, method: str, path: str, **options: Any) -> Request:
+        """Return one attempt of a request, with an id of its own; see :func:`new_request`."""
         prefix = self.service.request_id_prefix
-        return None if prefix is None else f"{prefix}{uuid.uuid4().hex}"
+        request_id = None if prefix is None else f"{prefix}{uuid.uuid4().hex}"
+        return new_request(self.settings, method, path, request_id=request_id, **options)
 
     def request(
         self,
@@ -331,17 +334,12 @@ class ServiceHook(BaseHook):
         """
 
         def attempt() -> T:
+            request = self._new_request(
+                method, path, params=params, json=json, body=body, read_timeout=read_timeout
+            )
             # A pooled connection may be closed by the server just as the request goes out, and then nobody
             # knows whether it arrived. A paid call pays for a connection of its own instead.
-            answer = self._answer(
-                method,
-                path,
-                fresh=paid is not None,
-                params=params,
-                json=json,
-                body=body,
-                read_timeout=read_timeout,
-            )
+            answer = self._answer(request, self.service.bucket(method, path), fresh=paid is not None)
             return self._result(answer, read, pending=pending, paid=paid)
 
         try:
@@ -382,17 +380,16 @@ class ServiceHook(BaseHook):
         log = cast("Logger", self.log)
         return Attempts(method, endpoint_of(method, path), policy, log, self._now, self._rng, self._now())
 
-    def _answer(self, method: str, path: str, **options: Any) -> Response:
+    def _answer(self, request: Request, bucket: str, *, fresh: bool = False) -> Response:
         """Make one attempt, read the response whole and learn from its headers."""
-        answer = self._exchange(method, path, **options)
+        answer = self._exchange(request, fresh=fresh)
         self._compare_clocks(answer)
-        self.turns.answered(self, self.service.bucket(method, path), answer.status, answer.headers)
+        self.turns.answered(self, bucket, answer.status, answer.headers)
         return answer
 
-    def _exchange(self, method: str, path: str, *, fresh: bool = False, **options: Any) -> Response:
+    def _exchange(self, request: Request, *, fresh: bool = False) -> Response:
         from airflow_provider.core.http.sessions import read_response, send
 
-        request = new_request(self.settings, method, path, request_id=self._new_request_id(), **options)
         session = self._new_session() if fresh else self.get_conn()
         try:
             return read_response(send(session, request, self.settings), request)
@@ -415,8 +412,7 @@ class ServiceHook(BaseHook):
         from airflow_provider.core.http.sessions import read_pieces, read_response, send
 
         def attempt() -> Iterator[bytes]:
-            request_id = self._new_request_id()
-            request = new_request(self.settings, "GET", path, accept="*/*", request_id=request_id)
+            request = self._new_request("GET", path, accept="*/*")
             response = send(self.get_conn(), request, self.settings)
             if response.status_code == 200:
                 return read_pieces(response, request, chunk_size)
@@ -508,14 +504,13 @@ class ServiceHook(BaseHook):
         from airflow_provider.core.http.async_sessions import UnreadableAnswerError, send
 
         if not self._aiohttp_refuses:
-            request_id = self._new_request_id()
             try:
-                request = new_request(self.settings, method, path, request_id=request_id, **options)
-                return await send(client, request, self.settings)
+                return await send(client, self._new_request(method, path, **options), self.settings)
             except UnreadableAnswerError as error:
                 if method not in IDEMPOTENT:
                     raise
                 self._aiohttp_refuses = error.lasting
                 now_on = ", from now on" if error.lasting else ""
                 self.log.warning("%s. Asking again with requests instead of aiohttp%s.", error, now_on)
-        return await asyncio.to_thread(self._exchange, method, path, fresh=True, **options)
+        request = self._new_request(method, path, **options)
+        return await asyncio.to_thread(self._exchange, request, fresh=True)

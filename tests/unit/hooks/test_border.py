@@ -246,7 +246,7 @@ def nearly(draw: st.DrawFn, body: Any) -> Any:
 def answering(kind: type[Any], content: bytes, status: int = 200) -> Any:
     """A hook whose every request is answered with this body."""
     hook = kind("c1", settings=ConnectionSettings("c1", "http://127.0.0.1:1", "sk_test_topsecretkey"))
-    hook._answer = lambda method, path, **_: Response(f"{method} {path}", status, {}, content)
+    hook._answer = lambda request, *_, **__: Response(request.endpoint, status, {}, content)
     hook._sleep = lambda seconds: None
     return hook
 

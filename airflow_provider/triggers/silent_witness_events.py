@@ -88,13 +88,14 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
     async def run(self) -> AsyncIterator[TriggerEvent]:
         """Read the list for ever; yield an event for each report that has ended."""
         clients = SharedClients.current()
-        account = await self._account()
+        account: Account | None = None
         pages = Pages()
         failures = 0
         async with clients.lease(SilentWitnessHook, self.conn_id) as lease:
             while True:
                 pause = self.poll_interval
                 try:
+                    account = account or await self._account()
                     rows, requests = await pages.read_all(_page_reader(lease))
                     failures = 0
                     pause *= max(1.0, requests / 2)
@@ -103,14 +104,15 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
                     now = await _service_time(lease)
                     for event in await self._ended(lease, account, account.changed(states, changed_at, now)):
                         yield TriggerEvent(event)
-                except ProviderError as error:
+                except Exception as error:  # Airflow would start the trigger again within a second, for ever
                     failures += 1
                     pause *= 2.0 ** min(failures, 4)
-                    self.log.warning("Reports that end cannot be seen; trying again: %s", clean(error))
+                    what = error if isinstance(error, ProviderError) else repr(error)
+                    self.log.warning("Reports that end cannot be seen; trying again: %s", clean(what))
                 until = clients.clock() + pause
                 while (left := until - clients.clock()) > 0:
                     await clients.sleep(min(left, HINT_INTERVAL))
-                    if cases := account.hinted(await _read_for_waits(lease)):
+                    if account and (cases := account.hinted(await _read_for_waits(lease))):
                         for event in await self._ended(lease, account, cases):
                             yield TriggerEvent(event)
 

@@ -240,6 +240,20 @@ def test_without_a_store_events_are_told_while_the_trigger_runs(
     assert "needs Airflow 3.3.2" in capfd.readouterr().out
 
 
+def test_a_store_that_cannot_be_read_yet_ends_no_watch(dashboard: Dashboard) -> None:
+    class Away(FakeAssetStore):
+        asked = 0
+
+        async def aget(self, key: str, default: Any = None) -> Any:
+            self.asked += 1
+            if self.asked == 1:
+                raise OSError("no API")
+            return await super().aget(key, default)
+
+    report_id = dashboard.order(dashboard.case())
+    assert ids(read(watching(Away()), 1, lambda: dashboard.simulator.advance(HOURS))) == {report_id}
+
+
 def test_a_store_that_fails_holds_no_event_back(
     dashboard: Dashboard, capfd: pytest.CaptureFixture[str]
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from airflow_provider.core.arguments import required_text
+from airflow_provider.core.arguments import as_bool, required_text, whole_number
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.connection import is_secure_url
 from airflow_provider.core.http.responses import plain_id
@@ -88,7 +88,10 @@ class WebhookEndpoints(ServiceHook):
         See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/update-subscription
         """
         return self.request(
-            "PATCH", _path(subscription_id), json={"enabled": enabled}, read=read_subscription
+            "PATCH",
+            _path(subscription_id),
+            json={"enabled": as_bool("enabled", enabled)},
+            read=read_subscription,
         )
 
     def delete_subscription(self, subscription_id: str) -> None:
@@ -115,7 +118,7 @@ class WebhookEndpoints(ServiceHook):
 
         See https://docs.mediamagic-lite.northell.io/api-reference/webhooks/list-subscription-deliveries
         """
-        if not 1 <= limit <= 200:
+        if whole_number("limit", limit) not in range(1, 201):
             raise InvalidInputError(f"limit must be 1 to 200; got {limit!r}.", parameter="limit")
         return self.request(
             "GET",

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-from airflow_provider.core.arguments import one_of
+from airflow_provider.core.arguments import as_bool, one_of
 from airflow_provider.core.http.client import ServiceHook
 from airflow_provider.core.http.error_bodies import Paid
 from airflow_provider.core.http.responses import Body, Id, Kind, fields, plain_id
@@ -186,7 +186,7 @@ class ReportEndpoints(ServiceHook):
             "case_id": plain_id("case_id", case_id),
             "type": one_of("report_type", report_type, REPORT_TYPES),
         }
-        if use_demo_data:
+        if as_bool("use_demo_data", use_demo_data):
             payload["options"] = {"use_demo_data": True}
         paid = Paid("the report", f"List the reports of case {case_id} before starting another one.")
         return self.request(

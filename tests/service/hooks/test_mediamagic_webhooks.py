@@ -41,6 +41,7 @@ def test_the_life_of_a_subscription(hook: MediaMagicHook) -> None:
     assert hook.get_subscription(made["id"]) == shown
     assert hook.list_subscriptions() == [shown]
     assert hook.set_subscription_enabled(made["id"], False)["enabled"] is False
+    assert hook.set_subscription_enabled(made["id"], "false")["enabled"] is False  # type: ignore[arg-type]
     assert hook.list_deliveries(made["id"], limit=200) == []
     hook.delete_subscription(made["id"])
     assert hook.list_subscriptions() == []
@@ -74,6 +75,12 @@ def test_bad_input_is_refused_before_anything_is_sent(
     with pytest.raises(InvalidInputError):
         hook.create_subscription(**arguments)
     assert simulator.ledger()["total_requests"] == 0
+
+
+@pytest.mark.parametrize("limit", [0, 201, "5", None, True])
+def test_a_number_of_deliveries_that_is_none_is_refused(hook: MediaMagicHook, limit: Any) -> None:
+    with pytest.raises(InvalidInputError, match="limit"):
+        hook.list_deliveries("subscription", limit=limit)
 
 
 def test_an_answer_without_a_secret_is_malformed(hook: MediaMagicHook, simulator: Simulator) -> None:

@@ -342,7 +342,7 @@ def test_options_are_sent_only_when_asked_for(make_hook: HookMaker) -> None:
     done = answer(200, {"data": {"id": "rpt_1", "status": "pending"}})
     with OddServer(done, done) as server:
         hook = make_hook(SilentWitnessHook, server.url)
-        hook.create_report("case_1")
+        hook.create_report("case_1", use_demo_data="false")  # type: ignore[arg-type]
         hook.create_report("case_1", use_demo_data=True)
 
         assert [seen.body for seen in server.requests] == [

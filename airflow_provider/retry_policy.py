@@ -30,6 +30,9 @@ SETTLE = timedelta(seconds=30)
 RESCHEDULED_WITHIN = timedelta(hours=2)
 """For how long refused requests use up no retry of a try; the longest window of a rate limit is an hour."""
 
+LONGEST_ASKED = timedelta(hours=1)
+"""A service that asks for a longer pause than this is asked again after it all the same."""
+
 VENDOR_PAUSE = timedelta(seconds=60)
 """
 Before a new job after a failed one, as
@@ -41,8 +44,8 @@ class JobRetryPolicy(RetryPolicy):
     """
     Choose the delay before a retry by what went wrong; other errors keep the task's own ``retry_delay``.
 
-    - An answer with ``Retry-After`` (429, 503): after that time. From Airflow 3.4 on a 429 or 503 uses up no
-      retry, for up to two hours.
+    - An answer with ``Retry-After`` (429, 503): after that time, an hour at most. From Airflow 3.4 on a 429
+      or 503 uses up no retry, for up to two hours.
     - An unknown outcome, or a record that could not be read: after 30 s; the retry searches before it pays.
     - A wait that ended, by ``timeout`` or by trouble: at once; the retry re-attaches where the job goes on.
       A report that exceeded ``timeout`` was cancelled, unless ``cancel_on_timeout=False``, and the retry pays
@@ -98,5 +101,5 @@ def _retry_after(exception: BaseException | None) -> float | None:
     """Return the seconds an answer asked to wait, also when it is only the cause of the error."""
     for error in (exception, getattr(exception, "__cause__", None)):
         if isinstance(error, ApiError) and error.retry_after:
-            return error.retry_after
+            return min(error.retry_after, LONGEST_ASKED.total_seconds())
     return None

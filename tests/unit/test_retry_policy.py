@@ -36,6 +36,7 @@ RESCHEDULES = hasattr(policies.RetryDecision, "reschedule")
     ("error", "seconds"),
     [
         (_caused_by(WaitError("gave up"), RateLimitedError("slow down", retry_after=45.0)), 45.0),
+        (_caused_by(WaitError("gave up"), RateLimitedError("for ever", retry_after=9e8)), 3600.0),
         (SubmitOutcomeUnknownError("lost"), 30.0),
         (LedgerError("unreadable"), 30.0),
         (WaitError("gave up"), 0.0),

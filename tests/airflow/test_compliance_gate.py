@@ -389,6 +389,7 @@ def refused(issues: Any, *assets: str, **arguments: Any) -> str:
         ({"submission_id": " "}, "submission_id"),
         ({"asset_ids": "a1"}, "asset_ids"),
         ({"asset_ids": []}, "asset_ids"),
+        ({"asset_ids": 7}, "asset_ids"),
     ],
 )
 def test_bad_input_is_named_before_anything_is_fetched(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -191,7 +191,7 @@ class MediaMagicComplianceGateOperator(ServiceOperator[MediaMagicHook], BranchMi
     def _asset_ids(self) -> list[str] | None:
         if self.asset_ids is None:
             return None
-        if isinstance(self.asset_ids, str | Mapping):
+        if isinstance(self.asset_ids, str | Mapping) or not isinstance(self.asset_ids, Iterable):
             raise InvalidInputError(
                 f"asset_ids must be a list; got {self.asset_ids!r}.", parameter="asset_ids"
             )

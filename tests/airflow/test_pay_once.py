@@ -16,7 +16,12 @@ from airflow_provider.core.jobs.operator import JobOperator
 from airflow_provider.core.jobs.run import JobRun
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN
 from airflow_provider.core.polling.wait import Wait
-from airflow_provider.exceptions import LedgerError, SubmissionLostError, SubmitOutcomeUnknownError
+from airflow_provider.exceptions import (
+    AuthenticationError,
+    LedgerError,
+    SubmissionLostError,
+    SubmitOutcomeUnknownError,
+)
 from tests.airflow.conftest import Connect
 from tests.airflow.interruptions import die_once, refuse_results
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
@@ -171,6 +176,26 @@ def test_a_retry_that_may_not_look_pays_nothing(
     run.attempt()
     assert run.state == "failed"
     assert len(job.seen()) == 1
+
+
+def test_a_job_that_a_refused_key_has_left_is_taken_by_a_clear(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a wait that such a key has ended."""
+    job.takes(ENDLESS)
+    die_once(monkeypatch, JobRun, "proceed")
+    run = job.task(retries=1, deferrable=deferrable).attempt()
+    job.simulator.fault("status", job.status_path, "GET", status=401)
+    run.attempt()
+    assert type(run.error) is AuthenticationError
+    assert "clearing the task, re-attaches to it" in str(run.error)
+    job.simulator.clear_faults()
+    run.clear()
+    run.task.deferrable = True
+    run.attempt(until_deferred=True)
+    (seen,) = job.seen()
+    assert run.xcoms[job.id_key] == seen["id"]
+    assert job.simulator.ledger()["cancels"] == []
 
 
 def test_a_request_that_goes_out_late_is_intended_anew(

@@ -25,6 +25,7 @@ from airflow_provider.core.polling.wait import (
     Observation,
 )
 from airflow_provider.exceptions import (
+    ApiError,
     AuthenticationError,
     JobCancelledError,
     JobError,
@@ -434,12 +435,23 @@ class JobRun:
         """Cancel the job of an attempt that ends with an error outside of its wait, if no retry follows."""
         unrecorded = error.job_id if isinstance(error, LedgerError) else None
         job_id = self.canceller.job_id or unrecorded
-        if not job_id or self._ended or isinstance(error, JobError) or not self._cancels_after(error):
+        if not job_id or self._ended or isinstance(error, JobError):
+            return
+        if not self._cancels_after(error):
+            if isinstance(error, ApiError) and self.summary.entry is None:
+                self._leave_unread(job_id, error)
             return
         fate = self.canceller.cancel(job_id).value
         if isinstance(error, ProviderError):
             message = f"{error} No retry follows: the {self.job.noun} {job_id} {fate}."
             error.args = (message, *error.args[1:])
+            error.job_id = job_id
+
+    def _leave_unread(self, job_id: str, error: ApiError) -> None:
+        """Leave a job of an earlier attempt to the next one, as it could not be read."""
+        self.entry = self._entry_of(job_id)
+        if not self.ledger.cleared(self.entry):
+            error.args = (f"{error} {self._left_running()}", *error.args[1:])
             error.job_id = job_id
 
     def _left_running(self) -> str:

@@ -91,7 +91,7 @@ def positive_seconds(argument: str, value: Any) -> float:
     """
     try:
         seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         seconds = -1.0
     if isinstance(value, bool) or not 0 < seconds < float("inf"):
         raise InvalidInputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from airflow_provider.core.arguments import as_bool, required_text, whole_number
@@ -177,12 +177,14 @@ def checked_event_types(event_types: Sequence[str]) -> list[str]:
 
     :raises InvalidInputError: none, or one that does not exist.
     """
-    if isinstance(event_types, str) or not event_types or not set(event_types) <= set(EVENT_TYPES):
+    given: object = event_types
+    named = list(given) if isinstance(given, Iterable) and not isinstance(given, str) else []
+    if not named or not all(one in EVENT_TYPES for one in named):
         raise InvalidInputError(
             f"event_types must be a list of {' or '.join(EVENT_TYPES)}; got {event_types!r}.",
             parameter="event_types",
         )
-    return list(dict.fromkeys(event_types))
+    return list(dict.fromkeys(named))
 
 
 def _path(subscription_id: str) -> str:

@@ -15,6 +15,9 @@ from airflow_provider.operators.mediamagic import (
     MediaMagicCreateSubmissionOperator as CreateSubmission,
 )
 from airflow_provider.operators.mediamagic import (
+    MediaMagicCreateSubscriptionOperator as CreateSubscription,
+)
+from airflow_provider.operators.mediamagic import (
     MediaMagicGetAssetResultOperator as GetResult,
 )
 from airflow_provider.operators.mediamagic import (
@@ -22,6 +25,9 @@ from airflow_provider.operators.mediamagic import (
 )
 from airflow_provider.operators.mediamagic import (
     MediaMagicGetTopicsOperator as GetTopics,
+)
+from airflow_provider.operators.mediamagic import (
+    MediaMagicListDeliveriesOperator as ListDeliveries,
 )
 from airflow_provider.operators.mediamagic import (
     MediaMagicRetryAssetOperator as RetryAsset,
@@ -215,7 +221,39 @@ def test_an_unknown_word(refused: Any, operator: Any, parameter: str, arguments:
     assert parameter in refused(operator, parameter, **arguments)
 
 
-@pytest.mark.parametrize("formats", ["pdf", [], ""])
+HUGE = 10**400
+"""A number that is none for a computer's arithmetic."""
+
+SUBSCRIPTION = {"endpoint_url": "https://airflow.example.com/", "secret_variable": "a_secret"}
+
+OF_ANOTHER_KIND: dict[str, tuple[Any, Any, dict[str, Any]]] = {
+    "timeout": (CreateReport, "timeout", {"case_id": "c", "timeout": HUGE}),
+    "backoff": (CreateReport, "exponential_backoff", {"case_id": "c", "exponential_backoff": HUGE}),
+    "turn": (CancelReport, "max_turn_wait", {"report_id": "r", "max_turn_wait": HUGE}),
+    "sensor": (SilentWitnessReportSensor, "poke_interval", {"report_id": "r", "exponential_backoff": [5]}),
+    "long-sensor": (
+        MediaMagicSubmissionSensor,
+        "poke_interval",
+        {"submission_id": "s", "exponential_backoff": HUGE},
+    ),
+    "event-types": (CreateSubscription, "event_types", {**SUBSCRIPTION, "event_types": 5}),
+    "nested-event-types": (CreateSubscription, "event_types", {**SUBSCRIPTION, "event_types": [[]]}),
+    "secret-variable": (CreateSubscription, "secret_variable", {**SUBSCRIPTION, "secret_variable": 5}),
+    "report": (CancelReport, "report_id", {"report_id": "half \ud83d"}),
+    "filter": (ListDeliveries, None, {"subscription_id": "s", "status_filter": "half \ud83d"}),
+}
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameter", "arguments"), OF_ANOTHER_KIND.values(), ids=OF_ANOTHER_KIND
+)
+def test_a_value_of_another_kind(
+    refused: Any, operator: Any, parameter: str | None, arguments: dict[str, Any]
+) -> None:
+    refused(operator, parameter, **arguments)
+
+
+@pytest.mark.parametrize("formats", ["pdf", [], "", 5])
 def test_formats_that_are_no_list(refused: Any, formats: Any) -> None:
     refused(DownloadReport, "formats", report_id="r", output_path="/tmp/x", formats=formats)
 

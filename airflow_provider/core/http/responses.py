@@ -196,12 +196,14 @@ def new_request(
     Return a request.
 
     :param params: query; entries that are ``None`` are left out.
-    :raises InvalidInputError: the path or the body cannot be sent.
+    :raises InvalidInputError: the path, the query or the body cannot be sent.
     """
     endpoint = endpoint_of(method, path)
-    query = urlencode(
-        {name: value for name, value in (params or {}).items() if value is not None}, doseq=True
-    )
+    given = {name: value for name, value in (params or {}).items() if value is not None}
+    try:
+        query = urlencode(given, doseq=True)
+    except UnicodeEncodeError:
+        raise InvalidInputError(f"The query {given!a} cannot be sent: it holds half a character.") from None
     url = settings.base_url + path + ("&" if "?" in path else "?") * bool(query) + query
     headers = {
         "X-API-Key": settings.api_key,

@@ -270,7 +270,7 @@ class JobOperator(ServiceOperator[HookT]):
         for some in (*({name: value} for name, value in asked.items()), asked) if asked else ():
             try:
                 self.job.backoff.adjusted(**some)
-            except (TypeError, ValueError) as error:
+            except (TypeError, ValueError, OverflowError) as error:
                 raise InvalidInputError(
                     f"poll_interval, exponential_backoff or max_wait is not usable: {error}",
                     parameter=[*some][-1],

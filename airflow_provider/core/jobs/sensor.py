@@ -107,9 +107,9 @@ class JobSensor(ServiceOperator[HookT], BaseSensorOperator):
         switch("deferrable", self.deferrable)
         try:
             self._backoff()
-        except ValueError as error:
+        except (TypeError, ValueError, OverflowError) as error:
             raise InvalidInputError(
-                f"poke_interval or max_wait: {error}", parameter="poke_interval"
+                f"poke_interval, exponential_backoff or max_wait: {error}", parameter="poke_interval"
             ) from error
         if not self.deferrable:
             if self.reschedule:

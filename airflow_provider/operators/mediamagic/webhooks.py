@@ -307,7 +307,7 @@ class SecretVariable:
     """
 
     def __init__(self, name: str | None) -> None:
-        if not name or "secret" not in name.lower():
+        if not isinstance(name, str) or "secret" not in name.lower():
             raise InvalidInputError(
                 "secret_variable, or the connection's extra `webhook_secret_variable`, must be the name of "
                 f"an Airflow Variable with `secret` in it, so that Airflow masks it; got {name!r}.",

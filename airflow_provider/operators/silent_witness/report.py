@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from airflow_provider.core.arguments import as_bool, one_of, required_id, whole_number
 from airflow_provider.core.budget.turn_queue import Priority
+from airflow_provider.core.http.responses import plain_id
 from airflow_provider.core.jobs.cancelling import Cancelled, cancel_job
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
@@ -384,7 +385,7 @@ class SilentWitnessCancelReportOperator(ServiceOperator[SilentWitnessHook]):
     @in_turn
     def execute(self, context: Context) -> dict[str, Any]:
         """Cancel the report unless it has ended; return how it stands."""
-        report_id = required_id("report_id", self.report_id)
+        report_id = plain_id("report_id", required_id("report_id", self.report_id))
         with self.hook() as hook:
             cancelled = cancel_job(REPORT, hook, report_id, log=self.task_log)
             try:

@@ -223,7 +223,7 @@ class SubmissionEndpoints(ServiceHook):
         """
         payload: dict[str, Any] = {"assets": check_assets(assets)}
         if sidekick_ids is not None:
-            if isinstance(sidekick_ids, str):
+            if isinstance(sidekick_ids, str | Mapping) or not isinstance(sidekick_ids, Sequence):
                 raise InvalidInputError("sidekick_ids must be a list of ids.", parameter="sidekick_ids")
             payload["sidekickIds"] = [required_text("sidekick_ids", item) for item in sidekick_ids]
         if metadata is not None:

@@ -159,6 +159,7 @@ def test_a_simulated_delay_is_for_sandbox_keys(simulator: Simulator, make_hook: 
     [
         (lambda hook: hook.create_submission([]), "assets"),
         (lambda hook: hook.create_submission([{"blobPath": "a"}], sidekick_ids="one"), "sidekick_ids"),
+        (lambda hook: hook.create_submission([{"blobPath": "a"}], sidekick_ids=5), "sidekick_ids"),
         (lambda hook: hook.create_submission([{"blobPath": "a"}], metadata=[1]), "metadata"),
         (
             lambda hook: hook.create_submission([{"blobPath": "a"}], simulation_delay_seconds=31),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -209,8 +208,10 @@ class SilentWitnessUploadEvidenceOperator(ServiceOperator[SilentWitnessHook]):
                 ]
             except (Exception, TurnAwaitedError):
                 if not self._killed:  # none of this attempt's uploads is under way any more
-                    with contextlib.suppress(LedgerError):
+                    try:
                         ledger.amend(entry, details={**entry.details, UNDER_WAY: broken_off_at})
+                    except LedgerError as error:
+                        self.log.warning("A retry will search for files that may be under way. %s", error)
                 raise
         return results[0] if self.evidence is None else results
 

@@ -157,8 +157,21 @@ def _cleared_to(monkeypatch: pytest.MonkeyPatch, state: str) -> None:
     monkeypatch.setattr("airflow_provider.core.jobs.task_state._state", lambda ti: state)
 
 
+@pytest.mark.parametrize("retries", [0, 1])
+@pytest.mark.parametrize("state", ["none", "scheduled", "queued"])
+def test_a_report_whose_task_a_new_scheduler_has_reset_goes_on(
+    report: ReportJob, kill_while_waiting: Kill, monkeypatch: pytest.MonkeyPatch, retries: int, state: str
+) -> None:
+    """The scheduler that ran the task has died: there is another attempt, in the last try too."""
+    report.takes(ENDLESS)
+    kill_while_waiting(report, lambda: _cleared_to(monkeypatch, state))
+    report.task(deferrable=False, retries=retries).attempt()
+    assert len(report.seen()) == 1
+    assert report.cancels() == []
+
+
 @pytest.mark.parametrize("on_clear", [None, "attach", "new"])
-@pytest.mark.parametrize("state", ["restarting", "none", "failed"])
+@pytest.mark.parametrize("state", ["restarting", "failed"])
 def test_a_clear_that_attaches_cancels_nothing(
     report: ReportJob,
     kill_while_waiting: Kill,

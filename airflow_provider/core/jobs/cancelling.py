@@ -115,11 +115,11 @@ class JobCanceller:
 
     def _retry_wants_job(self) -> bool:
         """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
-        retried = self.ledger.durable and not self.ledger.last_try
-        if not retried and not self.left_on_clear:
+        if not (self.ledger.durable or self.left_on_clear):
             return False
+        # Asked in the last try too: one whose scheduler died has another.
         given = given_up(self.ti, self.ledger, or_cleared=self.left_on_clear)
-        if given is False or (given is None and not retried):
+        if given is False or (given is None and (self.ledger.last_try or not self.ledger.durable)):
             return False
         if given:
             reason = "Airflow gave up this attempt and retries the task"

@@ -20,8 +20,11 @@ PATIENCE = 3.0
 GIVEN_UP = ("up_for_retry", "scheduled", "queued")
 """States of a task whose next attempt is due while an earlier one is told to end; a clear is `restarting`."""
 
-CLEARED = ("restarting", "none")
-"""States of a task that a user has cleared, whose next attempt is not due yet."""
+RESET = "none"
+"""State of a task that a scheduler has reset, because the one that ran it died; its next attempt is due."""
+
+CLEARED = "restarting"
+"""State of a task that a user has cleared while it ran."""
 
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 """States of a task that has no further attempt, unless a user clears it."""
@@ -43,8 +46,8 @@ def given_up(ti: Any, ledger: Ledger, *, or_cleared: bool = False) -> bool | Non
     def ask() -> bool:
         state = _state(ti)
         return (
-            state in GIVEN_UP
-            or (or_cleared and state in CLEARED)
+            state in (*GIVEN_UP, RESET)
+            or (or_cleared and state == CLEARED)
             or (state in GOING_ON and ledger.is_replaced())
         )
 

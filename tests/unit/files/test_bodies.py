@@ -96,7 +96,11 @@ def test_pieces_are_small() -> None:
     assert max(map(len, multipart(b"text" * 500_000))) == PIECE_BYTES
 
 
-@pytest.mark.parametrize("stream", [Pipe(b"abc"), io.StringIO("ü"), b"abc", "a.txt", None], ids=repr)
+@pytest.mark.parametrize(
+    "stream",
+    [Pipe(b"abc"), io.StringIO("ü"), b"abc", "a.txt", None],
+    ids=["pipe", "text stream", "bytes", "path", "nothing"],
+)
 def test_what_is_no_seekable_binary_stream_is_refused_before_anything_is_sent(stream: Any) -> None:
     with pytest.raises(InvalidInputError, match="seekable") as caught:
         MultipartBody({}, filename="a", content_type="text/plain", stream=stream)

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.jobs import cancelling, pay_once
+from airflow_provider.core.budget import rate_budget, turns
+from airflow_provider.core.jobs import cancelling, pay_once, turn_trigger
 from airflow_provider.operators.mediamagic import MediaMagicRetryAssetOperator
 from airflow_provider.operators.silent_witness import (
     SilentWitnessCreateCaseOperator,
@@ -50,6 +51,14 @@ def _what_failed_is_sent_again_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cancelling, "CANCEL_PAUSES", (0.01, 0.02, 0.03))
     monkeypatch.setattr(pay_once, "RECORD_PAUSES", (0.01, 0.02, 0.05))
     monkeypatch.setattr(pay_once, "READ_PAUSES", (0.01, 0.02, 0.05, 0.1, 0.15))
+
+
+@pytest.fixture
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A second is long enough to be deferred for."""
+    monkeypatch.setattr(turns, "SHORT_WAIT", 0.2)
+    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
+    monkeypatch.setattr(turn_trigger, "RESUME_LEAD", 0.1)
 
 
 @pytest.fixture

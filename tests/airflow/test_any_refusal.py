@@ -11,8 +11,6 @@ from typing import Any
 
 import pytest
 
-from airflow_provider.core.budget import rate_budget, turns
-from airflow_provider.core.jobs import turn_trigger
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.operators import mediamagic, silent_witness
@@ -22,6 +20,8 @@ from airflow_provider.simulator import Simulator
 from tests.airflow.jobs import ENDLESS, ReportJob, SubmissionJob
 from tests.airflow.lone import run
 from tests.simulator.talk import picture
+
+pytestmark = pytest.mark.usefixtures("short_waits")
 
 PARTIES: dict[str, Any] = {
     "plaintiff_name": "Ann Smith",
@@ -135,14 +135,6 @@ TASKS: dict[str, Callable[[Bench], tuple[type[Any], dict[str, Any]]]] = {
         {"report_id": at.written(), "poke_interval": 0.1},
     ),
 }
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second is long enough to be deferred for."""
-    monkeypatch.setattr(turns, "SHORT_WAIT", 0.2)
-    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(turn_trigger, "RESUME_LEAD", 0.1)
 
 
 @pytest.mark.parametrize("name", TASKS)

@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider.core.budget import rate_budget, turns, windows
+from airflow_provider.core.budget import windows
 from airflow_provider.core.budget.store import SharedBudget
 from airflow_provider.core.budget.turn_queue import TurnQueue
-from airflow_provider.core.jobs import turn_trigger
 from airflow_provider.exceptions import RateLimitedError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
@@ -39,6 +38,8 @@ from tests.airflow.lone import run
 from tests.conftest import MEDIAMAGIC_KEY, SILENT_WITNESS_KEY
 from tests.simulator.talk import picture
 
+pytestmark = pytest.mark.usefixtures("short_waits")
+
 PARTIES: dict[str, Any] = {
     "plaintiff_name": "Ann Smith",
     "defendant_name": "Bob Jones",
@@ -49,14 +50,6 @@ PARTIES: dict[str, Any] = {
 COLORS = {"a": (200, 0, 0), "b": (0, 0, 200)}
 PAUSE = "1"
 """Seconds that a refusal asks for."""
-
-
-@pytest.fixture(autouse=True)
-def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A second is long enough to be deferred for."""
-    monkeypatch.setattr(turns, "SHORT_WAIT", 0.2)
-    monkeypatch.setattr(rate_budget, "FIRST_PAUSE", 0.2)
-    monkeypatch.setattr(turn_trigger, "RESUME_LEAD", 0.1)
 
 
 @pytest.fixture

@@ -215,6 +215,8 @@ class CompliancePolicy:
         for name in ("statuses", "insist_on_statuses"):
             given = _texts(name, getattr(self, name))
             put(name, tuple(_word(name, status, STATUSES) for status in given))
+        if not self.statuses:
+            raise _wrong("statuses", "is empty, so that open issues would pass; leave it out for the default")
         if self.assets is not None:
             put("assets", _texts("assets", self.assets))
             if not self.assets:

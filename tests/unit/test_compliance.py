@@ -224,6 +224,7 @@ def test_the_verdict_stays_small_and_keeps_the_numbers() -> None:
         ("insist_on_rules", [""]),
         ("statuses", ["OPNE"]),
         ("statuses", "OPEN"),
+        ("statuses", []),
         ("insist_on_statuses", ["WAITING"]),
         ("assets", []),
         ("assets", "a1"),

@@ -332,6 +332,7 @@ class ServiceHook(BaseHook):
         :raises InvalidInputError: the path or the body cannot be sent; nothing was.
         :raises ApiError: the service refused, or gave no usable answer.
         """
+        method = method.upper()
 
         def attempt() -> T:
             request = self._new_request(
@@ -471,6 +472,7 @@ class ServiceHook(BaseHook):
         :param total: seconds in which a further attempt may begin.
         """
         await self.aload_settings()
+        method = method.upper()
 
         def result(answer: Response) -> T:
             if read_quickly is not None and answer.status == 200:

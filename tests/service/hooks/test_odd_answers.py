@@ -766,6 +766,11 @@ def test_an_upload_address_that_is_not_https_is_not_used(make_hook: HookMaker) -
     assert SIGNATURE not in _everything(caught.value)
 
 
+def test_a_method_in_small_letters_is_the_same(make_hook: HookMaker) -> None:
+    with OddServer(hang_up, answer(200, {"new": 1})) as server:
+        assert make_hook(MediaMagicHook, server.url).request("get", "/api/integrations/new") == {"new": 1}
+
+
 def test_a_file_is_streamed(make_hook: HookMaker) -> None:
     with OddServer(hang_up, answer(200, b"JPEG" * 100_000, Content_Type="image/jpeg")) as server:
         pieces = list(make_hook(SilentWitnessHook, server.url).get_file("file_1", chunk_size=1000))

@@ -7,7 +7,7 @@ from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, Final, cast
 
-from airflow_provider.core.arguments import one_of, required_text
+from airflow_provider.core.arguments import one_of, required_text, whole_number
 from airflow_provider.core.http.connection import Service
 from airflow_provider.core.http.error_bodies import Paid
 from airflow_provider.core.http.responses import plain_id
@@ -214,7 +214,7 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
                 "page": page,
             },
             # Null is the answer for a page after the last one.
-            read=read_rows("cases", CASE, null_is_empty=bool(offset)),
+            read=read_rows("cases", CASE, null_is_empty=bool(offset) or (page or 1) > 1),
         )
 
     async def alist_cases(
@@ -353,7 +353,7 @@ class SilentWitnessHook(ReportEndpoints, OrganizationEndpoints):
 
         See https://docs.staging.silentwitness.ai/api-reference/files/get
         """
-        return self._stream(_file(file_id), chunk_size)
+        return self._stream(_file(file_id), whole_number("chunk_size", chunk_size, least=1))
 
     def get_file_status(self, file_id: str) -> dict[str, Any]:
         """

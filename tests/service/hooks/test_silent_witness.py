@@ -256,6 +256,7 @@ def test_what_was_paid_for_with_a_lost_answer_exists_once(
         (lambda hook: hook.create_organization(**ORGANIZATION | {"country": ""}), "country"),
         (lambda hook: hook.create_report("case_1", report_type="demand_letter"), "report_type"),
         (lambda hook: hook.create_report(""), "case_id"),
+        (lambda hook: hook.get_file("file_1", chunk_size=0), "chunk_size"),
         (
             lambda hook: hook.upload_file(
                 "case_1", "a", io.BytesIO(b"x"), category="photo", content_type="image/png"
@@ -298,6 +299,18 @@ def test_a_list_may_be_bare_or_under_its_name(
         hook = make_hook(SilentWitnessHook, server.url)
 
         assert [call(hook) for _ in bodies] == [[ROW], [ROW], [], [], []]
+
+
+@pytest.mark.parametrize("place", [{"offset": 20}, {"page": 2}])
+def test_null_is_a_page_after_the_last_one_and_not_the_first(
+    make_hook: HookMaker, place: dict[str, int]
+) -> None:
+    with OddServer(*[answer(200, {"success": True, "data": None})] * 2) as server:
+        hook = make_hook(SilentWitnessHook, server.url)
+
+        assert hook.list_cases(**place) == []
+        with pytest.raises(MalformedResponseError):
+            hook.list_cases(page=1)
 
 
 @pytest.mark.parametrize("data", [None, {}, "text", [1], {"reports": None}])

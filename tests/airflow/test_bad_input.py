@@ -253,7 +253,7 @@ def test_a_value_of_another_kind(
     refused(operator, parameter, **arguments)
 
 
-@pytest.mark.parametrize("formats", ["pdf", [], "", 5])
+@pytest.mark.parametrize("formats", ["pdf", [], "", 5, iter(["pdf"])])
 def test_formats_that_are_no_list(refused: Any, formats: Any) -> None:
     refused(DownloadReport, "formats", report_id="r", output_path="/tmp/x", formats=formats)
 

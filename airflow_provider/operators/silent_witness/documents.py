@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
@@ -129,7 +129,7 @@ class Documents:
         """
         from airflow_provider.core.files.locations import locate, path_text, probe_writable, safe_name
 
-        if isinstance(self.formats, str) or not isinstance(self.formats, Iterable) or not self.formats:
+        if isinstance(self.formats, str) or not isinstance(self.formats, Collection) or not self.formats:
             raise InvalidInputError(
                 f"formats must be a list such as ['pdf', 'docx']; got {self.formats!r}.", parameter="formats"
             )

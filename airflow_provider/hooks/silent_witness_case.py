@@ -37,6 +37,10 @@ OCCUPANT_FIELDS: Final = (
 )
 """What every occupant needs; the API answers 400 ``occupant_field_required`` otherwise."""
 
+DATE: Final = re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}")
+TIME: Final = re.compile("[0-9]{2}:[0-9]{2}")
+"""A date and a time of day, as a request has them."""
+
 
 def needs_occupants(analysis_type: str) -> bool:
     """Whether a report of a case of this type needs occupants: the API answers 422 without."""
@@ -100,8 +104,8 @@ def check_accident(accident: Any) -> dict[str, Any]:
         if isinstance(value := checked.get(name), kinds) and value == value:
             checked[name] = value.strftime(notation)
     checked = dict(plain_json("accident", checked))
-    _check_format(checked.get("date"), "accident.date", "a date as YYYY-MM-DD", 10, date.fromisoformat)
-    _check_format(checked.get("time"), "accident.time", "a time as HH:MM", 5, time.fromisoformat)
+    _check_format(checked.get("date"), "accident.date", "a date as YYYY-MM-DD", DATE, date.fromisoformat)
+    _check_format(checked.get("time"), "accident.time", "a time as HH:MM", TIME, time.fromisoformat)
     return checked
 
 
@@ -178,11 +182,11 @@ def _objects(value: Any, name: str) -> list[tuple[str, dict[str, Any]]]:
     return [(f"{name}[{at}]", _object(item, f"{name}[{at}]")) for at, item in rows]
 
 
-def _check_format(value: Any, name: str, expected: str, length: int, parse: Any) -> None:
+def _check_format(value: Any, name: str, expected: str, notation: re.Pattern[str], parse: Any) -> None:
     if value is None:
         return
     try:
-        if len(value) != length:
+        if not notation.fullmatch(value):
             raise ValueError
         parse(value)
     except (TypeError, ValueError):

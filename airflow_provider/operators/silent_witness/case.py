@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -21,7 +20,9 @@ from airflow_provider.exceptions import InvalidInputError, LedgerError, Malforme
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
 from airflow_provider.hooks.silent_witness_case import (
     ANALYSIS_TYPES,
+    DATE,
     SIDES,
+    TIME,
     check_accident,
     check_occupants,
     check_vehicles,
@@ -55,10 +56,6 @@ LISTED = ("name", *PARTIES, "side", "organization_id")
 
 IDENTITY = (*LISTED, "analysis_type", "accident")
 """Fields by which an existing case is the one that is asked for; how it shows vehicles is not documented."""
-
-
-NOTATIONS = (re.compile("[0-9]{4}-[0-9]{2}-[0-9]{2}"), re.compile("[0-9]{2}:[0-9]{2}"))
-"""A date and a time of day, as a request has them."""
 
 
 class SilentWitnessCreateCaseOperator(ServiceOperator[SilentWitnessHook]):
@@ -382,7 +379,7 @@ def _agrees(asked: Any, shown: Any) -> bool:
 
 def _in_another_notation(asked: str, shown: str) -> bool:
     """Whether a date or a time is shown in another notation than it is sent in, and may be the same."""
-    for notation in NOTATIONS:
+    for notation in (DATE, TIME):
         if notation.fullmatch(asked) and not notation.fullmatch(shown):
             sent, read = epoch_seconds(asked), epoch_seconds(shown)
             return sent is None or read is None or abs(sent - read) <= DAY

@@ -124,8 +124,12 @@ def test_an_accident_passes(accident: dict[str, Any]) -> None:
         ("date", "2026-02-30"),
         ("date", "20260228"),
         ("date", 20260228),
+        ("date", "2026-W09-6"),
         ("time", "24:00"),
         ("time", "9:5"),
+        ("time", "T0905"),
+        ("time", "0905Z"),
+        ("time", "09+01"),
         ("time", "09:05:00"),
     ],
 )

@@ -40,7 +40,7 @@ class SimulatedServices:
     """
     Both services on localhost: what the fixture ``simulated_services`` returns.
 
-    DurationStats are seconds of the vendors, or a timedelta; ``time_scale`` of them pass in a real second. An
+    Durations are seconds of the vendors, or a timedelta; ``time_scale`` of them pass in a real second. An
     outcome is decided before the job is submitted. Where several fit a job, the first counts.
 
     .. code-block:: python

@@ -309,8 +309,8 @@ def test_whose_case_it_is_is_asked_once_in_a_search(
     report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report.takes(SOON)
-    monkeypatch.setattr(report.operator, "arrives_within", ARRIVES_WITHIN / 60)
-    report.simulator.fault("late", "/api/reports", "POST", delay=30.0 / 60, times=1)
+    monkeypatch.setattr(report.operator, "arrives_within", ARRIVES_WITHIN / 20)
+    report.simulator.fault("late", "/api/reports", "POST", delay=50.0 / 20, times=1)
     report.task(deferrable=deferrable, retries=1).test()
     assert len(report.seen()) == 1
     assert report.requests("GET /api/cases/{id}") == 1

@@ -399,8 +399,7 @@ class KeyState:
 
     def _on_headers(self, headers: Mapping[str, str]) -> None:
         if "x-ratelimit-remaining" in headers:
-            kept = dict(headers)
-            self.copy.apply(lambda budget, now: budget.on_headers(now, kept))
+            self.copy.apply(lambda budget, now: budget.on_headers(now, headers))
 
     async def _acquire(self, ticket: _Ticket) -> bool:
         if not self._may_go(ticket):

@@ -9,6 +9,7 @@ import io
 import json
 import socket
 import threading
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +18,10 @@ from urllib.parse import unquote
 
 import pytest
 
+from airflow_provider.core.budget.store import MemoryStore, SharedBudget
+from airflow_provider.core.budget.windows import windows
 from airflow_provider.core.http.retry import may_have_started
+from airflow_provider.core.polling.key_state import KeyState, LocalCopy
 from airflow_provider.exceptions import (
     ApiError,
     AuthenticationError,
@@ -532,6 +536,22 @@ def test_a_long_answer_is_not_parsed_on_the_event_loop(
     with OddServer(answer(200, [0] * rows)) as server:
         thread = asyncio.run(poll(make_hook(SilentWitnessHook, server.url)))
     assert (thread is threading.main_thread()) is on_the_loop
+
+
+@pytest.mark.parametrize("name", ["X-RateLimit-Remaining", "x-ratelimit-remaining"])
+def test_a_wait_learns_from_headers_in_any_case(make_hook: HookMaker, name: str) -> None:
+    async def left_after_a_poll(hook: SilentWitnessHook) -> float | None:
+        shared = SharedBudget(MemoryStore(), "key", windows(per_minute=100))
+        copy = LocalCopy(shared, clock=time.time)
+        state = KeyState(hook, copy, clock=time.time, sleep=asyncio.sleep)
+        state.acquire()
+        await state.send(lambda hook, client: hook.aget_report(client, "rpt_1"), since=0.0)
+        await state.release()
+        return state.budget.left(time.time())
+
+    with OddServer(answer(200, REPORT, **{name: "3", "X-RateLimit-Limit": "10"})) as server:
+        hook = make_hook(SilentWitnessHook, server.url)
+        assert asyncio.run(left_after_a_poll(hook)) == pytest.approx(1.0)
 
 
 def test_what_aiohttp_refused_once_is_not_asked_for_twice_again(make_hook: HookMaker) -> None:

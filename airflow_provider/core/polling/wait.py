@@ -16,6 +16,7 @@ from math import isfinite
 from traceback import format_exception_only
 from typing import Any
 
+from airflow_provider.core.budget.rate_budget import LONGEST_ASKED
 from airflow_provider.core.polling.schedule import Backoff, Schedule
 from airflow_provider.core.polling.timing import clock_time, duration
 from airflow_provider.core.text import clean
@@ -284,7 +285,7 @@ class Wait:
         if self.polled_at is None and due < self.begun_at:
             due = self.begun_at + min(self._pause(self.begun_at), LONGEST_SPREAD) * self._jitter
         if isinstance(self._trouble, RateLimitedError) and self._trouble.retry_after:
-            due = max(due, since + self._trouble.retry_after)
+            due = max(due, since + min(self._trouble.retry_after, LONGEST_ASKED))
         return min(due, self.deadline)
 
     def pause(self, now: float) -> float:

@@ -285,6 +285,17 @@ def test_retry_after_is_waited_for_by_all() -> None:
     assert not [now for now, _ in Trigger.polls if START + 26 < now < START + 105]
 
 
+def test_a_pause_of_days_is_waited_for_no_longer_than_an_hour() -> None:
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if now < START + 25:
+            raise RateLimitedError("429", retry_after=9e8)
+        return seen(job_id, DONE)
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in all_of(waits(3, deadline=START + 7 * 86400))} == {"success"}
+    assert START + 3600 < Trigger.polls[-1][0] < START + 2 * 3600
+
+
 def test_a_storm_of_refusals_does_not_hold_the_waits_for_long_after_it() -> None:
     Hook.limits = {"requests_per_hour": 1000}
 

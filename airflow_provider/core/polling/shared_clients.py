@@ -234,15 +234,18 @@ class ConnectionLookup:
 
     def current(self) -> ConnectionSettings | None:
         """Return the settings if they are known and young enough."""
-        return self._settings if self._clock() - self._at < CONNECTION_TTL else None
+        return self._settings if self._age < CONNECTION_TTL else None
 
     async def settings(self) -> ConnectionSettings:
         """
         Return the settings, looked up now only when they are unknown or older than the TTL.
 
+        A connection that is known already stays in use where it cannot be looked up again, or was made
+        unusable.
+
         :raises ConfigurationError: the connection is unusable.
         :raises TransportError: Airflow could not be asked, or knows no such connection, which it also says
-            when its database does not answer. A connection that is known already stays in use.
+            when its database does not answer.
         """
         if (current := self.current()) is not None:
             return current
@@ -250,7 +253,7 @@ class ConnectionLookup:
             if self.current() is None:
                 try:
                     await self._look_up()
-                except TransportError as error:
+                except ProviderError as error:
                     if self._settings is None:
                         raise
                     log.warning("Going on with the connection as looked up before: %s", error)
@@ -267,8 +270,13 @@ class ConnectionLookup:
         """
         async with self._lock:
             known = self._settings
-            if known and known.identity == refused.identity and self._clock() - self._at >= RECHECK_AFTER:
+            if known and known.identity == refused.identity and self._age >= RECHECK_AFTER:
                 await self._look_up()
+
+    @property
+    def _age(self) -> float:
+        # The clock may have been set back.
+        return abs(self._clock() - self._at)
 
     async def _look_up(self) -> None:
         hook = self.hook_class(self.conn_id)

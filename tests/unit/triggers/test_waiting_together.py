@@ -12,6 +12,7 @@ from airflow_provider.core.polling.shared_clients import CONNECTION_TTL, Lease, 
 from airflow_provider.core.polling.wait import JobState, Observation
 from airflow_provider.exceptions import (
     AuthenticationError,
+    ConfigurationError,
     RateLimitedError,
     ServerError,
     TransportError,
@@ -66,9 +67,15 @@ def test_the_connection_is_looked_up_again_after_a_while() -> None:
     assert Hook.lookups in (3, 4)
 
 
-def test_a_known_connection_goes_on_being_used_when_airflow_cannot_be_asked() -> None:
+@pytest.mark.parametrize("which", ["lookup_error", "store_error"])
+@pytest.mark.parametrize(
+    "error", [TransportError("no supervisor"), ConfigurationError("its extra is no JSON")], ids=repr
+)
+def test_a_known_connection_goes_on_being_used(which: str, error: Exception) -> None:
+    """Airflow cannot be asked, or somebody edits the connection, or that of the budget, and makes a slip."""
+
     async def answer(job_id: str, now: float, hook: Hook) -> Observation:
-        Hook.lookup_error = TransportError("no supervisor")
+        setattr(Hook, which, error)
         return seen(job_id, DONE if now > START + 700 else JobState.ACTIVE)
 
     Trigger.answer = staticmethod(answer)
@@ -126,6 +133,29 @@ def test_a_clock_that_is_set_back_ends_no_polling(seconds: float) -> None:
 
     Trigger.answer = staticmethod(answer)
     assert max(run(main)) < 200 + 2 * 15
+
+
+@pytest.mark.parametrize("refused", [True, False], ids=["revoked at once", "goes on"])
+def test_a_key_that_is_rotated_after_a_clock_was_set_back_is_picked_up(refused: bool) -> None:
+    clocks: list[Callable[[], float]] = []
+
+    async def answer(job_id: str, now: float, hook: Hook) -> Observation:
+        if clocks[0]() > START + 100:
+            Hook.key = "k2"
+            if refused and hook.settings.api_key == "k1":
+                raise AuthenticationError("401")
+        return seen(job_id, DONE if hook.settings.api_key == "k2" else JobState.ACTIVE)
+
+    async def main(clients: SharedClients) -> list[dict[str, Any]]:
+        clock = clients.clock
+        clocks.append(clock)
+        clients.clock = lambda: clock() - (86400.0 if clock() > START + 60 else 0.0)
+        found = list(await asyncio.gather(*(event(trigger) for trigger in waits(3))))
+        assert clock() < START + 100 + (60 if refused else CONNECTION_TTL + 60)
+        return found
+
+    Trigger.answer = staticmethod(answer)
+    assert {one["status"] for one in run(main)} == {"success"}
 
 
 @pytest.mark.parametrize("which", ["lookup_error", "store_error"])

@@ -101,5 +101,5 @@ class TransportError(ApiError, ConnectionError):
 class MalformedResponseError(ApiError):
     """
     The answer is not what the endpoint documents: no JSON, an empty body, a missing field, or a 404 that is
-    not in the API's words, so that something in front of it has answered.
+    not in the API's words, or a 403 that is a web page, so that something in front of it has answered.
     """

@@ -205,7 +205,8 @@ class ServiceHook(BaseHook):
         try:
             return True, self._probe()
         except ProviderError as error:
-            return False, f"{advice.get(error.http_status or 0, '')}{error}"
+            foreign = error.http_status == 403 and isinstance(error, MalformedResponseError)
+            return False, f"{advice.get(404 if foreign else error.http_status or 0, '')}{error}"
         except Exception as error:
             # Airflow could not be asked for the connection, or something unexpected.
             secrets = self._settings.secrets if self._settings else ()

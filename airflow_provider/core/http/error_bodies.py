@@ -141,8 +141,8 @@ _ADVICE: Final[Mapping[type[ApiError], str]] = {
 }
 
 _FOREIGN: Final = (
-    "The API gives its reason for a 404 in JSON, so something else has answered, such as a proxy in front of "
-    "it. Check the connection's host; if it is right, try again later."
+    "The API gives its reason in JSON, so something else has answered, such as a proxy in front of it. Check "
+    "the connection's host; if it is right, try again later."
 )
 
 
@@ -158,7 +158,8 @@ def error_for(
     error that says what to do.
 
     A 404 that is not in the API's words, such as an ingress sends while nothing is behind it, says nothing
-    about the thing asked for: it becomes MalformedResponseError, which a retry may help.
+    about the thing asked for, and a web page of status 403, as firewalls send it to many requests and hosts
+    for a stopped app, nothing about the key: they become MalformedResponseError, which a retry may help.
 
     :param secrets: values that must not be quoted.
     :param pending: whether the endpoint answers 404 while its asset is unfinished (issues, topics).
@@ -182,7 +183,8 @@ def error_for(
         return malformed(endpoint, f"{what}: {said.text}" if said.text else what, **known)
     if status < 400:
         return _redirected(answer, known)
-    foreign = status == 404 and _ERROR_FIELDS.isdisjoint(said.names)
+    page = status == 403 and answer.body.lstrip()[:1] == b"<"
+    foreign = page or (status == 404 and _ERROR_FIELDS.isdisjoint(said.names))
     kind = _kind_for(status, pending, foreign)
     parts = [f"{answer.endpoint} answered {status}" + (f": {said.text.rstrip('.')}." if said.text else ".")]
     if said.code:

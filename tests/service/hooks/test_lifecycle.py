@@ -240,6 +240,7 @@ def test_a_host_pasted_with_the_documented_path_is_good(make_hook: HookMaker) ->
         pytest.param(answer(403, {"error": "no"}), "does not let it in", id="403"),
         pytest.param(answer(402, {"message": "plan", "bucket": "b"}), "plan", id="402"),
         pytest.param(answer(404, b"<html>nginx</html>"), "not the API", id="web-404"),
+        pytest.param(answer(403, b"<html>stopped</html>"), "not the API", id="web-403"),
         pytest.param(answer(404, {"message": "no route"}), "not the API", id="other-api"),
         pytest.param(answer(200, b"<html>hello</html>"), "HTML page", id="web-200"),
         pytest.param(answer(301, Location="https://www.example.com/"), r"www.example.com", id="redirect"),

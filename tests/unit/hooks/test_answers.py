@@ -43,7 +43,6 @@ def answer(status: int, body: Any = b"", **headers: str) -> Response:
         (400, InvalidRequestError),
         (401, AuthenticationError),
         (402, PlanError),
-        (403, PermissionDeniedError),
         (408, ServerError),
         (409, ConflictError),
         (413, InvalidRequestError),
@@ -68,6 +67,21 @@ def test_the_status_decides_the_kind(status: int, kind: type[ApiError], body: by
     assert error.http_status == status
     assert error.endpoint == ENDPOINT
     assert str(error).startswith(f"{ENDPOINT} answered {status}")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"detail": null}', b"\xff\xfe\x00", b"no"])
+def test_a_403_is_about_the_key(body: bytes) -> None:
+    assert type(error_for(answer(403, body))) is PermissionDeniedError
+
+
+@pytest.mark.parametrize(
+    "body", [b"<html>no</html>", b"\r\n <!DOCTYPE html><title>This web app is stopped.</title>"]
+)
+def test_a_403_that_is_a_web_page_says_nothing_of_the_key(body: bytes) -> None:
+    error = error_for(answer(403, body))
+    assert (type(error), error.http_status) == (MalformedResponseError, 403)
+    assert not may_have_started(error)
+    assert "something else has answered" in str(error)
 
 
 @pytest.mark.parametrize("status", [400, 401, 402, 403, 413, 415, 422])

@@ -7,7 +7,9 @@ import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import redis
+from redis.backoff import NoBackoff
 from redis.exceptions import LockError, ReadOnlyError, RedisError
+from redis.retry import Retry
 
 from airflow_provider.core.budget.store import BUSY_TIMEOUT, CHANGE_TIMEOUT, StateChange, StoreError, parsed
 
@@ -44,7 +46,13 @@ class RedisStore:
 
         :param options: of :func:`client_options`.
         """
-        return cls(redis.Redis(**options, socket_timeout=BUSY_TIMEOUT, socket_connect_timeout=BUSY_TIMEOUT))
+        # Once more, for a kept connection that was closed; the client's own ten take minutes in all.
+        retry = Retry(NoBackoff(), 1)
+        return cls(
+            redis.Redis(
+                **options, socket_timeout=BUSY_TIMEOUT, socket_connect_timeout=BUSY_TIMEOUT, retry=retry
+            )
+        )
 
     def update(self, key: str, change: StateChange[T]) -> T:
         name = PREFIX + key

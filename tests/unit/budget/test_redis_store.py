@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
+import threading
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +112,32 @@ def _count(queue: TurnQueue, now: float) -> int:
     return len(queue.budget.state(now)["sent"])
 
 
+def test_a_server_that_hangs_up_is_not_called_again_and_again() -> None:
+    calls = 0
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def serve() -> None:
+            nonlocal calls
+            with suppress(OSError):  # the test has ended
+                while True:
+                    server.accept()[0].close()
+                    calls += 1
+
+        threading.Thread(target=serve, daemon=True).start()
+        store = RedisStore.of_options({"host": "127.0.0.1", "port": server.getsockname()[1]})
+        with pytest.raises(StoreError):
+            store.update("key", lambda state, now: ({}, None))
+    assert calls <= 4
+
+
 @needs_redis
 def test_a_failover_under_one_name_is_followed(tmp_path: Path) -> None:
     name = tmp_path / "name"
     with ExitStack() as servers:
         sockets = [tmp_path / each for each in ("first", "second")]
-        for socket in sockets:
-            servers.enter_context(redis_server(socket))
-        first, second = (redis.Redis(unix_socket_path=str(socket)) for socket in sockets)
+        for path in sockets:
+            servers.enter_context(redis_server(path))
+        first, second = (redis.Redis(unix_socket_path=str(path)) for path in sockets)
         name.symlink_to(tmp_path / "first")
         store = RedisStore(redis.Redis(unix_socket_path=str(name)))
         budget = SharedBudget(store, "key", [Window(1000, 60.0)])

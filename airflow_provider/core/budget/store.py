@@ -144,6 +144,8 @@ class SQLiteStore:
             # What it holds is no secret, and nobody else should be able to stop our requests with it.
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
         database = sqlite3.connect(self.path, timeout=CHANGE_TIMEOUT, isolation_level=None)
+        # As text, a state in which a byte is damaged could never be read, nor replaced.
+        database.text_factory = bytes
         # Lost with the machine's power, no more: then all windows are empty anyhow.
         database.execute("PRAGMA synchronous = OFF")
         database.execute(

@@ -135,13 +135,13 @@ def test_a_file_of_another_version_is_replaced(tmp_path: Path) -> None:
     assert _sent(budget) == 1
 
 
-@pytest.mark.parametrize("text", ["", "[]", '{"sent": 1}', '{"sent": ["x"]}', "{", "null"])
-def test_a_state_that_nobody_can_read_is_an_empty_one(tmp_path: Path, text: str) -> None:
+@pytest.mark.parametrize("text", ["", "[]", '{"sent": 1}', '{"sent": ["x"]}', "{", "null", b"{\xff}"])
+def test_a_state_that_nobody_can_read_is_an_empty_one(tmp_path: Path, text: str | bytes) -> None:
     store = SQLiteStore(str(tmp_path / "budgets.db"))
     budget = SharedBudget(store, "key", LIMITS)
     budget.update(_count)
     with store._connect() as database:
-        database.execute("UPDATE budgets SET state = ?", (text,))
+        database.execute("UPDATE budgets SET state = CAST(? AS TEXT)", (text,))
     assert _sent(budget) == 0
     budget.update(_count)
     assert _sent(budget) == 1

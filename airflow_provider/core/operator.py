@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from logging import Logger
+from math import inf
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Generic, NoReturn, ParamSpec, TypeVar, cast
 
 from airflow.sdk import BaseOperator
@@ -206,7 +207,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         finally:
             if self._turns is not None:
                 self._turns.close()
-            self._turns = self._ticket = None
+            self._turns = self._ticket = self._turn_until = None
 
     def _wait_here_inside_another_task(self, context: Context) -> None:
         """Airflow resumes the task that runs, and a ``@task`` that calls an operator cannot go on with it."""
@@ -239,7 +240,7 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         if event["status"] == "timeout":
             raise RateLimitedError(
                 f"No turn on the key of connection {self.conn_id!r} within {self._turn_patience():.0f} s "
-                "(max_turn_wait): its rate limit is used up.",
+                "(max_turn_wait, execution_timeout): its rate limit is used up.",
                 http_status=None,
             )
         self._ticket = Ticket(
@@ -261,9 +262,11 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
         from airflow_provider.core.jobs.turn_trigger import TurnTrigger
 
         ticket, patience, now = awaited.ticket, self._turn_patience(), awaited.now
-        same = self._ticket is not None and self._ticket.id == ticket.id
-        until = self._turn_until if same and self._turn_until is not None else now + patience
-        self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, until - now))
+        until = self._turn_until
+        if until is None or self.turns.progressed:
+            until = now + patience  # else it has come no further than before
+        left = max(0.0, until - now)
+        self.log.info("%s", waiting_line(self.conn_id, awaited.wait, awaited.ahead, left))
         self.defer(
             trigger=TurnTrigger(
                 hook=f"{self.hook_class.__module__}.{self.hook_class.__qualname__}",
@@ -279,15 +282,17 @@ class ServiceOperator(BaseOperator, Generic[HookT]):
                 arguments=arguments,
             ),
             method_name="resume_after_turn",
-            timeout=timedelta(seconds=max(0.0, until - now) + TURN_MARGIN),
+            timeout=timedelta(seconds=left + TURN_MARGIN),
         )
 
     def _turn_patience(self) -> float:
+        # Airflow itself does not count the time that a task is deferred.
+        limit = inf if self.execution_timeout is None else self.execution_timeout.total_seconds()
         if self.max_turn_wait is not None:
-            return positive_seconds("max_turn_wait", self.max_turn_wait)
+            return min(limit, positive_seconds("max_turn_wait", self.max_turn_wait))
         if self.settings is None:
             self.settings = self.hook_class(self.conn_id).settings
-        return self.settings.max_turn_wait
+        return min(limit, self.settings.max_turn_wait)
 
     @property
     def task_log(self) -> Logger:

@@ -6,13 +6,14 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from airflow.sdk import DAG
 
-from airflow_provider.core.budget import windows
+from airflow_provider.core.budget import rate_budget, windows
 from airflow_provider.core.budget.store import SharedBudget
 from airflow_provider.core.budget.turn_queue import TurnQueue
 from airflow_provider.exceptions import RateLimitedError
@@ -219,6 +220,39 @@ def test_a_key_that_others_have_used_up_is_not_asked(
         run(task)
     assert simulator.ledger()["cases"] == []
     assert budget.update(lambda queue, now: queue.state()) == {}
+
+
+def test_execution_timeout_ends_the_wait_for_a_turn(
+    simulator: Simulator, silent_witness_conn: str, deferrable: bool
+) -> None:
+    budget = SilentWitnessHook().shared_budget("")
+    budget.update(lambda queue, now: queue.budget.on_429(now, 30.0))
+    task = SilentWitnessCreateCaseOperator(
+        task_id="t", deferrable=deferrable, execution_timeout=timedelta(seconds=2), **PARTIES
+    )
+    with pytest.raises(RateLimitedError, match=r"within 2 s .*execution_timeout"):
+        run(task)
+    assert simulator.ledger()["cases"] == []
+
+
+@pytest.mark.parametrize("which", ["first request", "second request"])
+def test_a_request_that_is_refused_for_ever_is_given_up(
+    simulator: Simulator,
+    submission: SubmissionJob,
+    deferrable: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    which: str,
+) -> None:
+    monkeypatch.setattr(rate_budget, "LONGEST_PAUSE", 0.5)
+    submission.takes(0.0)
+    submission_id = submission.order()
+    path = submission.status_path + "/issues" * (which == "second request")
+    simulator.fault("status", path, "GET", status=429, times=40)
+    task = MediaMagicGetIssuesOperator(
+        task_id="t", submission_id=submission_id, deferrable=deferrable, max_turn_wait=4.0
+    )
+    with pytest.raises(RateLimitedError, match="within 4 s"):
+        run(task)
 
 
 def test_a_hook_by_hand_may_have_the_same_patience(simulator: Simulator, refuse: Callable[..., None]) -> None:

@@ -74,6 +74,8 @@ class Turns:
     :param ticket: of an earlier attempt that has been granted its turn.
     :param log: says why and until when is waited.
     :param check: called at least once a second while waiting; raises to give up.
+
+    ``progressed`` is whether something of what was sent is on record.
     """
 
     def __init__(
@@ -90,6 +92,7 @@ class Turns:
         self.defers = defers
         self.priority = priority
         self.check = check
+        self.progressed = False
         self._log = log
         self._tickets = {} if ticket is None else {ticket.bucket: ticket}
         self._resumed = ticket is not None
@@ -111,7 +114,7 @@ class Turns:
 
     def recorded(self) -> None:
         """What was sent so far is on record: the task does not send it again when it begins anew."""
-        self._unrecorded = 0
+        self._unrecorded, self.progressed = 0, True
 
     @contextmanager
     def at_once(self) -> Iterator[None]:
@@ -131,34 +134,34 @@ class Turns:
         finally:
             self.defers = defers
 
-    def take(self, hook: ServiceHook, bucket: str) -> None:
+    def take(self, hook: ServiceHook, bucket: str, waited: float = 0.0) -> float:
         """
-        Count one request, once its turn has come.
+        Count one request, once its turn has come; return the seconds that it has waited here.
 
         :param bucket: of the service's rate limits.
+        :param waited: seconds that it had waited when it was refused.
         :raises TurnAwaitedError: the task is to be deferred until then.
         :raises RateLimitedError: no turn came within ``patience``.
         """
         budget = hook.shared_budget(bucket)
         if not self.patience:
             self._refusing = budget.update(_count)
-            return
+            return waited
         with self._lock:
-            # By what was slept: the clock may be set meanwhile.
-            waited, said = 0.0, False
+            said = False
             while True:
                 told = budget.update(partial(self._ask, bucket))
                 self._held[bucket] = budget
                 wait = told.turn.at - told.now
                 if told.turn.granted and wait <= 0:
                     self._unrecorded += 1
-                    return
+                    return waited
                 # With others ahead it is an estimate, by a limit that may only have been learned.
                 if waited >= self.patience or (not told.turn.ahead and waited + wait > self.patience):
                     self.close()
                     raise RateLimitedError(
                         f"No turn on the key of connection {hook.conn_id!r} within {self.patience:.0f} s "
-                        "(max_turn_wait): its rate limit is used up. Nothing was sent.",
+                        "(max_turn_wait, execution_timeout): its rate limit is used up. Nothing was sent.",
                         http_status=None,
                     )
                 early = told.turn.granted and told.paused_until <= told.now
@@ -170,6 +173,7 @@ class Turns:
                     said = True
                 pause = min(max(wait, 0.05), ASK_AGAIN, self.patience - waited)
                 self._pause(pause)
+                # By what was slept: the clock may be set meanwhile.
                 waited += pause
 
     def refused(self, hook: ServiceHook, bucket: str, error: RateLimitedError) -> None:
@@ -261,5 +265,6 @@ def waiting_line(conn_id: str, wait: float, ahead: int, patience: float) -> str:
     before = {0: "nobody is", 1: "1 task is"}.get(ahead, f"{ahead} tasks are")
     return (
         f"The rate limit of connection {conn_id} is used up. Waiting for a turn: {before} ahead, expected "
-        f"about {expected} (in {wait:.0f} s), for at most {patience / 3600:.1f} h (max_turn_wait)."
+        f"about {expected} (in {wait:.0f} s), for at most {patience / 3600:.1f} h (max_turn_wait, "
+        "execution_timeout)."
     )

@@ -361,9 +361,9 @@ class ServiceHook(BaseHook):
     ) -> T:
         attempts = self._attempts(method, path, policy or RetryPolicy(self.settings.max_retries))
         bucket = self.service.bucket(method, path)
-        sent = False
+        sent, waited = False, 0.0
         while True:
-            self.turns.take(self, bucket)
+            waited = self.turns.take(self, bucket, waited)
             if sent and before_resending is not None:
                 before_resending()
             sent = True

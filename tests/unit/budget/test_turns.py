@@ -230,6 +230,30 @@ def test_a_request_that_was_refused_is_no_reason_to_stay(resumed: bool) -> None:
     assert awaited.value.ticket.requests == 1
 
 
+@pytest.mark.parametrize("retry_after", [None, 1.0, 60.0])
+def test_a_request_that_is_refused_for_ever_is_given_up(retry_after: float | None) -> None:
+    now, patience, waited = 1e9, 3600.0, 0.0
+
+    def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+
+    budget = SharedBudget(MemoryStore(lambda: now), "key", ())
+    hook: Any = SimpleNamespace(conn_id="toy", shared_budget=lambda bucket: budget)
+    mine = Turns(patience=patience)
+    mine._sleep = sleep
+
+    def request() -> None:
+        nonlocal waited
+        while now < 1e9 + 2 * patience:
+            waited = mine.take(hook, "", waited)
+            mine.refused(hook, "", RateLimitedError("", http_status=429, retry_after=retry_after))
+
+    with pytest.raises(RateLimitedError, match="max_turn_wait"):
+        request()
+    assert now >= 1e9 + patience / 2
+
+
 @pytest.mark.parametrize("defers", [True, False])
 def test_no_task_fails_for_what_is_only_an_estimate(defers: bool) -> None:
     now = 1e9

@@ -439,6 +439,8 @@ class PayOnce:
                 self.log.warning("The recorded %s %s is not found (%s).", noun, entry.job_id, error)
                 pause = next(pauses, None)
                 if pause is None:
+                    if entry.job_id == self.paid.adopts:
+                        raise
                     if self.ledger.cleared(entry):
                         return None
                     raise LedgerError(

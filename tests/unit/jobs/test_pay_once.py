@@ -494,6 +494,18 @@ def test_a_job_that_exists_is_taken_and_nothing_paid_for(service: Service) -> No
     assert len(service.carried_out) == 1
 
 
+@pytest.mark.parametrize("on_clear", [None, "attach", "new"], ids=str)
+def test_a_named_job_that_is_not_found_any_more_is_not_paid_for_by_a_clear(
+    service: Service, on_clear: str | None
+) -> None:
+    asked, store = Asked(service, adopts=service.create(after=0.0), on_clear=on_clear), Store()
+    attempt(asked, store)
+    service.unknown_until = float("inf")
+    with pytest.raises(NotFoundError):
+        attempt(asked, store, max_tries=1)
+    assert len(service.carried_out) == 1
+
+
 def test_a_named_job_is_taken_however_it_ended_and_what_replaced_it_is_found(service: Service) -> None:
     by_hand, store = service.create(after=0.0), Store()
     asked = Asked(service, adopts=by_hand)

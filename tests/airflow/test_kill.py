@@ -101,6 +101,42 @@ def test_a_kill_between_creation_and_wait_still_cancels(
     assert report.cancels() == [report.seen()[0]["id"]]
 
 
+def test_a_task_that_is_killed_before_its_paid_request_sends_none(
+    job: Job, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prepare = job.operator.prepare
+
+    def killed(self: object, *args: object) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return prepare(self, *args)
+
+    monkeypatch.setattr(job.operator, "prepare", killed)
+    run = job.task(deferrable=deferrable).test()
+    assert type(run.error) is JobCancelledError
+    assert job.creations() == 0
+
+
+def test_a_kill_while_a_failed_report_is_replaced_cancels_the_new_one(
+    report: ReportJob, deferrable: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("airflow_provider.operators.silent_witness.report.RETRY_PAUSE", 0.01)
+    report.fails()
+    submit = report.operator.submit
+
+    def killed(self: object, *args: object) -> object:
+        if report.seen():
+            report.simulator.clear_scripts()
+            report.takes(ENDLESS)
+            os.kill(os.getpid(), signal.SIGTERM)
+        return submit(self, *args)
+
+    monkeypatch.setattr(report.operator, "submit", killed)
+    run = report.task(deferrable=deferrable, report_retries=1).test()
+    assert run.state == "failed"
+    assert len(report.seen()) == 2
+    assert report.running() == []
+
+
 def test_a_kill_just_before_deferring_still_cancels(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

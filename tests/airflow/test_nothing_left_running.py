@@ -199,6 +199,26 @@ def test_a_kill_during_re_attachment_cancels_the_recorded_report(
     assert report.running() == []
 
 
+@pytest.mark.parametrize("lost", [False, True], ids=["answered", "searched for"])
+def test_a_kill_while_a_new_report_cannot_be_recorded_cancels_it(
+    report: ReportJob, deferrable: bool, lost: bool
+) -> None:
+    report.takes(ENDLESS)
+    if lost:
+        report.simulator.fault("lost_answer", report.create_path, "POST", times=1)
+    task = report.operator(task_id="job", deferrable=deferrable, **report.arguments())
+
+    class Killed(FullStore):
+        def set(self, key: str, value: dict[str, Any], *, retention: Any = None) -> None:
+            if value["job_id"]:
+                task.on_kill()
+            super().set(key, value, retention=retention)
+
+    with pytest.raises(JobCancelledError, match="was cancelled"):
+        execute(task, store=Killed())
+    assert report.running() == []
+
+
 @pytest.mark.parametrize("named_next", ["another", None], ids=str)
 @pytest.mark.parametrize("cleared", [True, False], ids=["cleared", "retried"])
 def test_a_report_that_was_only_named_is_not_cancelled_when_it_is_named_no_more(

@@ -54,7 +54,7 @@ class JobCanceller:
         self.log = task.task_log
         self._killed = False
         self._left_to_retry = False
-        self._by_kill: Cancelled | None = None
+        self._by_kill: dict[str, Cancelled] = {}
 
     @property
     def on_kill(self) -> bool:
@@ -73,7 +73,7 @@ class JobCanceller:
         else:
             # A signal may have come in the middle of a request of the attempt's own hook.
             with self.task.hook() as hook:
-                self._by_kill = self.cancel(self.job_id, hook=hook, read_first=False)
+                self._by_kill[self.job_id] = self.cancel(self.job_id, hook=hook, read_first=False)
 
     def raise_if_killed(self) -> None:
         """
@@ -90,9 +90,10 @@ class JobCanceller:
             )
         fate = "goes on"
         if self.on_kill and not self._left_to_retry:
-            if self._by_kill in (None, Cancelled.FAILED):
-                self._by_kill = self.cancel(self.job_id)
-            fate = self._by_kill.value
+            cancelled = self._by_kill.get(self.job_id, Cancelled.FAILED)
+            if cancelled is Cancelled.FAILED:
+                cancelled = self._by_kill[self.job_id] = self.cancel(self.job_id)
+            fate = cancelled.value
         raise JobCancelledError(
             f"The task was killed; {self.job.noun} {self.job_id} {fate}.", job_id=self.job_id
         )

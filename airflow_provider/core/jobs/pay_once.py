@@ -68,8 +68,8 @@ class PayOnce:
     :param pause: waits some seconds.
     :param find_existing: returns the id of a thing that exists already and serves this task as well; asked
         when nothing is on record.
-    :param recorded: is told the id of a recorded thing before it is known whether it serves, and ``None``
-        when it does not.
+    :param recorded: is told the id of a thing that was paid for before it is on record, and of a recorded
+        one before it is known whether it serves; ``None`` when it does not.
     :param may_be_unread: whether a recorded thing may be returned without its description while the service
         gives no usable answer.
     """
@@ -225,9 +225,11 @@ class PayOnce:
         Write the intent, send the paid call, record what it started.
 
         :raises PaidRequestsLimitError: ``max_paid_requests`` have been sent; nothing more was.
+        :raises JobCancelledError: the task was killed; nothing was sent.
         """
         self.require_allowance(entry)
         entry = self.paid.prepare(self.hook, self.ledger, entry)
+        self.hook.turns.check()
         asked_with = {ASKED_WITH: self.hook.settings.identity}
         entry = self.ledger.intend(replace(entry, details={**entry.details, **asked_with}), time.time())
 
@@ -347,6 +349,7 @@ class PayOnce:
         self, entry: Entry, body: dict[str, Any], submitted_at: float
     ) -> tuple[Entry, dict[str, Any]]:
         job_id = self.paid.id_of(body)
+        self._recorded(job_id)
         self._owners.take(job_id)
         self.log.info("%s %s", self.paid.noun.capitalize(), job_id)
         deadline = submitted_at + self._wait_limit()

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from airflow_provider.core.jobs.run import JobRun
-from airflow_provider.exceptions import InvalidInputError
+from airflow_provider.exceptions import InvalidInputError, JobTimeoutError, NotFoundError
 from tests.airflow.interruptions import die_once
 from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
-from tests.airflow.task_run import TaskRun
+from tests.airflow.task_run import TaskRun, needs_state_store
 
 Clear = Callable[[TaskRun], TaskRun]
 
@@ -105,3 +105,53 @@ def test_what_on_clear_cannot_be(report: ReportJob, arguments: dict[str, Any]) -
     assert type(run.error) is InvalidInputError
     assert run.error.parameter == "on_clear"
     assert report.creations() == 0
+
+
+@pytest.mark.parametrize("on_clear", [None, "attach", "new"], ids=str)
+def test_the_error_of_a_job_that_goes_on_says_whether_a_clear_takes_it(
+    job: Job, deferrable: bool, on_clear: str | None
+) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=deferrable, timeout=0.2, cancel_on_timeout=False, on_clear=on_clear).test()
+    assert type(run.error) is JobTimeoutError
+    assert "re-attaches to it" in str(run.error)
+    assert ("clearing the task" in str(run.error)) == (on_clear != "new")
+
+
+@needs_state_store
+def test_the_error_names_no_clear_where_airflow_forgets_the_job(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As Airflow 3.4 does on several machines."""
+    monkeypatch.setattr("airflow_provider.core.jobs.ledger.CLEAR_DISCARDS_TASK_STATE", True)
+    monkeypatch.setattr("airflow_provider.core.jobs.ledger.runs_in_local_executor", lambda: False)
+    job.takes(ENDLESS)
+    run = job.task(deferrable=False, timeout=0.2, cancel_on_timeout=False).test()
+    assert str(run.error).endswith("goes on; a retry re-attaches to it.")
+
+
+def test_the_error_of_a_job_that_is_gone_says_that_a_clear_pays(job: Job) -> None:
+    job.takes(ENDLESS)
+    run = job.task(deferrable=True).attempt(until_deferred=True)
+    (seen,) = job.seen()
+    for method in ("GET", "DELETE"):
+        job.simulator.fault("status", job.status_path, method, status=404)
+    run.resume({"status": "error", "job_id": seen["id"], "raw_status": "", "message": "Gone.", "polls": 3})
+    assert "may be running and billed all the same. Clearing the task pays for a new one" in str(run.error)
+    run.clear().attempt(until_deferred=True)
+    assert len(job.seen()) == 2
+
+
+def test_a_clear_pays_for_no_job_in_place_of_one_that_was_named(job: Job, deferrable: bool) -> None:
+    job.takes(ENDLESS)
+    named = job.order()
+    arguments: dict[str, Any] = {job.id_key: named}
+    if isinstance(job, ReportJob):
+        arguments["case_id"] = job.vendor_says(named)["data"]["case_id"]
+    run = job.task(deferrable=deferrable, wait_for_completion=False, **arguments)
+    run.attempt()
+    for method in ("GET", "DELETE"):
+        job.simulator.fault("status", job.status_path, method, status=404)
+    run.clear().attempt()
+    assert type(run.error) is NotFoundError
+    assert [one["id"] for one in job.seen()] == [named]

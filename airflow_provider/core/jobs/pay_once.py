@@ -270,6 +270,12 @@ class PayOnce:
         # What was paid for and nobody has had: its attempt has died, was killed, or could not read it.
         return self.paid.on_clear != NEW and not entry.details.get("delivered")
 
+    @property
+    def found_by(self) -> str:
+        """Say which attempts find the job on record: a retry, and a clear where it does."""
+        clear = self.ledger.outlives_clear and self.paid.on_clear != NEW
+        return "a retry, or clearing the task," if clear else "a retry"
+
     def allowance(self, entry: Entry) -> int | None:
         """Return how many more paid requests ``max_paid_requests`` allows; ``None`` without a limit."""
         limit = 0 if self.paid.wrong else self.paid.max_paid_requests
@@ -309,7 +315,7 @@ class PayOnce:
         except Exception as error:
             raise LedgerError(
                 f"The result of {self.paid.noun} {entry.job_id} could not be pushed to XCom: "
-                f"{type(error).__name__}: {error}. A retry or a clear returns it and pays nothing.",
+                f"{type(error).__name__}: {error}. {self.found_by.capitalize()} returns it and pays nothing.",
                 job_id=entry.job_id,
             ) from error
         try:
@@ -321,7 +327,10 @@ class PayOnce:
     def _adopt_orphaned(self, entry: Entry, error: ProviderError) -> tuple[Entry, dict[str, Any]]:
         noun = self.paid.noun
         lost = {"lost_at": time.time(), "clock_offset": self.hook.clock_offset}
-        entry = self.ledger.amend(entry, details={**entry.details, **lost})
+        try:
+            entry = self.ledger.amend(entry, details={**entry.details, **lost})
+        except LedgerError as failure:
+            raise error from failure
         self.log.warning(
             "No answer says what became of the paid call (%s); searching for the %s.", error, noun
         )
@@ -360,6 +369,8 @@ class PayOnce:
             except LedgerError as error:
                 pause = next(pauses, None)
                 if pause is None or self.ledger.is_replaced():
+                    if job_id != self.paid.request().get(self.paid.id_key):
+                        error.args = (f"{error} {self.paid.id_key}={job_id!r} takes it and pays nothing.",)
                     raise
                 self.log.warning("%s Recording it again in %.0f s.", error, pause)
             self.pause(pause)

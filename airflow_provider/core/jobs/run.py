@@ -415,7 +415,7 @@ class JobRun:
         if cancelled is Cancelled.DONE:
             fate = f"The {self.job.noun} was cancelled, because no retry follows."
         else:
-            fate = self._left_running()
+            fate = self._left_running(error)
         message = f"{message} {fate}"
         if error is not None and not isinstance(error, TRANSIENT_ERRORS):
             error.args = (message, *error.args[1:])
@@ -451,12 +451,17 @@ class JobRun:
         """Leave a job of an earlier attempt to the next one, as it could not be read."""
         self.entry = self._entry_of(job_id)
         if not self.ledger.cleared(self.entry):
-            error.args = (f"{error} {self._left_running()}", *error.args[1:])
+            error.args = (f"{error} {self._left_running(error)}", *error.args[1:])
             error.job_id = job_id
 
-    def _left_running(self) -> str:
+    def _left_running(self, error: ProviderError | None = None) -> str:
         """Record that the job is left running on purpose; return what becomes of it."""
         self.record(left=True)
+        noun = self.job.noun
+        if isinstance(error, NotFoundError):
+            fate = f"The {noun} may be running and billed all the same."
+            named = self.entry.job_id == self.task.adopts
+            return fate if named else f"{fate} Clearing the task pays for a new one if it is still not found."
         if self.ledger.durable:
-            return f"The {self.job.noun} goes on; a retry, or clearing the task, re-attaches to it."
-        return f"The {self.job.noun} goes on; a retry finds it on this machine at most (job_records_path)."
+            return f"The {noun} goes on; {self.paying.found_by} re-attaches to it."
+        return f"The {noun} goes on; a retry finds it on this machine at most (job_records_path)."

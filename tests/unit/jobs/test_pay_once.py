@@ -469,6 +469,32 @@ def test_what_was_paid_for_is_recorded_when_the_record_can_be_written_again(serv
     assert store.value["job_id"] == entry.job_id == "job-1"
 
 
+@pytest.mark.parametrize("id_key", ["job_id", "asked"])
+def test_an_id_that_cannot_be_recorded_is_told_with_the_argument_that_takes_it(
+    service: Service, id_key: str
+) -> None:
+    asked, store = Asked(service, id_key=id_key, asked="job-1"), Store()
+    store.refuses = 99
+    with pytest.raises(LedgerError) as error:
+        attempt(asked, store)
+    # A retry of an asset runs in a submission that the user has named.
+    assert ("job_id='job-1' takes it and pays nothing" in str(error.value)) == (id_key == "job_id")
+
+
+def test_a_lost_answer_is_told_though_the_record_does_not_take_it(service: Service) -> None:
+    class Full(Store):
+        def set(self, value: Any) -> None:
+            if "lost_at" in value["details"]:
+                raise OSError("the database is read-only")
+            super().set(value)
+
+    asked, store = Asked(service, [("reset", 0.0)]), Full()
+    with pytest.raises(TransportError):
+        attempt(asked, store)
+    entry, _ = attempt(asked, store)
+    assert (entry.job_id, len(service.carried_out)) == ("job-1", 1)
+
+
 @pytest.mark.parametrize("on_clear", [None, "attach", "new"])
 def test_where_nothing_can_be_decided_a_clear_that_says_new_pays(
     service: Service, on_clear: str | None

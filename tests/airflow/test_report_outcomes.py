@@ -74,3 +74,15 @@ def test_the_pause_before_a_new_report_is_the_advised_one(
     _fail_first(report, 1)
     report.task(report_retries=1, deferrable=False).test()
     assert pauses == [60.0]
+
+
+@pytest.mark.parametrize("status", ["cancelled", "failed"])
+def test_no_error_promises_a_new_report_in_place_of_one_that_was_named(
+    report: ReportJob, deferrable: bool, status: str
+) -> None:
+    case_id = report.case()
+    named = report.order(case_id)
+    report.simulator.fault("set_field", report.status_path, "GET", field="data.status", value=status)
+    run = report.task(case_id=case_id, report_id=named, deferrable=deferrable, retries=1).test()
+    assert all("nothing is paid for in its place" in str(error) for error in run.errors)
+    assert [one["id"] for one in report.seen()] == [named]

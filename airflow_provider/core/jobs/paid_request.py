@@ -26,6 +26,9 @@ Wrong = dict[str, InvalidInputError]
 ATTACH, NEW = "attach", "new"
 """What a user's clear may mean; ``None`` is the rule of :meth:`PayOnce.still_owed`."""
 
+NAMED = "The user has named it: nothing is paid for in its place."
+"""What errors say of a named job that does not serve."""
+
 
 class PaidInVainError(Exception):
     """What an earlier call started exists, cannot be found, and the user has chosen to pay for another."""

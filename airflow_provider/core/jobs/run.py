@@ -13,7 +13,7 @@ from airflow_provider.core.jobs import pay_once
 from airflow_provider.core.jobs.cancelling import Cancelled, JobCanceller
 from airflow_provider.core.jobs.claims import keep_earlier_ids
 from airflow_provider.core.jobs.ledger import Entry
-from airflow_provider.core.jobs.paid_request import NEW
+from airflow_provider.core.jobs.paid_request import NAMED, NEW
 from airflow_provider.core.jobs.pay_once import PayOnce, carry_over, is_adopted
 from airflow_provider.core.jobs.progress import expect
 from airflow_provider.core.jobs.summary import SUMMARY_KEY, JobSummary
@@ -369,7 +369,8 @@ class JobRun:
             return self.paying.deliver(self.entry, self.task.result(self.hook, self.body))
         if observation.state is JobState.CANCELLED:
             raise JobCancelledError(
-                f"{self.name.capitalize()} was cancelled. A retry submits a new one.",
+                f"{self.name.capitalize()} was cancelled. "
+                + (NAMED if self.entry.job_id == self.task.adopts else "A retry submits a new one."),
                 job_id=self.entry.job_id,
             )
         if self.task.repair(self):
@@ -461,7 +462,8 @@ class JobRun:
         if isinstance(error, NotFoundError):
             fate = f"The {noun} may be running and billed all the same."
             named = self.entry.job_id == self.task.adopts
-            return fate if named else f"{fate} Clearing the task pays for a new one if it is still not found."
+            paid_again = "Clearing the task pays for a new one if it is still not found."
+            return f"{fate} {NAMED if named else paid_again}"
         if self.ledger.durable:
             return f"The {noun} goes on; {self.paying.found_by} re-attaches to it."
         return f"The {noun} goes on; a retry finds it on this machine at most (job_records_path)."

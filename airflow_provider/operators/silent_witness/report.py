@@ -12,6 +12,7 @@ from airflow_provider.core.jobs.cancelling import Cancelled, cancel_job
 from airflow_provider.core.jobs.dry_run import DryRun
 from airflow_provider.core.jobs.ledger import Entry
 from airflow_provider.core.jobs.operator import JobOperator
+from airflow_provider.core.jobs.paid_request import NAMED
 from airflow_provider.core.jobs.pay_once import resend_refused
 from airflow_provider.core.jobs.search import ARRIVES_WITHIN, UnclearError
 from airflow_provider.core.operator import ServiceOperator, in_turn
@@ -317,9 +318,10 @@ class SilentWitnessCreateReportOperator(JobOperator[SilentWitnessHook]):
                 f"or complete the occupants of case {self.case_id}, then clear this task.",
                 job_id=report_id,
             )
+        retry = f"A retry starts a new report on case {self.case_id}; nothing needs to be uploaded again."
         raise JobFailedError(
-            f"Report {report_id} failed: {reason or 'no reason given'}. A retry starts a new report on case "
-            f"{self.case_id}; nothing needs to be uploaded again.",
+            f"Report {report_id} failed: {reason or 'no reason given'}. "
+            + (NAMED if report_id == self.report_id else retry),
             job_id=report_id,
         )
 

@@ -21,6 +21,9 @@ LONGEST_PATIENCE = 600.0
 LEARN_FROM = 5.0
 """Shortest pause that a service asks for, or shortest run of refusals, that says how long its window is."""
 
+ROUNDED_BY = 5.0
+"""Seconds by which a pause that a service asks for may be too short, with the time on the way."""
+
 SLOWER, SLOWEST = 0.8, 6
 """Part of the pace that is left when it is refused as well, and the least, in requests a minute."""
 
@@ -114,8 +117,10 @@ class LearnedLimits:
         if seconds <= MINUTE:
             seconds = next((length for length in self.windows_of if length <= MINUTE), seconds)
         accepted, first = accepted_within(seconds), seconds
-        if any(window.seconds == seconds and window.limit > 2 * accepted for window in known):
-            # Others have used most of it: there may be room when the pause is over.
+        larger = any(window.seconds == seconds and window.limit > 2 * accepted for window in known)
+        if larger or accepted_within(seconds - asked - ROUNDED_BY) == accepted:
+            # Others have used most of it, or none of what was accepted leaves the window so soon, so that it
+            # is another one: there may be room when the pause is over.
             first = min(seconds, max(MINUTE, asked / 2))
         before = self.windows_of.get(seconds)
         if before is None:

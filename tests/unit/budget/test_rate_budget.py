@@ -81,6 +81,19 @@ def test_an_hour_that_others_have_used_is_whole_again_when_the_pause_is_over() -
     assert tested.most_at_once(1005.0 + 3010.0, 1.0) == 500
 
 
+@pytest.mark.parametrize("asked", [130.0, 600.0, 1800.0])
+def test_a_pause_too_short_for_an_hour_s_limit_is_waited_for_and_no_hour(asked: float) -> None:
+    tested = budget()
+    for at in range(4):
+        tested.acquire(9400.0 + at)
+    tested.acquire(10_000.0)
+    tested.on_429(10_000.0, asked)
+    now = 10_000.0
+    while (at := tested.turn_at(now, 1, share=1.0)) > now:
+        now = min(at, now + 60.0)
+    assert asked <= now - 10_000.0 <= asked + 120.0
+
+
 def test_a_pause_that_nobody_asked_for_does_not_cost_a_last_poll() -> None:
     tested = budget()
     for at in (1000.0, 1005.0, 1015.0, 1035.0):

@@ -545,11 +545,12 @@ def test_a_wait_learns_from_headers_in_any_case(make_hook: HookMaker, name: str)
         copy = LocalCopy(shared, clock=time.time)
         state = KeyState(hook, copy, clock=time.time, sleep=asyncio.sleep)
         state.acquire()
-        await state.send(lambda hook, client: hook.aget_report(client, "rpt_1"), since=0.0)
+        await state.send(lambda _, client: hook.aget_report(client, "rpt_1"), since=0.0)
         await state.release()
         return state.budget.left(time.time())
 
-    with OddServer(answer(200, REPORT, **{name: "3", "X-RateLimit-Limit": "10"})) as server:
+    headers: dict[str, Any] = {name: "3", "X-RateLimit-Limit": "10"}
+    with OddServer(answer(200, REPORT, **headers)) as server:
         hook = make_hook(SilentWitnessHook, server.url)
         assert asyncio.run(left_after_a_poll(hook)) == pytest.approx(1.0)
 

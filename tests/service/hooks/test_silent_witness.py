@@ -303,7 +303,7 @@ def test_a_list_may_be_bare_or_under_its_name(
 
 @pytest.mark.parametrize("place", [{"offset": 20}, {"page": 2}])
 def test_null_is_a_page_after_the_last_one_and_not_the_first(
-    make_hook: HookMaker, place: dict[str, int]
+    make_hook: HookMaker, place: dict[str, Any]
 ) -> None:
     with OddServer(*[answer(200, {"success": True, "data": None})] * 2) as server:
         hook = make_hook(SilentWitnessHook, server.url)

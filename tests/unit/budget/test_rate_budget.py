@@ -89,8 +89,8 @@ def test_a_pause_too_short_for_an_hour_s_limit_is_waited_for_and_no_hour(asked: 
     tested.acquire(10_000.0)
     tested.on_429(10_000.0, asked)
     now = 10_000.0
-    while (at := tested.turn_at(now, 1, share=1.0)) > now:
-        now = min(at, now + 60.0)
+    while (due := tested.turn_at(now, 1, share=1.0)) > now:
+        now = min(due, now + 60.0)
     assert asked <= now - 10_000.0 <= asked + 120.0
 
 

@@ -16,7 +16,7 @@ from airflow.sdk.execution_time.task_runner import RuntimeTaskInstance
 
 from airflow_provider.exceptions import JobCancelledError
 from airflow_provider.triggers.silent_witness import SilentWitnessReportTrigger
-from tests.airflow.jobs import ENDLESS, Job, ReportJob, SubmissionJob
+from tests.airflow.jobs import ENDLESS, SOON, Job, ReportJob, SubmissionJob
 from tests.airflow.task_run import needs_state_store, trigger_kwargs
 
 Kill = Callable[..., None]
@@ -166,6 +166,22 @@ def test_an_attempt_that_was_replaced_leaves_the_report_to_the_retry(
     assert len(report.seen()) == 1
     assert report.cancels() == []
     assert "Airflow gave up this attempt" in capfd.readouterr().out
+
+
+def test_a_report_of_a_worker_that_is_shut_down_goes_on_for_the_retry(
+    report: ReportJob, kill_while_waiting: Kill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its pod is evicted: nobody has killed the task, which Airflow takes for running."""
+    report.takes(SOON)
+    run = report.task(deferrable=False, retries=1)
+    pause = time.sleep
+    kill_while_waiting(report)
+    run.attempt()
+    assert type(run.error) is JobCancelledError
+    assert report.cancels() == []
+    monkeypatch.setattr("airflow_provider.core.jobs.run.time.sleep", pause)
+    assert run.attempt().state == "success"
+    assert len(report.seen()) == 1
 
 
 @pytest.mark.parametrize(("retries", "cancels"), [(1, 0), (0, 1)])

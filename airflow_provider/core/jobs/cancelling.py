@@ -115,7 +115,10 @@ class JobCanceller:
             return cancel_job(self.job, hook, job_id, log=self.log, read_first=read_first)
 
     def _retry_wants_job(self) -> bool:
-        """Whether Airflow gave this attempt up, as after missed heartbeats, so that a retry wants the job."""
+        """
+        Whether this attempt was given up, as after missed heartbeats, or its worker is shut down, so that a
+        retry wants the job.
+        """
         if not (self.ledger.durable or self.left_on_clear):
             return False
         # Asked in the last try too: one whose scheduler died has another.
@@ -123,7 +126,7 @@ class JobCanceller:
         if given is False or (given is None and (self.ledger.last_try or not self.ledger.durable)):
             return False
         if given:
-            reason = "Airflow gave up this attempt and retries the task"
+            reason = "Airflow gave up this attempt, or its worker is shut down, and retries the task"
             reason += ", or a user cleared it (on_clear='attach')" * self.left_on_clear
         else:
             # A cancelled job would be paid for again by a retry; one that goes on can be cancelled later.

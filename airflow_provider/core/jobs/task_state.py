@@ -29,13 +29,16 @@ CLEARED = "restarting"
 ENDED = ("success", "failed", "skipped", "upstream_failed", "removed")
 """States of a task that has no further attempt, unless a user clears it."""
 
-GOING_ON = ("running", "deferred", "awaiting_input")
+RUNNING = "running"
+
+GOING_ON = (RUNNING, "deferred", "awaiting_input")
 """States that this attempt may be in, or the one that has replaced it."""
 
 
 def given_up(ti: Any, ledger: Ledger, *, or_cleared: bool = False) -> bool | None:
     """
-    Return whether Airflow has given this attempt up for the next one, which may be running by now.
+    Return whether this attempt ends for the next one, which may be running by now: Airflow has given it up,
+    or its worker is shut down.
 
     :param ti: the running task instance.
     :param ledger: its lasting record, in which this attempt has written.
@@ -48,6 +51,8 @@ def given_up(ti: Any, ledger: Ledger, *, or_cleared: bool = False) -> bool | Non
         return (
             state in (*GIVEN_UP, RESET)
             or (or_cleared and state == CLEARED)
+            # A user's kill is in the state before the signal comes; a worker that is shut down has none.
+            or (state == RUNNING and not ledger.last_try)
             or (state in GOING_ON and ledger.is_replaced())
         )
 

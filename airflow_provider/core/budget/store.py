@@ -168,8 +168,20 @@ class FallbackStore:
         self.store = store
         self._memory = MemoryStore()
         self._failed_at: float | None = None
+        self._changing: set[int] = set()
 
     def update(self, key: str, change: StateChange[T]) -> T:
+        thread = threading.get_ident()
+        if thread in self._changing:
+            # A signal came in the middle of a change: its handler would wait for a lock of its own thread.
+            return self._memory.update(key, change)
+        self._changing.add(thread)
+        try:
+            return self._update(key, change)
+        finally:
+            self._changing.discard(thread)
+
+    def _update(self, key: str, change: StateChange[T]) -> T:
         failed_at = self._failed_at
         if failed_at is None or time.monotonic() - failed_at > OUT_OF_REACH:
             try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -73,6 +74,22 @@ def test_a_budget_that_is_not_to_be_shared_stays_in_the_process() -> None:
     worker, triggerer = (SilentWitnessHook("c", settings=settings) for _ in range(2))
     assert worker.shared_budget("").store is memory_store()
     assert asyncio.run(triggerer.astore()) is memory_store()
+
+
+def test_a_signal_in_the_middle_of_a_change_waits_for_nothing(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed task sends its cancel from the handler, and has five seconds for it."""
+    monkeypatch.setattr(store, "THREADS_TIMEOUT", 0.01)
+    budget = SharedBudget(FallbackStore(SQLiteStore(str(tmp_path / "budgets.db"))), "key", LIMITS)
+    before = signal.signal(signal.SIGUSR1, lambda *_: budget.update(_count))
+    try:
+        budget.update(lambda queue, now: signal.raise_signal(signal.SIGUSR1))
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+    assert not caplog.records
+    budget.update(_count)
+    assert _sent(budget) == 1
 
 
 @pytest.mark.parametrize("trouble", ["no folder", "no database"])

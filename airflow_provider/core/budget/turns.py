@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from logging import Logger
 from typing import TYPE_CHECKING
@@ -261,7 +261,7 @@ def waiting_line(conn_id: str, wait: float, ahead: int, patience: float) -> str:
     :param ahead: how many tasks go first.
     :param patience: seconds that it waits at most.
     """
-    expected = datetime.fromtimestamp(time.time() + wait).astimezone().strftime("%H:%M:%S")
+    expected = f"{datetime.fromtimestamp(time.time() + wait, UTC):%H:%M:%S} UTC"
     before = {0: "nobody is", 1: "1 task is"}.get(ahead, f"{ahead} tasks are")
     return (
         f"The rate limit of connection {conn_id} is used up. Waiting for a turn: {before} ahead, expected "

@@ -89,6 +89,8 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         ``mediamagic_default``.
     :param max_age: seconds, or a timedelta, that an event may have lain in the queue, default 86,400; at most
         300 without a store.
+    :param trigger_queue: queue of the triggerers that run it (``airflow triggerer --queues``), from Airflow
+        3.4 on; named as in ``MessageQueueTrigger``.
     :param queue: arguments of the queue's own trigger, such as ``sqs_queue``.
     """
 
@@ -98,9 +100,11 @@ class MediaMagicEventTrigger(BaseEventTrigger):
         scheme: str,
         conn_id: str = MediaMagicHook.default_conn_name,
         max_age: float | timedelta = DAY,
+        trigger_queue: str | None = None,
         **queue: Any,
     ) -> None:
         super().__init__()
+        self.queue = trigger_queue
         self.scheme = scheme
         self.conn_id = conn_id
         self.max_age = positive_seconds("max_age", max_age)

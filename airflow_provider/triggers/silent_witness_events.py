@@ -67,6 +67,7 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
     :param conn_id: Silent Witness connection id, default ``silent_witness_default``.
     :param poll_interval: seconds, or a timedelta, between two reads of the list, default 120; longer where a
         read takes more than two requests. Ends are seen sooner while tasks wait for reports on the same key.
+    :param queue: of the triggerers that run it (``airflow triggerer --queues``), from Airflow 3.4 on.
     """
 
     def __init__(
@@ -74,8 +75,10 @@ class SilentWitnessEventTrigger(BaseEventTrigger):
         *,
         conn_id: str = SilentWitnessHook.default_conn_name,
         poll_interval: float | timedelta = POLL_INTERVAL,
+        queue: str | None = None,
     ) -> None:
         super().__init__()
+        self.queue = queue
         self.conn_id = conn_id
         self.poll_interval = positive_seconds("poll_interval", poll_interval)
 

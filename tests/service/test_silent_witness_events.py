@@ -295,6 +295,12 @@ def test_it_survives_its_serialization() -> None:
     assert SilentWitnessEventTrigger(**kwargs).serialize() == (path, kwargs)
 
 
+def test_the_trigger_can_be_given_to_a_queue_of_triggerers() -> None:
+    trigger = SilentWitnessEventTrigger(queue="outside")
+    assert trigger.queue == "outside"
+    assert "queue" not in trigger.serialize()[1]
+
+
 def test_an_interval_may_be_a_timedelta() -> None:
     trigger = SilentWitnessEventTrigger(poll_interval=timedelta(minutes=1))
     assert trigger.serialize()[1]["poll_interval"] == 60.0

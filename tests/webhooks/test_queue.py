@@ -405,6 +405,12 @@ def test_the_trigger_survives_its_serialization_without_a_secret(queue: Queue) -
     assert SECRET not in json.dumps(kwargs)
 
 
+def test_the_queue_of_triggerers_is_not_the_queue_that_is_read() -> None:
+    trigger = MediaMagicEventTrigger(scheme="sqs", sqs_queue="https://q", trigger_queue="outside")
+    assert trigger.queue == "outside"
+    assert "trigger_queue" not in trigger.serialize()[1]
+
+
 def test_an_age_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="max_age"):
         MediaMagicEventTrigger(scheme="sqs", max_age=0)

@@ -237,6 +237,17 @@ def test_a_secret_that_cannot_be_stored_leaves_no_subscription(
     assert hook.list_subscriptions() == []
 
 
+def test_a_variable_of_the_environment_hides_what_is_stored_and_leaves_no_subscription(
+    task_run: RunTask, hook: MediaMagicHook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"AIRFLOW_VAR_{VARIABLE.upper()}", "{}")
+    run = task_run(MediaMagicCreateSubscriptionOperator, endpoint_url=URL).test()
+
+    assert isinstance(run.error, ConfigurationError)
+    assert "a secrets backend defines it too, and comes first" in str(run.error)
+    assert hook.list_subscriptions() == []
+
+
 @pytest.mark.parametrize("name", ["mediamagic_webhooks", ""])
 def test_a_variable_that_airflow_would_not_mask_is_refused_before_anything_is_sent(
     task_run: RunTask, connect: Connect, simulator: Simulator, name: str

@@ -157,9 +157,10 @@ class MediaMagicCreateSubscriptionOperator(WebhookOperator):
         except Exception as error:
             # Without its secret its events could not be verified.
             hook.delete_subscription(subscription["id"])
+            why = error if isinstance(error, ConfigurationError) else type(error).__name__
             raise ConfigurationError(
-                f"The webhook secret could not be stored in the Airflow Variable {keeper.name!r} "
-                f"({type(error).__name__}); the subscription was deleted again."
+                f"The webhook secret could not be stored in the Airflow Variable {keeper.name!r} ({why}); "
+                "the subscription was deleted again."
             ) from None
         self.log.info(
             "Subscription %s to %s; its secret is in %r.", subscription["id"], endpoint, keeper.name
@@ -365,8 +366,17 @@ class SecretVariable:
         return kept
 
     def add(self, subscription_id: str, secret: str, ids: Collection[str]) -> None:
-        """Store one more secret; ``ids`` as for :meth:`with_room`."""
+        """
+        Store one more secret; ``ids`` as for :meth:`with_room`.
+
+        :raises ConfigurationError: what was stored is not what is read.
+        """
         self._write(self.with_room(ids) | {subscription_id: secret})
+        if self.read().get(subscription_id) != secret:
+            raise ConfigurationError(
+                "an environment variable or a secrets backend defines it too, and comes first",
+                parameter="secret_variable",
+            )
 
     def remove(self, subscription_id: str) -> None:
         try:

@@ -14,7 +14,7 @@ import aiohttp
 import yarl
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from airflow_provider.core.http.connection import ConnectionSettings
+from airflow_provider.core.http.connection import LONGEST_IDLE, ConnectionSettings
 from airflow_provider.core.http.responses import MAX_JSON_BYTES, Request, Response
 from airflow_provider.core.http.sessions import LONGEST_ANSWER, environment_proxy, lost, too_long
 from airflow_provider.exceptions import ConfigurationError, TransportError
@@ -51,7 +51,9 @@ def new_async_client(settings: ConnectionSettings) -> aiohttp.ClientSession:
         sock_read=settings.read_timeout,
     )
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(ssl=_tls(settings), limit=MOST_CONNECTIONS, keepalive_timeout=75),
+        connector=aiohttp.TCPConnector(
+            ssl=_tls(settings), limit=MOST_CONNECTIONS, keepalive_timeout=LONGEST_IDLE
+        ),
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=timeout,
         # Not trust_env: it would also send what .netrc holds for the host.

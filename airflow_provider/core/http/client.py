@@ -20,7 +20,7 @@ from airflow_provider.compat import AirflowNotFoundException, answers_asynchrono
 from airflow_provider.core.arguments import positive_seconds
 from airflow_provider.core.budget.store import SharedBudget, embedded_store, memory_store, redis_store
 from airflow_provider.core.budget.turns import Turns
-from airflow_provider.core.http.connection import ConnectionSettings, Service
+from airflow_provider.core.http.connection import LONGEST_IDLE, ConnectionSettings, Service
 from airflow_provider.core.http.error_bodies import Paid, error_for, outcome_unknown
 from airflow_provider.core.http.responses import (
     Body,
@@ -112,6 +112,7 @@ class ServiceHook(BaseHook):
         self._aiohttp_refuses = False
         self._store: Store | None = None
         self._sessions: dict[tuple[str, int], requests.Session] = {}
+        self._asked_at = 0.0
         # Replaced in tests, so that none of them sleeps.
         self._now: Callable[[], float] = time.monotonic
         self._sleep: Callable[[float], None] = time.sleep
@@ -253,7 +254,11 @@ class ServiceHook(BaseHook):
 
     def get_conn(self) -> requests.Session:
         """Return the hook's session for API calls. It holds no key: each request adds it."""
-        return self._session("api")
+        session = self._session("api")
+        if self._now() - self._asked_at > LONGEST_IDLE:
+            session.close()  # its connections; it opens new ones
+        self._asked_at = self._now()
+        return session
 
     @property
     def storage_session(self) -> requests.Session:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 from airflow_provider.core.budget.store import SharedBudget
@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
+
+LONGEST_IDLE: Final = 75.0
+"""
+Seconds for which an idle connection is kept. Gateways and load balancers drop idle ones after some minutes,
+many without a word: the next request is then lost, and a POST is not sent again.
+"""
 
 _PATH = re.compile(r"(?:/(?!\.{1,2}(?:/|$))(?:[A-Za-z0-9._~!$&'()*+,;=:@-]|%[0-9A-Fa-f]{2})*)*")
 _PROXY_PASSWORD = re.compile(r"(?:.*?//)?[^:/]*:(.+)@")

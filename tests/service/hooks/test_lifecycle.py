@@ -22,7 +22,7 @@ from airflow_provider.core.http.connection import ConnectionSettings
 from airflow_provider.exceptions import InvalidInputError, UndefinedConnectionError
 from airflow_provider.hooks.mediamagic import MediaMagicHook
 from airflow_provider.hooks.silent_witness import SilentWitnessHook
-from tests.service.hooks.conftest import KEY, HookMaker
+from tests.service.hooks.conftest import KEY, FakeTime, HookMaker
 from tests.service.hooks.odd_server import OddServer, Play, answer, hang_up
 
 HOOKS = pytest.mark.parametrize("kind", [MediaMagicHook, SilentWitnessHook])
@@ -70,6 +70,18 @@ def test_a_copy_of_a_hook_opens_its_own_and_carries_no_key(
             assert (other.conn_id, other.turns.patience) == ("other", 7.0)
             assert other.get_conn() is not hook.get_conn()
             assert other.settings == hook.settings
+
+
+def test_a_connection_that_was_idle_for_long_is_not_used_again(
+    make_hook: HookMaker, fake_time: FakeTime
+) -> None:
+    with OddServer(*[answer(200, {"new": 1})] * 3) as server:
+        hook = make_hook(MediaMagicHook, server.url)
+        for idle in (0.0, 30.0, 300.0):
+            fake_time.sleep(idle)
+            hook.request("GET", "/api/integrations/new")
+        first, second, last = (request.connection for request in server.requests)
+    assert first == second != last
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are not forked here")

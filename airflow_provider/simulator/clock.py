@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from math import inf
 
 
 class Clock:
@@ -14,7 +15,7 @@ class Clock:
     """
 
     def __init__(self, scale: float = 1.0) -> None:
-        if not scale > 0:
+        if not 0 < scale < inf:
             raise ValueError(f"time scale must be positive, not {scale}")
         self.scale = scale
         #: real seconds by which the vendors' clock is ahead of this machine's

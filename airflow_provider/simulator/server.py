@@ -7,10 +7,12 @@ import contextlib
 import importlib.util
 import ipaddress
 import logging
+import os
 import resource
 import shutil
 import signal
 import socket
+import stat
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -112,7 +114,10 @@ def run(options: Options, settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT.
 
     :raises OSError: a port is taken.
+    :raises ValueError: an option is wrong.
     """
+    if options.exit_on_stdin_eof and not _can_end():
+        raise ValueError("standard input is no pipe, so that it has no end to stop at")
     _raise_file_limit()
     logging.getLogger("uvicorn.error").addFilter(_is_a_bug)
     api, storage = _listen(options.host, options.port), _listen(options.host, options.storage_port)
@@ -185,6 +190,14 @@ class _Server(uvicorn.Server):
                 server.should_exit = True
 
         await asyncio.get_running_loop().connect_read_pipe(Watch, sys.stdin)
+
+
+def _can_end() -> bool:
+    """Whether standard input has an end that is seen: of a file or of /dev/null there is none."""
+    if sys.stdin is None:
+        return False
+    mode = os.fstat(sys.stdin.fileno()).st_mode
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or sys.stdin.isatty()
 
 
 def _register(keys: KeyRing, specs: list[str]) -> set[str]:

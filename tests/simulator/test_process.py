@@ -19,6 +19,7 @@ import requests
 import airflow_provider.simulator.__main__
 from airflow_provider.simulator import Simulator
 from airflow_provider.simulator.__main__ import main
+from airflow_provider.simulator.clock import Clock
 from tests.simulator.receiver import Receiver
 
 PACKAGE = Path(airflow_provider.simulator.__file__).parent
@@ -195,6 +196,21 @@ def test_temporary_directory_of_the_context_manager_is_removed(
     with Simulator():
         assert [path.name for path in tmp_path.iterdir() if path.is_dir()] != []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_standard_input_without_an_end_is_refused(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "airflow_provider.simulator", "--port", "0", "--exit-on-stdin-eof"]
+    ended = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, text=True, env=environment, timeout=60
+    )
+    assert ended.returncode == 1
+    assert "simulator: standard input is no pipe" in ended.stderr
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_time_scale_that_is_none_is_refused(scale: float) -> None:
+    with pytest.raises(ValueError, match="time scale must be positive"):
+        Clock(scale)
 
 
 def test_a_port_that_none_can_be_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

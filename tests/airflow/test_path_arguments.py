@@ -63,6 +63,7 @@ REFUSED: dict[str, Callable[[Path], Any]] = {
     "web": lambda path: "https://example.com/i.jsonl?sig=TOPSECRET",
     "no-such-scheme": lambda path: f"nope://me:TOPSECRET@{path}",
     "archive": lambda path: f"zip://{path}",
+    "path-of-a-url": lambda path: Path(f"s3://bucket{path}"),
 }
 
 MAKE: dict[str, tuple[str, str, Callable[[Any, Any], Any]]] = {

@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.\-]+)://")
 _ONE_SLASH = re.compile(r"^(file|local):(?=/(?!/))", re.IGNORECASE)
 """RFC 8089 also writes a local file like this: ``file:/data/a.txt``."""
+_LOST_SLASH = re.compile(r"^(?!(?:file|local):)([A-Za-z][A-Za-z0-9+.\-]+):/(?!/)", re.IGNORECASE)
+"""What becomes of the URL of a store in a ``pathlib.Path``."""
 _NO_PORT = re.compile(r":(?!\d*$)")
 _LOCAL_SCHEMES = frozenset({"file", "local"})
 _WEB_SCHEMES = frozenset({"http", "https"})
@@ -287,6 +289,12 @@ def path_text(argument: str, value: object) -> str:
     if not isinstance(text, str) or text.strip() in ("", "None") or "\0" in text:
         raise wrong(argument, f"{text!r} is not a path.")
     refuse_broken_name(argument, text)
+    if lost := _LOST_SLASH.match(text):
+        raise wrong(
+            argument,
+            f"{lost[0]}... is a URL that has lost a slash, as it does in a pathlib.Path: give a text, or an "
+            "ObjectStoragePath.",
+        )
     return text
 
 

@@ -137,6 +137,25 @@ def test_a_kill_while_a_failed_report_is_replaced_cancels_the_new_one(
     assert report.running() == []
 
 
+def test_a_report_that_was_ordered_while_its_worker_was_shut_down_goes_on_for_the_retry(
+    report: ReportJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    report.takes(SOON)
+    submit = report.operator.submit
+
+    def killed(self: object, *args: object) -> object:
+        body = submit(self, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return body
+
+    monkeypatch.setattr(report.operator, "submit", killed)
+    run = report.task(deferrable=False, retries=1).attempt()
+    assert type(run.error) is JobCancelledError
+    assert report.cancels() == []
+    assert run.attempt().state == "success"
+    assert len(report.seen()) == 1
+
+
 def test_a_kill_just_before_deferring_still_cancels(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -89,7 +89,8 @@ class JobCanceller:
                 "running and billed: a retry or a clear searches for it."
             )
         fate = "goes on"
-        if self.on_kill and not self._left_to_retry:
+        unasked = self.job_id not in self._by_kill  # the signal may have come before the job had an id
+        if self.on_kill and not (self._left_to_retry or (unasked and self._retry_wants_job())):
             cancelled = self._by_kill.get(self.job_id, Cancelled.FAILED)
             if cancelled is Cancelled.FAILED:
                 cancelled = self._by_kill[self.job_id] = self.cancel(self.job_id)

@@ -188,18 +188,17 @@ def test_an_attempt_that_was_replaced_leaves_the_report_to_the_retry(
 
 
 def test_a_report_of_a_worker_that_is_shut_down_goes_on_for_the_retry(
-    report: ReportJob, kill_while_waiting: Kill, monkeypatch: pytest.MonkeyPatch
+    report: ReportJob, kill_while_waiting: Kill
 ) -> None:
     """Its pod is evicted: nobody has killed the task, which Airflow takes for running."""
-    report.takes(SOON)
+    report.takes(ENDLESS)
     run = report.task(deferrable=False, retries=1)
-    pause = time.sleep
     kill_while_waiting(report)
     run.attempt()
     assert type(run.error) is JobCancelledError
     assert report.cancels() == []
-    monkeypatch.setattr("airflow_provider.core.jobs.run.time.sleep", pause)
-    assert run.attempt().state == "success"
+    run.task.deferrable = True
+    assert run.attempt(until_deferred=True).state == "deferred"
     assert len(report.seen()) == 1
 
 

@@ -44,6 +44,18 @@ def kill_while_waiting(monkeypatch: pytest.MonkeyPatch) -> Kill:
     return arm
 
 
+def kill_after_submit(monkeypatch: pytest.MonkeyPatch, job: Job) -> None:
+    """Let the signal come before the answer to the creation is read: ``on_kill`` knows no id yet."""
+    submit = job.operator.submit
+
+    def killed(self: object, *args: object) -> object:
+        body = submit(self, *args)
+        os.kill(os.getpid(), signal.SIGTERM)
+        return body
+
+    monkeypatch.setattr(job.operator, "submit", killed)
+
+
 def test_the_report_is_cancelled_once(report: ReportJob, kill_while_waiting: Kill) -> None:
     report.takes(ENDLESS)
     kill_while_waiting(report)
@@ -86,16 +98,8 @@ def test_a_killed_submission_is_said_to_go_on(
 def test_a_kill_between_creation_and_wait_still_cancels(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The signal arrives while the answer to the creation is read: the id is not known to on_kill yet."""
     report.takes(ENDLESS)
-    submit = report.operator.submit
-
-    def killed(self: object, *args: object) -> object:
-        body = submit(self, *args)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return body
-
-    monkeypatch.setattr(report.operator, "submit", killed)
+    kill_after_submit(monkeypatch, report)
     run = report.task(deferrable=False).test()
     assert run.state == "failed"
     assert report.cancels() == [report.seen()[0]["id"]]
@@ -141,14 +145,7 @@ def test_a_report_that_was_ordered_while_its_worker_was_shut_down_goes_on_for_th
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report.takes(SOON)
-    submit = report.operator.submit
-
-    def killed(self: object, *args: object) -> object:
-        body = submit(self, *args)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return body
-
-    monkeypatch.setattr(report.operator, "submit", killed)
+    kill_after_submit(monkeypatch, report)
     run = report.task(deferrable=False, retries=1).attempt()
     assert type(run.error) is JobCancelledError
     assert report.cancels() == []
@@ -160,14 +157,7 @@ def test_a_kill_just_before_deferring_still_cancels(
     report: ReportJob, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     report.takes(ENDLESS)
-    submit = report.operator.submit
-
-    def killed(self: object, *args: object) -> object:
-        body = submit(self, *args)
-        os.kill(os.getpid(), signal.SIGTERM)
-        return body
-
-    monkeypatch.setattr(report.operator, "submit", killed)
+    kill_after_submit(monkeypatch, report)
     run = report.task(deferrable=True).attempt(until_deferred=True)
     assert run.state == "failed"
     assert report.cancels() == [report.seen()[0]["id"]]
